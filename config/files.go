@@ -1,0 +1,223 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+const (
+	maxFileSize = 1 << 20
+	maxNesting  = 256
+	lockFile    = "plugins.lock.hcl" // written by a command, not by people
+)
+
+// input is one configuration file.
+type input struct {
+	name string // as the user wrote it, or below the directory that they wrote
+	src  []byte
+	body *hclsyntax.Body
+}
+
+// readInputs reads and parses what paths name and reports whether all of it is
+// well-formed. read gets each file and directory that was looked at.
+func readInputs(paths []string, r *report, read map[string]struct{}) ([]input, bool) {
+	if len(paths) == 0 {
+		r.errorf(hcl.Range{}, "No configuration", "Name at least one file or directory.")
+		return nil, false
+	}
+	names, ok := expandPaths(paths, r, read)
+	var inputs []input
+	for _, name := range names {
+		src, err := readFile(name, maxFileSize)
+		if err != nil {
+			r.errorf(hcl.Range{Filename: name}, "Cannot read the configuration", "%s.", sentence(err))
+			ok = false
+			continue
+		}
+		in := input{name: name, src: src}
+		ok = in.parse(r) && ok
+		inputs = append(inputs, in)
+	}
+	return inputs, ok
+}
+
+// expandPaths replaces each directory by the *.hcl files directly in it.
+func expandPaths(paths []string, r *report, read map[string]struct{}) ([]string, bool) {
+	var names []string
+	seen := map[string]bool{}
+	ok := true
+	for _, path := range paths {
+		path = filepath.Clean(path)
+		files, err := listFiles(path)
+		read[path] = struct{}{}
+		if err != nil {
+			r.errorf(hcl.Range{Filename: path}, "Cannot read the configuration", "%s.", sentence(err))
+			ok = false
+		}
+		for _, f := range files {
+			read[f] = struct{}{}
+			if !seen[f] {
+				seen[f] = true
+				names = append(names, f)
+			}
+		}
+	}
+	return names, ok
+}
+
+// listFiles returns path, or the *.hcl files of the directory path, sorted.
+func listFiles(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case filepath.Base(path) == lockFile:
+		return nil, fmt.Errorf("%s holds the checksums of plugins and is not configuration", lockFile)
+	case !info.IsDir():
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		name := e.Name()
+		if filepath.Ext(name) != ".hcl" || name == lockFile || strings.HasPrefix(name, ".") {
+			continue
+		}
+		files = append(files, filepath.Join(path, name))
+	}
+	if len(files) == 0 {
+		return nil, errors.New("the directory has no *.hcl file")
+	}
+	return files, nil
+}
+
+// readFile reads a regular file of at most limit bytes. It refuses pipes and
+// devices, on which a read could block for ever.
+func readFile(name string, limit int64) (src []byte, err error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	src, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(src)) > limit {
+		return nil, fmt.Errorf("it is larger than the limit of %d KiB", limit>>10)
+	}
+	return src, nil
+}
+
+// parse sets in.body and reports whether the file is well-formed.
+func (in *input) parse(r *report) bool {
+	if !checkText(in.name, in.src, r) {
+		return false
+	}
+	file, diags := hclsyntax.ParseConfig(in.src, in.name, hcl.InitialPos)
+	if !r.hcl(diags) {
+		return false
+	}
+	in.body = file.Body.(*hclsyntax.Body)
+	return true
+}
+
+// checkText finds what would make the parser report nonsense or overflow the
+// stack: another encoding, or absurdly deep nesting.
+func checkText(name string, src []byte, r *report) bool {
+	start := hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
+	switch {
+	case bytes.HasPrefix(src, []byte("\xef\xbb\xbf")):
+		r.errorf(start, "Byte order mark", "The file starts with a byte order mark. Save it as UTF-8 without one.")
+		return false
+	case bytes.HasPrefix(src, []byte("\xff\xfe")), bytes.HasPrefix(src, []byte("\xfe\xff")):
+		r.errorf(start, "Not UTF-8", "The file is UTF-16. Save it as UTF-8.")
+		return false
+	case !utf8.Valid(src):
+		r.errorf(invalidAt(name, src), "Not UTF-8", "The file holds bytes that are not UTF-8 text. Save it as UTF-8.")
+		return false
+	}
+	if at, deep := nesting(name, src); deep {
+		r.errorf(at, "Nested too deeply", "Brackets and operators may be nested at most %d deep.", maxNesting)
+		return false
+	}
+	return true
+}
+
+func invalidAt(name string, src []byte) hcl.Range {
+	pos := hcl.InitialPos
+	for pos.Byte < len(src) {
+		c, size := utf8.DecodeRune(src[pos.Byte:])
+		if c == utf8.RuneError && size == 1 {
+			break
+		}
+		pos.Byte += size
+		pos.Column++
+		if c == '\n' {
+			pos.Line, pos.Column = pos.Line+1, 1
+		}
+	}
+	return hcl.Range{Filename: name, Start: pos, End: pos}
+}
+
+// nesting reports where src nests deeper than maxNesting. The parser and the
+// evaluator recurse for each level, and Go cannot recover from a full stack.
+func nesting(name string, src []byte) (hcl.Range, bool) {
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	depth, chain := 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
+			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
+			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
+			depth--
+		case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenQuestion:
+			chain++
+		case hclsyntax.TokenNewline:
+			chain = 0
+		}
+		if depth > maxNesting || chain > maxNesting {
+			return t.Range, true
+		}
+	}
+	return hcl.Range{}, false
+}
+
+// sentence makes the text of err the start of a sentence, without the path,
+// which the diagnostic names already.
+func sentence(err error) string {
+	msg := err.Error()
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		msg = pe.Err.Error()
+	}
+	return upperFirst(msg)
+}
+
+func upperFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

@@ -1,0 +1,116 @@
+package config
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// place is a tree of the ranges of a block's content, in the shape of the JSON
+// that the plugin gets.
+type place struct {
+	rng   diag.Range
+	names map[string]*place
+	items []*place
+}
+
+// add records where the attribute or block name stands.
+func (p *place) add(name string, child *place) {
+	if p.names == nil {
+		p.names = map[string]*place{}
+	}
+	p.names[name] = child
+}
+
+// find returns the range of the deepest part of path that p knows. An index
+// into something that stands once, such as auth[0].token, is passed over.
+func (p *place) find(path diag.Path) diag.Range {
+	for i, step := range path {
+		var next *place
+		switch {
+		case step.Name != "":
+			next = p.names[step.Name]
+		case step.Index >= 0 && step.Index < len(p.items):
+			next = p.items[step.Index]
+		case step.Index == 0 && i > 0 && p.items == nil:
+			next = p
+		}
+		if next == nil {
+			break
+		}
+		p = next
+	}
+	return p.rng
+}
+
+// exprPlace returns the places of the elements that expr spells out. What a
+// reference, a call or a for expression yields has the place of the whole.
+func exprPlace(expr hcl.Expression) *place {
+	p := &place{rng: toRange(expr.Range())}
+	switch e := unwrap(expr).(type) {
+	case *hclsyntax.TupleConsExpr:
+		for _, item := range e.Exprs {
+			p.items = append(p.items, exprPlace(item))
+		}
+	case *hclsyntax.ObjectConsExpr:
+		for _, item := range e.Items {
+			key, diags := item.KeyExpr.Value(nil)
+			if diags.HasErrors() || !key.IsKnown() || key.IsNull() || key.Type() != cty.String {
+				continue
+			}
+			p.add(key.AsString(), exprPlace(item.ValueExpr))
+		}
+	}
+	return p
+}
+
+// unwrap removes parentheses and the wrapper that a dynamic block puts around
+// the expressions of its content.
+func unwrap(expr hcl.Expression) hcl.Expression {
+	for {
+		switch e := expr.(type) {
+		case *hclsyntax.ParenthesesExpr:
+			expr = e.Expression
+		case interface{ UnwrapExpression() hcl.Expression }:
+			expr = e.UnwrapExpression()
+		default:
+			return expr
+		}
+	}
+}
+
+// pathPlace descends from p along path, which comes from a cty conversion.
+func (p *place) pathPlace(path cty.Path) *place {
+	for _, step := range path {
+		var next *place
+		switch s := step.(type) {
+		case cty.GetAttrStep:
+			next = p.names[s.Name]
+		case cty.IndexStep:
+			next = p.index(s.Key)
+		}
+		if next == nil {
+			return p
+		}
+		p = next
+	}
+	return p
+}
+
+func (p *place) index(key cty.Value) *place {
+	key, _ = key.Unmark()
+	switch {
+	case !key.IsKnown() || key.IsNull():
+		return nil
+	case key.Type() == cty.String:
+		return p.names[key.AsString()]
+	case key.Type() == cty.Number:
+		i, _ := key.AsBigFloat().Int64()
+		if i >= 0 && i < int64(len(p.items)) {
+			return p.items[i]
+		}
+	}
+	return nil
+}
