@@ -1,0 +1,154 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+// Report is what came of one run.
+type Report struct {
+	Owner    string          `json:"owner"`
+	Revision source.Revision `json:"revision"`
+	Tree     string          `json:"tree"` // digest of the tree that was loaded
+	Started  time.Time       `json:"started"`
+	Finished time.Time       `json:"finished"`
+
+	Counts   Counts    `json:"counts"`
+	Objects  []Object  `json:"objects,omitempty"`  // in the order of the plan, then what was deleted or kept
+	Problems []Problem `json:"problems,omitempty"` // of the load: files that were left out
+	Approval string    `json:"approval,omitempty"` // digest to approve, if pruning waits for it
+	Held     string    `json:"held,omitempty"`     // why nothing was pruned, if something could have been
+	Waited   string    `json:"waited,omitempty"`   // why the wait for ready objects failed
+	Error    string    `json:"error,omitempty"`    // why the run as a whole failed
+}
+
+// Counts sums up a Report.
+type Counts struct {
+	Wanted    int `json:"wanted"` // objects in the load
+	Owned     int `json:"owned"`  // objects that the sync has in the target
+	Created   int `json:"created"`
+	Updated   int `json:"updated"` // or created anew
+	Unchanged int `json:"unchanged"`
+	Deleted   int `json:"deleted"`
+	Ignored   int `json:"ignored"` // left alone because somebody asked for it
+	Kept      int `json:"kept"`    // no longer wanted, and not deleted
+	Failed    int `json:"failed"`  // objects that failed and files that could not be read
+}
+
+// Changed reports whether the run altered the target.
+func (c Counts) Changed() bool { return c.Created+c.Updated+c.Deleted > 0 }
+
+// String sums up the counts for a person, leaving out zeros.
+func (c Counts) String() string {
+	parts := []string{}
+	for _, p := range []struct {
+		n    int
+		what string
+	}{
+		{c.Created, "created"}, {c.Updated, "updated"}, {c.Unchanged, "unchanged"}, {c.Deleted, "deleted"},
+		{c.Ignored, "ignored"}, {c.Kept, "kept"}, {c.Failed, "failed"},
+	} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	if len(parts) == 0 {
+		return "no objects"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Object is one object of a plan or a report.
+type Object struct {
+	Ref     applier.Ref     `json:"ref"`
+	Action  applier.Action  `json:"action,omitempty"`  // what the plan intends
+	Outcome applier.Outcome `json:"outcome,omitempty"` // what became of it
+	Reason  string          `json:"reason,omitempty"`
+	File    string          `json:"file,omitempty"` // relative to the source's root
+	Line    int             `json:"line,omitempty"`
+	Diff    string          `json:"diff,omitempty"`
+	Health  applier.Health  `json:"health,omitempty"` // after a wait
+	Problem *Problem        `json:"problem,omitempty"`
+
+	protected bool // of a kind that is pruned only when named
+}
+
+// Origin returns file:line, or "" for an object that no file holds.
+func (o Object) Origin() string {
+	switch {
+	case o.File == "":
+		return ""
+	case o.Line == 0:
+		return o.File
+	}
+	return fmt.Sprintf("%s:%d", o.File, o.Line)
+}
+
+// Failed reports whether the object could not be brought to what was wanted.
+func (o Object) Failed() bool { return o.Problem != nil }
+
+// Problem is a diagnostic as it is stored and shown.
+type Problem struct {
+	Severity string `json:"severity"` // error or warning
+	Summary  string `json:"summary"`
+	Detail   string `json:"detail,omitempty"`
+	File     string `json:"file,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	Column   int    `json:"column,omitempty"`
+}
+
+// NewProblem converts d.
+func NewProblem(d diag.Diagnostic) Problem {
+	p := Problem{Severity: d.Severity.String(), Summary: d.Summary, Detail: d.Detail}
+	if d.Subject != nil {
+		p.File, p.Line, p.Column = d.Subject.File, d.Subject.Start.Line, d.Subject.Start.Column
+	}
+	if d.Subject == nil && len(d.Path) > 0 {
+		p.Summary = d.Path.String() + ": " + p.Summary
+	}
+	return p
+}
+
+// Problems converts a list.
+func Problems(l diag.List) []Problem {
+	ps := make([]Problem, 0, len(l))
+	for _, d := range l {
+		ps = append(ps, NewProblem(d))
+	}
+	return ps
+}
+
+// String returns place: summary: detail.
+func (p Problem) String() string {
+	s := p.Summary
+	if p.Detail != "" {
+		s += ": " + p.Detail
+	}
+	if p.File == "" {
+		return s
+	}
+	r := diag.Range{File: p.File, Start: diag.Pos{Line: p.Line, Column: p.Column}}
+	return r.String() + ": " + s
+}
+
+// Failures returns the objects that failed.
+func (r *Report) Failures() []Object {
+	var failed []Object
+	for _, o := range r.Objects {
+		if o.Failed() {
+			failed = append(failed, o)
+		}
+	}
+	return failed
+}
+
+// Applied reports whether everything that was wanted stands in the target, so
+// that what depends on it may go on. Pruning may still wait.
+func (r *Report) Applied() bool {
+	return r.Error == "" && r.Waited == "" && r.Counts.Failed == 0
+}

@@ -1,0 +1,293 @@
+package rollout_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/rollout/rollouttest"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// loaded writes a complete load of ConfigMaps with these names.
+func loaded(t *testing.T, names ...string) *rollout.Loaded {
+	t.Helper()
+	var b strings.Builder
+	for i, name := range names {
+		line, err := json.Marshal(applier.Item{File: name + ".yaml", Line: i + 1, Object: map[string]any{
+			"kind": "ConfigMap", "metadata": map[string]any{"name": name},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(append(line, '\n'))
+	}
+	path := filepath.Join(t.TempDir(), "objects.jsonl")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &rollout.Loaded{Items: path, Objects: len(names), Files: len(names), Complete: true}
+}
+
+func request() rollout.Request {
+	return rollout.Request{Owner: "shop", Tree: "t1", Policy: rollout.Policy{Prune: true, Budget: rollout.DefaultBudget}}
+}
+
+// run makes a whole rollout.
+func run(t *testing.T, a applier.Applier, req rollout.Request, l *rollout.Loaded) *rollout.Report {
+	t.Helper()
+	r := rollout.Begin(t.Context(), a, req, l, nil)
+	if r.NeedsWait() {
+		if err := r.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r.Finish(t.Context())
+}
+
+func names(n int) []string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf("c%02d", i))
+	}
+	return list
+}
+
+func TestRunConverges(t *testing.T) {
+	target := &rollouttest.Target{}
+	first := run(t, target, request(), loaded(t, "a", "b", "c"))
+	if want := (rollout.Counts{Wanted: 3, Owned: 3, Created: 3}); first.Counts != want {
+		t.Errorf("first run: %+v, want %+v", first.Counts, want)
+	}
+	second := run(t, target, request(), loaded(t, "a", "b", "d"))
+	if want := (rollout.Counts{Wanted: 3, Owned: 3, Created: 1, Unchanged: 2, Deleted: 1}); second.Counts != want {
+		t.Errorf("second run: %+v, want %+v", second.Counts, want)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "d"}, target.Names("shop")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRunQuietDoesNotApply(t *testing.T) {
+	target := &rollouttest.Target{}
+	run(t, target, request(), loaded(t, "a", "b"))
+	report := run(t, target, request(), loaded(t, "a", "b"))
+	if n := target.Calls("Apply"); n != 1 {
+		t.Errorf("%d calls of Apply, want only the first", n)
+	}
+	if report.Counts.Unchanged != 2 || !report.Applied() {
+		t.Errorf("quiet run: %+v", report.Counts)
+	}
+}
+
+func TestRunNeverPrunesAfterABadLoad(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*rollout.Loaded)
+	}{
+		{"partial", func(l *rollout.Loaded) {
+			l.Complete = false
+			l.Problems = []rollout.Problem{{Severity: "error", Summary: "bad", File: "b.yaml", Line: 1}}
+		}},
+		{"empty", func(l *rollout.Loaded) {
+			l.Objects = 0
+			if err := os.WriteFile(l.Items, nil, 0o600); err != nil {
+				panic(err)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			target := &rollouttest.Target{}
+			run(t, target, request(), loaded(t, names(30)...))
+			l := loaded(t, "c00")
+			tt.change(l)
+			report := run(t, target, request(), l)
+			if n := target.Calls("Delete"); n != 0 {
+				t.Errorf("Delete was called %d times", n)
+			}
+			if n := len(target.Names("shop")); n != 30 {
+				t.Errorf("%d objects are left, want 30", n)
+			}
+			if report.Counts.Kept == 0 || report.Approval != "" || report.Held == "" {
+				t.Errorf("kept %d, approval %q, held %q", report.Counts.Kept, report.Approval, report.Held)
+			}
+		})
+	}
+}
+
+func TestRunBudgetWaitsForApproval(t *testing.T) {
+	target := &rollouttest.Target{}
+	run(t, target, request(), loaded(t, names(40)...))
+	l := loaded(t, names(20)...)
+
+	held := run(t, target, request(), l)
+	if held.Approval == "" || held.Counts.Kept != 20 || len(target.Names("shop")) != 40 {
+		t.Fatalf("approval %q, %+v", held.Approval, held.Counts)
+	}
+	req := request()
+	req.Approved = held.Approval
+	done := run(t, target, req, l)
+	if done.Counts.Deleted != 20 || len(target.Names("shop")) != 20 {
+		t.Errorf("after approval: %+v", done.Counts)
+	}
+}
+
+func TestRunHoldsPruneWhileObjectsFail(t *testing.T) {
+	target := &rollouttest.Target{}
+	run(t, target, request(), loaded(t, "a", "b", "c"))
+	target.Reject("d", "admission says no")
+	report := run(t, target, request(), loaded(t, "a", "b", "d"))
+	if report.Counts.Failed != 1 || report.Counts.Kept != 1 || report.Counts.Deleted != 0 || report.Held == "" {
+		t.Errorf("%+v, held %q", report.Counts, report.Held)
+	}
+	if f := report.Failures(); len(f) != 1 || f[0].Problem.String() != "d.yaml:3: admission says no" {
+		t.Errorf("failures: %+v", f)
+	}
+	target.Reject("d", "")
+	if report := run(t, target, request(), loaded(t, "a", "b", "d")); report.Counts.Deleted != 1 {
+		t.Errorf("after the repair: %+v", report.Counts)
+	}
+}
+
+func TestRunTwoOwners(t *testing.T) {
+	target := &rollouttest.Target{}
+	run(t, target, request(), loaded(t, "a"))
+	req := request()
+	req.Owner = "other"
+	report := run(t, target, req, loaded(t, "a", "b"))
+	if report.Counts.Failed != 1 || report.Counts.Created != 1 {
+		t.Errorf("%+v", report.Counts)
+	}
+}
+
+func TestRunTargetDown(t *testing.T) {
+	target := &rollouttest.Target{}
+	target.Down(errors.New("connection refused"))
+	report := run(t, target, request(), loaded(t, "a"))
+	if report.Applied() || !strings.Contains(report.Error, "connection refused") {
+		t.Errorf("error %q", report.Error)
+	}
+}
+
+func TestRunTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target := &rollouttest.Target{}
+		release := target.Hold()
+		defer release()
+		req := request()
+		req.Timeout = time.Minute
+		report := run(t, target, req, loaded(t, "a"))
+		if want := "apply: timeout of 1m0s has passed"; report.Error != want {
+			t.Errorf("error %q, want %q", report.Error, want)
+		}
+	})
+}
+
+func TestWait(t *testing.T) {
+	begin := func(t *testing.T, target *rollouttest.Target, req rollout.Request) *rollout.Run {
+		target.Fresh(applier.InProgress)
+		req.Wait = time.Minute
+		r := rollout.Begin(t.Context(), target, req, loaded(t, "a", "b"), nil)
+		if !r.NeedsWait() {
+			t.Fatal("does not wait")
+		}
+		return r
+	}
+	tests := []struct {
+		name string
+		then func(*rollouttest.Target)
+		want string
+	}{
+		{"becomes ready", func(tg *rollouttest.Target) {
+			tg.SetHealth("a", applier.Current, "")
+			tg.SetHealth("b", applier.Current, "")
+		}, ""},
+		{"fails", func(tg *rollouttest.Target) { tg.SetHealth("b", applier.Stalled, "ImagePullBackOff") },
+			"failed: ConfigMap/b (ImagePullBackOff)"},
+		{"never", func(tg *rollouttest.Target) { tg.SetHealth("a", applier.InProgress, "0 of 1") },
+			"not ready after 1m0s: ConfigMap/a (0 of 1), ConfigMap/b"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				target := &rollouttest.Target{}
+				r := begin(t, target, request())
+				done := make(chan error)
+				go func() { done <- r.Wait(t.Context()) }()
+				synctest.Wait()
+				tt.then(target)
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				if report := r.Finish(t.Context()); report.Waited != tt.want {
+					t.Errorf("waited %q, want %q", report.Waited, tt.want)
+				}
+			})
+		})
+	}
+	t.Run("superseded", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			r := begin(t, &rollouttest.Target{}, request())
+			news := errors.New("a newer revision")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(news)
+			if err := r.Wait(ctx); !errors.Is(err, news) {
+				t.Errorf("error %v", err)
+			}
+		})
+	})
+}
+
+func TestWaitHoldsPrune(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target := &rollouttest.Target{}
+		run(t, target, request(), loaded(t, "a", "b", "c"))
+		target.Fresh(applier.Stalled)
+		req := request()
+		req.Wait = time.Minute
+		report := run(t, target, req, loaded(t, "a", "b", "d"))
+		if report.Waited == "" || report.Counts.Deleted != 0 || report.Counts.Kept != 1 {
+			t.Errorf("waited %q, %+v", report.Waited, report.Counts)
+		}
+	})
+}
+
+func TestSettledQuietRunDoesNotWait(t *testing.T) {
+	target := &rollouttest.Target{}
+	req := request()
+	req.Wait = time.Minute
+	run(t, target, req, loaded(t, "a"))
+	req.Settled = true
+	if r := rollout.Begin(t.Context(), target, req, loaded(t, "a"), nil); r.NeedsWait() {
+		t.Error("waits again although nothing has changed")
+	}
+}
+
+func TestPlanOnlyChangesNothing(t *testing.T) {
+	target := &rollouttest.Target{}
+	run(t, target, request(), loaded(t, "a", "b", "c"))
+	p, err := rollout.PlanOnly(t.Context(), target, request(), loaded(t, "a", "b", "d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Count(applier.Create) != 1 || p.Count(applier.None) != 2 || len(p.Prune) != 1 || !p.Changes() {
+		t.Errorf("%+v", p)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c"}, target.Names("shop")); diff != "" {
+		t.Error(diff)
+	}
+}
