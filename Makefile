@@ -1,0 +1,65 @@
+# Sluice. `make` alone prints this help.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
+BIN     := bin
+PLUGINS := $(notdir $(patsubst %/go.mod,%,$(wildcard plugins/*/go.mod)))
+LDFLAGS := -s -w -X github.com/sluice-gitops/sluice/core/cli.version=$(VERSION)
+GOLANGCI_VERSION := v2.15.0
+GOVULN_VERSION   := v1.9.0
+GOLANGCI := $(CACHE)/tools/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
+
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build sluice plugins devcluster demo test check lint bench gen tidy vuln clean
+
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "; print "Usage: make <target>\n"} /^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: sluice plugins devcluster ## Build bin/sluice, the plugins beside it, and bin/devcluster
+
+sluice:
+	@echo "building bin/sluice"
+	@GOWORK=off go build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/sluice ./core/cmd/sluice
+
+plugins: $(addprefix plugin-,$(PLUGINS))
+
+plugin-%:
+	@echo "building bin/sluice-plugin-$*"
+	@cd plugins/$* && GOWORK=off go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o ../../$(BIN)/sluice-plugin-$* .
+
+devcluster:
+	@echo "building bin/devcluster"
+	@cd scripts/devcluster && GOWORK=off go build -trimpath -ldflags "-s -w" -o ../../$(BIN)/devcluster .
+
+demo: build ## Run the whole loop on this machine: cluster, git server, two repositories, pruning
+	@scripts/demo.sh
+
+test: ## Run every test, end-to-end ones included, on a control plane of its own
+	@scripts/test.sh
+
+check: ## Fast inner loop: vet and test what needs no cluster
+	@scripts/check.sh
+
+lint: $(GOLANGCI) ## Run golangci-lint over every module
+	@scripts/modules.sh $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...
+
+$(GOLANGCI):
+	@echo "building golangci-lint $(GOLANGCI_VERSION) (once)"
+	@GOWORK=off GOBIN=$(dir $@) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+
+bench: build ## Compare with kubectl apply --server-side on the same cluster, in one run
+	@scripts/bench.sh
+
+gen: ## Regenerate the protobuf code and the generated references
+	@scripts/gen.sh
+
+tidy: ## go mod tidy in every module
+	@scripts/modules.sh go mod tidy
+
+vuln: ## Run govulncheck where its database can be reached
+	@scripts/modules.sh go run golang.org/x/vuln/cmd/govulncheck@$(GOVULN_VERSION) ./...
+
+clean: ## Remove bin/
+	rm -rf $(BIN)

@@ -1,0 +1,262 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// apiProxy stands between a daemon and the real API server. before sees each
+// request and may answer it itself, by returning true.
+type apiProxy struct {
+	kubeconfig string
+	before     atomic.Pointer[func(http.ResponseWriter, *http.Request) bool]
+}
+
+// kubeconfigFile is the part of a kubeconfig that the proxy needs.
+type kubeconfigFile struct {
+	Clusters []struct {
+		Cluster struct {
+			Server string `json:"server"`
+			CA     string `json:"certificate-authority-data"`
+		} `json:"cluster"`
+	} `json:"clusters"`
+	Users []struct {
+		User struct {
+			Token string `json:"token"`
+			Cert  string `json:"client-certificate-data"`
+			Key   string `json:"client-key-data"`
+		} `json:"user"`
+	} `json:"users"`
+}
+
+// throughProxy points the world's kubeconfig at a proxy.
+func (w *world) throughProxy() *apiProxy {
+	w.t.Helper()
+	var k kubeconfigFile
+	if err := json.Unmarshal([]byte(w.must("kubectl", "config", "view", "--raw", "--minify", "-o", "json")), &k); err != nil {
+		w.t.Fatal(err)
+	}
+	target, err := url.Parse(k.Clusters[0].Cluster.Server)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := &apiProxy{kubeconfig: filepath.Join(w.dir, "proxy.kubeconfig")}
+	rp := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			if token := k.Users[0].User.Token; token != "" {
+				r.Out.Header.Set("Authorization", "Bearer "+token)
+			}
+		},
+		Transport:     &http.Transport{TLSClientConfig: k.tls(w.t), ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64},
+		FlushInterval: -1,
+		ErrorHandler:  func(rw http.ResponseWriter, _ *http.Request, _ error) { rw.WriteHeader(http.StatusBadGateway) },
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if before := p.before.Load(); before != nil && (*before)(rw, r) {
+			return
+		}
+		rp.ServeHTTP(rw, r)
+	}))
+	w.t.Cleanup(srv.CloseClientConnections)
+	text := fmt.Sprintf(`apiVersion: v1
+kind: Config
+clusters: [{name: p, cluster: {server: %q}}]
+users: [{name: p, user: {}}]
+contexts: [{name: p, context: {cluster: p, user: p}}]
+current-context: p
+`, srv.URL)
+	if err := os.WriteFile(p.kubeconfig, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// tls trusts the cluster's CA and shows the user's certificate, if any.
+func (k kubeconfigFile) tls(t *testing.T) *tls.Config {
+	t.Helper()
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(unbase64(t, k.Clusters[0].Cluster.CA))
+	conf := &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	if user := k.Users[0].User; user.Cert != "" {
+		cert, err := tls.X509KeyPair(unbase64(t, user.Cert), unbase64(t, user.Key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf.Certificates = []tls.Certificate{cert}
+	}
+	return conf
+}
+
+func unbase64(t *testing.T, s string) []byte {
+	t.Helper()
+	data, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// intercept installs f for the requests that change something.
+func (p *apiProxy) intercept(f func(http.ResponseWriter, *http.Request) bool) {
+	g := func(w http.ResponseWriter, r *http.Request) bool {
+		switch r.Method {
+		case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+			return f(w, r)
+		}
+		return false
+	}
+	p.before.Store(&g)
+}
+
+// TestKilledAtEachStep kills the daemon with SIGKILL at each write it makes to
+// the cluster, in turn, starts it again, and checks that the cluster converges
+// to the newest commit, that nothing is orphaned, and that no plugin process
+// outlives the daemon.
+func TestKilledAtEachStep(t *testing.T) {
+	w := newWorld(t)
+	proxy := w.throughProxy()
+	r := w.repo("app", map[string]string{"ns.yaml": namespace("")})
+	config := w.config(oneSync(r, "prune { max = \"100%\" }"))
+	w.env = append(w.env, "KUBECONFIG="+proxy.kubeconfig)
+
+	d := w.daemon(config)
+	w.must("sluice", "sync", "--config", config, w.prefix, "--wait")
+	for step := int64(1); ; step++ {
+		var writes atomic.Int64
+		hit := make(chan struct{})
+		proxy.intercept(func(http.ResponseWriter, *http.Request) bool {
+			if writes.Add(1) == step {
+				_ = d.cmd.Process.Kill()
+				close(hit)
+			}
+			return false
+		})
+		// Each commit adds, changes and removes an object.
+		files := map[string]string{
+			"ns.yaml": namespace(""), "changed.yaml": configMap("", "changed", fmt.Sprint(step)),
+			fmt.Sprintf("new-%d.yaml", step): configMap("", fmt.Sprintf("new-%d", step), "x"),
+		}
+		if step > 1 {
+			files[fmt.Sprintf("new-%d.yaml", step-1)] = ""
+		}
+		r.commit(files)
+		killed := w.waitKilled(d, hit, func() bool { return w.converged(step) })
+		proxy.before.Store(nil)
+		if killed {
+			w.noProcesses(d)
+			d = w.daemon(config)
+			w.eventually(time.Minute, fmt.Sprintf("convergence after a kill at write %d", step), func() bool { return w.converged(step) })
+			continue
+		}
+		if step < 4 {
+			t.Fatalf("a commit that adds, changes and removes an object took fewer than %d writes", step)
+		}
+		t.Logf("killed at each of %d writes", step-1)
+		return
+	}
+}
+
+// waitKilled reports whether the daemon was killed before the commit was
+// applied completely.
+func (w *world) waitKilled(d *daemon, hit <-chan struct{}, done func() bool) bool {
+	w.t.Helper()
+	killed := false
+	w.eventually(time.Minute, "the commit is applied, or the daemon killed", func() bool {
+		select {
+		case <-hit:
+			err := <-d.done
+			d.done <- err
+			killed = true
+			return true
+		default:
+			return done()
+		}
+	})
+	return killed
+}
+
+// converged reports whether the cluster holds exactly what commit number step
+// declares.
+func (w *world) converged(step int64) bool {
+	out := w.run("kubectl", "-n", w.prefix, "get", "configmaps", "-o", "jsonpath={range .items[*]}{.metadata.name}={.data.key} {end}").out
+	want := map[string]bool{fmt.Sprintf("changed=%d", step): true, fmt.Sprintf("new-%d=x", step): true}
+	for _, item := range strings.Fields(out) {
+		switch {
+		case want[item]:
+			delete(want, item)
+		case strings.HasPrefix(item, "new-") || strings.HasPrefix(item, "changed="):
+			return false
+		}
+	}
+	return len(want) == 0
+}
+
+// noProcesses checks that nothing of the daemon's process tree is left: its
+// plugins know their home by the data directory.
+func (w *world) noProcesses(d *daemon) {
+	w.t.Helper()
+	w.eventually(10*time.Second, "no plugin outlives its daemon", func() bool {
+		procs, _ := filepath.Glob("/proc/[0-9]*/environ")
+		for _, p := range procs {
+			env, err := os.ReadFile(p)
+			if err == nil && strings.Contains(string(env), w.dir) && strings.Contains(string(env), "SLUICE_PLUGIN") {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// TestAPIServerTrouble checks that 429 and 500 answers are retried, and that
+// the rejection of one object is that object's failure only.
+func TestAPIServerTrouble(t *testing.T) {
+	w := newWorld(t)
+	proxy := w.throughProxy()
+	r := w.repo("app", map[string]string{"app.yaml": documents(namespace(""), configMap("", "a", "1"), configMap("", "b", "1"), configMap("", "bad", "1"))})
+	config := w.config(oneSync(r, ""))
+	w.env = append(w.env, "KUBECONFIG="+proxy.kubeconfig)
+	var n atomic.Int64
+	proxy.intercept(func(rw http.ResponseWriter, req *http.Request) bool {
+		switch i := n.Add(1); {
+		case strings.HasSuffix(req.URL.Path, "/configmaps/bad"):
+			writeStatus(rw, http.StatusUnprocessableEntity, "Invalid", "ConfigMap \"bad\" is invalid: refused by the test")
+		case i%3 == 1:
+			rw.Header().Set("Retry-After", "1")
+			writeStatus(rw, http.StatusTooManyRequests, "TooManyRequests", "slow down")
+		case i%3 == 2 && i < 9:
+			writeStatus(rw, http.StatusInternalServerError, "InternalError", "etcd leader changed")
+		default:
+			return false
+		}
+		return true
+	})
+	o := w.run("sluice", "apply", "--config", config)
+	if all := o.out + o.errOut; o.code != 1 || !strings.Contains(all, "refused by the test") || !strings.Contains(all, "app.yaml") {
+		t.Errorf("exit %d, want 1 with the rejection and its place\n%s", o.code, all)
+	}
+	if !w.exists(w.prefix, "configmap/a") || !w.exists(w.prefix, "configmap/b") {
+		t.Errorf("one rejected object held others back\n%s%s", o.out, o.errOut)
+	}
+}
+
+func writeStatus(w http.ResponseWriter, code int, reason, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message,
+	})
+}

@@ -1,0 +1,43 @@
+# Two repositories, one cluster, one daemon. The platform team's repository
+# makes the namespaces; the shop waits for it and is pruned freely.
+variable "git" {
+  default     = "https://git.example.com"
+  description = "Base URL of the git server."
+}
+
+variable "data_dir" {
+  default = "/var/lib/sluice"
+}
+
+sluice {
+  data_dir = var.data_dir
+}
+
+locals {
+  # One source for each team: name => branch.
+  repositories = {
+    platform = "main"
+    shop     = "main"
+  }
+}
+
+source "git" "team" {
+  for_each = local.repositories
+  url      = "${var.git}/${each.key}.git"
+  branch   = each.value
+  interval = "5s"
+}
+
+sync "platform" {
+  source = source.git.team["platform"]
+  paths  = ["namespaces", "workloads"]
+}
+
+sync "shop" {
+  source     = source.git.team["shop"]
+  depends_on = [sync.platform]
+  interval   = "5m"
+
+  prune { max = "50%" }
+  wait { timeout = "2m" }
+}

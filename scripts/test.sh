@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Every test of the project: lint, unit tests of each module with the race
+# detector, and the end-to-end tests on a real control plane. What is missing
+# on a Debian machine (an SSH server to clone from) is installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n=== %s (%s)\n' "$1" "$(date +%T)"; }
+
+step "tools"
+scripts/deps.sh
+
+step "build"
+make --no-print-directory build
+
+step "lint"
+make --no-print-directory lint
+
+step "control plane"
+cluster="test-$$"
+trap 'status=$?; bin/devcluster down "$cluster" || true; exit $status' EXIT
+bin/devcluster up "$cluster"
+SLUICE_TEST_KUBECONFIG=$(bin/devcluster kubeconfig "$cluster")
+SLUICE_TEST_AUDIT=$(bin/devcluster audit "$cluster")
+SLUICE_TEST_BIN=$PWD/bin
+export SLUICE_TEST_KUBECONFIG SLUICE_TEST_AUDIT SLUICE_TEST_BIN
+
+step "tests"
+# One module at a time, few packages at once: the control plane shares the
+# machine, and its own timeouts should not be what is tested.
+CGO_ENABLED=1 scripts/modules.sh go test -race -p 2 -timeout 30m ./...
+
+step "done"
