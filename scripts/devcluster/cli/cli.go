@@ -77,7 +77,7 @@ func Run(ctx context.Context, o Options) int {
 		_, _ = fmt.Fprintf(o.Stderr, "devcluster: %v\n", err)
 		return ExitUsage
 	case ctx.Err() != nil:
-		err = errors.Join(errors.New("interrupted"), err)
+		err = fmt.Errorf("interrupted: %w", err)
 	}
 	_, _ = fmt.Fprintf(o.Stderr, "devcluster: %v\n", err)
 	return ExitFailed

@@ -101,6 +101,26 @@ func (c *client) do(ctx context.Context, method, path string, body, result any) 
 	return json.Unmarshal(data, result)
 }
 
+// etcdHealth returns why etcd does not serve, or nil when it does.
+func etcdHealth(ctx context.Context, p ports) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, localURL("http", p.EtcdClient)+"/health", nil)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{DisableKeepAlives: true} // Without a proxy of the environment.
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }() // Only the code is of use.
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", request.URL, response.Status)
+	}
+	return nil
+}
+
 // node is the part of a Node that matters here.
 type node struct {
 	APIVersion string     `json:"apiVersion,omitempty"`
@@ -119,18 +139,22 @@ type metadata struct {
 type nodeSpec struct {
 	PodCIDR  string   `json:"podCIDR,omitempty"`
 	PodCIDRs []string `json:"podCIDRs,omitempty"`
-	Taints   []struct {
-		Key string `json:"key"`
-	} `json:"taints,omitempty"`
+	Taints   []taint  `json:"taints,omitempty"`
+}
+
+type taint struct {
+	Key string `json:"key"`
 }
 
 type nodeStatus struct {
 	Allocatable map[string]string `json:"allocatable,omitempty"`
 	Capacity    map[string]string `json:"capacity,omitempty"`
-	Conditions  []struct {
-		Type   string `json:"type"`
-		Status string `json:"status"`
-	} `json:"conditions,omitempty"`
+	Conditions  []condition       `json:"conditions,omitempty"`
+}
+
+type condition struct {
+	Type   string `json:"type"`
+	Status string `json:"status"`
 }
 
 // newNode returns the i-th fake node, with room for anything.

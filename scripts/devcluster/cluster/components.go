@@ -85,8 +85,9 @@ func etcdArguments(l layout, p ports) []string {
 		"--initial-cluster=devcluster=" + peer,
 		// Survives the kill of every process, not the crash of the machine.
 		"--unsafe-no-fsync=true",
-		// There is nobody to hear a heartbeat: beat rarely.
-		"--heartbeat-interval=500", "--election-timeout=5000",
+		// The only member waits for up to twice this, in milliseconds, before it
+		// elects itself: at each start.
+		"--election-timeout=500",
 		"--quota-backend-bytes=8589934592",
 		"--log-level=warn",
 	}
@@ -115,6 +116,8 @@ func apiServerArguments(l layout, p ports) []string {
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		"--proxy-client-cert-file=" + l.pki("front-proxy-client.crt"),
 		"--proxy-client-key-file=" + l.pki("front-proxy-client.key"),
+		// Else it waits, when told to end, until each client has ended its watches.
+		"--shutdown-watch-termination-grace-period=1s",
 		"--audit-policy-file=" + l.file("audit-policy.yaml"),
 		"--audit-log-path=" + l.audit(),
 		// Megabytes: rotation must not cut a test's reading of the log in two.
@@ -134,6 +137,8 @@ func controllerManagerArguments(l layout) []string {
 		// What these do needs a cloud or a network.
 		"--controllers=*,-node-ipam-controller,-node-route-controller,-service-lb-controller",
 		"--kube-api-qps=" + clientQPS, "--kube-api-burst=" + clientQPS,
+		// The default is a directory of the system, which it would create.
+		"--flex-volume-plugin-dir=" + l.file("flexvolume"),
 		// There are no metrics to scale by: look for them rarely.
 		"--horizontal-pod-autoscaler-sync-period=1m",
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,18 +96,26 @@ func (c *Clusters) movePorts(ctx context.Context, cl *cluster) error {
 }
 
 // start starts those of the components that do not run, waits until each works
-// and, when all were asked for, until the cluster does.
-func (cl *cluster) start(ctx context.Context, components []string, set programs.Set) (err error) {
+// and, when all were asked for, until the cluster does. What it has started it
+// stops again when that fails.
+func (cl *cluster) start(ctx context.Context, components []string, set programs.Set) error {
 	var started []string
-	defer func() {
+	for {
+		err := cl.startMissing(ctx, components, set, &started)
 		if err == nil {
-			return
+			return nil
+		}
+		if ended, ok := errors.AsType[*endedError](err); ok && !slices.Contains(started, ended.component) {
+			continue // It was found running while it was about to end.
 		}
 		// The reason to give up may be that ctx ended.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
 		defer cancel()
-		err = errors.Join(err, cl.stop(ctx, started, stopGrace))
-	}()
+		return errors.Join(err, cl.stop(ctx, started, stopGrace))
+	}
+}
+
+func (cl *cluster) startMissing(ctx context.Context, components []string, set programs.Set, started *[]string) error {
 	for _, component := range components {
 		if cl.Processes[component].Alive() {
 			continue
@@ -113,7 +123,7 @@ func (cl *cluster) start(ctx context.Context, components []string, set programs.
 		if err := cl.launch(component, set); err != nil {
 			return fmt.Errorf("start %s: %w", component, err)
 		}
-		started = append(started, component)
+		*started = append(*started, component)
 		if err := cl.awaitComponent(ctx, component); err != nil {
 			return err
 		}
@@ -144,52 +154,60 @@ func (cl *cluster) launch(component string, set programs.Set) error {
 	})
 }
 
-// awaitComponent waits until a component that was just started works. etcd is
-// not waited for: the API server does that better, starting at the same time.
+// awaitComponent waits until a component that was just started works. Those
+// that serve nothing are taken to work unless they end.
 func (cl *cluster) awaitComponent(ctx context.Context, component string) error {
-	if component != APIServer {
-		return nil
+	self := []string{component}
+	switch component {
+	case Etcd:
+		return cl.await(ctx, self, "etcd is not ready", func(ctx context.Context, _ *client) error {
+			return etcdHealth(ctx, cl.Ports)
+		})
+	case APIServer:
+		return cl.await(ctx, self, "the API server is not ready", func(ctx context.Context, api *client) error {
+			return api.get(ctx, "/readyz", nil)
+		})
 	}
-	return cl.await(ctx, "the API server is not ready", func(ctx context.Context, api *client) error {
-		return api.get(ctx, "/readyz", nil)
-	})
+	return cl.ended(self)
 }
 
 // awaitCluster waits until the controllers have done what every user of a
 // cluster takes for granted.
 func (cl *cluster) awaitCluster(ctx context.Context) error {
-	if err := cl.awaitComponent(ctx, APIServer); err != nil {
-		return err
+	steps := []struct {
+		what  string
+		check func(context.Context, *client) error
+	}{
+		{"the API server is not ready", func(ctx context.Context, api *client) error {
+			return api.get(ctx, "/readyz", nil)
+		}},
+		{"the nodes cannot be created", func(ctx context.Context, api *client) error {
+			return api.createNodes(ctx, cl.Nodes)
+		}},
+		{"the nodes are not ready", func(ctx context.Context, api *client) error {
+			return api.nodesReady(ctx, cl.Nodes)
+		}},
+		{"the default namespace is not ready", func(ctx context.Context, api *client) error {
+			return api.get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil)
+		}},
 	}
-	api, err := newClient(cl.layout, cl.Ports)
-	if err != nil {
-		return err
+	for _, step := range steps {
+		if err := cl.await(ctx, Components(), step.what, step.check); err != nil {
+			return err
+		}
 	}
-	defer api.close()
-	if err := api.createNodes(ctx, cl.Nodes); err != nil {
-		return err
-	}
-	if err := cl.await(ctx, "the nodes are not ready", func(ctx context.Context, api *client) error {
-		return api.nodesReady(ctx, cl.Nodes)
-	}); err != nil {
-		return err
-	}
-	return cl.await(ctx, "the default namespace is not ready", func(ctx context.Context, api *client) error {
-		return api.get(ctx, "/api/v1/namespaces/default/serviceaccounts/default", nil)
-	})
+	return cl.ended(Components())
 }
 
-// await calls check until it returns nil. It gives up when a component that
-// should run has ended, with the last lines of its log, or after startTimeout,
-// with what check returned last.
-func (cl *cluster) await(ctx context.Context, what string, check func(context.Context, *client) error) error {
+// await calls check until it returns nil. It gives up when one of components
+// has ended, and after startTimeout with what check returned last.
+func (cl *cluster) await(ctx context.Context, components []string, what string, check func(context.Context, *client) error) error {
 	api, err := newClient(cl.layout, cl.Ports)
 	if err != nil {
 		return err
 	}
 	defer api.close()
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("%s after %s", what, startTimeout))
-	defer cancel()
+	timeout := time.After(startTimeout)
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
@@ -197,36 +215,60 @@ func (cl *cluster) await(ctx context.Context, what string, check func(context.Co
 		if last == nil {
 			return nil
 		}
-		if err := cl.ended(); err != nil {
+		if err := cl.ended(components); err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w\nlogs are in %s", context.Cause(ctx), last, cl.file("logs"))
+			return ctx.Err()
+		case <-timeout:
+			return fmt.Errorf("%s after %s: %w\nlogs are in %s", what, startTimeout, last, cl.file("logs"))
 		case <-ticker.C:
 		}
 	}
 }
 
-// ended returns an error for the first component that should run and does not.
-func (cl *cluster) ended() error {
-	for _, component := range Components() {
-		id, started := cl.Processes[component]
-		if started && !id.Alive() {
-			return fmt.Errorf("%s ended; the end of %s:\n%s", component, cl.log(component), tail(cl.log(component)))
+// ended returns an error for the first of components that does not run.
+func (cl *cluster) ended(components []string) error {
+	for _, component := range components {
+		if !cl.Processes[component].Alive() {
+			return &endedError{component, cl.log(component)}
 		}
 	}
 	return nil
 }
 
+// endedError says that a component that should run has ended, and why, as far
+// as its log tells.
+type endedError struct {
+	component, log string
+}
+
+func (e *endedError) Error() string {
+	return fmt.Sprintf("%s ended; the end of %s:\n%s", e.component, e.log, tail(e.log))
+}
+
 // tail returns the last lines of a log, indented.
 func tail(path string) string {
 	const lines, length = 15, 16 << 10
-	data, err := os.ReadFile(path)
+	data, err := readEnd(path, length)
 	if err != nil {
-		return err.Error()
+		return "  " + err.Error()
 	}
-	data = data[max(0, len(data)-length):]
 	all := strings.Split(strings.TrimSpace(string(data)), "\n")
 	return "  " + strings.Join(all[max(0, len(all)-lines):], "\n  ")
+}
+
+// readEnd reads up to the last n bytes of a file.
+func readEnd(path string, n int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // It was only read.
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.NewSectionReader(file, max(0, info.Size()-n), n))
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"strings"
 )
 
 // startOf returns the opaque start of the process with this pid and whether it
@@ -13,24 +14,35 @@ func startOf(pid int) (start string, running bool) {
 	if err != nil {
 		return "", false
 	}
-	state, tick, ok := parseStat(stat)
-	if !ok || state == "Z" || state == "X" {
+	p, ok := parseStat(stat)
+	if !ok || p.ended() {
 		return "", false
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "", false
 	}
-	return string(bytes.TrimSpace(boot)) + "/" + tick, true
+	return string(bytes.TrimSpace(boot)) + "/" + p.tick, true
 }
 
-// parseStat reads the state and the start tick, the 3rd and the 22nd field of
-// proc_pid_stat(5). The 2nd is the program's name in parentheses and may
-// itself hold spaces and parentheses.
-func parseStat(stat []byte) (state, tick string, ok bool) {
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+// procStat is what matters here of proc_pid_stat(5).
+type procStat struct {
+	state, threads, tick string
+}
+
+// parseStat reads the fields 3, 20 and 22. The 2nd is the program's name in
+// parentheses and may itself hold spaces and parentheses.
+func parseStat(stat []byte) (p procStat, ok bool) {
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 20 {
-		return "", "", false
+		return procStat{}, false
 	}
-	return string(fields[0]), string(fields[19]), true
+	return procStat{state: fields[0], threads: fields[17], tick: fields[19]}, true
+}
+
+// ended reports whether nothing of the process runs any more. A zombie with
+// threads besides the first is one that is being killed: until they are gone
+// as well, its ports stay taken and its files locked.
+func (p procStat) ended() bool {
+	return p.state == "X" || p.state == "Z" && p.threads == "1"
 }

@@ -37,7 +37,7 @@ const interruptGrace = 5 * time.Second
 // Any number of processes may call it at once: one builds, the others wait for
 // it. A build that is interrupted leaves what it finished to the next one.
 func Ensure(ctx context.Context, source *Source, cache string, report *Progress) (Set, error) {
-	if set, ok := open(source, cache); ok {
+	if set, ok := Open(source, cache); ok {
 		return set, nil
 	}
 	lock, err := filelock.Acquire(ctx, filepath.Join(cache, source.key+".lock"), func() {
@@ -47,7 +47,7 @@ func Ensure(ctx context.Context, source *Source, cache string, report *Progress)
 		return Set{}, err
 	}
 	defer lock.Release()
-	if set, ok := open(source, cache); ok {
+	if set, ok := Open(source, cache); ok {
 		return set, nil
 	}
 	set, err := build(ctx, source, cache, report)
@@ -74,7 +74,7 @@ func build(ctx context.Context, source *Source, cache string, report *Progress) 
 	if err := b.writeStages(ctx); err != nil {
 		return Set{}, fmt.Errorf("kwok's stages: %w", err)
 	}
-	set, _ := open(source, cache)
+	set, _ := Open(source, cache)
 	return set, os.Rename(b.dir, set.dir)
 }
 
@@ -83,8 +83,16 @@ type builder struct {
 	dir    string
 }
 
-// prepare writes the module that the go command runs in.
+// prepare writes the module that the go command runs in, and clears away what
+// an interrupted build was about to write.
 func (b *builder) prepare() error {
+	abandoned, err := filepath.Glob(filepath.Join(b.dir, "tmp-*"))
+	for _, dir := range abandoned {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	if err != nil {
+		return err
+	}
 	if _, err := exec.LookPath("go"); err != nil {
 		return fmt.Errorf("install Go (https://go.dev/dl), the programs are built from source: %w", err)
 	}

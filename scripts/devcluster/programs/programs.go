@@ -116,9 +116,10 @@ type Set struct {
 	dir string
 }
 
-// open returns the set of source in the cache directory when it was built.
-func open(source *Source, cache string) (Set, bool) {
-	set := Set{Key: source.key, dir: filepath.Join(cache, source.key)}
+// Open returns the set of source in the cache directory; ok says whether it was
+// built there.
+func Open(source *Source, cache string) (set Set, ok bool) {
+	set = Set{Key: source.key, dir: filepath.Join(cache, source.key)}
 	// The directory gets its name when the last program is in it.
 	info, err := os.Stat(set.dir)
 	return set, err == nil && info.IsDir()
