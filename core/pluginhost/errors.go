@@ -1,0 +1,79 @@
+package pluginhost
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ErrPluginExited is what every *ExitedError is.
+var ErrPluginExited = errors.New("plugin exited")
+
+// ErrClosed is returned by calls after Host.Close or Instance.Close.
+var ErrClosed = errors.New("plugin host is closed")
+
+// ExitedError says that the plugin's process ended while a call was under
+// way. Whether the call had an effect is not known.
+type ExitedError struct {
+	Plugin string
+	Call   string // "source.Resolve"
+	Exit   Exit
+}
+
+// Error names the plugin, the call, the way it ended and its last words.
+func (e *ExitedError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "plugin %s ended during %s: %s", e.Plugin, e.Call, e.Exit)
+	if words := e.Exit.lastWords(); words != "" {
+		b.WriteString("; last output: " + words)
+	}
+	return b.String()
+}
+
+// Is makes every ExitedError match ErrPluginExited.
+func (e *ExitedError) Is(target error) bool { return target == ErrPluginExited }
+
+// Exit is how a plugin process ended. Text in it is free of known secrets.
+type Exit struct {
+	PID    int
+	Time   time.Time
+	Code   int      // -1 if a signal ended it
+	Signal string   // "killed", empty if it exited by itself
+	Reason string   // why the host killed it, empty if it did not
+	Crash  string   // Go crash report, at most 64 KiB
+	Output []string // last log lines, oldest first
+}
+
+// String returns "exit status 3", "signal: killed" or the host's reason.
+func (e Exit) String() string {
+	switch {
+	case e.Reason != "":
+		return e.Reason
+	case e.Signal != "":
+		return "signal: " + e.Signal
+	}
+	return fmt.Sprintf("exit status %d", e.Code)
+}
+
+// lastWords is the line that most likely explains the exit.
+func (e Exit) lastWords() string {
+	if first, _, _ := strings.Cut(e.Crash, "\n"); first != "" {
+		return first
+	}
+	if len(e.Output) > 0 {
+		return e.Output[len(e.Output)-1]
+	}
+	return ""
+}
+
+// startError says why a plugin could not be started. A permanent one stays
+// until a person changes something.
+type startError struct {
+	plugin    string
+	err       error
+	permanent bool
+}
+
+func (e *startError) Error() string { return fmt.Sprintf("start plugin %s: %v", e.plugin, e.err) }
+func (e *startError) Unwrap() error { return e.err }

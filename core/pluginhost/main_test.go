@@ -1,0 +1,46 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain lets the test binary be the plugins of its tests: called by a name
+// sluice-plugin-X it is the plugin X of the table below.
+func TestMain(m *testing.M) {
+	if name, ok := strings.CutPrefix(filepath.Base(os.Args[0]), binaryPrefix); ok {
+		run, known := hostile[name]
+		if !known {
+			panic("no test plugin " + name)
+		}
+		run()
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// testPlugin makes the test binary available as plugin name in a directory of
+// its own, and returns the path.
+func testPlugin(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), binaryPrefix+name)
+	linkTestPlugin(t, path)
+	return path
+}
+
+func linkTestPlugin(t testing.TB, path string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, path); err != nil {
+		t.Fatal(err)
+	}
+}
