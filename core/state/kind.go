@@ -1,0 +1,93 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Kind names the records of one type, each of them JSON under an ID of its
+// own. It is declared once, as a constant:
+//
+//	const suspensions state.Kind[Suspension] = "suspension"
+//
+// A field that is added to T reads as its zero value from older records; a
+// change of meaning needs a new name.
+type Kind[T any] string
+
+// Get returns the record of id, and whether there is one.
+func (k Kind[T]) Get(s *Store, id string) (record T, ok bool, err error) {
+	err = s.db.View(func(tx *bolt.Tx) error {
+		b := tx.Bucket(kindsBucket).Bucket([]byte(k))
+		if b == nil {
+			return nil
+		}
+		data := b.Get([]byte(id))
+		if data == nil {
+			return nil
+		}
+		ok = true
+		return json.Unmarshal(data, &record)
+	})
+	if err != nil {
+		return record, false, k.wrap(id, err)
+	}
+	return record, ok, nil
+}
+
+// All returns all records by ID.
+func (k Kind[T]) All(s *Store) (map[string]T, error) {
+	records := map[string]T{}
+	err := s.db.View(func(tx *bolt.Tx) error {
+		b := tx.Bucket(kindsBucket).Bucket([]byte(k))
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(id, data []byte) error {
+			var record T
+			if err := json.Unmarshal(data, &record); err != nil {
+				return fmt.Errorf("%q: %w", id, err)
+			}
+			records[string(id)] = record
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, k.wrap("", err)
+	}
+	return records, nil
+}
+
+// Put writes the record of id; it is on disk when Put returns.
+func (k Kind[T]) Put(s *Store, id string, record T) error {
+	data, err := json.Marshal(record)
+	if err != nil {
+		return k.wrap(id, err)
+	}
+	return k.wrap(id, s.db.Update(func(tx *bolt.Tx) error {
+		b, err := tx.Bucket(kindsBucket).CreateBucketIfNotExists([]byte(k))
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte(id), data)
+	}))
+}
+
+// Delete removes the record of id, if there is one.
+func (k Kind[T]) Delete(s *Store, id string) error {
+	return k.wrap(id, s.db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket(kindsBucket).Bucket([]byte(k))
+		if b == nil {
+			return nil
+		}
+		return b.Delete([]byte(id))
+	}))
+}
+
+func (k Kind[T]) wrap(id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("state: %s %q: %w", string(k), id, err)
+}
