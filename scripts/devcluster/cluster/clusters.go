@@ -199,7 +199,7 @@ func (c *Clusters) Down(ctx context.Context, name string) (existed bool, err err
 	if err := os.Remove(cl.file(stateFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return true, err
 	}
-	return cl.state != nil, os.RemoveAll(cl.dir)
+	return cl.state != nil, errors.Join(os.RemoveAll(cl.dir), cl.lock.Remove())
 }
 
 // selection returns the components that a command is about.

@@ -30,21 +30,44 @@ func Acquire(ctx context.Context, path string, waiting func()) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+	for {
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		if err := poll(ctx, file, waiting); err != nil {
+			_ = file.Close() // Nothing was written to it.
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		lock := &Lock{file: file}
+		if lock.current() {
+			return lock, nil
+		}
+		lock.Release() // Its holder removed it while we waited.
 	}
-	if err := poll(ctx, file, waiting); err != nil {
-		_ = file.Close() // Nothing was written to it.
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return &Lock{file: file}, nil
 }
 
-// Release gives the lock up. The file stays: removing it would let a waiter
-// and a newcomer hold "the" lock on two different files.
+// current reports whether the file that is locked is the one that others will lock.
+func (l *Lock) current() bool {
+	locked, err := l.file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(l.file.Name())
+	return err == nil && os.SameFile(locked, named)
+}
+
+// Release gives the lock up.
 func (l *Lock) Release() {
 	_ = l.file.Close() // Closing drops the lock; an error could change nothing.
+}
+
+// Remove removes the file and gives the lock up. Who waits for it goes on with
+// a new file.
+func (l *Lock) Remove() error {
+	err := os.Remove(l.file.Name())
+	l.Release()
+	return err
 }
 
 func poll(ctx context.Context, file *os.File, waiting func()) error {
