@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -29,6 +30,9 @@ type Lock struct {
 func Acquire(ctx context.Context, path string, waiting func()) (*Lock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	if waiting != nil {
+		waiting = sync.OnceFunc(waiting)
 	}
 	for {
 		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
@@ -80,7 +84,6 @@ func poll(ctx context.Context, file *os.File, waiting func()) error {
 		}
 		if waiting != nil {
 			waiting()
-			waiting = nil
 		}
 		select {
 		case <-ctx.Done():

@@ -51,7 +51,7 @@ func (p *Progress) Step(n, total int, name string) *Step {
 		start: time.Now(), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	if n == 1 {
-		p.Note("building the programs of the control plane: once for each set of versions, about 10 minutes on two cores")
+		p.Note("building the programs of the control plane: once for each set of versions, 5 to 10 minutes on two cores")
 	}
 	if !p.terminal {
 		p.printf("%s\n", s.label)
