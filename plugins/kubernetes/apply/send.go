@@ -1,0 +1,126 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/util/csaupgrade"
+
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/cluster"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/inventory"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/live"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/plan"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+const (
+	unservedPause  = 100 * time.Millisecond // a kind that was just defined is served a moment later
+	conflictsTaken = 3
+)
+
+// send applies one object and everything that belongs to it.
+func (a *Applier) send(ctx context.Context, s *plan.Step, d *Done) {
+	if err := a.takeOver(ctx, s); err != nil {
+		a.explain(s, d, fmt.Errorf("take over the fields of kubectl's client-side apply: %w", err))
+		return
+	}
+	m, err := a.patch(ctx, s)
+	if fields := cluster.ImmutableFields(err); len(fields) > 0 {
+		m, err = a.immutable(ctx, s, d, fields, err)
+	}
+	if d.Outcome == applier.Failed {
+		return
+	}
+	if err != nil {
+		a.explain(s, d, err)
+		return
+	}
+	d.Record = &inventory.Record{
+		Ref: s.Ref, UID: string(m.UID), Desired: s.Object.Hash, Owned: live.OwnedHash(m.ManagedFields, a.Manager),
+	}
+	if s.Object.Defines != nil {
+		if err := a.established(ctx, s.Ref.Name); err != nil {
+			d.fail("it was applied, but the API server does not serve it: "+err.Error(),
+				"Look at its conditions; names that clash with another definition's are the usual reason.")
+		}
+	}
+}
+
+func (a *Applier) resource(s *plan.Step) metadata.ResourceInterface {
+	return a.Metadata.Resource(s.Object.Kind.GVR()).Namespace(s.Ref.Namespace)
+}
+
+// patch sends the server-side apply and gets the object's metadata back. A kind
+// of the same set may need a moment until it is served.
+func (a *Applier) patch(ctx context.Context, s *plan.Step) (*metav1.PartialObjectMetadata, error) {
+	wait, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	force := true
+	o := metav1.PatchOptions{FieldManager: a.Manager, Force: &force}
+	for {
+		m, err := a.resource(s).Patch(ctx, s.Ref.Name, types.ApplyPatchType, s.Object.Body, o)
+		if !s.Object.InSet || !unserved(err) {
+			return m, err
+		}
+		select {
+		case <-wait.Done():
+			return nil, err
+		case <-time.After(unservedPause):
+		}
+	}
+}
+
+// unserved tells a missing kind from a missing object or namespace: the answer
+// for it names none.
+func unserved(err error) bool {
+	return apierrors.IsNotFound(err) && strings.Contains(err.Error(), "the server could not find the requested resource")
+}
+
+// takeOver makes the fields that kubectl's client-side apply owns ours, so that
+// the apply that follows removes those that are no longer wanted.
+func (a *Applier) takeOver(ctx context.Context, s *plan.Step) error {
+	if s.Live == nil || s.Live.Legacy == nil {
+		return nil
+	}
+	m := s.Live.Legacy
+	for try := 1; ; try++ {
+		patch, err := csaupgrade.UpgradeManagedFieldsPatch(m, sets.New(live.LegacyManagers...), a.Manager)
+		if err != nil || patch == nil {
+			return err
+		}
+		_, err = a.resource(s).Patch(ctx, s.Ref.Name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: a.Manager})
+		if !apierrors.IsConflict(err) || try == conflictsTaken {
+			return err
+		}
+		if m, err = a.resource(s).Get(ctx, s.Ref.Name, metav1.GetOptions{}); err != nil {
+			return err
+		}
+	}
+}
+
+// explain makes an error of the API server the object's failure.
+func (a *Applier) explain(s *plan.Step, d *Done, err error) {
+	secret := s.Ref.Group == "" && s.Ref.Kind == "Secret"
+	d.fail(cluster.Explain(err, secret), advice(s, err))
+}
+
+func advice(s *plan.Step, err error) string {
+	switch {
+	case apierrors.IsNotFound(err) && s.Ref.Namespace != "":
+		return fmt.Sprintf("Does namespace %q exist? Declare it in the repository, or create it.", s.Ref.Namespace)
+	case apierrors.IsForbidden(err):
+		return "Either the identity that the applier uses may not do this (RBAC), or an admission rule forbids it."
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return "The API server rejects the manifest; correct it in the repository."
+	case apierrors.IsTooManyRequests(err), apierrors.IsInternalError(err), apierrors.IsServiceUnavailable(err):
+		return "The API server failed repeatedly; the next sync tries again."
+	}
+	return ""
+}

@@ -1,0 +1,216 @@
+// Package cluster is how the plugin talks to a Kubernetes API server: where it
+// is found, which kinds it serves, and how hard it may be worked.
+//
+// A Client is safe for concurrent use. Every request passes one transport that
+// retries what is safe to retry (Kubernetes' overload answers and lost
+// connections), honours Retry-After, and keeps the number of requests in
+// flight to what the server answers well. Errors from the server go through
+// Explain before a person sees them.
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// Options say which cluster to talk to. The zero value means what kubectl
+// would use, and inside a pod the cluster that it runs in.
+type Options struct {
+	Kubeconfig string // path of a kubeconfig; empty: $KUBECONFIG, ~/.kube/config
+	Context    string // context in it; empty: the current one
+	InCluster  bool   // only the cluster that this process runs in
+	UserAgent  string
+	Log        hclog.Logger // gets the server's warnings; nil: dropped
+}
+
+// Client is a connection to one API server as one identity.
+type Client struct {
+	Metadata  metadata.Interface
+	Dynamic   dynamic.Interface
+	Namespace string // of the kubeconfig context; empty in a cluster
+	Host      string // of the API server, to tell clusters apart
+	Kinds     *Kinds
+
+	config    *rest.Config
+	transport http.RoundTripper
+	mu        sync.Mutex
+	as        map[string]*Client
+}
+
+// Connect builds a Client. It sends no request. A mistake of the user's is a
+// diag.Diagnostic with the attribute's path.
+func Connect(o Options) (*Client, error) {
+	config, namespace, err := load(o)
+	if err != nil {
+		return nil, err
+	}
+	config = rest.CopyConfig(config)
+	config.UserAgent = o.UserAgent
+	config.QPS = -1 // the transport limits by what the server can take
+	config.WarningHandler = warnings{o.Log}
+	flow := newFlow()
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return newTransport(next, flow) })
+	c, err := newClient(config)
+	if err != nil {
+		return nil, err
+	}
+	c.Namespace = namespace
+	return c, nil
+}
+
+func newClient(config *rest.Config) (*Client, error) {
+	hc, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
+	}
+	c := &Client{Host: config.Host, config: config, transport: hc.Transport, as: map[string]*Client{}}
+	if c.Metadata, err = metadata.NewForConfigAndClient(config, hc); err != nil {
+		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
+	}
+	if c.Dynamic, err = dynamic.NewForConfigAndClient(config, hc); err != nil {
+		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
+	}
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(config, hc)
+	if err != nil {
+		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
+	}
+	c.Kinds = &Kinds{fetch: disco.ServerGroupsAndResources}
+	return c, nil
+}
+
+// As returns a Client that acts as user, which the API server must allow. The
+// empty user is c itself.
+func (c *Client) As(user string) (*Client, error) {
+	if user == "" {
+		return c, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if other := c.as[user]; other != nil {
+		return other, nil
+	}
+	config := rest.CopyConfig(c.config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user}
+	other, err := newClient(config)
+	if err != nil {
+		return nil, err
+	}
+	other.Namespace, other.Kinds = c.Namespace, c.Kinds
+	c.as[user] = other
+	return other, nil
+}
+
+// Close drops idle connections, the ones of the clients that As made too.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, other := range c.as {
+		other.Close()
+	}
+	utilnet.CloseIdleConnectionsFor(c.transport)
+}
+
+func load(o Options) (*rest.Config, string, error) {
+	if o.InCluster {
+		config, err := rest.InClusterConfig()
+		if err != nil {
+			d := diag.Errorf(diag.Attr("in_cluster"), "not running in a cluster")
+			d.Detail = "in_cluster needs a pod with a service account token: " + err.Error() + "."
+			return nil, "", d
+		}
+		return config, "", nil
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	if o.Kubeconfig != "" {
+		if _, err := os.Stat(o.Kubeconfig); errors.Is(err, fs.ErrNotExist) {
+			return nil, "", diag.Errorf(diag.Attr("kubeconfig"), "kubeconfig %s does not exist", o.Kubeconfig)
+		}
+		rules.ExplicitPath = o.Kubeconfig
+	}
+	return fromKubeconfig(o, rules)
+}
+
+func fromKubeconfig(o Options, rules *clientcmd.ClientConfigLoadingRules) (*rest.Config, string, error) {
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.Context})
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return nil, "", diag.Errorf(diag.Attr("kubeconfig"), "kubeconfig cannot be read: %v", err)
+	}
+	if o.Context != "" && raw.Contexts[o.Context] == nil {
+		return nil, "", unknownContext(o.Context, raw.Contexts)
+	}
+	if o.Context == "" && raw.Contexts[raw.CurrentContext] == nil {
+		if o.Kubeconfig == "" && len(raw.Contexts) == 0 {
+			return outsideKubeconfig(rules)
+		}
+		d := diag.Errorf(diag.Attr("context"), "the kubeconfig has no current context")
+		d.Detail = "Set context to one of: " + strings.Join(names(raw.Contexts), ", ") + "."
+		return nil, "", d
+	}
+	config, err := loader.ClientConfig()
+	if err != nil {
+		return nil, "", diag.Errorf(diag.Attr("kubeconfig"), "kubeconfig cannot be used: %v", err)
+	}
+	namespace, _, err := loader.Namespace()
+	if err != nil {
+		return nil, "", diag.Errorf(diag.Attr("kubeconfig"), "namespace of the context: %v", err)
+	}
+	return config, namespace, nil
+}
+
+// outsideKubeconfig is the last resort when there is no kubeconfig at all.
+func outsideKubeconfig(rules *clientcmd.ClientConfigLoadingRules) (*rest.Config, string, error) {
+	config, err := rest.InClusterConfig()
+	if err == nil {
+		return config, "", nil
+	}
+	d := diag.Errorf(nil, "no cluster: there is no kubeconfig, and this is not a pod")
+	d.Detail = "Looked for a kubeconfig in " + strings.Join(rules.GetLoadingPrecedence(), ", ") +
+		". Set kubeconfig in the applier block, or the KUBECONFIG variable in the daemon's environment."
+	return nil, "", d
+}
+
+func unknownContext[V any](name string, contexts map[string]V) error {
+	d := diag.Errorf(diag.Attr("context"), "the kubeconfig has no context %q", name)
+	all := names(contexts)
+	if near := nearest(name, all); near != "" {
+		d.Detail = fmt.Sprintf("Did you mean %q?", near)
+	} else {
+		d.Detail = "It has: " + strings.Join(all, ", ") + "."
+	}
+	return d
+}
+
+func names[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for name := range m {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// warnings sends what the API server warns about to the log.
+type warnings struct{ log hclog.Logger }
+
+func (w warnings) HandleWarningHeader(code int, agent, text string) {
+	if w.log != nil && code == 299 && text != "" {
+		w.log.Debug("warning from the API server", "text", text)
+	}
+}

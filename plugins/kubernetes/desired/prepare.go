@@ -1,0 +1,100 @@
+package desired
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+)
+
+// ignoreAnnotations leave an object alone, in the file or in the cluster. The
+// first two are those of Flux v1.
+var ignoreAnnotations = []string{"sluice.dev/ignore", "fluxcd.io/ignore", "flux.weave.works/ignore"}
+
+// IgnoreAnnotation returns the annotation (key=value) that says to leave the
+// object alone, or "".
+func IgnoreAnnotation(annotations map[string]string) string {
+	for _, key := range ignoreAnnotations {
+		if v := annotations[key]; v == "true" || v == "sync_only" {
+			return key + "=" + v
+		}
+	}
+	return ""
+}
+
+func ignoredInFile(meta map[string]any, file string, line int) string {
+	raw, _ := meta["annotations"].(map[string]any)
+	annotations := make(map[string]string, len(raw))
+	for k, v := range raw {
+		annotations[k] = fmt.Sprint(v)
+	}
+	if a := IgnoreAnnotation(annotations); a != "" {
+		return fmt.Sprintf("annotation %s at %s:%d", a, file, line)
+	}
+	return ""
+}
+
+// serverOwned are the fields of metadata that only the cluster may write. They
+// come with manifests that were saved from a cluster.
+var serverOwned = []string{"creationTimestamp", "deletionTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"}
+
+// prepare makes content what is sent: it changes content.
+func prepare(content, meta map[string]any, obj *Object, o Options) ([]byte, error) {
+	delete(content, "status")
+	for _, field := range serverOwned {
+		delete(meta, field)
+	}
+	if annotations, ok := meta["annotations"].(map[string]any); ok {
+		delete(annotations, "kubectl.kubernetes.io/last-applied-configuration")
+	}
+	if !label(meta, o) {
+		obj.fail("metadata.labels is not a map", "Labels are written as key: value.")
+		return nil, nil
+	}
+	if obj.Ref.Group == "" && obj.Ref.Kind == "Secret" {
+		encodeStringData(content)
+	}
+	body, err := json.Marshal(content)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", obj.Ref, err)
+	}
+	return body, nil
+}
+
+func label(meta map[string]any, o Options) bool {
+	labels, ok := meta["labels"].(map[string]any)
+	if !ok {
+		if meta["labels"] != nil {
+			return false
+		}
+		labels = map[string]any{}
+		meta["labels"] = labels
+	}
+	labels[o.Label] = o.Member
+	return true
+}
+
+// encodeStringData moves stringData to data, as the API server would. Left
+// where it is, our field manager would own stringData, and a change of data by
+// somebody else would go unseen.
+func encodeStringData(content map[string]any) {
+	plain, ok := content["stringData"].(map[string]any)
+	if !ok {
+		return
+	}
+	data, ok := content["data"].(map[string]any)
+	if !ok {
+		if content["data"] != nil {
+			return // malformed; the API server says how
+		}
+		data = map[string]any{}
+	}
+	for key, value := range plain {
+		s, ok := value.(string)
+		if !ok {
+			return
+		}
+		data[key] = base64.StdEncoding.EncodeToString([]byte(s))
+	}
+	content["data"] = data
+	delete(content, "stringData")
+}
