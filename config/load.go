@@ -1,6 +1,12 @@
 package config
 
 import (
+	"path/filepath"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty/function"
+
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
@@ -17,8 +23,19 @@ func Load(paths []string, o Options) (*Config, diag.List) {
 		l.cfg.Files[in.name] = in.src
 	}
 	if !ok {
+		// What a broken file declares is not known, so that every reference
+		// into it would look wrong.
 		return l.cfg, l.finish()
 	}
+	l.declare(inputs)
+	l.markUses(inputs)
+	l.loadVariables()
+	l.loadHostBlocks()
+	l.loadLocals()
+	l.loadDecls()
+	l.checkSyncs()
+	l.checkUnused()
+	l.maskSecrets(inputs)
 	return l.cfg, l.finish()
 }
 
@@ -27,6 +44,20 @@ type loader struct {
 	report
 	options Options
 	cfg     *Config
+	schemas SchemaSource
+
+	declared   map[string]hcl.Range // where each name was declared first
+	hostBlocks []*hclsyntax.Block   // sluice, plugin and variable blocks
+	decls      []*decl
+	byAddress  map[string]*decl
+	variables  map[string]*variable
+	locals     map[string]*local
+
+	used       map[string]bool                         // addresses that something mentions; "var" and "local" mean all
+	evaluating []string                                // what waits for the value being evaluated, outermost first
+	functions  map[string]map[string]function.Function // by directory
+	masked     []hcl.Range                             // literal secrets in the files
+	noSchema   map[string]bool                         // kind/type pairs without a schema, reported already
 }
 
 func newLoader(o Options) *loader {
@@ -34,7 +65,35 @@ func newLoader(o Options) *loader {
 		o.Env = func(string) (string, bool) { return "", false }
 	}
 	return &loader{
-		options: o,
-		cfg:     &Config{Files: map[string][]byte{}, read: map[string]struct{}{}},
+		options:   o,
+		cfg:       &Config{Files: map[string][]byte{}, read: map[string]struct{}{}},
+		declared:  map[string]hcl.Range{},
+		byAddress: map[string]*decl{},
+		variables: map[string]*variable{},
+		locals:    map[string]*local{},
+		functions: map[string]map[string]function.Function{},
+		noSchema:  map[string]bool{},
+		used:      map[string]bool{},
 	}
+}
+
+// absolute makes path, as written in the file of at, absolute. A leading ~/ is
+// the home directory.
+func (l *loader) absolute(path string, at hcl.Range) (string, error) {
+	if rest, ok := cutHome(path); ok {
+		if home, set := l.options.Env("HOME"); set && home != "" {
+			return filepath.Join(home, rest), nil
+		}
+	}
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path), nil
+	}
+	return filepath.Abs(filepath.Join(filepath.Dir(at.Filename), path))
+}
+
+func cutHome(path string) (string, bool) {
+	if len(path) >= 2 && path[0] == '~' && path[1] == '/' {
+		return path[2:], true
+	}
+	return "", false
 }

@@ -11,7 +11,7 @@ import (
 // place is a tree of the ranges of a block's content, in the shape of the JSON
 // that the plugin gets.
 type place struct {
-	rng   diag.Range
+	rng   hcl.Range
 	names map[string]*place
 	items []*place
 }
@@ -42,13 +42,13 @@ func (p *place) find(path diag.Path) diag.Range {
 		}
 		p = next
 	}
-	return p.rng
+	return toRange(p.rng)
 }
 
 // exprPlace returns the places of the elements that expr spells out. What a
 // reference, a call or a for expression yields has the place of the whole.
 func exprPlace(expr hcl.Expression) *place {
-	p := &place{rng: toRange(expr.Range())}
+	p := &place{rng: expr.Range()}
 	switch e := unwrap(expr).(type) {
 	case *hclsyntax.TupleConsExpr:
 		for _, item := range e.Exprs {

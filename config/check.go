@@ -1,0 +1,152 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// markUses notes which variables, locals and blocks are mentioned anywhere,
+// whether or not the expression that does so can be evaluated.
+func (l *loader) markUses(inputs []input) {
+	for _, in := range inputs {
+		for _, b := range in.body.Blocks {
+			if b.Type == "variable" {
+				continue // its validation does not use it
+			}
+			for _, t := range needs(b.Body, nil) {
+				l.markUse(t)
+			}
+		}
+	}
+}
+
+func (l *loader) markUse(t hcl.Traversal) {
+	written := steps(t)
+	switch written[0] {
+	case "var", "local":
+		if len(written) == 1 {
+			l.used[written[0]] = true // computed: all of them
+			return
+		}
+		l.used[written[0]+"."+written[1]] = true
+	default:
+		for _, d := range l.below(written) {
+			l.used[d.address()] = true
+		}
+	}
+}
+
+// checkUnused warns of what nothing mentions.
+func (l *loader) checkUnused() {
+	for _, b := range l.hostBlocks {
+		if b.Type == "variable" && !l.used["var"] && !l.used["var."+b.Labels[0]] {
+			l.warnf(b.DefRange(), "Unused variable", "Nothing refers to var.%s. Remove it, or use it.", b.Labels[0])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.locals)) {
+		if !l.used["local"] && !l.used["local."+name] {
+			l.warnf(l.locals[name].attr.NameRange, "Unused local value", "Nothing refers to local.%s. Remove it, or use it.", name)
+		}
+	}
+	var appliers, syncs int
+	for _, d := range l.decls {
+		switch d.kind {
+		case kindApplier:
+			appliers++
+		case kindSync:
+			syncs++
+		}
+	}
+	for _, d := range l.decls {
+		if d.kind == kindSource || d.kind == kindApplier && appliers > 1 {
+			if !l.used[d.address()] {
+				l.warnf(d.block.DefRange(), "Unused "+d.kind, "Nothing refers to %s. Name it in a sync, or remove it.", d.address())
+			}
+		}
+	}
+	if syncs == 0 {
+		l.warnf(l.somewhere(), "Nothing to do", "There is no sync. Write sync \"NAME\" { source = ... } to apply a source to a cluster.")
+	}
+}
+
+// somewhere returns the start of the first file.
+func (l *loader) somewhere() hcl.Range {
+	if len(l.cfg.Files) == 0 {
+		return hcl.Range{}
+	}
+	return hcl.Range{Filename: slices.Min(slices.Collect(maps.Keys(l.cfg.Files)))}
+}
+
+// checkSyncs finds syncs that wait for themselves, directly or around a cycle.
+func (l *loader) checkSyncs() {
+	w := walker{l: l, edges: map[string][]string{}, state: map[string]progress{}}
+	for _, s := range l.cfg.Syncs {
+		w.edges[s.Address] = s.DependsOn
+	}
+	for _, s := range l.cfg.Syncs {
+		w.visit(s.Address)
+	}
+}
+
+// walker looks for cycles in depends_on, depth first.
+type walker struct {
+	l     *loader
+	edges map[string][]string
+	state map[string]progress // failed: being visited
+	trail []string
+}
+
+func (w *walker) visit(address string) {
+	w.state[address] = failed
+	w.trail = append(w.trail, address)
+	for _, next := range w.edges[address] {
+		switch w.state[next] {
+		case failed:
+			w.cycle(next)
+		case pending:
+			w.visit(next)
+		}
+	}
+	w.trail = w.trail[:len(w.trail)-1]
+	w.state[address] = done
+}
+
+// cycle reports the end of the trail, from start on, as a cycle.
+func (w *walker) cycle(start string) {
+	around := w.trail[slices.Index(w.trail, start):]
+	at := w.dependsOn(around[len(around)-1])
+	if len(around) == 1 {
+		w.l.errorf(at, "Dependency on itself", "%s cannot wait for itself.", start)
+		return
+	}
+	w.l.errorf(at, "Dependency cycle", "These syncs wait for each other: %s.", chain(append(slices.Clone(around), start)))
+}
+
+// dependsOn returns the place of the depends_on of a sync.
+func (w *walker) dependsOn(address string) hcl.Range {
+	for _, d := range w.l.decls {
+		if d.kind != kindSync {
+			continue
+		}
+		for _, inst := range d.each.instances {
+			if inst.address() == address {
+				return dependsOnRange(d.block)
+			}
+		}
+	}
+	return hcl.Range{}
+}
+
+func dependsOnRange(b *hclsyntax.Block) hcl.Range {
+	if attr := b.Body.Attributes["depends_on"]; attr != nil {
+		return attr.Expr.Range()
+	}
+	return b.DefRange()
+}
+
+// chain prints addresses in the order in which each needs the next.
+func chain(addresses []string) string { return strings.Join(addresses, " -> ") }

@@ -1,0 +1,176 @@
+package config
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// maxInstances bounds one for_each.
+const maxInstances = 10_000
+
+// each is the expansion of a declaration: one instance, or one for each
+// element of its for_each, sorted by key.
+type each struct {
+	state     progress
+	repeated  bool // has a for_each
+	instances []*instance
+}
+
+func (e *each) keys() []string {
+	var keys []string
+	for _, inst := range e.instances {
+		keys = append(keys, inst.key)
+	}
+	return keys
+}
+
+// instance is one declaration as the engine sees it. References evaluate to
+// a pointer to it.
+type instance struct {
+	decl     *decl
+	repeated bool
+	key      string
+	value    cty.Value
+}
+
+// name is the block's name, with the key in brackets: app["a"].
+func (i *instance) name() string {
+	if !i.repeated {
+		return i.decl.name
+	}
+	key := hclwrite.TokensForValue(cty.StringVal(i.key)).Bytes()
+	return i.decl.name + "[" + string(key) + "]"
+}
+
+func (i *instance) address() string {
+	return strings.TrimSuffix(i.decl.address(), i.decl.name) + i.name()
+}
+
+// referenceType is the type of an expression such as source.git.shop.
+var referenceType = cty.Capsule("reference", reflect.TypeFor[instance]())
+
+// reference returns what the address of d means in an expression: a reference,
+// or with for_each an object of references by key.
+func (l *loader) reference(d *decl, at hcl.Range) (cty.Value, bool) {
+	if !l.expand(d, at) {
+		return cty.DynamicVal, false
+	}
+	if !d.each.repeated {
+		return cty.CapsuleVal(referenceType, d.each.instances[0]), true
+	}
+	byKey := map[string]cty.Value{}
+	for _, inst := range d.each.instances {
+		byKey[inst.key] = cty.CapsuleVal(referenceType, inst)
+	}
+	return cty.ObjectVal(byKey), true
+}
+
+// expand evaluates the for_each of d, once.
+func (l *loader) expand(d *decl, at hcl.Range) bool {
+	if d.each.state != pending {
+		return d.each.state == done
+	}
+	attr := d.block.Body.Attributes["for_each"]
+	if attr == nil {
+		d.each = each{state: done, instances: []*instance{{decl: d}}}
+		return true
+	}
+	if !l.enter(d.address(), at) {
+		return false
+	}
+	defer l.leave()
+	d.each.repeated = true
+	elements, ok := l.forEach(attr)
+	d.each.state = failed
+	if !ok {
+		return false
+	}
+	for _, key := range slices.Sorted(maps.Keys(elements)) {
+		d.each.instances = append(d.each.instances, &instance{decl: d, repeated: true, key: key, value: elements[key]})
+	}
+	d.each.state = done
+	return true
+}
+
+// forEach evaluates a for_each to its elements by key: of a map or object its
+// own, of a set or list of strings the strings themselves.
+func (l *loader) forEach(attr *hclsyntax.Attribute) (map[string]cty.Value, bool) {
+	at := attr.Expr.Range()
+	v, ok := l.eval(attr.Expr, scope{})
+	if !ok {
+		return nil, false
+	}
+	typ := v.Type()
+	switch {
+	case v.IsMarked():
+		l.errorf(at, "Sensitive for_each", "The keys of for_each become part of addresses, which are printed. Build them from values that are not sensitive.")
+		return nil, false
+	case v.IsNull() || !v.CanIterateElements():
+		l.errorf(at, "Wrong for_each", "for_each takes a map, an object, or a list or set of strings, not %s.", typeOf(v))
+		return nil, false
+	case v.LengthInt() > maxInstances:
+		l.errorf(at, "Too many instances", "for_each may have at most %d elements; this one has %d.", maxInstances, v.LengthInt())
+		return nil, false
+	}
+	byKey := typ.IsMapType() || typ.IsObjectType()
+	elements := map[string]cty.Value{}
+	for it := v.ElementIterator(); it.Next(); {
+		key, elem := it.Element()
+		if !byKey {
+			key = elem
+		}
+		if !l.addElement(elements, key, elem, at) {
+			return nil, false
+		}
+	}
+	return elements, true
+}
+
+func (l *loader) addElement(elements map[string]cty.Value, key, elem cty.Value, at hcl.Range) bool {
+	if key.IsMarked() {
+		l.errorf(at, "Sensitive for_each", "The keys of for_each become part of addresses, which are printed. Build them from values that are not sensitive.")
+		return false
+	}
+	text, err := convert.Convert(key, cty.String)
+	if err != nil || text.IsNull() {
+		l.errorf(at, "Wrong for_each", "The elements of a list in for_each must be strings; one is %s.", typeOf(key))
+		return false
+	}
+	name := text.AsString()
+	if name == "" || strings.ContainsFunc(name, isControl) {
+		l.errorf(at, "Wrong for_each", "The key %q cannot stand in an address: keys are not empty and hold no control characters.", name)
+		return false
+	}
+	if _, dup := elements[name]; dup {
+		l.errorf(at, "Wrong for_each", "The key %q occurs twice.", name)
+		return false
+	}
+	elements[name] = elem
+	return true
+}
+
+// typeOf names the type of v for people.
+func typeOf(v cty.Value) string {
+	switch typ := v.Type(); {
+	case v.IsNull():
+		return "null"
+	case typ.Equals(referenceType):
+		return "a reference"
+	case typ.Equals(cty.Bool), typ.Equals(cty.Number), typ.Equals(cty.String):
+		return "a " + typ.FriendlyName()
+	case typ.IsObjectType(), typ.IsMapType():
+		return "an object"
+	case typ.IsTupleType(), typ.IsListType(), typ.IsSetType():
+		return "a list"
+	default:
+		return typ.FriendlyName()
+	}
+}

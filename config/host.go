@@ -1,0 +1,116 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/sluice-gitops/sluice/sdk/schema"
+)
+
+const (
+	systemDataDir = "/var/lib/sluice"
+
+	// maxSocketPath is what a unix socket address holds on every system.
+	maxSocketPath = 103
+)
+
+var (
+	settingsSchema = schema.Schema{
+		Attributes: []schema.Attribute{{Name: "data_dir"}, {Name: "plugin_dir"}, {Name: "log_level"}},
+		Blocks:     []schema.Block{{Name: "api", Nesting: schema.Single, Body: apiSchema}},
+	}
+	apiSchema    = schema.Schema{Attributes: []schema.Attribute{{Name: "listen"}}}
+	pluginSchema = schema.Schema{Attributes: []schema.Attribute{{Name: "path"}, {Name: "env"}, {Name: "idle_stop"}}}
+)
+
+// loadHostBlocks decodes the settings and the plugin blocks, and then asks for
+// the schemas, which may depend on them.
+func (l *loader) loadHostBlocks() {
+	l.validateVariables()
+	settings := &arguments{l: l}
+	for _, b := range l.hostBlocks {
+		switch b.Type {
+		case "sluice":
+			settings = l.arguments(b, settingsSchema, scope{})
+		case "plugin":
+			l.loadPlugin(b)
+		}
+	}
+	l.loadSettings(settings)
+	if l.options.Schemas != nil {
+		l.schemas = l.options.Schemas(l.cfg.Settings, l.cfg.Plugins)
+	}
+}
+
+func (l *loader) loadSettings(a *arguments) {
+	s := &l.cfg.Settings
+	s.DataDir = a.path("data_dir")
+	if s.DataDir == "" {
+		s.DataDir = l.defaultDataDir()
+	}
+	s.PluginDir = a.path("plugin_dir")
+	s.LogLevel = a.oneOf("log_level", "info", "debug", "info", "warn", "error")
+	s.API.Listen = "unix://" + filepath.Join(s.DataDir, "api.sock")
+	if api := a.block("api", apiSchema); api != nil {
+		s.API.Listen = api.listen("listen", s.API.Listen)
+	}
+}
+
+// defaultDataDir is where a user's programs keep their state, or the system's
+// directory for a process without a home.
+func (l *loader) defaultDataDir() string {
+	if dir, ok := l.options.Env("XDG_STATE_HOME"); ok && filepath.IsAbs(dir) {
+		return filepath.Join(dir, "sluice")
+	}
+	if home, ok := l.options.Env("HOME"); ok && filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "state", "sluice")
+	}
+	return systemDataDir
+}
+
+// listen returns the address of a unix socket.
+func (a *arguments) listen(name, def string) string {
+	s := a.string(name, def)
+	path, ok := strings.CutPrefix(s, "unix://")
+	switch {
+	case !ok:
+		a.l.errorf(a.at(name), "Wrong address", "The API listens on a unix socket: write \"unix:///run/sluice/api.sock\".")
+		return def
+	case !filepath.IsAbs(path):
+		a.l.errorf(a.at(name), "Wrong address", "The path of a socket is absolute, with three slashes: \"unix:///run/sluice/api.sock\".")
+		return def
+	case len(path) > maxSocketPath:
+		a.l.errorf(a.at(name), "Wrong address", "The path of a socket has at most %d bytes; this one has %d.", maxSocketPath, len(path))
+		return def
+	}
+	return s
+}
+
+func (l *loader) loadPlugin(b *hclsyntax.Block) {
+	a := l.arguments(b, pluginSchema, scope{})
+	l.cfg.Plugins = append(l.cfg.Plugins, Plugin{
+		Name:     b.Labels[0],
+		Path:     a.path("path"),
+		Env:      a.environment("env"),
+		IdleStop: a.duration("idle_stop", 0, time.Second),
+		Range:    toRange(b.DefRange()),
+	})
+}
+
+// environment returns a map of environment variables.
+func (a *arguments) environment(name string) map[string]string {
+	env := a.stringMap(name)
+	for key := range env {
+		if key == "" || strings.ContainsAny(key, "=\x00") {
+			a.l.errorf(a.at(name), "Wrong environment", "%q is no name of an environment variable.", key)
+		}
+		if strings.Contains(env[key], "\x00") {
+			a.l.errorf(a.at(name), "Wrong environment", "The value of %s holds a zero byte.", key)
+		}
+	}
+	return env
+}
+

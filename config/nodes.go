@@ -1,0 +1,143 @@
+package config
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/sluice-gitops/sluice/sdk/schema"
+)
+
+const (
+	minInterval = time.Second
+
+	defaultSourceInterval = time.Minute
+	defaultSourceTimeout  = 5 * time.Minute
+)
+
+// What the host owns in the blocks of plugins.
+var (
+	sourceSchema = schema.Schema{Attributes: []schema.Attribute{
+		{Name: "for_each"}, {Name: "interval"}, {Name: "timeout"}, {Name: "suspend"},
+	}}
+	applierSchema    = schema.Schema{Attributes: []schema.Attribute{{Name: "for_each"}}}
+	credentialSchema = schema.Schema{Attributes: []schema.Attribute{{Name: "for_each"}, {Name: "match"}}}
+)
+
+// loadDecls decodes every block that can be referred to.
+func (l *loader) loadDecls() {
+	for _, d := range l.decls {
+		switch d.kind {
+		case kindSource:
+			l.loadPlugged(d, sourceSchema, l.addSource)
+		case kindApplier:
+			l.loadPlugged(d, applierSchema, l.addApplier)
+		case kindCredential:
+			l.loadPlugged(d, credentialSchema, l.addCredential)
+		}
+	}
+	l.addImplicitApplier()
+	for _, d := range l.decls {
+		if d.kind == kindSync {
+			l.loadSync(d)
+		}
+	}
+}
+
+// loadPlugged decodes the instances of a block that a plugin and the host
+// share, and hands each to add.
+func (l *loader) loadPlugged(d *decl, host schema.Schema, add func(Block, *arguments, PluginConfig)) {
+	s, by := l.schemaOf(d.kind, d.typ, d.block.LabelRanges[0])
+	if s != nil {
+		if by != "" {
+			by = " (declared by " + by + ")"
+		}
+		nameChecker{l: l, by: by}.check(d.block.Body, merge(host, *s), d.kind+" "+quote(d.typ))
+	}
+	if !l.expand(d, d.block.DefRange()) {
+		return
+	}
+	for _, inst := range d.each.instances {
+		sc := scope{each: inst}
+		body, ok := l.dynamic(d.block.Body, sc)
+		if !ok {
+			continue
+		}
+		p := PluginConfig{Kind: d.kind, Type: d.typ, root: &place{rng: d.block.DefRange()}}
+		if s != nil {
+			l.decodePlugin(&p, body, d.block.DefRange(), s, sc)
+		} else {
+			// The names cannot be checked, but what they refer to can.
+			l.context(needs(d.block.Body, nil), sc, d.block.TypeRange.Filename)
+		}
+		add(inst.block(), l.content(body, d.block.DefRange(), host, sc), p)
+	}
+}
+
+func (i *instance) block() Block {
+	return Block{Address: i.address(), Type: i.decl.typ, Name: i.name(), Range: toRange(i.decl.block.DefRange())}
+}
+
+func (l *loader) addSource(b Block, a *arguments, p PluginConfig) {
+	l.cfg.Sources = append(l.cfg.Sources, Source{
+		Block:    b,
+		Interval: a.duration("interval", defaultSourceInterval, minInterval),
+		Timeout:  a.duration("timeout", defaultSourceTimeout, minInterval),
+		Suspend:  a.bool("suspend", false),
+		Plugin:   p,
+	})
+}
+
+func (l *loader) addApplier(b Block, _ *arguments, p PluginConfig) {
+	l.cfg.Appliers = append(l.cfg.Appliers, Applier{Block: b, Plugin: p})
+}
+
+func (l *loader) addCredential(b Block, a *arguments, p PluginConfig) {
+	var match []string
+	for _, e := range a.strings("match") {
+		if e.text == "" {
+			l.errorf(e.at, "Wrong pattern", "A pattern of a registry host cannot be empty.")
+		}
+		match = append(match, e.text)
+	}
+	l.cfg.Credentials = append(l.cfg.Credentials, Credential{Block: b, Match: match, Plugin: p})
+}
+
+// addImplicitApplier adds the applier that a configuration without one means:
+// Kubernetes, where the plugin finds a cluster by itself.
+func (l *loader) addImplicitApplier() {
+	var firstSync *decl
+	for _, d := range l.decls {
+		if d.kind == kindApplier {
+			return
+		}
+		if d.kind == kindSync && firstSync == nil {
+			firstSync = d
+		}
+	}
+	if firstSync == nil {
+		return
+	}
+	header := firstSync.block.DefRange()
+	p := PluginConfig{Kind: kindApplier, Type: "kubernetes", root: &place{rng: header}}
+	if s, _ := l.schemaOf(p.Kind, p.Type, header); s != nil {
+		l.decodePlugin(&p, hcl.EmptyBody(), header, s, scope{})
+	}
+	b := Block{Address: "applier.kubernetes.default", Type: p.Type, Name: "default", Range: toRange(header)}
+	l.cfg.Appliers = append(l.cfg.Appliers, Applier{Block: b, Plugin: p})
+}
+
+// schemaOf returns the schema of a plugin's type and who declares it; nil if
+// it is not known, which is reported once for each type.
+func (l *loader) schemaOf(kind, typ string, at hcl.Range) (*schema.Schema, string) {
+	if l.schemas == nil || l.noSchema[kind+"/"+typ] {
+		return nil, ""
+	}
+	s, by, err := l.schemas.Schema(kind, typ)
+	if err != nil {
+		l.noSchema[kind+"/"+typ] = true
+		l.errorf(at, "No plugin for "+kind+" "+quote(typ), "%s", upperFirst(err.Error()))
+		return nil, ""
+	}
+	return s, by
+}

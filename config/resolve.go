@@ -1,0 +1,231 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// resolve puts what traversal t needs into roots.
+func (l *loader) resolve(t hcl.Traversal, sc scope, roots tree) bool {
+	if sc.constant != "" {
+		l.errorf(t.SourceRange(), "Not a constant", "%s must not refer to other values.", sc.constant)
+		return false
+	}
+	switch root := t.RootName(); root {
+	case "var":
+		return l.resolveVariable(t, roots)
+	case "local":
+		return l.resolveLocal(t, roots)
+	case "each":
+		return l.resolveEach(t, sc, roots)
+	case kindSource, kindApplier, kindCredential, kindSync:
+		return l.resolveReference(t, roots)
+	default:
+		l.errorf(t.SourceRange(), "Unknown name", "%s", l.unknownRoot(t, root))
+		return false
+	}
+}
+
+// unknownRoot explains a name that means nothing at the start of a reference.
+func (l *loader) unknownRoot(t hcl.Traversal, root string) string {
+	written := strings.Join(steps(t), ".")
+	for _, candidate := range []string{"var." + root, "local." + root} {
+		if _, ok := l.declared[strings.Replace(candidate, "var.", "variable.", 1)]; ok {
+			return "There is no " + root + ". Did you mean " + candidate + "?"
+		}
+	}
+	for _, d := range l.decls {
+		if strings.HasSuffix(d.address(), "."+written) {
+			return "There is no " + written + ". Did you mean " + d.address() + "?"
+		}
+	}
+	roots := []string{"var", "local", kindSource, kindApplier, kindCredential, kindSync}
+	if best := nearest(root, roots); best != "" {
+		return "There is no " + root + ". Did you mean " + best + "?"
+	}
+	return "There is no " + root + ". Text stands in quotes: \"" + root + "\". References start with var, local, each, source, applier, registry_credential or sync."
+}
+
+func (l *loader) resolveVariable(t hcl.Traversal, roots tree) bool {
+	names := slices.Sorted(maps.Keys(l.variables))
+	name, static := step(t, 1)
+	if static {
+		if l.variables[name] == nil {
+			l.errorf(t.SourceRange(), "Unknown variable", "There is no variable %q.%s", name, didYouMean(name, names))
+			return false
+		}
+		names = []string{name}
+	}
+	ok := true
+	roots["var"] = ensure(roots["var"])
+	for _, name := range names {
+		v := l.variables[name]
+		ok = v.ok && ok
+		roots.set(v.value, "var", name)
+	}
+	return ok
+}
+
+func (l *loader) resolveLocal(t hcl.Traversal, roots tree) bool {
+	names := slices.Sorted(maps.Keys(l.locals))
+	name, static := step(t, 1)
+	if static {
+		if l.locals[name] == nil {
+			l.errorf(t.SourceRange(), "Unknown local value", "There is no local value %q.%s", name, didYouMean(name, names))
+			return false
+		}
+		names = []string{name}
+	}
+	ok := true
+	roots["local"] = ensure(roots["local"])
+	for _, name := range names {
+		v, good := l.localValue(name, t.SourceRange())
+		ok = good && ok
+		roots.set(v, "local", name)
+	}
+	return ok
+}
+
+func (l *loader) resolveEach(t hcl.Traversal, sc scope, roots tree) bool {
+	name, _ := step(t, 1)
+	switch {
+	case sc.each == nil || !sc.each.repeated:
+		l.errorf(t.SourceRange(), "No for_each here", "each.key and each.value have a meaning only in a block with for_each.")
+		return false
+	case name != "key" && name != "value":
+		l.errorf(t.SourceRange(), "Unknown name", "There are each.key and each.value.")
+		return false
+	}
+	roots.set(cty.StringVal(sc.each.key), "each", "key")
+	roots.set(sc.each.value, "each", "value")
+	return true
+}
+
+// resolveReference puts the references to all blocks below t into roots: one,
+// or those of a type where the rest of t is computed, as in source.git[var.x].
+func (l *loader) resolveReference(t hcl.Traversal, roots tree) bool {
+	written := steps(t)
+	found := l.below(written)
+	if len(found) == 0 {
+		l.errorf(t.SourceRange(), "Unknown reference", "%s", l.unknownReference(written))
+		return false
+	}
+	ok := true
+	for _, d := range found {
+		v, good := l.reference(d, t.SourceRange())
+		if !good {
+			ok = false
+			continue
+		}
+		roots.set(v, d.path()...)
+		if len(written) > len(d.path()) {
+			ok = l.checkKey(d, t, len(d.path())) && ok
+		}
+	}
+	return ok
+}
+
+// below returns the declarations whose address starts with path, or the one
+// whose address path starts with.
+func (l *loader) below(path []string) []*decl {
+	full := 3
+	if path[0] == kindSync {
+		full = 2
+	}
+	if len(path) >= full {
+		if d := l.byAddress[strings.Join(path[:full], ".")]; d != nil {
+			return []*decl{d}
+		}
+		return nil
+	}
+	var found []*decl
+	for _, d := range l.decls {
+		if have := d.path(); slices.Equal(have[:len(path)], path) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+// unknownReference explains a reference to a block that is not declared.
+func (l *loader) unknownReference(written []string) string {
+	kind, address := written[0], strings.Join(written, ".")
+	var known []string
+	for _, d := range l.decls {
+		if d.kind != kind {
+			continue
+		}
+		known = append(known, d.address())
+		if d.name == written[len(written)-1] {
+			return "There is no " + address + ". Did you mean " + d.address() + "?"
+		}
+	}
+	if len(known) == 0 {
+		return "There is no " + address + ": no " + kind + " is declared."
+	}
+	if best := nearest(address, known); best != "" {
+		return "There is no " + address + ". Did you mean " + best + "?"
+	}
+	return "There is no " + address + "." + didYouMean(address, known)
+}
+
+// checkKey checks the step of t after the address of d: the key of an instance.
+func (l *loader) checkKey(d *decl, t hcl.Traversal, at int) bool {
+	key, _ := step(t, at)
+	if !d.each.repeated {
+		l.errorf(t.SourceRange(), "Nothing behind a reference",
+			"%s is one %s and has no parts; write %s.", d.address(), d.kind, d.address())
+		return false
+	}
+	for _, inst := range d.each.instances {
+		if inst.key == key {
+			return true
+		}
+	}
+	l.errorf(t.SourceRange(), "Unknown instance", "%s has no instance %q.%s", d.address(), key, didYouMean(key, d.each.keys()))
+	return false
+}
+
+// step returns the name or constant key at position i of t; ok is false if t
+// is shorter.
+func step(t hcl.Traversal, i int) (name string, ok bool) {
+	if i >= len(t) {
+		return "", false
+	}
+	switch s := t[i].(type) {
+	case hcl.TraverseRoot:
+		return s.Name, true
+	case hcl.TraverseAttr:
+		return s.Name, true
+	case hcl.TraverseIndex:
+		if key, err := convert.Convert(s.Key, cty.String); err == nil && key.IsKnown() && !key.IsNull() {
+			return key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+// steps returns the names and constant keys that t starts with.
+func steps(t hcl.Traversal) []string {
+	var names []string
+	for i := range t {
+		name, ok := step(t, i)
+		if !ok {
+			break
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+func ensure(v any) tree {
+	if t, ok := v.(tree); ok {
+		return t
+	}
+	return tree{}
+}

@@ -1,0 +1,170 @@
+package config
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/sluice-gitops/sluice/sdk/schema"
+)
+
+const (
+	defaultSyncInterval = 5 * time.Minute
+	defaultSyncTimeout  = 10 * time.Minute
+	defaultWaitTimeout  = 5 * time.Minute
+)
+
+var (
+	syncSchema = schema.Schema{
+		Attributes: []schema.Attribute{
+			{Name: "for_each"}, {Name: "source", Required: true}, {Name: "applier"}, {Name: "paths"}, {Name: "depends_on"},
+			{Name: "interval"}, {Name: "timeout"}, {Name: "suspend"}, {Name: "adopt"}, {Name: "recreate"},
+		},
+		Blocks: []schema.Block{
+			{Name: "prune", Nesting: schema.Single, Body: pruneSchema},
+			{Name: "wait", Nesting: schema.Single, Body: waitSchema},
+		},
+	}
+	pruneSchema = schema.Schema{Attributes: []schema.Attribute{{Name: "enabled"}, {Name: "max"}, {Name: "kinds"}}}
+	waitSchema  = schema.Schema{Attributes: []schema.Attribute{{Name: "timeout"}}}
+)
+
+// loadSync decodes the instances of one sync block.
+func (l *loader) loadSync(d *decl) {
+	nameChecker{l: l}.check(d.block.Body, &syncSchema, describe(d.block))
+	if !l.expand(d, d.block.DefRange()) {
+		return
+	}
+	for _, inst := range d.each.instances {
+		sc := scope{each: inst}
+		body, ok := l.dynamic(d.block.Body, sc)
+		if !ok {
+			continue
+		}
+		a := l.content(body, d.block.DefRange(), syncSchema, sc)
+		l.cfg.Syncs = append(l.cfg.Syncs, a.sync(inst))
+	}
+}
+
+func (a *arguments) sync(inst *instance) Sync {
+	return Sync{
+		Block:     inst.block(),
+		Source:    a.reference("source", kindSource),
+		Applier:   a.applier(),
+		Paths:     a.paths("paths"),
+		DependsOn: a.references("depends_on", kindSync),
+		Interval:  a.duration("interval", defaultSyncInterval, minInterval),
+		Timeout:   a.duration("timeout", defaultSyncTimeout, minInterval),
+		Suspend:   a.bool("suspend", false),
+		Adopt:     a.bool("adopt", false),
+		Recreate:  a.bool("recreate", false),
+		Prune:     a.prune(),
+		Wait:      a.wait(),
+	}
+}
+
+// applier returns the address of the sync's applier: the only one, if the
+// sync does not name any.
+func (a *arguments) applier() string {
+	if !a.absent("applier") {
+		return a.reference("applier", kindApplier)
+	}
+	switch all := a.l.cfg.Appliers; len(all) {
+	case 0:
+		return "" // the only one failed, which is reported
+	case 1:
+		return all[0].Address
+	default:
+		var known []string
+		for _, applier := range all {
+			known = append(known, applier.Address)
+		}
+		a.l.errorf(a.header, "Missing argument", "There are several appliers, so the argument \"applier\" is required. Known: %s.", strings.Join(known, ", "))
+		return ""
+	}
+}
+
+// paths returns directories in a source's tree.
+func (a *arguments) paths(name string) []string {
+	var clean []string
+	for _, e := range a.strings(name) {
+		c := path.Clean(e.text)
+		switch {
+		case e.text == "":
+			a.l.errorf(e.at, "Wrong path", "A path cannot be empty. The whole tree is \".\".")
+		case path.IsAbs(c) || strings.Contains(e.text, `\`):
+			a.l.errorf(e.at, "Wrong path", "Paths are relative to the root of the source, with forward slashes: write %q.", strings.TrimLeft(strings.ReplaceAll(e.text, `\`, "/"), "/"))
+		case c == ".." || strings.HasPrefix(c, "../"):
+			a.l.errorf(e.at, "Wrong path", "The path leads out of the source.")
+		case !slices.Contains(clean, c):
+			clean = append(clean, c)
+		}
+	}
+	if a.attrs[name] != nil && len(clean) == 0 && a.l.isEmptyList(a.attrs[name], a.sc) {
+		a.l.errorf(a.at(name), "No paths", "An empty list selects nothing. Leave %q out to take the whole tree.", name)
+	}
+	if len(clean) == 0 {
+		return []string{"."}
+	}
+	return clean
+}
+
+func (l *loader) isEmptyList(attr *hcl.Attribute, sc scope) bool {
+	v, ok := l.eval(attr.Expr, sc)
+	v, _ = v.Unmark()
+	return ok && !v.IsNull() && v.CanIterateElements() && v.LengthInt() == 0
+}
+
+// kindName is a Kubernetes kind, with its group if it needs one.
+var kindName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*(\.[a-z0-9.-]+)?$`)
+
+func (a *arguments) prune() Prune {
+	p := Prune{Enabled: true, Max: DefaultBudget}
+	b := a.block("prune", pruneSchema)
+	if b == nil {
+		return p
+	}
+	p.Enabled = b.bool("enabled", true)
+	p.Max = b.budget("max")
+	for _, e := range b.strings("kinds") {
+		if !kindName.MatchString(e.text) {
+			b.l.errorf(e.at, "Wrong kind", "%q is not a kind such as \"Namespace\" or \"PersistentVolumeClaim\".", e.text)
+			continue
+		}
+		p.Kinds = append(p.Kinds, e.text)
+	}
+	return p
+}
+
+// budget reads a number of objects or a percentage.
+func (a *arguments) budget(name string) Budget {
+	v, at, ok := a.value(name, cty.String)
+	if !ok {
+		return DefaultBudget
+	}
+	text := plain(v)
+	if digits, percent := strings.CutSuffix(text, "%"); percent {
+		p, err := strconv.ParseFloat(digits, 64)
+		if err == nil && p >= 0 && p <= 100 {
+			return Budget{Percent: p}
+		}
+	} else if n, err := strconv.Atoi(text); err == nil && n >= 0 {
+		return Budget{Count: n}
+	}
+	a.l.errorf(at, "Wrong budget", "%s is neither a number of objects, such as 50, nor a percentage from \"0%%\" to \"100%%\".", a.l.show(v))
+	return DefaultBudget
+}
+
+func (a *arguments) wait() *Wait {
+	b := a.block("wait", waitSchema)
+	if b == nil {
+		return nil
+	}
+	return &Wait{Timeout: b.duration("timeout", defaultWaitTimeout, minInterval)}
+}
