@@ -10,10 +10,10 @@ package applier
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/host"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
@@ -82,8 +82,12 @@ type Set struct {
 
 // Item is a line of the file Set.Objects: an object and where it came from.
 type Item struct {
-	File   string         `json:"file"` // relative to the source's root
-	Line   int            `json:"line"` // line of the object's first key, from 1
+	File string `json:"file"` // relative to the source's root
+	Line int    `json:"line"` // line of the object's first key, from 1
+	// Ignore names the annotation by which the file tells to leave the object
+	// alone; empty otherwise. Such an object is Ignored by Plan, not touched
+	// by Apply, and remains wanted: it is never Prune.
+	Ignore string         `json:"ignore,omitempty"`
 	Object map[string]any `json:"object"`
 }
 
@@ -251,4 +255,4 @@ type Leaser interface {
 }
 
 // ErrNoSecret says that the target holds no such secret or key.
-var ErrNoSecret = errors.New("no such secret")
+var ErrNoSecret = host.ErrNoSecret

@@ -5,9 +5,9 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"time"
 
+	"github.com/sluice-gitops/sluice/sdk/host"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
@@ -21,7 +21,7 @@ type Provider interface {
 }
 
 // ErrAnonymous says: nothing for this one.
-var ErrAnonymous = errors.New("no credential for this image")
+var ErrAnonymous = host.ErrAnonymous
 
 // Request names what will be accessed and for whom.
 type Request struct {

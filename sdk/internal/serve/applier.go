@@ -1,0 +1,104 @@
+package serve
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/internal/pb"
+	"github.com/sluice-gitops/sluice/sdk/internal/wire"
+)
+
+// applierServer serves the instances that are appliers.
+type applierServer struct {
+	pb.UnimplementedApplierServer
+	instances *instances
+}
+
+func (s *applierServer) Plan(req *pb.PlanRequest, out grpc.ServerStreamingServer[pb.PlanResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, a applier.Applier, e *emitter[pb.PlanResponse]) (*pb.PlanResponse, error) {
+		summary, err := a.Plan(ctx, wire.SetFromProto(req.GetSet()), func(c applier.Change) {
+			p, err := wire.PlannedToProto(c)
+			e.emit(&pb.PlanResponse{Event: &pb.PlanResponse_Change{Change: p}}, err)
+		})
+		return &pb.PlanResponse{Event: &pb.PlanResponse_Result{Result: wire.SummaryToProto(summary)}}, err
+	})
+}
+
+func (s *applierServer) Apply(req *pb.ApplyRequest, out grpc.ServerStreamingServer[pb.ApplyResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, a applier.Applier, e *emitter[pb.ApplyResponse]) (*pb.ApplyResponse, error) {
+		summary, err := a.Apply(ctx, wire.SetFromProto(req.GetSet()), func(r applier.Result) {
+			p, err := wire.ResultToProto(r)
+			e.emit(&pb.ApplyResponse{Event: &pb.ApplyResponse_Object{Object: p}}, err)
+		})
+		return &pb.ApplyResponse{Event: &pb.ApplyResponse_Result{Result: wire.SummaryToProto(summary)}}, err
+	})
+}
+
+func (s *applierServer) Delete(req *pb.DeleteRequest, out grpc.ServerStreamingServer[pb.DeleteResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, a applier.Applier, e *emitter[pb.DeleteResponse]) (*pb.DeleteResponse, error) {
+		summary, err := a.Delete(ctx, wire.DeletionFromProto(req), func(r applier.Result) {
+			p, err := wire.ResultToProto(r)
+			e.emit(&pb.DeleteResponse{Event: &pb.DeleteResponse_Object{Object: p}}, err)
+		})
+		return &pb.DeleteResponse{Event: &pb.DeleteResponse_Result{Result: wire.SummaryToProto(summary)}}, err
+	})
+}
+
+func (s *applierServer) Status(req *pb.StatusRequest, out grpc.ServerStreamingServer[pb.StatusResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, a applier.Applier, e *emitter[pb.StatusResponse]) (*pb.StatusResponse, error) {
+		err := a.Status(ctx, req.GetOwner(), func(o applier.ObjectStatus) {
+			p, err := wire.StatusToProto(o)
+			e.emit(&pb.StatusResponse{Event: &pb.StatusResponse_Object{Object: p}}, err)
+		})
+		return &pb.StatusResponse{Event: &pb.StatusResponse_Result{Result: &pb.StatusResult{}}}, err
+	})
+}
+
+func (s *applierServer) Watch(req *pb.ApplierWatchRequest, out grpc.ServerStreamingServer[pb.ApplierWatchResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, a applier.Applier, e *emitter[pb.ApplierWatchResponse]) (*pb.ApplierWatchResponse, error) {
+		err := a.Watch(ctx, req.GetOwner(), func(o applier.ObjectStatus) {
+			if o.Ref == (applier.Ref{}) {
+				e.emit(&pb.ApplierWatchResponse{Event: &pb.ApplierWatchResponse_Synced{Synced: &pb.Synced{}}}, nil)
+				return
+			}
+			p, err := wire.StatusToProto(o)
+			e.emit(&pb.ApplierWatchResponse{Event: &pb.ApplierWatchResponse_Object{Object: p}}, err)
+		})
+		return &pb.ApplierWatchResponse{Event: &pb.ApplierWatchResponse_Result{Result: &pb.ApplierWatchResult{}}}, err
+	})
+}
+
+func (s *applierServer) Workloads(req *pb.WorkloadsRequest, out grpc.ServerStreamingServer[pb.WorkloadsResponse]) error {
+	filter := applier.WorkloadFilter{Namespace: req.GetNamespace(), Owner: req.GetOwner()}
+	return stream(out, s.instances, req, func(ctx context.Context, l applier.WorkloadLister, e *emitter[pb.WorkloadsResponse]) (*pb.WorkloadsResponse, error) {
+		err := l.Workloads(ctx, filter, func(w applier.Workload) {
+			p, err := wire.WorkloadToProto(w)
+			e.emit(&pb.WorkloadsResponse{Event: &pb.WorkloadsResponse_Workload{Workload: p}}, err)
+		})
+		return &pb.WorkloadsResponse{Event: &pb.WorkloadsResponse_Result{Result: &pb.WorkloadsResult{}}}, err
+	})
+}
+
+func (s *applierServer) ReadSecret(ctx context.Context, req *pb.ReadSecretRequest) (*pb.ReadSecretResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, store applier.SecretStore) (*pb.ReadSecretResponse, error) {
+		value, err := store.ReadSecret(ctx, wire.SecretRefFromProto(req.GetRef()))
+		return &pb.ReadSecretResponse{Value: wire.SecretToProto(value)}, err
+	})
+}
+
+func (s *applierServer) WriteSecret(ctx context.Context, req *pb.WriteSecretRequest) (*pb.WriteSecretResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, store applier.SecretStore) (*pb.WriteSecretResponse, error) {
+		return &pb.WriteSecretResponse{}, store.WriteSecret(ctx, wire.SecretRefFromProto(req.GetRef()), wire.SecretFromProto(req.GetValue()))
+	})
+}
+
+func (s *applierServer) Lease(req *pb.LeaseRequest, out grpc.ServerStreamingServer[pb.LeaseResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, l applier.Leaser, e *emitter[pb.LeaseResponse]) (*pb.LeaseResponse, error) {
+		err := l.Lease(ctx, req.GetName(), req.GetHolder(), func() {
+			e.emit(&pb.LeaseResponse{Event: &pb.LeaseResponse_Acquired{Acquired: &pb.Acquired{}}}, nil)
+		})
+		return &pb.LeaseResponse{Event: &pb.LeaseResponse_Result{Result: &pb.LeaseResult{}}}, err
+	})
+}

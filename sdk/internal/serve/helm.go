@@ -1,0 +1,98 @@
+package serve
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/sluice-gitops/sluice/sdk/helm"
+	"github.com/sluice-gitops/sluice/sdk/internal/pb"
+	"github.com/sluice-gitops/sluice/sdk/internal/wire"
+)
+
+// helmServer serves the instances that are helms.
+type helmServer struct {
+	pb.UnimplementedHelmServer
+	instances *instances
+}
+
+func (s *helmServer) Resolve(ctx context.Context, req *pb.HelmResolveRequest) (*pb.HelmResolveResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, h helm.Helm) (*pb.HelmResolveResponse, error) {
+		chart, err := h.Resolve(ctx, wire.ChartRefFromProto(req.GetRef()))
+		return &pb.HelmResolveResponse{Chart: wire.ChartToProto(chart)}, err
+	})
+}
+
+func (s *helmServer) Pull(ctx context.Context, req *pb.PullRequest) (*pb.PullResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, h helm.Helm) (*pb.PullResponse, error) {
+		return &pb.PullResponse{}, h.Pull(ctx, wire.ChartFromProto(req.GetChart()), req.GetDir())
+	})
+}
+
+func (s *helmServer) Template(ctx context.Context, req *pb.TemplateRequest) (*pb.TemplateResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, h helm.Helm) (*pb.TemplateResponse, error) {
+		rendered, err := h.Template(ctx, wire.ReleaseFromProto(req.GetRelease()), req.GetOut())
+		return &pb.TemplateResponse{Rendered: wire.RenderedToProto(rendered)}, err
+	})
+}
+
+func (s *helmServer) Plan(req *pb.HelmPlanRequest, out grpc.ServerStreamingServer[pb.HelmPlanResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, h helm.Helm, e *emitter[pb.HelmPlanResponse]) (*pb.HelmPlanResponse, error) {
+		rendered, err := h.Plan(ctx, wire.ReleaseFromProto(req.GetRelease()), func(c helm.Change) {
+			e.emit(&pb.HelmPlanResponse{Event: &pb.HelmPlanResponse_Change{Change: wire.ReleaseChangeToProto(c)}}, nil)
+		})
+		return &pb.HelmPlanResponse{Event: &pb.HelmPlanResponse_Result{Result: wire.RenderedToProto(rendered)}}, err
+	})
+}
+
+func (s *helmServer) Upgrade(req *pb.UpgradeRequest, out grpc.ServerStreamingServer[pb.UpgradeResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, h helm.Helm, e *emitter[pb.UpgradeResponse]) (*pb.UpgradeResponse, error) {
+		rev, err := h.Upgrade(ctx, wire.ReleaseFromProto(req.GetRelease()), func(ev helm.Event) {
+			e.emit(&pb.UpgradeResponse{Event: &pb.UpgradeResponse_Progress{Progress: wire.ReleaseEventToProto(ev)}}, nil)
+		})
+		return &pb.UpgradeResponse{Event: &pb.UpgradeResponse_Result{Result: wire.ReleaseRevisionToProto(rev)}}, err
+	})
+}
+
+func (s *helmServer) Rollback(req *pb.RollbackRequest, out grpc.ServerStreamingServer[pb.RollbackResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, h helm.Helm, e *emitter[pb.RollbackResponse]) (*pb.RollbackResponse, error) {
+		rev, err := h.Rollback(ctx, wire.ReleaseRefFromProto(req.GetRef()), int(req.GetTo()), func(ev helm.Event) {
+			e.emit(&pb.RollbackResponse{Event: &pb.RollbackResponse_Progress{Progress: wire.ReleaseEventToProto(ev)}}, nil)
+		})
+		return &pb.RollbackResponse{Event: &pb.RollbackResponse_Result{Result: wire.ReleaseRevisionToProto(rev)}}, err
+	})
+}
+
+func (s *helmServer) Uninstall(req *pb.UninstallRequest, out grpc.ServerStreamingServer[pb.UninstallResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, h helm.Helm, e *emitter[pb.UninstallResponse]) (*pb.UninstallResponse, error) {
+		err := h.Uninstall(ctx, wire.ReleaseRefFromProto(req.GetRef()), req.GetKeepHistory(), func(ev helm.Event) {
+			e.emit(&pb.UninstallResponse{Event: &pb.UninstallResponse_Progress{Progress: wire.ReleaseEventToProto(ev)}}, nil)
+		})
+		return &pb.UninstallResponse{Event: &pb.UninstallResponse_Result{Result: &pb.UninstallResult{}}}, err
+	})
+}
+
+func (s *helmServer) Test(req *pb.TestRequest, out grpc.ServerStreamingServer[pb.TestResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, h helm.Helm, e *emitter[pb.TestResponse]) (*pb.TestResponse, error) {
+		err := h.Test(ctx, wire.ReleaseRefFromProto(req.GetRef()), func(ev helm.Event) {
+			e.emit(&pb.TestResponse{Event: &pb.TestResponse_Progress{Progress: wire.ReleaseEventToProto(ev)}}, nil)
+		})
+		return &pb.TestResponse{Event: &pb.TestResponse_Result{Result: &pb.TestResult{}}}, err
+	})
+}
+
+func (s *helmServer) History(req *pb.HistoryRequest, out grpc.ServerStreamingServer[pb.HistoryResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, h helm.Helm, e *emitter[pb.HistoryResponse]) (*pb.HistoryResponse, error) {
+		err := h.History(ctx, wire.ReleaseRefFromProto(req.GetRef()), func(rev helm.Revision) {
+			e.emit(&pb.HistoryResponse{Event: &pb.HistoryResponse_Revision{Revision: wire.ReleaseRevisionToProto(rev)}}, nil)
+		})
+		return &pb.HistoryResponse{Event: &pb.HistoryResponse_Result{Result: &pb.HistoryResult{}}}, err
+	})
+}
+
+func (s *helmServer) Status(ctx context.Context, req *pb.HelmStatusRequest) (*pb.HelmStatusResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, h helm.Helm) (*pb.HelmStatusResponse, error) {
+		rev, err := h.Status(ctx, wire.ReleaseRefFromProto(req.GetRef()))
+		return &pb.HelmStatusResponse{Revision: wire.ReleaseRevisionToProto(rev)}, err
+	})
+}
