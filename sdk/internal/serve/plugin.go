@@ -71,7 +71,9 @@ func (p *pluginServer) Close(ctx context.Context, req *pb.CloseRequest) (*pb.Clo
 }
 
 // checker is sdk.Checker.
-type checker interface{ Check(ctx context.Context) error }
+type checker interface {
+	Check(ctx context.Context) error
+}
 
 func (p *pluginServer) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckResponse, error) {
 	if req.GetInstance() == "" {
