@@ -12,12 +12,23 @@ import (
 	"strings"
 	"syscall"
 	"time"
-)
 
-const binaryPrefix = "sluice-plugin-"
+	"github.com/sluice-gitops/sluice/sdk/handshake"
+)
 
 // hostile are the plugins that the tests start, by name.
 var hostile = map[string]func(){
+	"test":       serveTest("test", "test"),
+	"other":      serveTest("other", "other", "shared"),
+	"third":      serveTest("third", "third", "shared"),
+	"new":        pretendPlugin("new", "1|9|unix|/nowhere|grpc|"),
+	"old":        pretendPlugin("old", "1|0|unix|/nowhere|grpc|"),
+	"talker":     pretendPlugin("talker", "hello, world"),
+	"silent":     pretendPlugin("silent", ""),
+	"liar":       pretendPlugin("liar", "1|1|unix|/nowhere|grpc|"),
+	"quitter":    func() { describeAs("quitter"); fmt.Fprintln(os.Stderr, "no licence"); os.Exit(3) },
+	"babbler":    func() { describeForever() },
+	"nodescribe": func() { fmt.Println("usage: nodescribe"); os.Exit(0) },
 	"chatter": func() {
 		out := bufio.NewWriter(os.Stdout)
 		fmt.Fprintln(out, "first line")
@@ -84,7 +95,7 @@ var hostile = map[string]func(){
 
 // sleeper is a child process that does nothing until it is killed.
 func sleeper() *exec.Cmd {
-	return &exec.Cmd{Path: "/proc/self/exe", Args: []string{binaryPrefix + "sleeper"}}
+	return &exec.Cmd{Path: "/proc/self/exe", Args: []string{handshake.BinaryPrefix + "sleeper"}}
 }
 
 func sleepForever() {
@@ -95,4 +106,29 @@ func sleepForever() {
 
 func untilLifelineEnds() {
 	_, _ = io.Copy(io.Discard, os.NewFile(lifelineFD, "lifeline"))
+}
+
+// describeAs answers `BINARY describe` like a plugin that offers source/NAME.
+func describeAs(name string) {
+	if len(os.Args) == 2 && os.Args[1] == "describe" {
+		serveTest(name, name)() // does not return
+	}
+}
+
+// pretendPlugin describes itself well, but when it is started it writes line
+// and does nothing more.
+func pretendPlugin(name, line string) func() {
+	return func() {
+		describeAs(name)
+		if line != "" {
+			fmt.Println(line)
+		}
+		sleepForever()
+	}
+}
+
+func describeForever() {
+	for {
+		fmt.Println(strings.Repeat("{", 1000))
+	}
 }

@@ -9,12 +9,14 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/sluice-gitops/sluice/sdk/handshake"
 )
 
 // TestMain lets the test binary be the plugins of its tests: called by a name
 // sluice-plugin-X it is the plugin X of the table below.
 func TestMain(m *testing.M) {
-	if name, ok := strings.CutPrefix(filepath.Base(os.Args[0]), binaryPrefix); ok {
+	if name, ok := strings.CutPrefix(filepath.Base(os.Args[0]), handshake.BinaryPrefix); ok {
 		run, known := hostile[name]
 		if !known {
 			panic("no test plugin " + name)
@@ -29,7 +31,7 @@ func TestMain(m *testing.M) {
 // its own, and returns the path.
 func testPlugin(t testing.TB, name string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), binaryPrefix+name)
+	path := filepath.Join(t.TempDir(), handshake.BinaryPrefix+name)
 	linkTestPlugin(t, path)
 	return path
 }

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/handshake"
 )
 
 // recorder is a slog handler's writer that tests can wait on.
@@ -172,7 +174,7 @@ func TestPitfall13NothingOfTheHostsEnvironmentLeaks(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
 	r, rec := startRunner(t, "environment", "ONLY=this")
 	<-r.exited
-	want := []string{"ONLY=this", lifelineEnv + "=3"}
+	want := []string{"ONLY=this", handshake.LifelineEnv + "=3"}
 	var got []string
 	for line := range strings.Lines(rec.String()) {
 		_, msg, _ := strings.Cut(strings.TrimSpace(line), "msg=")
@@ -222,7 +224,7 @@ func TestPitfall25CrashIsOneRecord(t *testing.T) {
 
 func TestPitfall30SwappedFileDoesNotRun(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, binaryPrefix+"exit3")
+	path := filepath.Join(dir, handshake.BinaryPrefix+"exit3")
 	linkTestPlugin(t, path)
 	exe, err := openExecutable(path)
 	if err != nil {

@@ -16,11 +16,11 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/handshake"
 )
 
 const (
-	lifelineEnv = "SLUICE_PLUGIN_LIFELINE_FD"
-
 	// File descriptors of a plugin process after the standard three, in the
 	// order of exec.Cmd.ExtraFiles.
 	lifelineFD   = 3
@@ -60,6 +60,7 @@ type runner struct {
 	ended   time.Time
 
 	mu       sync.Mutex
+	killed   bool
 	reaped   bool   // the pid is no longer ours
 	first    string // first line of stdout
 	gotFirst bool
@@ -79,7 +80,7 @@ func (r *runner) Start(ctx context.Context) error {
 		return fmt.Errorf("pipes for plugin: %w", err)
 	}
 	cmd := command(r.exe, r.args...)
-	cmd.Env = append(r.env, lifelineEnv+"="+strconv.Itoa(lifelineFD))
+	cmd.Env = append(r.env, handshake.LifelineEnv+"="+strconv.Itoa(lifelineFD))
 	cmd.Dir = r.dir
 	cmd.Stdout, cmd.Stderr = p.stdoutW, p.stderrW
 	cmd.ExtraFiles = []*os.File{p.lifelineR, r.exe.file}
@@ -103,11 +104,10 @@ func (r *runner) Start(ctx context.Context) error {
 func (r *runner) own(cmd *exec.Cmd, p *pipes, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
+	if err := r.startUnlessKilled(cmd); err != nil {
 		started <- err
 		return
 	}
-	r.pid = cmd.Process.Pid
 	r.logs.log = r.logs.log.With("pid", r.pid)
 	pr, pw := io.Pipe()
 	r.stdout = pr
@@ -129,6 +129,20 @@ func (r *runner) own(cmd *exec.Cmd, p *pipes, started chan<- error) {
 	r.readers.Wait()
 	p.closeHostEnds()
 	close(r.exited)
+}
+
+// startUnlessKilled makes a Kill that comes before the start prevent it.
+func (r *runner) startUnlessKilled(cmd *exec.Cmd) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.killed {
+		return errors.New("killed before it was started")
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	r.pid = cmd.Process.Pid
+	return nil
 }
 
 // readStdout gives the first line to go-plugin and throws the rest away.
@@ -173,10 +187,15 @@ func (r *runner) Wait(ctx context.Context) error {
 // returns when it is gone, after killWait at the latest.
 func (r *runner) Kill(ctx context.Context) error {
 	r.mu.Lock()
+	r.killed = true
+	unstarted := r.pid == 0
 	if !r.reaped {
 		r.killGroup()
 	}
 	r.mu.Unlock()
+	if unstarted {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, killWait)
 	defer cancel()
 	select {

@@ -1,0 +1,256 @@
+package pluginhost
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/client"
+	"github.com/sluice-gitops/sluice/sdk/handshake"
+)
+
+const (
+	describeOutputMax = 4 << 20 // bytes of JSON
+	describeErrorMax  = 4 << 10 // bytes of stderr that are shown
+)
+
+// description is what a binary says about itself, and which binary it was.
+type description struct {
+	client.Description
+	sha string
+}
+
+func (d description) offer(kind, typ string) (client.KindDescription, bool) {
+	for _, k := range d.Kinds {
+		if k.Kind == kind && k.Type == typ {
+			return k, true
+		}
+	}
+	return client.KindDescription{}, false
+}
+
+// kinds returns the names of the kinds, each once.
+func (d description) kinds() []string {
+	seen := map[string]bool{}
+	for _, k := range d.Kinds {
+		seen[k.Kind] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// describe asks the binary of c what it offers, by `BINARY describe`, unless
+// the answer is known from before. A binary that the lock file does not allow
+// is not run.
+func (h *Host) describe(ctx context.Context, c *candidate) (description, error) {
+	if c.path == "" {
+		return description{}, fmt.Errorf("plugin %s: no binary %s%s in %s; install it there, or set path in the plugin block",
+			c.name, handshake.BinaryPrefix, c.name, listOr(h.o.Dirs, "no directory"))
+	}
+	key, err := fileKey(c)
+	if err != nil {
+		return description{}, fmt.Errorf("plugin %s (%s): %w", c.name, c.origin, err)
+	}
+	h.mu.Lock()
+	d, ok := h.described[key]
+	h.mu.Unlock()
+	if ok {
+		return d, nil
+	}
+	exe, err := h.open(c)
+	if err != nil {
+		return description{}, err
+	}
+	defer func() { _ = exe.Close() }() // only read from
+	d, err = h.describeOpen(ctx, c, exe)
+	if err != nil {
+		return description{}, err
+	}
+	h.mu.Lock()
+	h.described[key] = d
+	h.mu.Unlock()
+	return d, nil
+}
+
+// open opens the binary of c and verifies it against the lock file.
+func (h *Host) open(c *candidate) (*executable, error) {
+	exe, err := openExecutable(c.path)
+	if err != nil {
+		return nil, fmt.Errorf("plugin %s (%s): %w", c.name, c.origin, err)
+	}
+	if err := h.verify(c, exe); err != nil {
+		return nil, errors.Join(err, exe.Close())
+	}
+	return exe, nil
+}
+
+// verify reads the lock file each time: "sluice plugin lock" may have written
+// it since.
+func (h *Host) verify(c *candidate, exe *executable) error {
+	if c.dev {
+		h.log.Warn("plugin is a development override and not verified", "plugin", c.name, "path", exe.path)
+		return nil
+	}
+	lock, err := h.readLock()
+	if err != nil || lock == nil {
+		return err
+	}
+	return lock.check(h.o.LockFile, c.name, exe)
+}
+
+// readLock returns nil if nothing is to be verified.
+func (h *Host) readLock() (*Lock, error) {
+	if h.o.LockFile == "" {
+		return nil, nil
+	}
+	lock, err := ReadLock(h.o.LockFile)
+	if errors.Is(err, os.ErrNotExist) {
+		h.unverified.Do(func() {
+			h.log.Info("no lock file; plugins are not verified", "file", h.o.LockFile, "create", "sluice plugin lock")
+		})
+		return nil, nil
+	}
+	return lock, err
+}
+
+// describeOpen describes an open binary, from the cache if it is there.
+func (h *Host) describeOpen(ctx context.Context, c *candidate, exe *executable) (description, error) {
+	cache := h.describeCache(c, exe)
+	d := description{sha: exe.sha}
+	if data, err := os.ReadFile(cache); err == nil && json.Unmarshal(data, &d.Description) == nil {
+		return d, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.timing.describe)
+	defer cancel()
+	data, err := runDescribe(ctx, exe, pluginEnv(h.o.Environ, nil, c.env, os.TempDir(), os.TempDir()))
+	if err == nil {
+		d.Description, err = parseDescription(data)
+	}
+	if err != nil {
+		return description{}, fmt.Errorf("plugin %s: %s describe: %w", c.name, exe.path, h.scrub.Err(err))
+	}
+	if err := writeDescription(cache, data); err != nil {
+		h.log.Warn("cannot cache the description of a plugin", "plugin", c.name, slog.Any("err", err))
+	}
+	return d, nil
+}
+
+func parseDescription(data []byte) (client.Description, error) {
+	var d client.Description
+	if err := json.Unmarshal(data, &d); err != nil || d.Name == "" {
+		return client.Description{}, errors.New("the answer is no description: is it a Sluice plugin?")
+	}
+	return d, nil
+}
+
+// DescribeBinary asks the binary at path what it offers, by `BINARY describe`,
+// whatever the lock file says.
+func DescribeBinary(ctx context.Context, path string) (client.Description, error) {
+	exe, err := openExecutable(path)
+	if err != nil {
+		return client.Description{}, err
+	}
+	defer func() { _ = exe.Close() }() // only read from
+	ctx, cancel := context.WithTimeout(ctx, defaultTiming.describe)
+	defer cancel()
+	data, err := runDescribe(ctx, exe, pluginEnv(os.Environ(), nil, nil, os.TempDir(), os.TempDir()))
+	if err != nil {
+		return client.Description{}, fmt.Errorf("%s describe: %w", path, err)
+	}
+	return parseDescription(data)
+}
+
+// describeCache is the file that remembers a description. The name that a
+// binary is called by and its environment may matter to what it says.
+func (h *Host) describeCache(c *candidate, exe *executable) string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%s\n", exe.sha, filepath.Base(exe.path))
+	for _, name := range slices.Sorted(maps.Keys(c.env)) {
+		fmt.Fprintf(sum, "%q=%q\n", name, c.env[name])
+	}
+	return filepath.Join(h.o.CacheDir, "describe", hex.EncodeToString(sum.Sum(nil))+".json")
+}
+
+func writeDescription(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return writeFileAtomic(path, data, 0o600)
+}
+
+// runDescribe runs `exe describe` in bounded time and returns its output.
+func runDescribe(ctx context.Context, exe *executable, env []string) ([]byte, error) {
+	runtime.LockOSThread() // see runner.own
+	defer runtime.UnlockOSThread()
+	out, problem := &limitedBuffer{max: describeOutputMax}, &limitedBuffer{max: describeErrorMax}
+	cmd := command(exe, "describe")
+	cmd.Env = env
+	cmd.Stdout, cmd.Stderr = out, problem
+	cmd.ExtraFiles = []*os.File{nil, exe.file}
+	cmd.SysProcAttr = processAttributes()
+	cmd.WaitDelay = pipeGrace // for grandchildren that hold the pipes
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	awaitExit(cmd)
+	stop()
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // children; the leader is not reaped yet
+	err := cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("no answer: %w", ctx.Err())
+	case err != nil:
+		return nil, fmt.Errorf("%w: %s; is it a Sluice plugin?", err, bytes.TrimSpace(problem.data))
+	case out.cut:
+		return nil, fmt.Errorf("more than %d bytes of output", describeOutputMax)
+	}
+	return out.data, nil
+}
+
+// limitedBuffer keeps the first max bytes.
+type limitedBuffer struct {
+	data []byte
+	max  int
+	cut  bool
+}
+
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	take := min(len(p), b.max-len(b.data))
+	b.data = append(b.data, p[:take]...)
+	b.cut = b.cut || take < len(p)
+	return len(p), nil
+}
+
+var _ io.Writer = (*limitedBuffer)(nil)
+
+// fileKey identifies the state of a binary without reading it.
+func fileKey(c *candidate) (string, error) {
+	info, err := os.Stat(c.path)
+	if err != nil {
+		return "", fmt.Errorf("plugin binary: %w", err)
+	}
+	return fmt.Sprintf("%s %s %d %s %v %t", c.name, c.path, info.Size(), info.ModTime().Format(time.RFC3339Nano), fileID(info), c.dev), nil
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+func isExecutable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}

@@ -1,0 +1,347 @@
+package pluginhost
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"github.com/sluice-gitops/sluice/sdk/client"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+const (
+	reopenWorkers = 4 // Open calls at a time after a restart
+	attempts      = 2 // of an idempotent call
+)
+
+// Instance is one opened configuration of a plugin. It stays valid through
+// restarts of the plugin's process: it is opened again in the new one before
+// the next call. Methods are safe for concurrent use.
+type Instance struct {
+	p               *process
+	kind, typ, name string
+	config          json.RawMessage
+	dir             string
+
+	opening chan struct{} // held while Open or Close is under way
+
+	mu       sync.Mutex
+	session  *session // the one it is open in
+	id       string   // in that session
+	caps     []string
+	warnings diag.List
+	closed   bool
+	suspect  bool // a process ended while it was being opened
+}
+
+var _ client.Caller = (*Instance)(nil)
+
+func (p *process) add(kind, typ, name string, config json.RawMessage) (*Instance, error) {
+	dir := filepath.Join(p.h.o.DataDir, "plugins", p.c.name, "cache", fileName(name))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cache directory of %s: %w", name, err)
+	}
+	i := &Instance{
+		p: p, kind: kind, typ: typ, name: name, config: slices.Clone(config), dir: dir,
+		opening: make(chan struct{}, 1),
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.instances[i] = true
+	return i, nil
+}
+
+// fileName makes a name that may stand in a path, distinct for distinct names.
+func fileName(name string) string {
+	plain := strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
+	if plain && name != "" && !strings.HasPrefix(name, ".") && len(name) < 100 {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	return "_" + hex.EncodeToString(sum[:16])
+}
+
+// Source is the instance as a source.
+func (i *Instance) Source() *client.Source { return client.NewSource(i) }
+
+// Applier is the instance as an applier.
+func (i *Instance) Applier() *client.Applier { return client.NewApplier(i) }
+
+// Registry is the instance as a provider of registry credentials.
+func (i *Instance) Registry() *client.Registry { return client.NewRegistry(i) }
+
+// Helm is the instance as a helm.
+func (i *Instance) Helm() *client.Helm { return client.NewHelm(i) }
+
+// Name returns the address it was opened with.
+func (i *Instance) Name() string { return i.name }
+
+// Capabilities returns what it can do beyond its kind.
+func (i *Instance) Capabilities() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.caps)
+}
+
+// Has reports whether it has the capability, for example "source.watch".
+func (i *Instance) Has(capability string) bool {
+	return slices.Contains(i.Capabilities(), capability)
+}
+
+// Close frees the instance in its process; calls that run on it are
+// cancelled, later ones fail with ErrClosed.
+func (i *Instance) Close(ctx context.Context) error {
+	i.mu.Lock()
+	s, id, already := i.session, i.id, i.closed
+	i.closed = true
+	i.mu.Unlock()
+	if already {
+		return nil
+	}
+	defer i.forget()
+	if s == nil || !i.p.hold(s) {
+		return nil // its process is gone, and with it the instance
+	}
+	defer i.p.release(s)
+	ctx, cancel := context.WithTimeout(ctx, i.p.h.timing.closing)
+	defer cancel()
+	err := s.plugin.Close(ctx, id)
+	if err == nil || errors.Is(err, client.ErrUnknownInstance) || s.died(ctx, err) {
+		return nil
+	}
+	return i.named(fmt.Errorf("close: %w", err))
+}
+
+// forget takes the instance out of the supervisor's care.
+func (i *Instance) forget() {
+	i.mu.Lock()
+	i.closed = true
+	s, id := i.session, i.id
+	i.mu.Unlock()
+	if s != nil {
+		s.revoke(i.name, id)
+	}
+	i.p.mu.Lock()
+	delete(i.p.instances, i)
+	i.p.mu.Unlock()
+	i.p.nudge()
+}
+
+// firstOpen opens the instance for the first time.
+func (i *Instance) firstOpen(ctx context.Context) (diag.List, error) {
+	open := client.Method{Name: i.kind + ".Open", Idempotent: true}
+	err := i.Call(ctx, open, func(context.Context, grpc.ClientConnInterface, string) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.p.h.scrub.Diags(i.warnings), nil
+}
+
+// Call implements client.Caller: it waits for the process, opens the instance
+// in it if need be, and runs do with what remains of ctx, cut to m.Timeout.
+// When the process ends meanwhile, do is cancelled, and run once more in the
+// next process if nothing was sent yet or m is idempotent; otherwise the error
+// is an *ExitedError. Errors name the instance and the plugin and hold no
+// known secrets.
+func (i *Instance) Call(ctx context.Context, m client.Method, do func(context.Context, grpc.ClientConnInterface, string) error) error {
+	for attempt := 1; ; attempt++ {
+		s, err := i.p.acquire(ctx)
+		if err != nil {
+			return i.named(err)
+		}
+		sent, err := i.attempt(ctx, s, m, do)
+		died := err != nil && s.died(ctx, err)
+		lost := errors.Is(err, client.ErrUnknownInstance) && i.lost(s)
+		i.p.release(s)
+		switch {
+		case err == nil:
+			return nil
+		case !died && !lost:
+			return i.named(err)
+		case attempt < attempts && (lost || !sent || m.Idempotent) && ctx.Err() == nil:
+			i.p.log.Info("plugin ended during a call; trying again", "call", m.Name, "instance", i.name)
+		case lost:
+			return i.named(err)
+		default:
+			return i.named(&ExitedError{Plugin: i.p.c.name, Call: m.Name, Exit: s.exit()})
+		}
+	}
+}
+
+// attempt makes one call in s. sent tells whether do was reached.
+func (i *Instance) attempt(ctx context.Context, s *session, m client.Method, do func(context.Context, grpc.ClientConnInterface, string) error) (sent bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	id, err := i.open(ctx, s)
+	if err != nil {
+		return false, err
+	}
+	callCtx := ctx
+	if m.Timeout > 0 {
+		var stop context.CancelFunc
+		callCtx, stop = context.WithTimeout(ctx, m.Timeout)
+		defer stop()
+	}
+	err = do(callCtx, s.conn, id)
+	if errors.Is(err, context.DeadlineExceeded) && callCtx.Err() != nil && ctx.Err() == nil {
+		return true, fmt.Errorf("%s: no answer within %s: %w", m.Name, m.Timeout, err)
+	}
+	return true, err
+}
+
+// open returns the instance's id in s, and opens it there first if it is not.
+func (i *Instance) open(ctx context.Context, s *session) (string, error) {
+	select {
+	case i.opening <- struct{}{}:
+		defer func() { <-i.opening }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	i.mu.Lock()
+	in, id, closed := i.session, i.id, i.closed
+	i.mu.Unlock()
+	switch {
+	case closed:
+		return "", ErrClosed
+	case in == s:
+		return id, nil
+	}
+	return i.openIn(ctx, s)
+}
+
+func (i *Instance) openIn(ctx context.Context, s *session) (string, error) {
+	s.grant(i.name, i)
+	i.setSuspect(true)
+	opened, warnings, err := s.plugin.Open(ctx, client.OpenRequest{
+		Kind: i.kind, Type: i.typ, Name: i.name, Config: i.config, Dir: i.dir,
+		LogLevel: logLevel(i.p.log), HostServices: i.p.h.o.Services != nil,
+	})
+	if err != nil {
+		i.setSuspect(s.died(ctx, err))
+		s.revoke(i.name)
+		return "", err
+	}
+	s.grant(opened.Instance, i)
+	s.revoke(i.name)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.session, i.id, i.caps, i.warnings, i.suspect = s, opened.Instance, opened.Capabilities, warnings, false
+	return i.id, nil
+}
+
+func (i *Instance) setSuspect(suspect bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.suspect = suspect
+}
+
+// lost makes the next attempt open the instance anew, once the plugin says
+// that it does not know it.
+func (i *Instance) lost(s *session) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed || i.session != s {
+		return false
+	}
+	i.session = nil
+	return true
+}
+
+// named says in err which instance and plugin it is about.
+func (i *Instance) named(err error) error {
+	name := strings.TrimPrefix(i.name, i.kind+"."+i.typ+".")
+	return i.p.h.scrub.Err(fmt.Errorf("%s/%s %s (plugin %s): %w", i.kind, i.typ, strconv.Quote(name), i.p.c.name, err))
+}
+
+// hold is acquire for a session that is known: false if it is over.
+func (p *process) hold(s *session) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.session != s {
+		return false
+	}
+	s.inflight++
+	return true
+}
+
+// reopen opens instances again after a restart, a few at a time. One during
+// whose opening a process ended waits for its next call, so that it does not
+// take the others down with it.
+func (s *session) reopen(instances []*Instance) {
+	work := make(chan *Instance)
+	var workers sync.WaitGroup
+	for range reopenWorkers {
+		workers.Go(func() {
+			for i := range work {
+				if _, err := i.open(s.ctx, s); err != nil && s.ctx.Err() == nil && !errors.Is(err, ErrClosed) {
+					s.log.Warn("cannot reopen", "instance", i.name, "err", i.named(err))
+				}
+			}
+		})
+	}
+	for _, i := range instances {
+		i.mu.Lock()
+		suspect := i.suspect
+		i.mu.Unlock()
+		if !suspect {
+			work <- i
+		}
+	}
+	close(work)
+	workers.Wait()
+}
+
+// closeInstances closes what is open in s, in bounded time. The process is
+// about to end anyway: errors say nothing new.
+func (s *session) closeInstances() {
+	ctx, cancel := context.WithTimeout(s.ctx, s.p.h.timing.closing)
+	defer cancel()
+	s.mu.Lock()
+	ids := make([]string, 0, len(s.known))
+	for id := range s.known {
+		ids = append(ids, id)
+	}
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, id := range ids {
+		wg.Go(func() { _ = s.plugin.Close(ctx, id) })
+	}
+	wg.Wait()
+}
+
+// grant lets host calls that name id act for i; revoke ends that.
+func (s *session) grant(id string, i *Instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known[id] = i
+}
+
+func (s *session) revoke(ids ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range ids {
+		delete(s.known, id)
+	}
+}
+
+// instance returns the instance that a host call of this process names.
+func (s *session) instance(id string) (*Instance, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, ok := s.known[id]
+	return i, ok
+}

@@ -1,0 +1,447 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/handshake"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+// testTiming makes everything but the start of a process quick.
+var testTiming = timing{
+	start: time.Minute, describe: time.Minute,
+	healthEvery: time.Hour, healthLimit: time.Second, healthMisses: 3,
+	backoffMin: 5 * time.Millisecond, backoffMax: 50 * time.Millisecond, backoffReset: time.Minute,
+	drain: 10 * time.Second, closing: 10 * time.Second,
+	exitNotice: 10 * time.Second,
+}
+
+type testHost struct {
+	*Host
+	log *recorder
+	dir string // where its plugins are
+}
+
+// newTestHost makes a host that finds the named test plugins.
+func newTestHost(t testing.TB, change func(*Options, *timing), plugins ...string) *testHost {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range plugins {
+		linkTestPlugin(t, filepath.Join(dir, handshake.BinaryPrefix+name))
+	}
+	rec, log := newRecorder()
+	o := Options{
+		Dirs: []string{dir}, RunDir: shortDir(t), DataDir: t.TempDir(), CacheDir: t.TempDir(), Logger: log,
+		Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=/nowhere", "SECRET_OF_HOST=x"},
+	}
+	tm := testTiming
+	if change != nil {
+		change(&o, &tm)
+	}
+	h, err := newHost(o, tm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("log of the host:\n%.8000s", rec)
+		}
+	})
+	return &testHost{h, rec, dir}
+}
+
+// shortDir is a temporary directory with room for a socket's path.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sl") //nolint:usetesting // the path has to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func config(t testing.TB, kv ...string) json.RawMessage {
+	t.Helper()
+	m := map[string]string{}
+	for n := 0; n < len(kv); n += 2 {
+		m[kv[n]] = kv[n+1]
+	}
+	data, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func (h *testHost) open(t testing.TB, typ, name string, kv ...string) *Instance {
+	t.Helper()
+	i, warnings, err := h.Open(t.Context(), "source", typ, "source."+typ+"."+name, config(t, kv...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(warnings) > 0 {
+		t.Errorf("warnings: %v", warnings)
+	}
+	return i
+}
+
+func resolve(t testing.TB, i *Instance) string {
+	t.Helper()
+	rev, err := i.Source().Resolve(t.Context(), source.Revision{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rev.ID
+}
+
+func resolveErr(t testing.TB, i *Instance) error {
+	t.Helper()
+	rev, err := i.Source().Resolve(t.Context(), source.Revision{})
+	if err == nil {
+		t.Fatalf("resolved %q, want an error", rev.ID)
+	}
+	return err
+}
+
+func wantError(t testing.TB, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one with %q", parts)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error %q does not say %q", err, part)
+		}
+	}
+}
+
+func (h *testHost) status(t testing.TB) PluginStatus {
+	t.Helper()
+	list := h.Status()
+	if len(list) != 1 {
+		t.Fatalf("%d plugins, want one: %+v", len(list), list)
+	}
+	return list[0]
+}
+
+func TestOpenCallClose(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a")
+	if !i.Has(source.CanCommit) || i.Has(source.CanVerify) {
+		t.Errorf("capabilities are %v", i.Capabilities())
+	}
+	first := resolve(t, i)
+	if again := resolve(t, i); again != first {
+		t.Errorf("two calls ran in processes %s and %s", first, again)
+	}
+	second := h.open(t, "test", "b")
+	if got := resolve(t, second); got != first {
+		t.Errorf("a second instance runs in process %s, not in %s", got, first)
+	}
+	st := h.status(t)
+	want := PluginStatus{
+		Plugin: "test", Path: st.Path, State: Ready, Since: st.Since, PID: st.PID, Version: "1.2.3",
+		SHA256: st.SHA256, RSS: st.RSS, Instances: []string{"source.test.a", "source.test.b"},
+	}
+	if diff := cmp.Diff(want, st); diff != "" || st.PID == 0 || st.RSS == 0 || len(st.SHA256) != 64 {
+		t.Errorf("status %+v (-want +got):\n%s", st, diff)
+	}
+	for _, i := range []*Instance{i, second, i} {
+		if err := i.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := resolveErr(t, i); !errors.Is(err, ErrClosed) {
+		t.Errorf("a call after Close: %v", err)
+	}
+	gone(t, st.PID) // nobody needs it any more
+}
+
+func TestErrorsNameTheInstanceAndKeepTheirIdentity(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	err := resolveErr(t, h.open(t, "test", "a", "do", "gone"))
+	if !errors.Is(err, source.ErrGone) {
+		t.Errorf("%v is not source.ErrGone", err)
+	}
+	wantError(t, err, `source/test "a" (plugin test): revision is gone`)
+}
+
+func TestOpenReportsDiagnosticsWithoutSecrets(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	_, problems, err := h.Open(t.Context(), "source", "test", "source.test.a", config(t, "do", "refuse", "token", "sesame-open"))
+	wantError(t, err, "token (redacted) is not accepted")
+	want := diag.List{diag.Errorf(diag.Attr("token"), "token (redacted) is not accepted")}
+	if diff := cmp.Diff(want, problems); diff != "" {
+		t.Errorf("diagnostics (-want +got):\n%s", diff)
+	}
+	if inside, _ := diag.From(err); !cmp.Equal(inside, want) {
+		t.Errorf("the error holds %v", inside)
+	}
+}
+
+func TestIdempotentCallIsRepeatedAfterACrash(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a", "do", "die once", "file", filepath.Join(t.TempDir(), "f"))
+	before := h.status(t).PID
+	after := resolve(t, i)
+	if st := h.status(t); st.Restarts != 1 || after == "" || st.PID == before || !strings.Contains(st.LastExit, "7") {
+		t.Errorf("status after a crash: %+v", st)
+	}
+}
+
+func TestOtherCallsFailWithTheExit(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a", "file", filepath.Join(t.TempDir(), "f"))
+	_, err := i.Source().Commit(t.Context(), source.Change{})
+	exited, ok := errors.AsType[*ExitedError](err)
+	if !ok || !errors.Is(err, ErrPluginExited) || exited.Exit.Code != 7 || exited.Call != "source.Commit" {
+		t.Fatalf("error %v (%+v)", err, exited)
+	}
+	wantError(t, err, `source/test "a"`, "plugin test ended during source.Commit: exit status 7")
+	resolve(t, i) // and life goes on
+}
+
+func TestCrashAtEachCallIsReported(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a", "do", "die", "token", "sesame-open")
+	for range 3 {
+		err := resolveErr(t, i)
+		wantError(t, err, "exit status 7", "last output: cannot go on with (redacted)")
+	}
+	good := h.open(t, "test", "b")
+	resolve(t, good)
+}
+
+func TestPitfall32PanicInAHandlerHarmsOnlyItsCall(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	good := h.open(t, "test", "b")
+	pid := resolve(t, good)
+	wantError(t, resolveErr(t, h.open(t, "test", "a", "do", "panic")), "panic")
+	if got := resolve(t, good); got != pid {
+		t.Error("the process was restarted")
+	}
+}
+
+func TestPanicInAGoroutineIsShownWithTheError(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a", "do", "panic in goroutine", "token", "sesame-open")
+	err := resolveErr(t, i)
+	wantError(t, err, "panic: in a goroutine with (redacted)")
+	exited, _ := errors.AsType[*ExitedError](err)
+	if !strings.Contains(exited.Exit.Crash, "goroutine ") || strings.Contains(exited.Exit.Crash, "sesame") {
+		t.Errorf("crash report: %q", exited.Exit.Crash)
+	}
+}
+
+func TestInstanceThatKillsItsProcessWhenReopenedLeavesTheOthersAlone(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	good := h.open(t, "test", "good")
+	h.open(t, "test", "bad", "do", "die in reopen", "file", filepath.Join(t.TempDir(), "f"))
+	if err := syscall.Kill(h.status(t).PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	h.log.wait(t, "exit status 9") // the first restart reopens both
+	resolve(t, good)
+	if n := h.log.count("exit status 9"); n != 1 {
+		t.Errorf("the bad instance ended %d processes, want 1", n)
+	}
+}
+
+func TestPitfall01HostileLogLines(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a", "do", "hostile log")
+	pid := resolve(t, i)
+	h.log.wait(t, "msg=5")
+	line := h.log.wait(t, "truncated_bytes=")
+	if len(line) > logLineMax+1000 {
+		t.Errorf("a log record of %d bytes", len(line))
+	}
+	if got := resolve(t, i); got != pid {
+		t.Error("the process was restarted")
+	}
+}
+
+func TestLogFloodIsThinnedOut(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	resolve(t, h.open(t, "test", "a", "do", "flood"))
+	h.log.wait(t, "plugin logs too fast")
+}
+
+func TestPitfall06PrintingPluginIsNotBlocked(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	resolve(t, h.open(t, "test", "a", "do", "print"))
+	h.log.wait(t, "chatter on standard output") // the SDK makes it log lines
+}
+
+func TestPluginLogsAreStructuredAndScrubbed(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	resolve(t, h.open(t, "test", "a", "do", "log", "token", "sesame-open"))
+	line := h.log.wait(t, "using token")
+	for _, part := range []string{"level=WARN", "plugin=test", "pid=", "token=(redacted)", "n=1"} {
+		if !strings.Contains(line, part) {
+			t.Errorf("log record %q lacks %s", line, part)
+		}
+	}
+	if strings.Contains(h.log.String(), "sesame") {
+		t.Error("the secret is in the log")
+	}
+}
+
+func TestErrorsAreScrubbed(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	wantError(t, resolveErr(t, h.open(t, "test", "a", "do", "fail", "token", "sesame-open")), "login with (redacted) failed")
+}
+
+func TestPitfall02HungPluginIsReplaced(t *testing.T) {
+	h := newTestHost(t, func(_ *Options, tm *timing) {
+		tm.healthEvery, tm.healthLimit = 20*time.Millisecond, 2*time.Second
+	}, "test")
+	i := h.open(t, "test", "a")
+	before := resolve(t, i)
+	pid := h.status(t).PID
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if after := resolve(t, i); after == before { // this call waits for the replacement
+		t.Error("the hung process answered")
+	}
+	h.log.wait(t, "did not answer 3 health checks")
+	gone(t, pid)
+}
+
+func TestPitfall02HungPluginDoesNotHoldUpClose(t *testing.T) {
+	h := newTestHost(t, func(_ *Options, tm *timing) { tm.closing = 50 * time.Millisecond }, "test")
+	h.open(t, "test", "a")
+	pid := h.status(t).PID
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := h.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > stopGrace+killWait {
+		t.Errorf("Close took %s", took)
+	}
+	gone(t, pid)
+}
+
+func TestPitfall05CallsUnderWayMayEnd(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a", "do", "hang")
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() {
+		_, err := i.Source().Resolve(ctx, source.Revision{})
+		result <- err
+	}()
+	h.log.wait(t, "hanging")
+	closed := make(chan error, 1)
+	go func() { closed <- h.Close(t.Context()) }()
+	for h.status(t).State == Ready && !isClosing(h.Host) {
+		<-time.After(time.Millisecond)
+	}
+	select {
+	case err := <-closed:
+		t.Fatalf("closed during a call: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("the call ends with %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
+func isClosing(h *Host) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closed
+}
+
+func TestCloseCutsOffWhatDoesNotEnd(t *testing.T) {
+	h := newTestHost(t, func(_ *Options, tm *timing) { tm.drain = 20 * time.Millisecond }, "test")
+	i := h.open(t, "test", "a", "do", "hang")
+	result := make(chan error, 1)
+	go func() {
+		_, err := i.Source().Resolve(t.Context(), source.Revision{})
+		result <- err
+	}()
+	h.log.wait(t, "hanging")
+	wantError(t, h.Close(t.Context()), "plugin test: cut off 1 calls")
+	if err := <-result; err == nil {
+		t.Error("the call succeeded")
+	}
+}
+
+func TestCallsEndWithTheirContext(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a", "do", "hang")
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() {
+		_, err := i.Source().Resolve(ctx, source.Revision{})
+		result <- err
+	}()
+	h.log.wait(t, "hanging")
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("the call ends with %v", err)
+	}
+}
+
+func TestIdleProcessStopsAndComesBackOnDemand(t *testing.T) {
+	h := newTestHost(t, func(o *Options, _ *timing) { o.IdleStop = 20 * time.Millisecond }, "test")
+	i := h.open(t, "test", "a")
+	before := h.status(t).PID
+	for h.status(t).State != Stopped {
+		<-time.After(time.Millisecond)
+	}
+	if before != 0 {
+		gone(t, before)
+	}
+	resolve(t, i)
+	if st := h.status(t); st.Restarts != 0 {
+		t.Errorf("%d restarts, want none: stopping when idle is no accident", st.Restarts)
+	}
+}
+
+func TestWatchEndsWhenTheProcessDoes(t *testing.T) {
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a")
+	err := i.Source().Watch(t.Context(), func(source.Revision) {
+		_ = syscall.Kill(h.status(t).PID, syscall.SIGKILL)
+	})
+	if !errors.Is(err, ErrPluginExited) {
+		t.Errorf("Watch ends with %v", err)
+	}
+}
+
+func TestLoggerDefaultsAndLevel(t *testing.T) {
+	for level, want := range map[slog.Level]string{levelTrace: "trace", slog.LevelDebug: "debug", slog.LevelInfo: "info", slog.LevelWarn: "warn", slog.LevelError: "error"} {
+		log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+		if got := logLevel(log); got != want {
+			t.Errorf("level of %v is %s, want %s", level, got, want)
+		}
+	}
+}

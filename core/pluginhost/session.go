@@ -1,0 +1,289 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	gorunner "github.com/hashicorp/go-plugin/runner"
+
+	"github.com/sluice-gitops/sluice/sdk/client"
+	"github.com/sluice-gitops/sluice/sdk/handshake"
+)
+
+// stopGrace is how long a process may take to end by itself when asked to.
+const stopGrace = 3 * time.Second
+
+// session is one run of a plugin's process, from its start to its end.
+type session struct {
+	p       *process
+	log     *slog.Logger
+	run     *runner
+	rpc     *goplugin.Client
+	conn    *handshake.Conn
+	plugin  *client.Plugin
+	started time.Time
+	sha     string
+	version string
+
+	ctx context.Context // ends with the process
+	end context.CancelFunc
+
+	inflight int       // guarded by p.mu, like lastUse
+	lastUse  time.Time // end of the last call
+
+	mu     sync.Mutex
+	known  map[string]*Instance // by id, and by name while it is being opened
+	reason string               // why the host ends it
+}
+
+// start runs the binary and returns when it answers. Everything is made anew
+// for each start: go-plugin's client and configuration serve only once.
+func (p *process) start(ctx context.Context) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.h.timing.start)
+	defer cancel()
+	d, err := p.h.describe(ctx, p.c)
+	if err != nil {
+		return nil, &startError{plugin: p.c.name, err: err}
+	}
+	exe, err := p.h.open(p.c)
+	if err != nil {
+		return nil, &startError{plugin: p.c.name, err: err}
+	}
+	defer func() { _ = exe.Close() }() // the process has its own descriptor
+	home, tmp, err := pluginDirs(p.h.o.DataDir, p.c.name)
+	if err != nil {
+		return nil, &startError{plugin: p.c.name, err: err}
+	}
+	env := append(pluginEnv(p.h.o.Environ, d.kinds(), p.c.env, home, tmp), handshake.LogLevelEnv+"="+logLevel(p.log))
+	s := &session{p: p, log: p.log, started: time.Now(), sha: exe.sha, version: d.Version, known: map[string]*Instance{}}
+	s.run = newRunner(exe, env, home, newLogReader(p.log, p.h.scrub))
+	s.rpc = goplugin.NewClient(s.clientConfig())
+	s.ctx, s.end = context.WithCancel(context.Background())
+	if err := s.connect(ctx); err != nil {
+		err = s.explain(err)
+		s.stop("it could not be started", false)
+		return nil, &startError{plugin: p.c.name, err: p.h.scrub.Err(err)}
+	}
+	return s, nil
+}
+
+func (s *session) clientConfig() *goplugin.ClientConfig {
+	return &goplugin.ClientConfig{
+		HandshakeConfig:  handshake.Config(),
+		VersionedPlugins: map[int]goplugin.PluginSet{handshake.ProtocolVersion: handshake.HostSet(s.hostServices())},
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     s.p.h.timing.start,
+		Logger:           hclog.NewNullLogger(), // the host says itself what happens
+		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: s.p.h.run.path},
+		GRPCDialOptions:  handshake.DialOptions(),
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (gorunner.Runner, error) {
+			s.run.env = append(s.run.env, cmd.Env...)
+			return s.run, nil
+		},
+	}
+}
+
+// connect starts the process and waits for its first answer. go-plugin's part
+// of it takes no context: when ctx ends, killing the process ends it.
+func (s *session) connect(ctx context.Context) error {
+	connected := make(chan error, 1)
+	go func() { connected <- s.dial() }()
+	var err error
+	select {
+	case err = <-connected:
+	case <-ctx.Done():
+		err = ctx.Err()
+		_ = s.run.Kill(context.Background()) // bounded; stop tries again
+		select {
+		case <-connected:
+		case <-time.After(killWait):
+			s.log.Error("abandoned a plugin process that cannot be killed", "pid", s.run.ID())
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.plugin.Check(ctx, "")
+}
+
+func (s *session) dial() error {
+	proto, err := s.rpc.Client()
+	if err != nil {
+		return err
+	}
+	raw, err := proto.Dispense(handshake.Name)
+	if err != nil {
+		return err
+	}
+	s.conn = raw.(*handshake.Conn) // what handshake.HostSet promises
+	s.plugin = client.NewPlugin(s.conn)
+	return nil
+}
+
+// explain says why a start failed in words that help: go-plugin's know
+// neither the plugin nor what it did instead.
+func (s *session) explain(err error) error {
+	path, limit := s.run.exe.path, s.p.h.timing.start
+	line, spoke := s.run.handshake()
+	switch {
+	case spoke && !isHandshake(line):
+		return fmt.Errorf("%s wrote %.80q to its standard output where the handshake belongs: is it a Sluice plugin, and does it print nothing before sdk.Main?", path, line)
+	case spoke && protocolOf(line) != handshake.ProtocolVersion:
+		theirs, ours, fix := protocolOf(line), handshake.ProtocolVersion, "update sluice"
+		if theirs < ours {
+			fix = "update the plugin"
+		}
+		return fmt.Errorf("%s speaks plugin protocol %d, sluice speaks %d: %s", path, theirs, ours, fix)
+	case errors.Is(err, context.DeadlineExceeded) && spoke:
+		return fmt.Errorf("%s started, but did not answer within %s: %w", path, limit, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s did not become ready within %s: %w", path, limit, err)
+	case s.endsSoon():
+		exit := s.run.exit()
+		return fmt.Errorf("%s ended before it was ready: %s%s", path, exit, wordsOf(exit))
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// endsSoon tells whether the process has ended: the news comes a moment after
+// that of its closed output.
+func (s *session) endsSoon() bool {
+	select {
+	case <-s.run.exited:
+		return s.run.state != nil // else it never ran
+	case <-time.After(pipeGrace):
+		return false
+	}
+}
+
+func wordsOf(e Exit) string {
+	if words := e.lastWords(); words != "" {
+		return ": " + words
+	}
+	return ""
+}
+
+// isHandshake tells whether line has go-plugin's form
+// CORE|PROTOCOL|NETWORK|ADDRESS|...
+func isHandshake(line string) bool {
+	parts := strings.Split(line, "|")
+	return len(parts) >= 4 && parts[0] == "1" && protocolOf(line) >= 0
+}
+
+func protocolOf(line string) int {
+	parts := strings.Split(line, "|")
+	if len(parts) < 2 {
+		return -1
+	}
+	n, err := strconv.Atoi(parts[1])
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// stop ends the process: by asking first if graceful, by killing its group if
+// that takes too long. It returns when the process is gone, in bounded time.
+func (s *session) stop(reason string, graceful bool) {
+	s.mu.Lock()
+	if s.reason == "" {
+		s.reason = reason
+	}
+	s.mu.Unlock()
+	if !graceful {
+		_ = s.run.Kill(context.Background()) // bounded, and told below
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.rpc.Kill()
+		if s.conn != nil {
+			<-s.conn.HostDone()
+		}
+	}()
+	for _, patience := range []time.Duration{stopGrace, killWait} {
+		timer := time.NewTimer(patience)
+		select {
+		case <-done:
+			timer.Stop()
+			s.end()
+			return
+		case <-timer.C:
+			_ = s.run.Kill(context.Background())
+		}
+	}
+	s.log.Error("abandoned a plugin process that cannot be killed", "pid", s.run.ID())
+	s.end()
+}
+
+// exited reports whether the process has ended.
+func (s *session) exited() bool {
+	select {
+	case <-s.run.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// exit describes the end of the process. Valid once exited.
+func (s *session) exit() Exit {
+	e := s.run.exit()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.Reason = s.reason
+	return e
+}
+
+// answers asks the process for a sign of life.
+func (s *session) answers() bool {
+	ctx, cancel := context.WithTimeout(s.ctx, s.p.h.timing.healthLimit)
+	defer cancel()
+	err := s.plugin.Check(ctx, "")
+	return err == nil || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, client.ErrTransport) && ctx.Err() == nil
+}
+
+// died tells whether err, the outcome of a call, is due to the end of the
+// process. News of the end may come a little later than the call's failure.
+func (s *session) died(ctx context.Context, err error) bool {
+	switch {
+	case errors.Is(err, client.ErrTransport):
+	case errors.Is(err, context.Canceled) && s.ctx.Err() != nil: // cancelled by the exit
+	default:
+		return false
+	}
+	timer := time.NewTimer(s.p.h.timing.exitNotice)
+	defer timer.Stop()
+	select {
+	case <-s.run.exited:
+		return true
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return s.exited()
+}
+
+// logLevel is the name of the lowest level that log lets through.
+func logLevel(log *slog.Logger) string {
+	ctx := context.Background()
+	for _, l := range []struct {
+		level slog.Level
+		name  string
+	}{{levelTrace, "trace"}, {slog.LevelDebug, "debug"}, {slog.LevelInfo, "info"}, {slog.LevelWarn, "warn"}} {
+		if log.Enabled(ctx, l.level) {
+			return l.name
+		}
+	}
+	return "error"
+}
