@@ -12,9 +12,9 @@ import (
 )
 
 // HostServices are the host's services as a host implements them, for one
-// plugin process. instance is what the plugin says about itself: the id that
-// Open returned or, while Open runs, the name that it was given. An
-// implementation checks it against what that process has open.
+// plugin process. instance is who the plugin says is asking, by the Name of an
+// OpenRequest. An implementation checks that the process has such an instance
+// open, or is opening it.
 type HostServices interface {
 	Credential(ctx context.Context, instance string, req host.CredentialRequest) (host.Credential, error)
 	ReadSecret(ctx context.Context, instance string, ref host.SecretRef) (secret.Secret, error)

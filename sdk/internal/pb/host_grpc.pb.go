@@ -30,9 +30,9 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Host is what the host does for its plugins, on broker id 1, if
-// OpenRequest.host_services is set. instance is the id that Open returned, or
-// during Open itself the OpenRequest's name; the host looks it up among the
-// instances of the process that is asking.
+// OpenRequest.host_services is set. instance is the OpenRequest's name, which
+// the host looks up among the instances of the process that is asking; unlike
+// the id, it is known to both sides already while Open runs.
 //
 // A call that the host does not allow is PERMISSION_DENIED.
 type HostClient interface {
@@ -101,9 +101,9 @@ func (c *hostClient) Event(ctx context.Context, in *HostEventRequest, opts ...gr
 // for forward compatibility.
 //
 // Host is what the host does for its plugins, on broker id 1, if
-// OpenRequest.host_services is set. instance is the id that Open returned, or
-// during Open itself the OpenRequest's name; the host looks it up among the
-// instances of the process that is asking.
+// OpenRequest.host_services is set. instance is the OpenRequest's name, which
+// the host looks up among the instances of the process that is asking; unlike
+// the id, it is known to both sides already while Open runs.
 //
 // A call that the host does not allow is PERMISSION_DENIED.
 type HostServer interface {

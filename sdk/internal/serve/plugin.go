@@ -41,12 +41,11 @@ func (p *pluginServer) open(ctx context.Context, req *pb.OpenRequest) (*pb.OpenR
 	if err != nil {
 		return nil, err
 	}
-	services := s.hostServices(req)
 	value, warnings, err := spec.Open(ctx, req.GetConfigJson(), plug.Env{
 		Log:  log,
 		Dir:  req.GetDir(),
 		Name: req.GetName(),
-		Host: services,
+		Host: s.hostServices(req),
 	})
 	if err != nil {
 		return nil, err
@@ -54,10 +53,8 @@ func (p *pluginServer) open(ctx context.Context, req *pb.OpenRequest) (*pb.OpenR
 	if ctx.Err() != nil { // nobody would learn the id
 		return nil, fmt.Errorf("open took too long: %w", joinClose(ctx.Err(), value))
 	}
-	id := s.instances.add(req.GetName(), value)
-	services.opened(id)
 	return &pb.OpenResponse{
-		Instance:     id,
+		Instance:     s.instances.add(req.GetName(), value),
 		Capabilities: spec.Capabilities(value),
 		Diagnostics:  wire.DiagnosticsToProto(warningsOnly(warnings)),
 	}, nil
