@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -94,8 +95,6 @@ func wanted(typ cty.Type) string {
 	switch {
 	case typ.Equals(cty.Bool):
 		return "true or false"
-	case typ.Equals(cty.List(cty.String)):
-		return "a list of strings"
 	case typ.Equals(cty.Map(cty.String)):
 		return "a map of strings"
 	}
@@ -122,13 +121,14 @@ func (a *arguments) string(name, def string) string {
 
 // oneOf returns the argument, which is one of allowed.
 func (a *arguments) oneOf(name, def string, allowed ...string) string {
-	s := a.string(name, def)
-	for _, candidate := range allowed {
-		if s == candidate {
-			return s
-		}
+	v, at, ok := a.value(name, cty.String)
+	switch {
+	case !ok:
+		return def
+	case slices.Contains(allowed, plain(v)):
+		return plain(v)
 	}
-	a.l.errorf(a.at(name), "Wrong value", "%q is not a %s.%s", s, name, didYouMean(s, allowed))
+	a.l.errorf(at, "Wrong value", "%s is no %s.%s", a.l.show(v), name, didYouMean(plain(v), allowed))
 	return def
 }
 
@@ -167,46 +167,37 @@ func (a *arguments) duration(name string, def, least time.Duration) time.Duratio
 type element struct {
 	text string
 	at   hcl.Range
+	ok   bool
 }
 
 func (a *arguments) strings(name string) []element {
-	v, _, ok := a.value(name, cty.List(cty.String))
-	if !ok {
+	attr := a.attrs[name]
+	if attr == nil {
 		return nil
 	}
-	where := exprPlace(a.attrs[name].Expr)
+	v, ok := a.l.eval(attr.Expr, a.sc)
 	v, _ = v.UnmarkDeep()
+	if !ok || v.IsNull() {
+		return nil
+	}
+	where := exprPlace(attr.Expr)
+	if typ := v.Type(); !typ.IsTupleType() && !typ.IsListType() && !typ.IsSetType() {
+		a.l.errorf(where.rng, "Wrong type of value", "%q takes a list of strings, not %s.", name, typeOf(v))
+		return nil
+	}
 	elements := []element{}
 	for it := v.ElementIterator(); it.Next(); {
-		key, elem := it.Element()
-		at := where.pathPlace(cty.Path{cty.IndexStep{Key: key}}).rng
-		if elem.IsNull() {
-			a.l.errorf(at, "Wrong type of value", "%q takes strings, not null.", name)
-			continue
+		_, elem := it.Element()
+		at := spot{where, name}.item(len(elements))
+		text, err := convert.Convert(elem, cty.String)
+		good := err == nil && !text.IsNull()
+		if !good {
+			a.l.errorf(at.rng, "Wrong type of value", "%q takes a string, not %s.", at.name, typeOf(elem))
+			text = cty.StringVal("")
 		}
-		elements = append(elements, element{elem.AsString(), at})
+		elements = append(elements, element{text.AsString(), at.rng, good})
 	}
-	return elements
-}
-
-// stringMap returns a map of strings; sensitive ones are kept for scrubbing.
-func (a *arguments) stringMap(name string) map[string]string {
-	v, at, ok := a.value(name, cty.Map(cty.String))
-	if !ok {
-		return nil
-	}
-	a.l.keepMarked(v)
-	v, _ = v.UnmarkDeep()
-	out := map[string]string{}
-	for it := v.ElementIterator(); it.Next(); {
-		key, elem := it.Element()
-		if elem.IsNull() {
-			a.l.errorf(at, "Wrong type of value", "%q takes strings; %s is null.", name, key.AsString())
-			continue
-		}
-		out[key.AsString()] = elem.AsString()
-	}
-	return out
+	return slices.DeleteFunc(elements, func(e element) bool { return !e.ok })
 }
 
 // at returns the place of the argument's value, or of the block without it.
@@ -237,6 +228,9 @@ func (l *loader) show(v cty.Value) string {
 
 // describe names a block as it is written: source "git" "shop".
 func describe(b *hclsyntax.Block) string {
+	if len(b.Labels) == 0 {
+		return "the block " + b.Type
+	}
 	s := b.Type
 	for _, label := range b.Labels {
 		s += fmt.Sprintf(" %q", label)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -93,7 +94,7 @@ func (d *bodyDecoder) attribute(attr *hcl.Attribute, a *schema.Attribute, header
 		return d.absent(a, header, what)
 	}
 	if a.Deprecated != "" {
-		d.l.warnf(attr.NameRange, "Deprecated argument", "%s", a.Deprecated)
+		d.l.warnf(attr.NameRange, "Deprecated argument", "%q is deprecated. %s", a.Name, a.Deprecated)
 	}
 	if a.Sensitive {
 		d.l.maskLiterals(attr.Expr)
@@ -110,7 +111,7 @@ func (d *bodyDecoder) attribute(attr *hcl.Attribute, a *schema.Attribute, header
 		return absent, set
 	}
 	e := encoder{d: d, attr: a}
-	v.real, v.shown = e.encode(val, a.Type, v.at, a.Sensitive)
+	v.real, v.shown = e.encode(val, a.Type, spot{v.at, a.Name}, a.Sensitive)
 	return v, true
 }
 
@@ -118,11 +119,7 @@ func (d *bodyDecoder) attribute(attr *hcl.Attribute, a *schema.Attribute, header
 func (d *bodyDecoder) absent(a *schema.Attribute, at hcl.Range, what string) (decoded, bool) {
 	switch {
 	case a.Required:
-		doc := ""
-		if a.Doc != "" {
-			doc = " " + a.Doc
-		}
-		d.errorf(at, "Missing argument", "%s needs the argument %q.%s", upperFirst(what), a.Name, doc)
+		d.errorf(at, "Missing argument", "%s needs the argument %q%s.", upperFirst(what), a.Name, explained(a.Doc))
 	case len(a.Default) > 0 && a.Sensitive:
 		return decoded{real: a.Default, shown: secret.Redacted}, true
 	case len(a.Default) > 0:
@@ -204,6 +201,16 @@ func (d *bodyDecoder) byLabel(found hcl.Blocks, b *schema.Block) decoded {
 	}
 	v.real, v.shown = real, shown
 	return v
+}
+
+// explained turns a doc string into the end of a sentence.
+func explained(doc string) string {
+	first, _, _ := strings.Cut(doc, ". ")
+	first = strings.TrimSuffix(first, ".")
+	if first == "" {
+		return ""
+	}
+	return " (" + first + ")"
 }
 
 func quote(s string) string { return fmt.Sprintf("%q", s) }

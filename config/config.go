@@ -20,6 +20,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/schema"
+	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
 // Options are the inputs of Load besides the files.
@@ -84,9 +85,10 @@ type API struct {
 // Plugin is a plugin block: how one plugin binary is run.
 type Plugin struct {
 	Name     string
-	Path     string            // absolute path of the binary; "" to search for it
-	Env      map[string]string // added to the plugin's environment; may hold secrets
-	IdleStop time.Duration     // 0: not set
+	Path     string                   // absolute path of the binary; "" to search for it
+	Env      map[string]secret.Secret // added to the plugin's environment
+	Secrets  []string                 `json:"-"` // the sensitive ones of Env, for scrubbing
+	IdleStop time.Duration            // 0: not set
 	Range    diag.Range
 }
 

@@ -96,4 +96,3 @@ func without(found []hcl.Traversal, iterators []string) []hcl.Traversal {
 		return slices.Contains(iterators, t.RootName())
 	})
 }
-

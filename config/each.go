@@ -166,6 +166,8 @@ func typeOf(v cty.Value) string {
 		return "a reference"
 	case typ.Equals(cty.Bool), typ.Equals(cty.Number), typ.Equals(cty.String):
 		return "a " + typ.FriendlyName()
+	case typ.IsObjectType() && holdsReference(typ):
+		return "a group of references"
 	case typ.IsObjectType(), typ.IsMapType():
 		return "an object"
 	case typ.IsTupleType(), typ.IsListType(), typ.IsSetType():
@@ -173,4 +175,13 @@ func typeOf(v cty.Value) string {
 	default:
 		return typ.FriendlyName()
 	}
+}
+
+func holdsReference(object cty.Type) bool {
+	for _, typ := range object.AttributeTypes() {
+		if typ.Equals(referenceType) || typ.IsObjectType() && holdsReference(typ) {
+			return true
+		}
+	}
+	return false
 }

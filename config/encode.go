@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"slices"
 
@@ -19,16 +20,32 @@ type encoder struct {
 	attr *schema.Attribute
 }
 
+// spot is the place of a value and how the user would name it: proxy.port.
+type spot struct {
+	*place
+	name string
+}
+
+func (s spot) key(name string) spot { return spot{s.child(name), s.name + "." + name} }
+
+func (s spot) item(i int) spot {
+	p := &place{rng: s.rng}
+	if i < len(s.items) {
+		p = s.items[i]
+	}
+	return spot{p, fmt.Sprintf("%s[%d]", s.name, i)}
+}
+
 // encode returns v, of type t, as the plugin gets it and as people may see it.
 // hide says that v is sensitive by its place; its marks may say so too.
-func (e encoder) encode(v cty.Value, t schema.Type, at *place, hide bool) (real, shown any) {
+func (e encoder) encode(v cty.Value, t schema.Type, at spot, hide bool) (real, shown any) {
 	hide = hide || v.IsMarked()
 	v, _ = v.Unmark()
 	typ := v.Type()
 	byName, inOrder := typ.IsObjectType() || typ.IsMapType(), typ.IsTupleType() || typ.IsListType() || typ.IsSetType()
 	switch {
 	case typ.Equals(referenceType):
-		e.d.errorf(at.rng, "Not a place for a reference", "%q takes %s; references stand in the arguments that the host owns, such as source, applier and depends_on.", e.attr.Name, typeName(t))
+		e.d.errorf(at.rng, "Not a place for a reference", "%q takes %s; references stand only in the arguments that the host owns, such as source, applier and depends_on.", at.name, typeName(t))
 		return nil, nil
 	case v.IsNull() && t.Kind == schema.Any:
 		return nil, nil
@@ -46,14 +63,18 @@ func (e encoder) encode(v cty.Value, t schema.Type, at *place, hide bool) (real,
 	return e.scalar(v, t, at, hide)
 }
 
-func (e encoder) mismatch(v cty.Value, t schema.Type, at *place) (real, shown any) {
-	e.d.errorf(at.rng, "Wrong type of value", "%q takes %s, not %s.", e.attr.Name, typeName(t), typeOf(v))
+func (e encoder) mismatch(v cty.Value, t schema.Type, at spot) (real, shown any) {
+	e.d.errorf(at.rng, "Wrong type of value", "%q takes %s, not %s.", at.name, typeName(t), typeOf(v))
 	return nil, nil
 }
 
 // scalar converts a string, number or bool as HCL does: "3" is a number.
-func (e encoder) scalar(v cty.Value, t schema.Type, at *place, hide bool) (real, shown any) {
+func (e encoder) scalar(v cty.Value, t schema.Type, at spot, hide bool) (real, shown any) {
 	want := v.Type()
+	if want.Equals(cty.Number) && v.AsBigFloat().IsInf() {
+		e.d.errorf(at.rng, "Wrong value", "%q takes a finite value; this is a division by zero.", at.name)
+		return nil, nil
+	}
 	switch {
 	case t.Kind == schema.String, e.attr.Format == schema.FormatBytes:
 		want = cty.String
@@ -77,7 +98,7 @@ func (e encoder) scalar(v cty.Value, t schema.Type, at *place, hide bool) (real,
 }
 
 // text checks the format and the allowed values of a string.
-func (e encoder) text(s string, at *place, hide bool) (real, shown any) {
+func (e encoder) text(s string, at spot, hide bool) (real, shown any) {
 	var checked any
 	var err error
 	if len(e.attr.Enum) > 0 && !slices.Contains(e.attr.Enum, s) {
@@ -92,7 +113,7 @@ func (e encoder) text(s string, at *place, hide bool) (real, shown any) {
 	if hide {
 		written = secret.Redacted
 	}
-	e.d.errorf(at.rng, "Wrong value", "%s is no valid %s: %s.", written, e.attr.Name, err)
+	e.d.errorf(at.rng, "Wrong value", "%s is no value for %q: %s.", written, at.name, err)
 	return nil, nil
 }
 
@@ -108,33 +129,29 @@ func (e encoder) keep(real any, text string, hide bool) (any, any) {
 	return real, secret.Redacted
 }
 
-func (e encoder) list(v cty.Value, t schema.Type, at *place, hide bool) (any, any) {
+func (e encoder) list(v cty.Value, t schema.Type, at spot, hide bool) (any, any) {
 	real, shown := []any{}, []any{}
 	for it := v.ElementIterator(); it.Next(); {
 		_, elem := it.Element()
-		child := &place{rng: at.rng}
-		if i := len(real); i < len(at.items) {
-			child = at.items[i]
-		}
-		r, s := e.encode(elem, elemType(t), child, hide)
+		r, s := e.encode(elem, elemType(t), at.item(len(real)), hide)
 		real, shown = append(real, r), append(shown, s)
 	}
 	return real, shown
 }
 
-func (e encoder) byKey(v cty.Value, t schema.Type, at *place, hide bool) (any, any) {
+func (e encoder) byKey(v cty.Value, t schema.Type, at spot, hide bool) (any, any) {
 	real, shown := map[string]any{}, map[string]any{}
 	for it := v.ElementIterator(); it.Next(); {
 		key, elem := it.Element()
 		name := key.AsString()
-		real[name], shown[name] = e.encode(elem, elemType(t), at.child(name), hide)
+		real[name], shown[name] = e.encode(elem, elemType(t), at.key(name), hide)
 	}
 	return real, shown
 }
 
 // fields encodes an object with known fields. Optional ones that are absent or
 // null are left out.
-func (e encoder) fields(v cty.Value, t schema.Type, at *place, hide bool) (any, any) {
+func (e encoder) fields(v cty.Value, t schema.Type, at spot, hide bool) (any, any) {
 	values := v.AsValueMap()
 	real, shown := map[string]any{}, map[string]any{}
 	known := make([]string, 0, len(t.Fields))
@@ -147,15 +164,15 @@ func (e encoder) fields(v cty.Value, t schema.Type, at *place, hide bool) (any, 
 		}
 		switch {
 		case set:
-			real[f.Name], shown[f.Name] = e.encode(elem, f.Type, at.child(f.Name), hide)
+			real[f.Name], shown[f.Name] = e.encode(elem, f.Type, at.key(f.Name), hide)
 		case !f.Optional:
-			e.d.errorf(at.rng, "Missing field", "%q needs the field %q.", e.attr.Name, f.Name)
+			e.d.errorf(at.rng, "Missing field", "%q needs the field %q.", at.name, f.Name)
 		}
 	}
 	for it := v.ElementIterator(); it.Next(); {
 		key, _ := it.Element()
 		if name := key.AsString(); !slices.Contains(known, name) {
-			e.d.errorf(at.child(name).rng, "Unknown field", "%q has no field %q.%s", e.attr.Name, name, didYouMean(name, known))
+			e.d.errorf(at.child(name).rng, "Unknown field", "%q has no field %q.%s", at.name, name, didYouMean(name, known))
 		}
 	}
 	return real, shown

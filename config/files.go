@@ -17,7 +17,6 @@ import (
 
 const (
 	maxFileSize = 1 << 20
-	maxNesting  = 256
 	lockFile    = "plugins.lock.hcl" // written by a command, not by people
 )
 
@@ -145,20 +144,20 @@ func (in *input) parse(r *report) bool {
 // checkText finds what would make the parser report nonsense or overflow the
 // stack: another encoding, or absurdly deep nesting.
 func checkText(name string, src []byte, r *report) bool {
-	start := hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
+	whole := hcl.Range{Filename: name}
 	switch {
 	case bytes.HasPrefix(src, []byte("\xef\xbb\xbf")):
-		r.errorf(start, "Byte order mark", "The file starts with a byte order mark. Save it as UTF-8 without one.")
+		r.errorf(whole, "Byte order mark", "The file starts with a byte order mark. Save it as UTF-8 without one.")
 		return false
 	case bytes.HasPrefix(src, []byte("\xff\xfe")), bytes.HasPrefix(src, []byte("\xfe\xff")):
-		r.errorf(start, "Not UTF-8", "The file is UTF-16. Save it as UTF-8.")
+		r.errorf(whole, "Not UTF-8", "The file is UTF-16. Save it as UTF-8.")
 		return false
 	case !utf8.Valid(src):
 		r.errorf(invalidAt(name, src), "Not UTF-8", "The file holds bytes that are not UTF-8 text. Save it as UTF-8.")
 		return false
 	}
-	if at, deep := nesting(name, src); deep {
-		r.errorf(at, "Nested too deeply", "Brackets and operators may be nested at most %d deep.", maxNesting)
+	if at, deep := tooDeep(name, src); deep {
+		r.errorf(at, "Nested too deeply", "At most %d brackets may be open, and at most as many operators stand in one expression.", maxNesting)
 		return false
 	}
 	return true
@@ -178,31 +177,6 @@ func invalidAt(name string, src []byte) hcl.Range {
 		}
 	}
 	return hcl.Range{Filename: name, Start: pos, End: pos}
-}
-
-// nesting reports where src nests deeper than maxNesting. The parser and the
-// evaluator recurse for each level, and Go cannot recover from a full stack.
-func nesting(name string, src []byte) (hcl.Range, bool) {
-	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
-	depth, chain := 0, 0
-	for _, t := range tokens {
-		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
-			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			depth++
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
-			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
-			depth--
-		case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenQuestion:
-			chain++
-		case hclsyntax.TokenNewline:
-			chain = 0
-		}
-		if depth > maxNesting || chain > maxNesting {
-			return t.Range, true
-		}
-	}
-	return hcl.Range{}, false
 }
 
 // sentence makes the text of err the start of a sentence, without the path,

@@ -17,7 +17,7 @@ import (
 )
 
 // checkFormat returns the JSON form of s, or an error that ends the sentence
-// `"..." is no valid NAME:`. The error never holds s, which may be a secret.
+// `"..." is no value for "NAME":`. The error never holds s, which may be a secret.
 func (l *loader) checkFormat(s string, f schema.Format, at hcl.Range) (any, error) {
 	switch f {
 	case schema.FormatNone:

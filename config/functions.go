@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
@@ -62,7 +64,7 @@ func pureFunctions() map[string]function.Function {
 		"formatlist":      stdlib.FormatListFunc,
 		"indent":          stdlib.IndentFunc,
 		"join":            stdlib.JoinFunc,
-		"jsondecode":      stdlib.JSONDecodeFunc,
+		"jsondecode":      jsonFunction(),
 		"jsonencode":      stdlib.JSONEncodeFunc,
 		"keys":            stdlib.KeysFunc,
 		"length":          lengthFunction(),
@@ -81,30 +83,33 @@ func pureFunctions() map[string]function.Function {
 		"setproduct":      stdlib.SetProductFunc,
 		"setsubtract":     stdlib.SetSubtractFunc,
 		"setunion":        stdlib.SetUnionFunc,
-		"sha256":          textFunction("text", func(s string) (string, error) { sum := sha256.Sum256([]byte(s)); return hex.EncodeToString(sum[:]), nil }),
-		"slice":           stdlib.SliceFunc,
-		"sort":            stdlib.SortFunc,
-		"split":           stdlib.SplitFunc,
-		"startswith":      testFunction("prefix", strings.HasPrefix),
-		"strcontains":     testFunction("part", strings.Contains),
-		"substr":          stdlib.SubstrFunc,
-		"title":           stdlib.TitleFunc,
-		"tobool":          stdlib.MakeToFunc(cty.Bool),
-		"tolist":          stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)),
-		"tomap":           stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
-		"tonumber":        stdlib.MakeToFunc(cty.Number),
-		"toset":           stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
-		"tostring":        stdlib.MakeToFunc(cty.String),
-		"trim":            stdlib.TrimFunc,
-		"trimprefix":      stdlib.TrimPrefixFunc,
-		"trimspace":       stdlib.TrimSpaceFunc,
-		"trimsuffix":      stdlib.TrimSuffixFunc,
-		"try":             tryfunc.TryFunc,
-		"upper":           stdlib.UpperFunc,
-		"values":          stdlib.ValuesFunc,
-		"yamldecode":      ctyyaml.YAMLDecodeFunc,
-		"yamlencode":      ctyyaml.YAMLEncodeFunc,
-		"zipmap":          stdlib.ZipmapFunc,
+		"sha256": textFunction("text", func(s string) (string, error) {
+			sum := sha256.Sum256([]byte(s))
+			return hex.EncodeToString(sum[:]), nil
+		}),
+		"slice":       stdlib.SliceFunc,
+		"sort":        stdlib.SortFunc,
+		"split":       stdlib.SplitFunc,
+		"startswith":  testFunction("prefix", strings.HasPrefix),
+		"strcontains": testFunction("part", strings.Contains),
+		"substr":      stdlib.SubstrFunc,
+		"title":       stdlib.TitleFunc,
+		"tobool":      stdlib.MakeToFunc(cty.Bool),
+		"tolist":      stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)),
+		"tomap":       stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
+		"tonumber":    stdlib.MakeToFunc(cty.Number),
+		"toset":       stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
+		"tostring":    stdlib.MakeToFunc(cty.String),
+		"trim":        stdlib.TrimFunc,
+		"trimprefix":  stdlib.TrimPrefixFunc,
+		"trimspace":   stdlib.TrimSpaceFunc,
+		"trimsuffix":  stdlib.TrimSuffixFunc,
+		"try":         tryfunc.TryFunc,
+		"upper":       stdlib.UpperFunc,
+		"values":      stdlib.ValuesFunc,
+		"yamldecode":  ctyyaml.YAMLDecodeFunc,
+		"yamlencode":  ctyyaml.YAMLEncodeFunc,
+		"zipmap":      stdlib.ZipmapFunc,
 	}
 }
 
@@ -151,6 +156,33 @@ func lengthFunction() function.Function {
 			}
 		},
 	})
+}
+
+// jsonFunction is jsondecode with a message that names the place, and safe
+// against text that nests without end.
+func jsonFunction() function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "text", Type: cty.String}},
+		Type: func(args []cty.Value) (cty.Type, error) {
+			if args[0].IsKnown() {
+				if err := checkJSON(args[0].AsString()); err != nil {
+					return cty.NilType, function.NewArgError(0, err)
+				}
+			}
+			return stdlib.JSONDecodeFunc.ReturnTypeForValues(args)
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return stdlib.JSONDecode(args[0]) },
+	})
+}
+
+func checkJSON(text string) error {
+	var raw json.RawMessage
+	err := json.Unmarshal([]byte(text), &raw)
+	if se, ok := errors.AsType[*json.SyntaxError](err); ok {
+		read := text[:min(int(se.Offset), len(text))]
+		return fmt.Errorf("it is not JSON: line %d: %w", 1+strings.Count(read, "\n"), err)
+	}
+	return err
 }
 
 func decodeBase64(s string) (string, error) {

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/sluice-gitops/sluice/sdk/schema"
+	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
 const (
@@ -91,26 +93,41 @@ func (a *arguments) listen(name, def string) string {
 
 func (l *loader) loadPlugin(b *hclsyntax.Block) {
 	a := l.arguments(b, pluginSchema, scope{})
-	l.cfg.Plugins = append(l.cfg.Plugins, Plugin{
+	p := Plugin{
 		Name:     b.Labels[0],
 		Path:     a.path("path"),
-		Env:      a.environment("env"),
 		IdleStop: a.duration("idle_stop", 0, time.Second),
 		Range:    toRange(b.DefRange()),
-	})
+	}
+	p.Env, p.Secrets = a.environment("env")
+	l.cfg.Plugins = append(l.cfg.Plugins, p)
 }
 
-// environment returns a map of environment variables.
-func (a *arguments) environment(name string) map[string]string {
-	env := a.stringMap(name)
-	for key := range env {
-		if key == "" || strings.ContainsAny(key, "=\x00") {
-			a.l.errorf(a.at(name), "Wrong environment", "%q is no name of an environment variable.", key)
+// environment returns a map of environment variables, and those of its values
+// that are sensitive.
+func (a *arguments) environment(name string) (env map[string]secret.Secret, secrets []string) {
+	v, at, ok := a.value(name, cty.Map(cty.String))
+	if !ok {
+		return nil, nil
+	}
+	v, marks := v.Unmark()
+	env = map[string]secret.Secret{}
+	for it := v.ElementIterator(); it.Next(); {
+		key, elem := it.Element()
+		hide := len(marks) > 0 || elem.IsMarked()
+		elem, _ = elem.Unmark()
+		switch {
+		case key.AsString() == "" || strings.ContainsAny(key.AsString(), "=\x00"):
+			a.l.errorf(at, "Wrong environment", "%q is no name of an environment variable.", key.AsString())
+			continue
+		case elem.IsNull() || strings.Contains(elem.AsString(), "\x00"):
+			a.l.errorf(at, "Wrong environment", "The value of %s is null or holds a zero byte.", key.AsString())
+			continue
 		}
-		if strings.Contains(env[key], "\x00") {
-			a.l.errorf(a.at(name), "Wrong environment", "The value of %s holds a zero byte.", key)
+		env[key.AsString()] = secret.New(elem.AsString())
+		if hide {
+			secrets = append(secrets, elem.AsString())
 		}
 	}
-	return env
+	return env, secrets
 }
-

@@ -34,7 +34,10 @@ func Load(paths []string, o Options) (*Config, diag.List) {
 	l.loadLocals()
 	l.loadDecls()
 	l.checkSyncs()
-	l.checkUnused()
+	if !l.list.HasErrors() {
+		// With errors, much looks unused that is not.
+		l.checkUnused()
+	}
 	l.maskSecrets(inputs)
 	return l.cfg, l.finish()
 }

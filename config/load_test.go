@@ -24,9 +24,8 @@ func environment(name string) (string, bool) {
 
 func options() config.Options {
 	return config.Options{
-		Variables: map[string]string{"given": "4"},
-		Env:       environment,
-		Schemas:   installed,
+		Env:     environment,
+		Schemas: installed,
 	}
 }
 
@@ -78,9 +77,7 @@ func golden(t *testing.T, name string, got []byte) {
 func TestInvalid(t *testing.T) {
 	for _, name := range cases(t, "invalid") {
 		t.Run(name, func(t *testing.T) {
-			o := options()
-			o.Variables = nil
-			cfg, diags := config.Load([]string{name}, o)
+			cfg, diags := config.Load([]string{name}, options())
 			if len(diags) == 0 {
 				t.Fatal("no diagnostics")
 			}
@@ -96,11 +93,7 @@ func TestInvalid(t *testing.T) {
 func TestValid(t *testing.T) {
 	for _, name := range cases(t, "valid") {
 		t.Run(name, func(t *testing.T) {
-			o := options()
-			if name != "variables.hcl" {
-				o.Variables = nil
-			}
-			cfg, diags := config.Load([]string{name}, o)
+			cfg, diags := config.Load([]string{name}, options())
 			if len(diags) > 0 {
 				var b bytes.Buffer
 				config.Render(&b, diags, cfg.Files, false)
@@ -111,15 +104,14 @@ func TestValid(t *testing.T) {
 	}
 }
 
-// dump is the JSON of cfg, with what the plugins get beside what people see.
+// dump is the JSON of cfg, with what the plugins get where people must not see it.
 func dump(t *testing.T, cfg *config.Config) []byte {
 	t.Helper()
 	wire := map[string]json.RawMessage{}
 	secrets := map[string][]string{}
 	note := func(b config.Block, p config.PluginConfig) {
-		wire[b.Address] = p.JSON
 		if p.Secrets != nil {
-			secrets[b.Address] = p.Secrets
+			wire[b.Address], secrets[b.Address] = p.JSON, p.Secrets
 		}
 	}
 	for _, s := range cfg.Sources {
@@ -144,4 +136,3 @@ func dump(t *testing.T, cfg *config.Config) []byte {
 	}
 	return append(data, '\n')
 }
-

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -136,7 +137,7 @@ func (l *loader) schemaOf(kind, typ string, at hcl.Range) (*schema.Schema, strin
 	s, by, err := l.schemas.Schema(kind, typ)
 	if err != nil {
 		l.noSchema[kind+"/"+typ] = true
-		l.errorf(at, "No plugin for "+kind+" "+quote(typ), "%s", upperFirst(err.Error()))
+		l.errorf(at, "No plugin for "+kind+" "+quote(typ), "%s.", strings.TrimSuffix(upperFirst(err.Error()), "."))
 		return nil, ""
 	}
 	return s, by

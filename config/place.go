@@ -80,37 +80,3 @@ func unwrap(expr hcl.Expression) hcl.Expression {
 		}
 	}
 }
-
-// pathPlace descends from p along path, which comes from a cty conversion.
-func (p *place) pathPlace(path cty.Path) *place {
-	for _, step := range path {
-		var next *place
-		switch s := step.(type) {
-		case cty.GetAttrStep:
-			next = p.names[s.Name]
-		case cty.IndexStep:
-			next = p.index(s.Key)
-		}
-		if next == nil {
-			return p
-		}
-		p = next
-	}
-	return p
-}
-
-func (p *place) index(key cty.Value) *place {
-	key, _ = key.Unmark()
-	switch {
-	case !key.IsKnown() || key.IsNull():
-		return nil
-	case key.Type() == cty.String:
-		return p.names[key.AsString()]
-	case key.Type() == cty.Number:
-		i, _ := key.AsBigFloat().Int64()
-		if i >= 0 && i < int64(len(p.items)) {
-			return p.items[i]
-		}
-	}
-	return nil
-}

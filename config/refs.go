@@ -20,7 +20,7 @@ func (a *arguments) reference(name, kind string) string {
 		return ""
 	}
 	r := referrer{l: a.l, name: name, kind: kind}
-	if instances := r.instancesOf(v); len(instances) > 0 && v.Type().IsObjectType() {
+	if instances := r.instancesOf(v); len(instances) > 0 {
 		d := instances[0].decl
 		a.l.errorf(attr.Expr.Range(), "Several instances", "%s has for_each; name one of its instances, such as %s.", d.address(), instances[0].address())
 		return ""
@@ -95,7 +95,7 @@ func (r referrer) all(v cty.Value, at hcl.Range) []*instance {
 }
 
 // instancesOf returns the instances in the value of a block with for_each; nil
-// if v is something else.
+// if v is something else, such as all blocks of a type.
 func (r referrer) instancesOf(v cty.Value) []*instance {
 	v, _ = v.Unmark()
 	if v.IsNull() || !v.Type().IsObjectType() {
@@ -107,7 +107,11 @@ func (r referrer) instancesOf(v cty.Value) []*instance {
 		if !elem.Type().Equals(referenceType) || elem.IsNull() {
 			return nil
 		}
-		found = append(found, elem.EncapsulatedValue().(*instance))
+		inst := elem.EncapsulatedValue().(*instance)
+		if !inst.repeated || inst.decl != (append(found, inst))[0].decl {
+			return nil
+		}
+		found = append(found, inst)
 	}
 	return found
 }
@@ -138,7 +142,7 @@ func (r referrer) rightKind(inst *instance, at hcl.Range) bool {
 	if inst.decl.kind == r.kind {
 		return true
 	}
-	r.l.errorf(at, "Wrong kind of reference", "%q takes a reference to a %s; %s is a %s.", r.name, r.kind, inst.address(), inst.decl.kind)
+	r.l.errorf(at, "Wrong kind of reference", "%q takes a reference to %s; %s is %s.", r.name, article(r.kind), inst.address(), article(inst.decl.kind))
 	return false
 }
 
@@ -154,10 +158,19 @@ func (l *loader) unquoted(kind, text string) string {
 			return "write " + d.address() + ", without quotes."
 		}
 	}
-	if best := nearest(text, known); best != "" {
+	text = strings.TrimPrefix(text, kind+".")
+	if best := nearest(kind+"."+text, known); best != "" {
 		return "did you mean " + best + ", without quotes?"
 	}
 	return "write it as " + example(kind) + ", without quotes."
+}
+
+// article puts the article before a kind.
+func article(kind string) string {
+	if kind == kindApplier {
+		return "an " + kind
+	}
+	return "a " + kind
 }
 
 func example(kind string) string {

@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -31,9 +33,16 @@ func (r *report) warnf(at hcl.Range, summary, detail string, args ...any) {
 }
 
 func (r *report) add(s diag.Severity, at hcl.Range, summary, detail string) {
-	rng := toRange(at)
-	r.list = append(r.list, diag.Diagnostic{Severity: s, Summary: summary, Detail: detail, Subject: &rng})
+	d := diag.Diagnostic{Severity: s, Summary: summary, Detail: detail}
+	if at.Filename != "" || at.Start.Line > 0 {
+		rng := toRange(at)
+		d.Subject = &rng
+	}
+	r.list = append(r.list, d)
 }
+
+// hclRange is how HCL writes a place inside a message: main.hcl:2,3-6.
+var hclRange = regexp.MustCompile(`:(\d+),(\d+)-(?:\d+,)?\d+`)
 
 // hcl adds what HCL found and reports whether it was free of errors.
 func (r *report) hcl(diags hcl.Diagnostics) bool {
@@ -46,7 +55,7 @@ func (r *report) hcl(diags hcl.Diagnostics) bool {
 		if d.Subject != nil {
 			at = *d.Subject
 		}
-		r.add(severity, at, strings.TrimSuffix(d.Summary, "."), d.Detail)
+		r.add(severity, at, strings.TrimSuffix(d.Summary, "."), hclRange.ReplaceAllString(d.Detail, ":$1:$2"))
 	}
 	return !diags.HasErrors()
 }
@@ -65,21 +74,25 @@ func (r *report) secret(value string) {
 // finish returns the diagnostics in the order in which they were found, each
 // once, without secrets.
 func (r *report) finish() diag.List {
-	var pairs []string
+	var known []string
 	for s := range r.secrets {
-		if len(s) >= minScrub {
-			pairs = append(pairs, s)
+		if len(s) < minScrub {
+			continue
+		}
+		known = append(known, s)
+		if quoted := strings.Trim(strconv.Quote(s), `"`); quoted != s {
+			known = append(known, quoted)
 		}
 	}
 	// The longest first, so that a secret that contains another goes whole.
-	slices.SortFunc(pairs, func(a, b string) int {
+	slices.SortFunc(known, func(a, b string) int {
 		if len(a) != len(b) {
 			return len(b) - len(a)
 		}
 		return strings.Compare(a, b)
 	})
 	for i, d := range r.list {
-		for _, s := range pairs {
+		for _, s := range known {
 			d.Summary = strings.ReplaceAll(d.Summary, s, secret.Redacted)
 			d.Detail = strings.ReplaceAll(d.Detail, s, secret.Redacted)
 		}

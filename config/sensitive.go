@@ -18,21 +18,6 @@ func (l *loader) keep(v cty.Value) {
 	})
 }
 
-// keepMarked remembers the sensitive strings in v as secrets.
-func (l *loader) keepMarked(v cty.Value) {
-	if v.IsMarked() {
-		l.keep(v)
-		return
-	}
-	if v.IsNull() || !v.CanIterateElements() {
-		return
-	}
-	for it := v.ElementIterator(); it.Next(); {
-		_, elem := it.Element()
-		l.keepMarked(elem)
-	}
-}
-
 func (l *loader) keepLeaf(v cty.Value) {
 	if !v.Type().IsPrimitiveType() || v.Type().Equals(cty.Bool) || v.IsNull() || !v.IsKnown() {
 		return

@@ -159,7 +159,7 @@ func (l *loader) validateVariables() {
 	for _, name := range slices.Sorted(maps.Keys(l.variables)) {
 		v := l.variables[name]
 		for _, b := range v.block.Body.Blocks {
-			if v.ok && b.Type == "validation" {
+			if b.Type == "validation" {
 				l.validate(v, b)
 			}
 		}
@@ -169,7 +169,11 @@ func (l *loader) validateVariables() {
 func (l *loader) validate(v *variable, b *hclsyntax.Block) {
 	condition, message := b.Body.Attributes["condition"], b.Body.Attributes["error_message"]
 	if condition == nil || message == nil {
-		return // reported with the other arguments
+		l.errorf(b.DefRange(), "Missing argument", "A validation needs a condition and an error_message.")
+		return
+	}
+	if !v.ok {
+		return
 	}
 	val, ok := l.eval(condition.Expr, scope{})
 	if !ok {

@@ -1,0 +1,1 @@
+source "git" "shop" { url = "https://git.example.com/shop.git" }

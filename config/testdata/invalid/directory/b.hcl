@@ -1,0 +1,1 @@
+sync "shop" { source = source.git.shpo }

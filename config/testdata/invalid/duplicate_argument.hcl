@@ -1,0 +1,4 @@
+source "git" "shop" {
+  url = "https://git.example.com/shop.git"
+  url = "https://git.example.com/shop.git"
+}

@@ -1,0 +1,4 @@
+# café
+
+source "git" "shop" { url = "https://git.example.com/shop.git" }
+sync "shop" { source = source.git.shop }

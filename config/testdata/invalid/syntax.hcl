@@ -1,0 +1,8 @@
+source "git" "shop" {
+  url = 
+}
+
+sync "shop" {
+  source = source.git.shop
+  paths = ["a", "b"
+}
