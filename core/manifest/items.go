@@ -1,0 +1,152 @@
+package manifest
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+)
+
+// WriteItems writes the objects to the file at path, in the format of
+// applier.Set.Objects: one JSON applier.Item a line. Equal results give equal
+// files.
+func (r Result) WriteItems(path string) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write objects: %w", err)
+	}
+	_, err = r.WriteTo(f)
+	return errors.Join(err, f.Close())
+}
+
+// WriteTo writes the objects to w as WriteItems does.
+func (r Result) WriteTo(w io.Writer) (int64, error) {
+	buf := bufio.NewWriterSize(w, 64<<10)
+	var n int64
+	var line []byte
+	for _, o := range r.Objects {
+		line = o.appendItem(line[:0])
+		written, err := buf.Write(line)
+		n += int64(written)
+		if err != nil {
+			return n, fmt.Errorf("write objects: %w", err)
+		}
+	}
+	if err := buf.Flush(); err != nil {
+		return n, fmt.Errorf("write objects: %w", err)
+	}
+	return n, nil
+}
+
+// appendItem appends o as a line with an applier.Item, without decoding what
+// is JSON already.
+func (o Object) appendItem(b []byte) []byte {
+	b = append(b, `{"file":`...)
+	b = append(b, encode(o.File)...)
+	b = append(b, `,"line":`...)
+	b = strconv.AppendInt(b, int64(o.Line), 10)
+	if o.Ignore != "" {
+		b = append(b, `,"ignore":`...)
+		b = append(b, encode(o.Ignore)...)
+	}
+	b = append(b, `,"object":`...)
+	b = append(b, o.JSON...)
+	return append(b, "}\n"...)
+}
+
+// encode returns v as JSON, with <, > and & as they are. v is of the types
+// that decodeObject and the YAML conversion make, which always encode.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic("manifest: value that is no JSON: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// decodeObject is the opposite of encode, for an object.
+func decodeObject(data []byte) (map[string]any, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var object map[string]any
+	if err := dec.Decode(&object); err != nil {
+		return nil, err
+	}
+	if err := fixNumbers(object); err != nil {
+		return nil, err
+	}
+	return object, nil
+}
+
+// fixNumbers replaces each json.Number below v by an int64 or float64.
+func fixNumbers(v any) (err error) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			if n, ok := e.(json.Number); ok {
+				v[k], err = number(string(n))
+			} else {
+				err = fixNumbers(e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	case []any:
+		for i, e := range v {
+			if n, ok := e.(json.Number); ok {
+				v[i], err = number(string(n))
+			} else {
+				err = fixNumbers(e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// number returns the value of a JSON number.
+func number(text string) (any, error) {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return i, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return nil, fmt.Errorf("number %s is out of range", text)
+	}
+	return integral(f), nil
+}
+
+// integral returns f as an int64 where that says the same, since JSON does not
+// tell 1 from 1.0, else f.
+func integral(f float64) any {
+	if f >= -1<<53 && f <= 1<<53 && f == float64(int64(f)) {
+		return int64(f)
+	}
+	return f
+}
+
+// digest identifies what r wants.
+func digest(r Result) string {
+	h := sha256.New()
+	for _, o := range r.Objects {
+		h.Write([]byte(o.Ignore))
+		h.Write([]byte{0})
+		h.Write(o.JSON)
+		h.Write([]byte{'\n'})
+	}
+	if !r.Complete {
+		h.Write([]byte("partial"))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}

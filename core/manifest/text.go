@@ -1,0 +1,129 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+var (
+	bomUTF8    = []byte{0xef, 0xbb, 0xbf}
+	bomUTF16LE = []byte{0xff, 0xfe}
+	bomUTF16BE = []byte{0xfe, 0xff}
+)
+
+// toUTF8 returns the text of a file: without a byte order mark, and converted
+// from UTF-16 where the mark says so. line is where an encoding error is.
+func toUTF8(data []byte) (text []byte, line int, err error) {
+	switch {
+	case bytes.HasPrefix(data, bomUTF8):
+		data = data[len(bomUTF8):]
+	case bytes.HasPrefix(data, bomUTF16LE):
+		return fromUTF16(data[2:], binary.LittleEndian), 0, nil
+	case bytes.HasPrefix(data, bomUTF16BE):
+		return fromUTF16(data[2:], binary.BigEndian), 0, nil
+	}
+	for i, line := 0, 1; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size == 1 {
+			return nil, line, fmt.Errorf("byte 0x%02x at offset %d is not UTF-8", data[i], i)
+		}
+		if r == '\n' {
+			line++
+		}
+		i += size
+	}
+	return data, 0, nil
+}
+
+// fromUTF16 converts data; half a character at the end is dropped, and what is
+// no character becomes U+FFFD.
+func fromUTF16(data []byte, order binary.ByteOrder) []byte {
+	units := make([]uint16, len(data)/2)
+	for i := range units {
+		units[i] = order.Uint16(data[2*i:])
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+// chunk is a part of a file that holds one document.
+type chunk struct {
+	text []byte
+	line int // of its first line in the file, from 1
+}
+
+// split cuts a YAML stream into its documents, so that an error in one leaves
+// the others alone. A line that begins with --- or ... ends a document
+// wherever it stands, even inside of a block or quoted scalar: YAML says so.
+// The --- stays with the document that it begins.
+func split(text []byte) iter.Seq[chunk] {
+	return func(yield func(chunk) bool) {
+		begin, beginLine := 0, 1
+		line := 0
+		for at := 0; at < len(text); {
+			line++
+			end := at + lineLength(text[at:])
+			cut := -1
+			switch {
+			case isMarker(text[at:end], "---"):
+				cut = at
+			case isMarker(text[at:end], "..."):
+				cut = end
+			}
+			if cut > begin {
+				if !yield(chunk{text[begin:cut], beginLine}) {
+					return
+				}
+				begin, beginLine = cut, line
+				if cut == end {
+					beginLine++
+				}
+			}
+			at = end
+		}
+		if begin < len(text) {
+			yield(chunk{text[begin:], beginLine})
+		}
+	}
+}
+
+// lineLength returns the length of the first line of text, its end included.
+// Lines end as YAML says: by LF, CR LF, or CR alone.
+func lineLength(text []byte) int {
+	i := bytes.IndexAny(text, "\r\n")
+	if i < 0 {
+		return len(text)
+	}
+	if text[i] == '\r' && i+1 < len(text) && text[i+1] == '\n' {
+		return i + 2
+	}
+	return i + 1
+}
+
+// isMarker reports whether line is a document marker.
+func isMarker(line []byte, marker string) bool {
+	if !bytes.HasPrefix(line, []byte(marker)) {
+		return false
+	}
+	return len(line) == len(marker) || bytes.IndexByte([]byte(" \t\r\n"), line[len(marker)]) >= 0
+}
+
+// isEmpty reports whether a chunk holds nothing but blank lines, comments,
+// directives and markers.
+func isEmpty(text []byte) bool {
+	for len(text) > 0 {
+		n := lineLength(text)
+		line := bytes.TrimSpace(text[:n])
+		if isMarker(line, "---") || isMarker(line, "...") {
+			line = bytes.TrimSpace(line[3:])
+		}
+		if len(line) > 0 && line[0] != '#' && text[0] != '%' {
+			return false
+		}
+		text = text[n:]
+	}
+	return true
+}

@@ -1,0 +1,313 @@
+package manifest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// walker finds the files of a tree. It opens nothing outside of the root,
+// whatever the links of the tree say.
+type walker struct {
+	root *os.Root
+	real string // the root's path without symbolic links
+
+	seen     map[string]bool // files and directories by their path without links
+	files    []string        // found, in order
+	problems diag.List
+	skipped  []Skip
+	unread   atomic.Bool // something could not be read this time
+}
+
+func newWalker(dir string) (*walker, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(real)
+	if err != nil {
+		return nil, err
+	}
+	return &walker{root: root, real: real, seen: map[string]bool{}}, nil
+}
+
+// close lets go of the root. Closing a directory that was only read cannot
+// lose anything.
+func (w *walker) close() { _ = w.root.Close() }
+
+// fail reports a file or directory that cannot be loaded.
+func (w *walker) fail(file, summary, detail string) {
+	w.problems = append(w.problems, diag.Diagnostic{
+		Summary: summary, Detail: detail, Subject: &diag.Range{File: file},
+	})
+}
+
+func (w *walker) skip(file, reason string) {
+	w.skipped = append(w.skipped, Skip{Path: file, Reason: reason})
+}
+
+// path walks one of the paths that the user named. What is named is taken even
+// if its name begins with a dot or a .sluiceignore has it.
+func (w *walker) path(ctx context.Context, name string) {
+	p := path.Clean(filepath.ToSlash(name))
+	if !filepath.IsLocal(filepath.FromSlash(p)) {
+		w.fail(name, "the path leads out of the tree", "Paths are relative to the root of the source, without a leading slash.")
+		return
+	}
+	info, err := w.root.Lstat(filepath.FromSlash(p))
+	if errors.Is(err, fs.ErrNotExist) {
+		w.fail(p, "no such path in the source", "")
+		return
+	}
+	if err != nil {
+		w.unreadable(p, err)
+		return
+	}
+	rules := &rules{}
+	for _, dir := range ancestors(p) {
+		rules = w.ignoreFile(dir, rules)
+	}
+	w.entry(ctx, p, info, rules)
+	if n := len(w.skipped); n > 0 && w.skipped[n-1].Path == p {
+		w.problems = append(w.problems, diag.Diagnostic{Severity: diag.Warning,
+			Summary: "nothing is loaded from " + p, Detail: "The path is skipped: " + w.skipped[n-1].Reason + ".",
+			Subject: &diag.Range{File: p}})
+	}
+}
+
+// ancestors returns the directories above p, the root first.
+func ancestors(p string) (dirs []string) {
+	for p != "." {
+		p = path.Dir(p)
+		dirs = append(dirs, p)
+	}
+	slices.Reverse(dirs)
+	return dirs
+}
+
+// entry walks a file or directory.
+func (w *walker) entry(ctx context.Context, p string, info fs.FileInfo, rules *rules) {
+	real := p
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if real, info = w.follow(p); info == nil {
+			return
+		}
+	} else if dir := path.Dir(p); dir != "." {
+		// A directory on the way may be a link.
+		if target, err := w.evaluate(dir); err == nil {
+			real = path.Join(target, path.Base(p))
+		}
+	}
+	if w.seen[real] {
+		return
+	}
+	w.seen[real] = true
+	switch {
+	case info.IsDir():
+		w.dir(ctx, p, rules)
+	case info.Mode().IsRegular():
+		w.files = append(w.files, p)
+	default:
+		w.fail(p, "not a file but "+typeName(info.Mode()), "Only files, directories and links to them are read.")
+	}
+}
+
+// follow returns where a link leads within the tree and what is there. If it
+// leads nowhere it reports that and returns no info.
+func (w *walker) follow(p string) (real string, info fs.FileInfo) {
+	target, err := w.root.Readlink(filepath.FromSlash(p))
+	if err != nil {
+		w.unreadable(p, err)
+		return "", nil
+	}
+	real, err = w.evaluate(p)
+	switch {
+	case errors.Is(err, errOutside):
+		w.fail(p, fmt.Sprintf("the symbolic link to %s leads out of the tree", target), "It is not followed. Put the file into the repository.")
+		return "", nil
+	case err != nil:
+		w.fail(p, fmt.Sprintf("the symbolic link to %s leads nowhere", target), "")
+		return "", nil
+	}
+	if info, err = w.root.Lstat(filepath.FromSlash(real)); err != nil {
+		w.unreadable(p, err)
+		return "", nil
+	}
+	return real, info
+}
+
+var errOutside = errors.New("outside of the tree")
+
+// evaluate returns the path of p without links, relative to the root.
+func (w *walker) evaluate(p string) (string, error) {
+	real, err := filepath.EvalSymlinks(filepath.Join(w.real, filepath.FromSlash(p)))
+	if err != nil {
+		// Whether it exists out there is nothing that a repository may learn.
+		if _, statErr := w.root.Stat(filepath.FromSlash(p)); statErr != nil && !errors.Is(statErr, fs.ErrNotExist) && !errors.Is(statErr, syscall.ELOOP) {
+			return "", errOutside
+		}
+		return "", err
+	}
+	rel, err := filepath.Rel(w.real, real)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", errOutside
+	}
+	return filepath.ToSlash(rel), nil
+}
+
+// dir walks a directory's entries by name.
+func (w *walker) dir(ctx context.Context, p string, rules *rules) {
+	entries, err := fs.ReadDir(w.root.FS(), p)
+	if err != nil {
+		w.unreadable(p, err)
+		return
+	}
+	if isChart(entries) {
+		w.skip(p, "it is a Helm chart")
+		return
+	}
+	rules = w.ignoreFile(p, rules)
+	for _, e := range entries {
+		if ctx.Err() != nil {
+			return
+		}
+		name := path.Join(p, e.Name())
+		if strings.HasPrefix(e.Name(), ".") || !e.IsDir() && !isLink(e) && !isManifestName(e.Name()) {
+			continue
+		}
+		info, err := w.root.Lstat(filepath.FromSlash(name))
+		if err != nil {
+			w.unreadable(name, err)
+			continue
+		}
+		if isLink(e) && !isManifestName(e.Name()) && !w.isDirLink(name) {
+			continue // a link to something that would not be read either
+		}
+		if rules.match(name, e.IsDir()) {
+			w.skip(name, "a .sluiceignore names it")
+			continue
+		}
+		w.entry(ctx, name, info, rules)
+	}
+}
+
+func isLink(e fs.DirEntry) bool { return e.Type()&fs.ModeSymlink != 0 }
+
+// isDirLink reports whether the link p leads to a directory, or out of the
+// tree where nobody looks.
+func (w *walker) isDirLink(p string) bool {
+	real, err := w.evaluate(p)
+	if err != nil {
+		return errors.Is(err, errOutside)
+	}
+	info, err := w.root.Lstat(filepath.FromSlash(real))
+	return err == nil && info.IsDir()
+}
+
+// isChart reports whether a directory's entries are those of a Helm chart.
+func isChart(entries []fs.DirEntry) bool {
+	has := func(name string, dir bool) bool {
+		return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name && e.IsDir() == dir })
+	}
+	return has("Chart.yaml", false) && (has("values.yaml", false) || has("templates", true))
+}
+
+func isManifestName(name string) bool {
+	switch path.Ext(name) {
+	case ".yaml", ".yml", ".json":
+		return true
+	}
+	return false
+}
+
+// read returns the content of a file that the walk has found.
+func (w *walker) read(file string, o Options) *content {
+	data, err := w.bytes(file, o.MaxFileSize)
+	if err != nil {
+		w.unread.Store(true)
+		return &content{problems: diag.List{unreadableFile(err, o)}}
+	}
+	kustomization := slices.Contains(kustomizationNames, path.Base(file))
+	key := fileKey(data, kustomization)
+	if c, ok := o.Cache.get(key); ok {
+		return c.(*content)
+	}
+	c := parse(data, kustomization)
+	o.Cache.put(key, c, c.size())
+	return c
+}
+
+var errTooLarge = errors.New("too large")
+
+// bytes reads a file of up to max bytes.
+func (w *walker) bytes(file string, max int64) ([]byte, error) {
+	f, err := w.root.Open(filepath.FromSlash(file))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > max {
+		return nil, errTooLarge
+	}
+	return data, nil
+}
+
+// unreadable reports a failure that is the file system's.
+func (w *walker) unreadable(p string, err error) {
+	w.unread.Store(true)
+	w.fail(p, "cannot be read", sentence(plainError(err)))
+}
+
+func unreadableFile(err error, o Options) diag.Diagnostic {
+	d := diag.Diagnostic{Summary: "cannot be read", Subject: &diag.Range{}}
+	if errors.Is(err, errTooLarge) {
+		d.Summary = fmt.Sprintf("the file has more than %d MiB", o.MaxFileSize>>20)
+		if o.MaxFileSize < 1<<20 {
+			d.Summary = fmt.Sprintf("the file has more than %d bytes", o.MaxFileSize)
+		}
+		d.Detail = "Split it, or name it in .sluiceignore if it is not for the cluster."
+		return d
+	}
+	d.Detail = sentence(plainError(err))
+	return d
+}
+
+// plainError returns the cause of a file system error, without the operation
+// and the path, which a diagnostic has already.
+func plainError(err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+func typeName(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "something else"
+}
