@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -25,6 +26,17 @@ type Report struct {
 	Held     string    `json:"held,omitempty"`     // why nothing was pruned, if something could have been
 	Waited   string    `json:"waited,omitempty"`   // why the wait for ready objects failed
 	Error    string    `json:"error,omitempty"`    // why the run as a whole failed
+
+	err error // what Error tells, with what it wraps
+}
+
+// Err returns why the run as a whole failed, nil if it did not. In a report
+// that was stored it has only its text left.
+func (r *Report) Err() error {
+	if r.err == nil && r.Error != "" {
+		return errors.New(r.Error)
+	}
+	return r.err
 }
 
 // Counts sums up a Report.

@@ -178,7 +178,7 @@ func (r *Run) Finish(ctx context.Context) *Report {
 
 func (r *Run) fail(err error) {
 	if err != nil && r.report.Error == "" {
-		r.report.Error = err.Error()
+		r.report.Error, r.report.err = err.Error(), err
 	}
 }
 

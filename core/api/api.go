@@ -1,0 +1,124 @@
+// Package api is how other processes talk to the daemon: HTTP with JSON on a
+// unix socket that only the daemon's user can open.
+//
+//	GET  /v1/status            {"nodes":[...]}
+//	GET  /v1/status/{id}       one node with the report of its last run
+//	POST /v1/sync              run now; with "wait" a stream of progress, then the result
+//	POST /v1/suspend           POST /v1/resume   POST /v1/approve
+//	GET  /v1/why               ?target=&namespace=
+//	GET  /v1/events            ?since=&limit=&node=&follow=  one event a line
+//	GET  /v1/plugins           POST /v1/reload   GET /v1/config   GET /v1/version
+//	GET  /healthz  /readyz     plain text
+//	GET  /metrics              Prometheus text
+//
+// Streams are JSON lines. An error is {"error": "...", "code": "..."} with a
+// status that fits. The types are those of package engine. Client is the Go
+// side.
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/pluginhost"
+)
+
+// Engine is what the API serves: *engine.Engine.
+type Engine interface {
+	Alive() bool
+	Status() engine.Status
+	Node(name string) (engine.Detail, error)
+	Sync(ctx context.Context, req engine.SyncRequest) ([]string, error)
+	SyncAndWait(ctx context.Context, req engine.SyncRequest, progress func(engine.Progress)) ([]engine.Detail, error)
+	Suspend(ctx context.Context, req engine.SuspendRequest) ([]string, error)
+	Resume(ctx context.Context, req engine.ResumeRequest) ([]string, error)
+	Approve(ctx context.Context, req engine.ApproveRequest) (string, error)
+	Why(ctx context.Context, target, namespace string) (engine.Explanation, error)
+	Events(ctx context.Context, q engine.EventQuery, fn func(event.Event) error) error
+	Plugins() []pluginhost.PluginStatus
+	ConfigStatus() engine.ConfigStatus
+	Reload(ctx context.Context) (engine.ConfigStatus, error)
+}
+
+var _ Engine = (*engine.Engine)(nil)
+
+// syncRequest is the body of POST /v1/sync.
+type syncRequest struct {
+	engine.SyncRequest
+	Wait bool `json:"wait,omitempty"`
+}
+
+// syncLine is a line of the answer to a sync that is waited for. The last one
+// has the result or an error.
+type syncLine struct {
+	Progress *engine.Progress `json:"progress,omitempty"`
+	Result   []engine.Detail  `json:"result,omitempty"`
+	Done     bool             `json:"done,omitempty"`
+	*problem
+}
+
+// eventLine is a line of /v1/events: an event, or why the stream ended.
+type eventLine struct {
+	*event.Event
+	*problem
+}
+
+type idsAnswer struct {
+	Nodes []string `json:"nodes"`
+}
+
+type approveAnswer struct {
+	Digest string `json:"digest"`
+}
+
+type pluginsAnswer struct {
+	Plugins []pluginhost.PluginStatus `json:"plugins"`
+}
+
+type versionAnswer struct {
+	Version string `json:"version"`
+}
+
+// problem is an error on the wire.
+type problem struct {
+	Text string `json:"error"`
+	Code string `json:"code"`
+}
+
+// codes of errors that a caller can tell apart.
+var codes = []struct {
+	code   string
+	status int
+	err    error
+}{
+	{"not_found", http.StatusNotFound, engine.ErrNotFound},
+	{"invalid", http.StatusBadRequest, engine.ErrInvalid},
+	{"conflict", http.StatusConflict, engine.ErrConflict},
+}
+
+func problemOf(err error) (*problem, int) {
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return &problem{Text: err.Error(), Code: c.code}, c.status
+		}
+	}
+	return &problem{Text: err.Error(), Code: "internal"}, http.StatusInternalServerError
+}
+
+// remoteError is a problem that came from the daemon; it matches the sentinel
+// that it was there.
+type remoteError problem
+
+func (e *remoteError) Error() string { return e.Text }
+
+func (e *remoteError) Is(target error) bool {
+	for _, c := range codes {
+		if c.err == target {
+			return c.code == e.Code
+		}
+	}
+	return false
+}

@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/graph"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+// change is what adopting a configuration does to the running nodes.
+type change struct {
+	nodes   map[string]*node
+	graph   *graph.Graph[*node]
+	added   []string
+	changed []string // reconfigured: what they do must begin anew
+	removed []string
+	close   []instance // of plugins that are not needed any more, or not so
+}
+
+// adopt makes c the running configuration: nodes whose declaration is the same
+// go on undisturbed, the others are stopped and awaited before anything new
+// begins. It returns the nodes that are to run now. e.reloading is held, or
+// nothing runs yet.
+func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
+	e.mu.Lock()
+	ch, err := e.compare(c)
+	if err != nil {
+		e.mu.Unlock()
+		return nil, err
+	}
+	stop := slices.Concat(ch.removed, ch.changed)
+	for _, id := range stop {
+		// Whoever uses an instance has ended before the instance is closed.
+		stop = append(stop, e.dependentsOf(id)...)
+	}
+	slices.Sort(stop)
+	stop = slices.Compact(stop)
+	for _, id := range stop {
+		if n := e.nodes[id]; n.sync != nil && n.sync.endWait != nil {
+			n.sync.endWait(errSuperseded)
+		}
+	}
+	old := e.running
+	e.running, e.nodes, e.graph = c, ch.nodes, ch.graph
+	e.status.Loaded, e.status.OK = now(), true
+	e.nodeChanged()
+	e.mu.Unlock()
+
+	errs := []error{e.stopJobs(ctx, stop), closeAll(ctx, ch.close)}
+	e.forget(ctx, ch.removed)
+	if old != nil && old.host != c.host {
+		errs = append(errs, old.host.Close(ctx))
+	}
+	e.schedule()
+	if err := errors.Join(errs...); err != nil {
+		e.log.WarnContext(ctx, "stopping what the new configuration does not hold", "err", err)
+	}
+	return slices.Concat(ch.added, stop), nil
+}
+
+// runNow has nodes run that were added or changed. A new sync of a source that
+// has not told yet is left to the source.
+func (e *Engine) runNow(ids []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range ids {
+		n := e.nodes[id]
+		if n == nil {
+			continue
+		}
+		if n.sync != nil && !e.nodes[n.sync.cfg.Source].source.told {
+			continue
+		}
+		e.triggerLocked(id, sched.Webhook)
+	}
+}
+
+func (e *Engine) dependentsOf(id string) []string {
+	if e.graph == nil {
+		return nil
+	}
+	return e.graph.Dependents(id)
+}
+
+// stopJobs cancels the jobs of nodes and waits for them.
+func (e *Engine) stopJobs(ctx context.Context, ids []string) error {
+	var errs []error
+	for _, id := range ids {
+		errs = append(errs, e.pool.Cancel(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+// compare builds the nodes of c, taking over those that run. e.mu is held.
+func (e *Engine) compare(c *candidate) (*change, error) {
+	ch := &change{nodes: map[string]*node{}}
+	sameHost := e.running == nil || e.running.host == c.host
+	for _, s := range c.cfg.Sources {
+		n := e.takeOver(ch, s.Block, &s.Plugin, sameHost)
+		if n.source == nil {
+			n.source = &sourceNode{}
+			e.recallSource(n, s)
+		} else if pluginKey(n.source.cfg.Plugin) != pluginKey(s.Plugin) {
+			n.source.keep(nil, source.Revision{})
+			*n.source = sourceNode{}
+		}
+		n.source.cfg = s
+	}
+	for _, a := range c.cfg.Appliers {
+		e.takeOver(ch, a.Block, &a.Plugin, sameHost)
+	}
+	for _, s := range c.cfg.Syncs {
+		n := e.takeOver(ch, s.Block, nil, true)
+		n.view.DependsOn = slices.Concat([]string{s.Source, s.Applier}, s.DependsOn)
+		if n.sync == nil {
+			n.sync = &syncNode{}
+			e.recallSync(n)
+		} else if fingerprint(withoutRange(n.sync.cfg)) != fingerprint(withoutRange(s)) {
+			ch.changed = append(ch.changed, s.Address)
+		}
+		n.sync.cfg = s
+	}
+	for id, n := range e.nodes {
+		if ch.nodes[id] == nil {
+			ch.removed = append(ch.removed, id)
+			if n.handle != nil {
+				ch.close = append(ch.close, n.handle)
+			}
+			if n.source != nil {
+				n.source.keep(nil, source.Revision{})
+			}
+		}
+	}
+	slices.Sort(ch.removed)
+	return ch, ch.link(c.cfg)
+}
+
+// takeOver puts the node of b into ch: the running one, or a new one. An
+// instance whose configuration or host has changed is to be closed.
+func (e *Engine) takeOver(ch *change, b config.Block, p *config.PluginConfig, sameHost bool) *node {
+	n := e.nodes[b.Address]
+	if n == nil {
+		n = &node{id: b.Address, plugin: p}
+		n.view = Node{ID: b.Address, State: Waiting, Reason: "for its first run", Since: now()}
+		n.suspension = e.recallSuspension(b.Address)
+		ch.added = append(ch.added, b.Address)
+	} else if p != nil {
+		if !sameHost || pluginKey(*n.plugin) != pluginKey(*p) {
+			ch.changed = append(ch.changed, b.Address)
+			if n.handle != nil {
+				ch.close = append(ch.close, n.handle)
+				n.handle = nil
+			}
+		}
+		n.plugin = p
+	}
+	n.view.Declared = b.Range.String()
+	ch.nodes[b.Address] = n
+	return n
+}
+
+// link builds the graph: an edge for each reference.
+func (ch *change) link(cfg *config.Config) error {
+	var b graph.Builder[*node]
+	for _, id := range slices.Sorted(maps.Keys(ch.nodes)) {
+		b.Add(id, ch.nodes[id])
+	}
+	for _, s := range cfg.Syncs {
+		b.Depend(s.Address, s.Source)
+		b.Depend(s.Address, s.Applier)
+		for _, d := range s.DependsOn {
+			b.Depend(s.Address, d)
+		}
+	}
+	g, err := b.Build()
+	if err != nil {
+		return fmt.Errorf("engine: %w", err) // config has checked: a bug there
+	}
+	ch.graph = g
+	return nil
+}
+
+// withoutRange leaves out what a moved line changes.
+func withoutRange(s config.Sync) config.Sync {
+	s.Range = diag.Range{}
+	return s
+}
+
+// forget drops what is kept for removed nodes, and says so: the objects of a
+// removed sync stay in the target.
+func (e *Engine) forget(ctx context.Context, ids []string) {
+	for _, id := range ids {
+		if e.times != nil {
+			e.times.Remove(id)
+			e.times.Remove(resumeKey + id)
+		}
+		if isSync(id) {
+			e.bus.Publish(eventOf(id, eventRemoved,
+				"not in the configuration any more: its objects stay in the target, where nothing manages them"))
+		}
+		e.remember(ctx, func() error { return e.deleteRecords(id) })
+	}
+}
+
+// schedule gives each node its interval.
+func (e *Engine) schedule() {
+	if e.times == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, n := range e.nodes {
+		switch {
+		case n.source != nil:
+			e.times.Set(id, n.source.cfg.Interval, n.source.cfg.Interval)
+		case n.sync != nil:
+			e.times.Set(id, n.sync.cfg.Interval, n.sync.cfg.Interval)
+		default:
+			e.times.Set(id, 0, 0)
+		}
+		if n.suspension != nil && !n.suspension.Until.IsZero() {
+			e.times.Set(resumeKey+id, time.Until(n.suspension.Until), 0)
+		}
+		e.showNext(n)
+	}
+}

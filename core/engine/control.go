@@ -1,0 +1,265 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/core/sched"
+)
+
+// Status returns the state of every node, ordered by id.
+func (e *Engine) Status() Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	st := Status{Nodes: make([]Node, 0, len(e.nodes))}
+	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
+		st.Nodes = append(st.Nodes, e.nodes[id].snapshot())
+	}
+	return st
+}
+
+// Alive reports whether the daemon works: it has started and is not stopping.
+func (e *Engine) Alive() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.alive
+}
+
+// checkAlive is the error of a request that comes too early or too late.
+func (e *Engine) checkAlive() error {
+	if !e.Alive() {
+		return fmt.Errorf("the daemon is starting or stopping: %w", ErrConflict)
+	}
+	return nil
+}
+
+// Node returns one node, by id or sync name, with its last report.
+func (e *Engine) Node(name string) (Detail, error) {
+	ids, err := e.resolveNames([]string{name}, anyNode)
+	if err != nil {
+		return Detail{}, err
+	}
+	return e.detail(ids[0]), nil
+}
+
+// detail returns what is known of id; reports are never changed once they are
+// there, so they can be shared.
+func (e *Engine) detail(id string) Detail {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil {
+		return Detail{Node: Node{ID: id, State: Failed, Reason: "removed from the configuration"}}
+	}
+	d := Detail{Node: n.snapshot()}
+	if n.sync != nil {
+		d.Report = n.sync.report
+	}
+	return d
+}
+
+// Plugins returns what the plugin processes are doing.
+func (e *Engine) Plugins() []pluginhost.PluginStatus {
+	e.mu.Lock()
+	var host pluginHost
+	if e.running != nil {
+		host = e.running.host
+	}
+	e.mu.Unlock()
+	if host == nil {
+		return nil
+	}
+	return host.Status()
+}
+
+// ConfigStatus returns what runs and what came of the last reload.
+func (e *Engine) ConfigStatus() ConfigStatus {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	st := e.status
+	st.Problems = slices.Clone(st.Problems)
+	return st
+}
+
+// Suspend stops sources or syncs and returns their ids. What runs comes to its
+// end; a wait for objects ends at once.
+func (e *Engine) Suspend(ctx context.Context, req SuspendRequest) ([]string, error) {
+	if err := e.checkAlive(); err != nil {
+		return nil, err
+	}
+	if len(req.Names) == 0 {
+		return nil, fmt.Errorf("name what to suspend: %w", ErrInvalid)
+	}
+	if !req.Until.IsZero() && !req.Until.After(time.Now()) {
+		return nil, fmt.Errorf("%s is in the past: %w", req.Until.Format(time.RFC3339), ErrInvalid)
+	}
+	ids, err := e.resolveNames(req.Names, stoppable)
+	if err != nil {
+		return nil, err
+	}
+	s := Suspension{By: req.By, Reason: req.Reason, Since: now(), Until: req.Until}
+	for _, id := range ids {
+		if err := suspensions.Put(e.store, id, s); err != nil {
+			return nil, err
+		}
+		e.suspend(id, s)
+	}
+	return ids, nil
+}
+
+func (e *Engine) suspend(id string, s Suspension) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil {
+		return
+	}
+	n.suspension = &s
+	if running, _ := e.pool.State(id); !running {
+		n.set(Suspended, s.String(), resumeHint(&s, id))
+	}
+	if n.sync != nil && n.sync.endWait != nil {
+		n.sync.endWait(errSuperseded)
+		e.triggerLocked(id, sched.Interactive) // to say that it is suspended
+	}
+	if e.times != nil {
+		e.times.Remove(resumeKey + id)
+		if !s.Until.IsZero() {
+			e.times.Set(resumeKey+id, time.Until(s.Until), 0)
+		}
+	}
+	e.publish(n, eventSuspended, s.String())
+	e.nodeChanged()
+}
+
+// Resume ends suspensions and has the nodes run.
+func (e *Engine) Resume(_ context.Context, req ResumeRequest) ([]string, error) {
+	if err := e.checkAlive(); err != nil {
+		return nil, err
+	}
+	if len(req.Names) == 0 {
+		return nil, fmt.Errorf("name what to resume: %w", ErrInvalid)
+	}
+	ids, err := e.resolveNames(req.Names, stoppable)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if err := e.resume(id, "resumed by "+req.By); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// expire ends a suspension whose time has come.
+func (e *Engine) expire(id string) {
+	if err := e.resume(id, "the suspension has expired"); err != nil && !errors.Is(err, ErrConflict) {
+		e.log.Error("cannot resume", "node", id, "err", err)
+	}
+}
+
+func (e *Engine) resume(id, why string) error {
+	if err := suspensions.Delete(e.store, id); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil {
+		return nil
+	}
+	if n.suspension == nil {
+		if s := n.suspended(); s != nil {
+			return fmt.Errorf("%s is suspended by the configuration: remove `suspend = true` there: %w", id, ErrConflict)
+		}
+		return fmt.Errorf("%s is not suspended: %w", id, ErrConflict)
+	}
+	n.suspension = nil
+	n.set(Waiting, "for its next run", "")
+	if e.times != nil {
+		e.times.Remove(resumeKey + id)
+	}
+	e.publish(n, eventResumed, why)
+	e.triggerLocked(id, sched.Interactive)
+	e.nodeChanged()
+	return nil
+}
+
+// Approve allows the pruning that a sync waits for, and has it run. It returns
+// the digest that it approved.
+func (e *Engine) Approve(ctx context.Context, req ApproveRequest) (string, error) {
+	if err := e.checkAlive(); err != nil {
+		return "", err
+	}
+	ids, err := e.resolveNames([]string{req.Name}, syncNodes)
+	if err != nil {
+		return "", err
+	}
+	id := ids[0]
+	e.mu.Lock()
+	n := e.nodes[id]
+	if n == nil {
+		e.mu.Unlock()
+		return "", fmt.Errorf("%s: %w", id, ErrNotFound)
+	}
+	pending := n.view.Approval
+	switch {
+	case pending == "":
+		err = fmt.Errorf("%s waits for no approval: %w", id, ErrConflict)
+	case req.Digest != "" && req.Digest != pending:
+		err = fmt.Errorf("%s waits for the approval of %s, not of %s: what would be deleted has changed, look at it again: %w",
+			id, pending, req.Digest, ErrConflict)
+	default:
+		n.sync.record.Approved = pending
+		e.publish(n, eventApproved, fmt.Sprintf("%s approved the deletion of %s", req.By, pending))
+	}
+	record := n.sync.record
+	e.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
+	if err := syncRecords.Put(e.store, id, record); err != nil {
+		return "", err
+	}
+	e.trigger(id, sched.Interactive)
+	return pending, nil
+}
+
+// Sync has syncs run now, with the newest revisions of their sources, and
+// returns their ids without waiting.
+func (e *Engine) Sync(_ context.Context, req SyncRequest) ([]string, error) {
+	if err := e.checkAlive(); err != nil {
+		return nil, err
+	}
+	ids, err := e.resolveNames(req.Names, syncNodes)
+	if err != nil {
+		return nil, err
+	}
+	for _, src := range e.sourcesOf(ids) {
+		e.trigger(src, sched.Interactive)
+	}
+	for _, id := range ids {
+		e.trigger(id, sched.Interactive)
+	}
+	return ids, nil
+}
+
+// sourcesOf returns the sources of syncs, each once.
+func (e *Engine) sourcesOf(ids []string) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var sources []string
+	for _, id := range ids {
+		if n := e.nodes[id]; n != nil && n.sync != nil {
+			sources = append(sources, n.sync.cfg.Source)
+		}
+	}
+	slices.Sort(sources)
+	return slices.Compact(sources)
+}

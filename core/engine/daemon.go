@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// watchInterval is how often the configuration's files are looked at. A change
+// is taken up once they have been the same for two looks, so that half of a
+// save is not read.
+const watchInterval = time.Second
+
+// Run is the daemon: it runs the configuration until ctx ends, reads it again
+// when a file of it changes or on SIGHUP, and then lets what is under way come
+// to its end. It returns nil after a clean stop. A configuration with errors
+// is returned as diagnostics (see diag.From), and nothing has run.
+func (e *Engine) Run(ctx context.Context) error {
+	if e.Config() == nil {
+		e.Load(ctx)
+	}
+	if err := e.ConfigError(); err != nil {
+		return err
+	}
+	err := e.start(ctx, true)
+	if err == nil {
+		e.publishEvent(event.Event{Reason: eventStarted, Message: "sluice " + e.opts.Version + " has started"})
+		e.watchConfig(ctx)
+	}
+	e.log.InfoContext(ctx, "stopping", "grace", e.opts.Grace)
+	grace, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), e.opts.Grace, errStopping)
+	defer cancel()
+	return errors.Join(err, e.Close(grace))
+}
+
+// ConfigError returns what is wrong with the configuration that was read last,
+// nil if nothing is.
+func (e *Engine) ConfigError() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.problems.Err()
+}
+
+// Listen returns the address of the API, which goes with the data directory
+// unless the configuration says where it is.
+func (e *Engine) Listen() string {
+	s := e.Config().Settings
+	if s.API.Listen == "unix://"+filepath.Join(s.DataDir, "api.sock") {
+		return "unix://" + filepath.Join(e.dataDirOf(s), "api.sock")
+	}
+	return s.API.Listen
+}
+
+// Reload reads the configuration again. One with errors changes nothing: what
+// runs goes on, and the status says what is wrong.
+func (e *Engine) Reload(ctx context.Context) (ConfigStatus, error) {
+	e.reloading.Lock()
+	defer e.reloading.Unlock()
+	c, diags := e.readConfig(ctx)
+	diags = append(diags, e.checkFixed(c)...)
+	e.mu.Lock()
+	if !e.alive {
+		e.mu.Unlock()
+		return ConfigStatus{}, errors.Join(fmt.Errorf("%w: %w", errStopping, ErrConflict), diags.Err())
+	}
+	e.noteLoad(diags)
+	unused := c.host != e.running.host && diags.HasErrors()
+	if !diags.HasErrors() {
+		e.read = c
+	}
+	e.mu.Unlock()
+	if diags.HasErrors() {
+		if unused {
+			diags = append(diags, closeHost(ctx, c.host)...)
+		}
+		text := "the configuration has errors, the last good one runs on: " + oneLine(diags.Err())
+		e.publishEvent(eventOf("", eventBadConfig, text))
+		e.log.ErrorContext(ctx, text)
+		return e.ConfigStatus(), nil
+	}
+	ids, err := e.adopt(ctx, c)
+	if err != nil {
+		return ConfigStatus{}, err
+	}
+	e.publishEvent(eventOf("", eventReloaded, "the configuration was read again"))
+	e.log.InfoContext(ctx, "the configuration was read again")
+	e.runNow(ids)
+	return e.ConfigStatus(), nil
+}
+
+// checkFixed reports changes that only a restart can take up.
+func (e *Engine) checkFixed(c *candidate) diag.List {
+	if dir := e.dataDirOf(c.cfg.Settings); dir != e.dataDir && c.cfg.Settings.DataDir != "" {
+		return diag.List{{
+			Severity: diag.Error, Summary: "data_dir cannot change while the daemon runs",
+			Detail: fmt.Sprintf("It runs with %s, the configuration says %s. Restart it.", e.dataDir, dir),
+		}}
+	}
+	return nil
+}
+
+// watchConfig reloads on SIGHUP and on changes of files until ctx ends.
+func (e *Engine) watchConfig(ctx context.Context) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	taken := e.look()
+	for seen := taken; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+		case <-tick.C:
+			before := seen
+			if seen = e.look(); seen == taken || seen != before {
+				continue
+			}
+		}
+		taken = e.look()
+		if _, err := e.Reload(ctx); err != nil && ctx.Err() == nil {
+			e.log.ErrorContext(ctx, "reload", "err", err)
+		}
+		if after := e.look(); after != taken && pathsOnly(after) != pathsOnly(taken) {
+			taken = after // other files are read now
+		}
+		seen = taken
+	}
+}
+
+// look sums up what the files of the configuration look like: enough to see a
+// save, an atomic replacement, and a link that points elsewhere.
+func (e *Engine) look() string {
+	e.mu.Lock()
+	paths := e.opts.ConfigPaths
+	if e.running != nil {
+		paths = append(append([]string{}, paths...), e.running.cfg.Paths()...)
+	}
+	e.mu.Unlock()
+	var b strings.Builder
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			fmt.Fprintf(&b, "%s\t-\n", p)
+			continue
+		}
+		real, _ := filepath.EvalSymlinks(p) // "" is as good a sign of change
+		fmt.Fprintf(&b, "%s\t%s %d %d\n", p, real, info.Size(), info.ModTime().UnixNano())
+	}
+	return b.String()
+}
+
+func pathsOnly(look string) string {
+	var b strings.Builder
+	for line := range strings.Lines(look) {
+		p, _, _ := strings.Cut(line, "\t")
+		b.WriteString(p + "\n")
+	}
+	return b.String()
+}

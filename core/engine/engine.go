@@ -1,0 +1,193 @@
+// Package engine runs a configuration: it turns declarations into a graph of
+// nodes, opens their plugin instances, and decides when each of them works.
+// It is the only package that sees everything.
+//
+// A node is a source, an applier or a sync. Its work is a job of a keyed pool:
+// of each node at most one job runs and at most one waits. A job ends in a
+// state with a reason, and what follows from it is triggered, never polled: a
+// new revision runs the syncs of a source, a sync that was applied runs those
+// that it blocked, an applier that opened runs its syncs. Failures stay with
+// their node, which tries again with back-off.
+//
+// A reload builds a new graph beside the running one, takes over each node
+// whose declaration has not changed, and swaps. A configuration with errors
+// changes nothing: the last good one runs on.
+//
+// The same code serves the daemon (Run) and one-shot commands (Plan, Apply).
+// Nothing here is the only copy of something that matters: after a kill at any
+// moment a new start converges.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/graph"
+	"github.com/sluice-gitops/sluice/core/manifest"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/state"
+	"github.com/sluice-gitops/sluice/core/tree"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// Engine runs one configuration. Its methods are safe for concurrent use.
+type Engine struct {
+	opts Options
+	log  *slog.Logger
+
+	reloading sync.Mutex // held by whoever reads and adopts a configuration
+
+	mu       sync.Mutex // guards what follows; never held during a call of a plugin
+	read     *candidate // what Load read last
+	problems diag.List  // of reading it
+	running  *candidate // what runs
+	status   ConfigStatus
+	graph    *graph.Graph[*node]
+	nodes    map[string]*node
+	changed  chan struct{} // closed and replaced when a node changes
+	watchers map[*watcher]struct{}
+	alive    bool            // between start and Close
+	selected map[string]bool // in a one-shot, the only nodes that run; nil: all
+
+	// Set by start, and constant until Close.
+	dataDir   string
+	store     *state.Store
+	trees     *tree.Store
+	bus       *event.Bus
+	pool      *sched.Pool
+	times     *sched.Timetable // nil in a one-shot
+	manifests *manifest.Cache
+	closers   []func(ctx context.Context) error
+}
+
+// New returns an engine that has done nothing yet.
+func New(o Options) (*Engine, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{
+		opts: o, log: o.Logger,
+		nodes: map[string]*node{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
+		status: ConfigStatus{Paths: o.ConfigPaths},
+	}, nil
+}
+
+// Config returns the configuration that Load read last, incomplete if it had
+// errors, and nil before the first Load.
+func (e *Engine) Config() *config.Config {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.read == nil {
+		return nil
+	}
+	return e.read.cfg
+}
+
+// start opens what the nodes need and adopts the configuration that was read.
+// What it opened is closed by Close, also when start fails.
+func (e *Engine) start(ctx context.Context, daemon bool) error {
+	e.mu.Lock()
+	c := e.read
+	e.mu.Unlock()
+	e.dataDir = e.dataDirOf(c.cfg.Settings)
+	store, err := state.Open(e.dataDir, state.Options{Logger: e.log})
+	if err != nil {
+		if _, locked := errors.AsType[*state.LockedError](err); locked {
+			return fmt.Errorf("%w: %w", ErrLocked, err)
+		}
+		return err
+	}
+	e.store = store
+	e.onClose(func(context.Context) error { return store.Close() })
+	if err := os.RemoveAll(e.workDir()); err != nil {
+		return fmt.Errorf("engine: sweep: %w", err)
+	}
+	if e.trees, err = tree.Open(filepath.Join(e.dataDir, "trees"), tree.Options{}); err != nil {
+		return err
+	}
+	e.onClose(func(context.Context) error { return e.trees.Close() })
+	if err := e.openBus(); err != nil {
+		return err
+	}
+	e.manifests = manifest.NewCache(manifestCacheBytes)
+	e.onClose(e.closeInstances)
+	e.pool = sched.NewPool(e.opts.Workers)
+	e.onClose(e.pool.Close)
+	if daemon {
+		e.times = sched.NewTimetable(e.due, sched.TimetableOptions{})
+		e.onClose(func(context.Context) error { e.times.Close(); return nil })
+	}
+	e.mu.Lock()
+	e.alive = true
+	e.mu.Unlock()
+	added, err := e.adopt(ctx, c)
+	if err == nil && daemon {
+		e.runNow(added)
+	}
+	return err
+}
+
+// manifestCacheBytes bounds the memory of parsed files.
+const manifestCacheBytes = 32 << 20
+
+// workDir holds what a run needs only while it lasts.
+func (e *Engine) workDir() string { return filepath.Join(e.dataDir, "work") }
+
+func (e *Engine) onClose(f func(ctx context.Context) error) { e.closers = append(e.closers, f) }
+
+// Close stops all work: no job begins any more, waits end, and a running apply
+// has until ctx ends to come to its end. It closes the plugins last. A second
+// call does nothing.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.alive = false
+	closers := e.closers
+	e.closers = nil
+	hosts := e.hosts()
+	e.read, e.running = nil, nil
+	for _, n := range e.nodes {
+		if n.sync != nil && n.sync.endWait != nil {
+			n.sync.endWait(errStopping)
+		}
+	}
+	e.mu.Unlock()
+	var errs []error
+	for i := len(closers) - 1; i >= 0; i-- {
+		errs = append(errs, closers[i](ctx))
+	}
+	for _, h := range hosts {
+		errs = append(errs, h.Close(context.WithoutCancel(ctx)))
+	}
+	return errors.Join(errs...)
+}
+
+// hosts returns the plugin hosts that are open. e.mu is held.
+func (e *Engine) hosts() []pluginHost {
+	var hosts []pluginHost
+	for _, c := range []*candidate{e.read, e.running} {
+		if h := c.hostOrNil(); h != nil && !slices.Contains(hosts, h) {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
+}
+
+var (
+	errStopping   = errors.New("the daemon is stopping")
+	errSuperseded = errors.New("superseded by a newer run")
+)
+
+// nodeChanged wakes everybody who waits for a node. e.mu is held.
+func (e *Engine) nodeChanged() {
+	close(e.changed)
+	e.changed = make(chan struct{})
+}

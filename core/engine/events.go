@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sluice-gitops/sluice/core/event"
+)
+
+// Reasons of events: what programs filter by.
+const (
+	eventNewRevision = "new_revision"
+	eventApplied     = "applied"
+	eventApproval    = "approval_needed"
+	eventApproved    = "approved"
+	eventFailed      = "failed"
+	eventRecovered   = "recovered"
+	eventBlocked     = "blocked"
+	eventSuspended   = "suspended"
+	eventResumed     = "resumed"
+	eventRemoved     = "removed"
+	eventReloaded    = "reloaded"
+	eventBadConfig   = "bad_configuration"
+	eventStarted     = "started"
+)
+
+// severities of the reasons that are more than news.
+var severities = map[string]event.Severity{
+	eventApproval:  event.Warning,
+	eventFailed:    event.Error,
+	eventBlocked:   event.Warning,
+	eventRemoved:   event.Warning,
+	eventBadConfig: event.Error,
+}
+
+// eventsKept is how many events survive a restart.
+const eventsKept = 10_000
+
+func (e *Engine) openBus() error {
+	ring, err := e.store.Ring("events", eventsKept)
+	if err != nil {
+		return fmt.Errorf("engine: events: %w", err)
+	}
+	if e.bus, err = event.New(event.Options{Journal: ring, Logger: e.log}); err != nil {
+		return fmt.Errorf("engine: events: %w", err)
+	}
+	e.onClose(func(context.Context) error { e.bus.Close(); return nil })
+	return nil
+}
+
+func eventOf(id, reason, message string) event.Event {
+	return event.Event{Node: id, Reason: reason, Message: message, Severity: severities[reason]}
+}
+
+// publish tells what happened to n. e.mu is held, so that events come in the
+// order of the states.
+func (e *Engine) publish(n *node, reason, message string) {
+	ev := eventOf(n.id, reason, message)
+	ev.Revision = n.view.Revision
+	e.bus.Publish(ev)
+	e.log.Info(message, "node", n.id, "event", reason)
+}
+
+// say publishes, unless it is what was said last: a failure that repeats is
+// told once. e.mu is held.
+func (e *Engine) say(n *node, reason, message string) {
+	if said := reason + " " + message; n.said != said {
+		n.said = said
+		e.publish(n, reason, message)
+	}
+}
+
+// EventQuery selects events.
+type EventQuery struct {
+	Since  uint64 `json:"since,omitempty"`  // only those with a higher number
+	Limit  int    `json:"limit,omitempty"`  // only the newest so many of those that are there; 0: all
+	Node   string `json:"node,omitempty"`   // only those of this node, by name or id
+	Follow bool   `json:"follow,omitempty"` // go on with new ones until ctx ends
+}
+
+// Events calls fn with each event that q selects, oldest first, until fn
+// returns an error.
+func (e *Engine) Events(ctx context.Context, q EventQuery, fn func(event.Event) error) error {
+	if err := e.checkAlive(); err != nil {
+		return err
+	}
+	match := func(event.Event) bool { return true }
+	if q.Node != "" {
+		ids, err := e.resolveNames([]string{q.Node}, anyNode)
+		if err != nil {
+			return err
+		}
+		match = func(ev event.Event) bool { return ev.Node == ids[0] }
+	}
+	past, err := e.bus.Since(q.Since, 0, match)
+	if err != nil {
+		return err
+	}
+	after := max(q.Since, e.bus.Last())
+	if len(past) > 0 {
+		after = past[len(past)-1].Seq
+	}
+	if q.Limit > 0 && len(past) > q.Limit {
+		past = past[len(past)-q.Limit:]
+	}
+	for _, ev := range past {
+		if err := fn(ev); err != nil {
+			return err
+		}
+	}
+	if !q.Follow {
+		return nil
+	}
+	return e.follow(ctx, after, match, fn)
+}
+
+func (e *Engine) follow(ctx context.Context, after uint64, match func(event.Event) bool, fn func(event.Event) error) error {
+	sub := e.bus.Subscribe(after, match)
+	for {
+		ev, err := sub.Next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := fn(ev); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/schema"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+// pluginHost is what the engine needs of a plugin host.
+type pluginHost interface {
+	Schema(kind, typ string) (*schema.Schema, string, error)
+	Open(ctx context.Context, kind, typ, name string, cfg json.RawMessage) (instance, diag.List, error)
+	Status() []pluginhost.PluginStatus
+	Close(ctx context.Context) error
+}
+
+// instance is one opened configuration of a plugin.
+type instance interface {
+	Source() source.Source
+	Applier() applier.Applier
+	Has(capability string) bool
+	Close(ctx context.Context) error
+}
+
+// hostOptions is what newHost starts a host with.
+type hostOptions struct {
+	dirs     []string
+	plugins  []pluginhost.Declaration
+	dev      map[string]string
+	lockFile string
+	dataDir  string
+	services pluginhost.Services
+	log      *slog.Logger
+}
+
+// subprocesses is the plugin host of production: pluginhost.Host with the
+// engine's view of it.
+type subprocesses struct{ *pluginhost.Host }
+
+// startHost starts a host for plugins in processes of their own.
+func startHost(o hostOptions) (pluginHost, error) {
+	h, err := pluginhost.New(pluginhost.Options{
+		Dirs: o.dirs, Plugins: o.plugins, Dev: o.dev, LockFile: o.lockFile,
+		RunDir: runDir(), DataDir: filepath.Join(o.dataDir, "plugins"), CacheDir: cacheDir(o.dataDir),
+		Services: o.services, Logger: o.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return subprocesses{h}, nil
+}
+
+// Schema implements config.SchemaSource.
+func (s subprocesses) Schema(kind, typ string) (*schema.Schema, string, error) {
+	offer, err := s.Lookup(kind, typ)
+	if err != nil {
+		return nil, "", err
+	}
+	return offer.Schema, fmt.Sprintf("plugin %s %s", offer.Plugin, offer.Version), nil
+}
+
+// Open implements pluginHost.
+func (s subprocesses) Open(ctx context.Context, kind, typ, name string, cfg json.RawMessage) (instance, diag.List, error) {
+	in, warnings, err := s.Host.Open(ctx, kind, typ, name, cfg)
+	if err != nil {
+		return nil, warnings, err
+	}
+	return process{in}, warnings, nil
+}
+
+// process is an instance in a plugin process.
+type process struct{ *pluginhost.Instance }
+
+func (p process) Source() source.Source    { return p.Instance.Source() }
+func (p process) Applier() applier.Applier { return p.Instance.Applier() }
+
+// declarations converts plugin blocks. The values of env leave the protection
+// of their type here: they are for the environment of a process.
+func declarations(plugins []config.Plugin) []pluginhost.Declaration {
+	list := make([]pluginhost.Declaration, len(plugins))
+	for i, p := range plugins {
+		env := make(map[string]string, len(p.Env))
+		for name, value := range p.Env {
+			env[name] = value.Reveal()
+		}
+		list[i] = pluginhost.Declaration{Name: p.Name, Path: p.Path, Env: env}
+	}
+	return list
+}
+
+// runDir is a short private directory: the paths of sockets are limited.
+func runDir() string {
+	const most = 56
+	name := fmt.Sprintf("sluice-%d", os.Getuid())
+	for _, base := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir()} {
+		if dir := filepath.Join(base, name); base != "" && len(dir) <= most {
+			return dir
+		}
+	}
+	return filepath.Join("/tmp", name)
+}
+
+// cacheDir is where descriptions of plugins are kept: with the user, so that
+// validate finds them whatever the data directory is.
+func cacheDir(dataDir string) string {
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, "sluice", "plugins")
+	}
+	return filepath.Join(dataDir, "cache")
+}

@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// runApplier opens an applier, and lets the syncs go that waited for it.
+func (e *Engine) runApplier(ctx context.Context, id string) {
+	e.mu.Lock()
+	n := e.nodes[id]
+	if n == nil {
+		e.mu.Unlock()
+		return
+	}
+	n.begun++
+	if n.handle == nil {
+		n.set(Running, "opening", "")
+		e.nodeChanged()
+	}
+	e.mu.Unlock()
+
+	_, err := e.open(ctx, id)
+	if ctx.Err() != nil {
+		e.abandon(id)
+		return
+	}
+
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n = e.nodes[id]; n == nil {
+		return
+	}
+	if err != nil {
+		e.failed(n, err)
+		return
+	}
+	e.succeeded(n, Ready, "open", "")
+	e.unblock(id)
+}
+
+// open returns the node's instance; it opens one if there is none. Only the
+// node's own job calls it.
+func (e *Engine) open(ctx context.Context, id string) (instance, error) {
+	e.mu.Lock()
+	n := e.nodes[id]
+	if n == nil {
+		e.mu.Unlock()
+		return nil, fmt.Errorf("%s: %w", id, ErrNotFound)
+	}
+	handle, cfg, host := n.handle, *n.plugin, e.running.host
+	e.mu.Unlock()
+	if handle != nil {
+		return handle, nil
+	}
+	handle, warnings, err := host.Open(ctx, cfg.Kind, cfg.Type, id, cfg.JSON)
+	for _, d := range locate(cfg, warnings) {
+		if d.Severity == diag.Warning {
+			e.log.WarnContext(ctx, d.Error(), "node", id)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", located(cfg, err))
+	}
+	e.mu.Lock()
+	n = e.nodes[id]
+	current := n != nil && n.plugin != nil && pluginKey(*n.plugin) == pluginKey(cfg) && e.running.host == host
+	if current {
+		n.handle = handle
+	}
+	e.mu.Unlock()
+	if !current {
+		return nil, errors.Join(errSuperseded, handle.Close(context.WithoutCancel(ctx)))
+	}
+	return handle, nil
+}
+
+// locate gives each diagnostic of a plugin its place in the user's file.
+func locate(cfg config.PluginConfig, l diag.List) diag.List {
+	placed := make(diag.List, len(l))
+	for i, d := range l {
+		if d.Subject == nil {
+			r := cfg.Locate(d.Path)
+			d.Subject = &r
+		}
+		placed[i] = d
+	}
+	return placed
+}
+
+// located replaces the diagnostics that err carries by ones with places.
+func located(cfg config.PluginConfig, err error) error {
+	l, ok := diag.From(err)
+	if !ok {
+		return err
+	}
+	if placed := locate(cfg, l).Err(); placed != nil {
+		return placed
+	}
+	return err
+}
+
+// closeInstances closes what is open, at the end of the engine.
+func (e *Engine) closeInstances(ctx context.Context) error {
+	e.mu.Lock()
+	var open []instance
+	for _, n := range e.nodes {
+		if n.handle != nil {
+			open = append(open, n.handle)
+			n.handle = nil
+		}
+	}
+	e.mu.Unlock()
+	return closeAll(ctx, open)
+}
+
+func closeAll(ctx context.Context, open []instance) error {
+	errs := make([]error, len(open))
+	var wg sync.WaitGroup
+	for i, in := range open {
+		wg.Go(func() { errs[i] = in.Close(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

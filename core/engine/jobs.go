@@ -1,0 +1,170 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// resumeKey is the timetable's key for the end of a suspension.
+const resumeKey = "resume "
+
+// due is called by the timetable when a node's time has come.
+func (e *Engine) due(key string) {
+	if id, ok := strings.CutPrefix(key, resumeKey); ok {
+		e.expire(id)
+		return
+	}
+	e.trigger(key, sched.Interval)
+}
+
+// trigger has the node run as soon as a worker is free. It never blocks.
+func (e *Engine) trigger(id string, p sched.Priority) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.triggerLocked(id, p)
+}
+
+func (e *Engine) triggerLocked(id string, p sched.Priority) {
+	n := e.nodes[id]
+	if n == nil || !e.alive || e.selected != nil && !e.selected[id] {
+		return
+	}
+	var run func(context.Context, string)
+	switch {
+	case n.source != nil:
+		run = e.runSource
+	case n.sync != nil:
+		run = e.runSync
+	default:
+		run = e.runApplier
+	}
+	e.pool.Submit(id, p, func(ctx context.Context) { run(ctx, id) })
+}
+
+// rest ends a run that could not do anything. e.mu is held.
+func (e *Engine) rest(n *node, state State, reason, unblock string) {
+	n.ended = n.begun
+	n.set(state, reason, unblock)
+	n.view.NextAttempt = time.Time{}
+	if e.times != nil {
+		e.times.Succeeded(n.id) // not a failure: the interval goes on
+	}
+	e.nodeChanged()
+}
+
+// succeeded ends a run that went well. e.mu is held.
+func (e *Engine) succeeded(n *node, state State, reason, unblock string) {
+	recovered := n.view.Failures > 0
+	n.ended = n.begun
+	n.view.Failures, n.view.LastRun = 0, now()
+	if state == Ready {
+		n.view.LastReady = n.view.LastRun
+	}
+	n.set(state, reason, unblock)
+	if s := n.suspended(); s != nil {
+		n.set(Suspended, s.String(), resumeHint(s, n.id))
+	}
+	if e.times != nil {
+		e.times.Succeeded(n.id)
+	}
+	e.showNext(n)
+	if recovered && state == Ready {
+		e.publish(n, eventRecovered, reason)
+	}
+	n.said = ""
+	e.nodeChanged()
+}
+
+// failed ends a run that did not, and plans the next: with back-off, when the
+// plugin says, or at the interval if trying again is pointless. e.mu is held.
+func (e *Engine) failed(n *node, err error) {
+	n.ended = n.begun
+	n.view.Failures++
+	n.view.LastRun = now()
+	n.set(Failed, oneLine(err), "")
+	if s := n.suspended(); s != nil {
+		n.set(Suspended, s.String(), resumeHint(s, n.id))
+	}
+	if e.times != nil {
+		e.retry(n, err)
+	}
+	e.showNext(n)
+	if n.view.Unblock == "" && !n.view.NextAttempt.IsZero() {
+		n.view.Unblock = "the next attempt, or a change of what it depends on"
+	}
+	e.say(n, eventFailed, n.view.Reason)
+	e.nodeChanged()
+}
+
+func (e *Engine) retry(n *node, err error) {
+	if sdk.IsPermanent(err) {
+		e.times.Succeeded(n.id)
+		return
+	}
+	e.times.Failed(n.id)
+	if d, ok := sdk.RetryDelay(err); ok {
+		e.times.Postpone(n.id, d)
+	}
+}
+
+// showNext tells people when the node runs next. e.mu is held.
+func (e *Engine) showNext(n *node) {
+	n.view.NextAttempt = time.Time{}
+	if e.times == nil {
+		return
+	}
+	if at, ok := e.times.Next(n.id); ok {
+		n.view.NextAttempt = at.UTC().Truncate(time.Millisecond)
+	}
+}
+
+// abandon ends a run that was cancelled: whoever cancelled it knows what
+// comes next.
+func (e *Engine) abandon(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := e.nodes[id]; n != nil {
+		n.set(Waiting, "for the next run", "")
+		e.nodeChanged()
+	}
+}
+
+// remember writes to the state file. A failure costs the memory across a
+// restart, not the run.
+func (e *Engine) remember(ctx context.Context, write func() error) {
+	if err := write(); err != nil {
+		e.log.ErrorContext(ctx, "cannot write state", "err", err)
+	}
+}
+
+// oneLine makes err a reason: one line, located where it is a diagnostic.
+func oneLine(err error) string {
+	text := err.Error()
+	if l, ok := diag.From(err); ok && len(l) == 1 && strings.HasPrefix(text, l[0].Error()) {
+		text = l[0].Error()
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// bounded adds a timeout that names itself; zero adds none.
+func bounded(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, d, fmt.Errorf("timeout of %s has passed", d))
+}
+
+// because replaces a bare context error by why the context ended.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		return context.Cause(ctx)
+	}
+	return err
+}

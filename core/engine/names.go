@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// anyNode accepts every node, syncNodes only syncs, stoppable what can be
+// suspended.
+func anyNode(*node) bool     { return true }
+func syncNodes(n *node) bool { return n.sync != nil }
+func stoppable(n *node) bool { return n.sync != nil || n.source != nil }
+
+// resolveNames turns what people write into node ids: an id, or the name of a
+// sync. No names mean all nodes that accept takes.
+func (e *Engine) resolveNames(names []string, accept func(*node) bool) ([]string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var ids []string
+	if len(names) == 0 {
+		for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
+			if accept(e.nodes[id]) {
+				ids = append(ids, id)
+			}
+		}
+		return ids, nil
+	}
+	for _, name := range names {
+		id, err := e.resolveName(name, accept)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// resolveName finds the node called name. e.mu is held.
+func (e *Engine) resolveName(name string, accept func(*node) bool) (string, error) {
+	for _, id := range []string{name, "sync." + name} {
+		n := e.nodes[id]
+		switch {
+		case n == nil:
+		case !accept(n):
+			return "", fmt.Errorf("%s cannot be used here: %w", id, ErrInvalid)
+		default:
+			return id, nil
+		}
+	}
+	return "", fmt.Errorf("%q is not in the configuration%s: %w", name, e.suggest(name, accept), ErrNotFound)
+}
+
+// suggest names what may have been meant. e.mu is held.
+func (e *Engine) suggest(name string, accept func(*node) bool) string {
+	best, bestDistance := "", 1+len(name)/3
+	var all []string
+	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
+		if !accept(e.nodes[id]) {
+			continue
+		}
+		all = append(all, id)
+		short := strings.TrimPrefix(id, "sync.")
+		if d := min(distance(name, id), distance(name, short)); d <= bestDistance && (best == "" || d < bestDistance) {
+			best, bestDistance = id, d
+		}
+	}
+	const listed = 8
+	switch {
+	case best != "":
+		return fmt.Sprintf(" (did you mean %q?)", best)
+	case len(all) > 0 && len(all) <= listed:
+		return " (there are " + strings.Join(all, ", ") + ")"
+	}
+	return ""
+}
+
+// distance is the number of single edits that turn a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/tree"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+// node is one declaration at work. Engine.mu guards all of it.
+type node struct {
+	id   string
+	view Node
+
+	begun uint64 // runs that have begun
+	ended uint64 // value of begun at the begin of the run that ended last
+	said  string // the last event, so that the same is not said twice
+
+	suspension *Suspension // by a person; configuration's is in the block
+
+	plugin *config.PluginConfig // of a source or an applier
+	handle instance             // open instance of it, nil while there is none
+
+	source *sourceNode
+	sync   *syncNode
+}
+
+// sourceNode is what only a source has.
+type sourceNode struct {
+	cfg      config.Source
+	previous source.Revision // what Resolve last returned
+	revision source.Revision // of tree
+	tree     *tree.Tree      // the newest one, held; nil before the first
+	told     bool            // the syncs know of tree
+}
+
+// syncNode is what only a sync has.
+type syncNode struct {
+	cfg       config.Sync
+	loaded    *rollout.Loaded
+	loadedKey string // of loaded: tree and paths
+	report    *rollout.Report
+	record    syncRecord
+	tree      string            // digest of what the last run has begun with
+	settled   string            // digest of the tree that this process has seen through
+	endWait   func(cause error) // while it waits for objects
+}
+
+// syncRecord is what a sync remembers across restarts.
+type syncRecord struct {
+	Revision source.Revision `json:"revision"`         // last applied without failure
+	Tree     string          `json:"tree,omitempty"`   // of it
+	Config   string          `json:"config,omitempty"` // fingerprint of the block it was applied for
+	Origin   string          `json:"origin,omitempty"` // where the objects came from, see origin
+	Approved string          `json:"approved,omitempty"`
+	Ready    time.Time       `json:"ready,omitzero"`
+}
+
+// sourceRecord is what a source remembers across restarts.
+type sourceRecord struct {
+	Revision source.Revision `json:"revision"`
+	Config   string          `json:"config"` // fingerprint of the plugin's configuration
+}
+
+// set changes the state that people see. The time of entry stays while only
+// the reason changes.
+func (n *node) set(state State, reason, unblock string) {
+	if n.view.State != state {
+		n.view.Since = now()
+	}
+	n.view.State, n.view.Reason, n.view.Unblock = state, reason, unblock
+}
+
+// showRevision puts a revision where people see it.
+func (n *node) showRevision(r source.Revision) {
+	n.view.Revision, n.view.Ref, n.view.Message = r.ID, r.Ref, r.Message
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// suspended returns who stopped the node, nil if nobody did.
+func (n *node) suspended() *Suspension {
+	switch {
+	case n.suspension != nil:
+		return n.suspension
+	case n.source != nil && n.source.cfg.Suspend, n.sync != nil && n.sync.cfg.Suspend:
+		return &Suspension{By: "the configuration", Reason: "suspend = true", Since: n.view.Since, Config: true}
+	}
+	return nil
+}
+
+// String says who, why and until when.
+func (s Suspension) String() string {
+	text := "suspended by " + s.By
+	if s.Reason != "" {
+		text += ": " + s.Reason
+	}
+	if !s.Until.IsZero() {
+		text += ", until " + s.Until.Format(time.RFC3339)
+	}
+	return text
+}
+
+// snapshot returns what people see.
+func (n *node) snapshot() Node {
+	v := n.view
+	v.DependsOn = slices.Clone(v.DependsOn)
+	if s := n.suspended(); s != nil {
+		c := *s
+		v.Suspension = &c
+	}
+	return v
+}
+
+// fingerprint identifies a value by its JSON.
+func fingerprint(values ...any) string {
+	h := sha256.New()
+	for _, v := range values {
+		b, err := json.Marshal(v)
+		if err != nil {
+			panic(fmt.Sprintf("engine: fingerprint of %T: %v", v, err)) // values are ours
+		}
+		h.Write(append(b, 0))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+// pluginKey identifies a plugin's configuration, secrets included: it stays in
+// memory. An open instance is kept while its key stays the same.
+func pluginKey(p config.PluginConfig) string {
+	return p.Kind + "/" + p.Type + " " + string(p.JSON)
+}
+
+// origin identifies where a sync's objects come from: the source without its
+// secrets, and the paths. If it changes, what leaves the load has not been
+// deleted by anybody.
+func origin(src config.Source, s config.Sync) string {
+	return fingerprint(src.Plugin, s.Paths)
+}
+
+// syncFingerprint identifies what a sync applies and where, so that a
+// dependant can tell whether the record is of the present block.
+func syncFingerprint(s config.Sync) string {
+	return fingerprint(s.Source, s.Applier, s.Paths)
+}

@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/host"
+	"github.com/sluice-gitops/sluice/sdk/secret"
+)
+
+// services is what the engine does for one plugin instance. The plugin host
+// has made sure of who calls.
+type services struct {
+	engine *Engine
+	caller pluginhost.Caller
+}
+
+var _ host.Services = (*services)(nil)
+
+// Credential has no answer before registries are declared.
+func (s *services) Credential(_ context.Context, req host.CredentialRequest) (host.Credential, error) {
+	return host.Credential{}, fmt.Errorf("%s asks for a credential of %s: this version has no registry_credential to answer it: %w",
+		s.caller.Name, req.Host, host.ErrAnonymous)
+}
+
+// ReadSecret reads a secret that an applier keeps in its target.
+func (s *services) ReadSecret(ctx context.Context, ref host.SecretRef) (secret.Secret, error) {
+	store, err := s.store(ref)
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	return store.ReadSecret(ctx, applier.SecretRef{Namespace: ref.Namespace, Name: ref.Name, Key: ref.Key})
+}
+
+// WriteSecret writes a secret to an applier's target.
+func (s *services) WriteSecret(ctx context.Context, ref host.SecretRef, value secret.Secret) error {
+	store, err := s.store(ref)
+	if err != nil {
+		return err
+	}
+	return store.WriteSecret(ctx, applier.SecretRef{Namespace: ref.Namespace, Name: ref.Name, Key: ref.Key}, value)
+}
+
+// Event publishes what a plugin tells about one of its instances.
+func (s *services) Event(_ context.Context, ev host.Event) error {
+	severity := event.Info
+	if ev.Warning {
+		severity = event.Warning
+	}
+	s.engine.publishEvent(event.Event{
+		Node: s.caller.Name, Severity: severity, Reason: ev.Reason, Message: ev.Message, Attrs: maps.Clone(ev.Labels),
+	})
+	return nil
+}
+
+// store returns the secret store of the applier that ref names, the only one
+// if it names none.
+func (s *services) store(ref host.SecretRef) (applier.SecretStore, error) {
+	in, err := s.engine.secretApplier(ref.Applier)
+	if err != nil {
+		return nil, fmt.Errorf("secret %s/%s: %w", ref.Namespace, ref.Name, err)
+	}
+	store, ok := in.Applier().(applier.SecretStore)
+	if !ok || !in.Has("applier.secrets") {
+		return nil, fmt.Errorf("secret %s/%s: this applier keeps no secrets: %w", ref.Namespace, ref.Name, host.ErrUnavailable)
+	}
+	return store, nil
+}
+
+// secretApplier returns the open applier with the address, the only one there
+// is if address is empty.
+func (e *Engine) secretApplier(address string) (instance, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var found *node
+	for id, n := range e.nodes {
+		if n.source != nil || n.sync != nil || address != "" && id != address {
+			continue
+		}
+		if found != nil {
+			return nil, fmt.Errorf("there are several appliers: name the one that keeps it: %w", host.ErrDenied)
+		}
+		found = n
+	}
+	switch {
+	case found == nil:
+		return nil, fmt.Errorf("there is no applier %q: %w", address, host.ErrUnavailable)
+	case found.handle == nil:
+		return nil, fmt.Errorf("%s is not open (%s): %w", found.id, found.view.Reason, host.ErrUnavailable)
+	}
+	return found.handle, nil
+}
+
+// publishEvent publishes an event that is not of the engine's own making.
+func (e *Engine) publishEvent(ev event.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.alive {
+		e.bus.Publish(ev)
+	}
+}

@@ -1,0 +1,371 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/manifest"
+	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// syncJob is the input of one run of a sync: everything that was decided
+// under the lock.
+type syncJob struct {
+	id      string
+	cfg     config.Sync
+	req     rollout.Request
+	applier applier.Applier
+	root    string // of the tree
+	release func() // of the tree
+	loaded  *rollout.Loaded
+	key     string // of the load: tree and paths
+	origin  string
+}
+
+// runSync brings one sync from its source's tree to a recorded result.
+func (e *Engine) runSync(ctx context.Context, id string) {
+	job, ok := e.beginSync(id)
+	if !ok {
+		return
+	}
+	defer job.release()
+	report, err := e.rollOut(ctx, job)
+	if err != nil || ctx.Err() != nil {
+		e.abandon(id) // cancelled or superseded: the next run tells
+		return
+	}
+	e.endSync(ctx, job, report)
+}
+
+// beginSync decides whether the sync can run, and with what.
+func (e *Engine) beginSync(id string) (*syncJob, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil || n.sync == nil {
+		return nil, false // removed meanwhile
+	}
+	n.begun++
+	if s := n.suspended(); s != nil {
+		e.rest(n, Suspended, s.String(), resumeHint(s, id))
+		return nil, false
+	}
+	if by, lack := e.obstacle(n); by != nil {
+		e.blocked(n, by, lack)
+		return nil, false
+	}
+	job, err := e.syncJob(n, e.nodes[n.sync.cfg.Source], e.nodes[n.sync.cfg.Applier])
+	if err != nil {
+		e.failed(n, err)
+		return nil, false
+	}
+	n.set(Running, "rolling out "+describeRevision(job.req.Revision), "")
+	e.nodeChanged()
+	return job, true
+}
+
+// syncJob collects what a run needs. e.mu is held.
+func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
+	s := n.sync
+	held, ok := e.trees.Get(treeKey(src.source.cfg, src.source.revision))
+	if !ok {
+		return nil, fmt.Errorf("the tree of %s is not in the store any more", describeRevision(src.source.revision))
+	}
+	s.tree = held.Digest
+	job := &syncJob{
+		id: n.id, cfg: s.cfg, applier: app.handle.Applier(), root: held.Dir, release: held.Release,
+		key:    fingerprint(held.Digest, s.cfg.Paths),
+		origin: origin(src.source.cfg, s.cfg),
+	}
+	if s.loadedKey == job.key {
+		job.loaded = s.loaded
+	}
+	job.req = rollout.Request{
+		Owner: s.cfg.Name, Revision: src.source.revision, Tree: held.Digest,
+		Policy: rollout.Policy{
+			Prune: s.cfg.Prune.Enabled, Budget: rollout.Budget(s.cfg.Prune.Max), Kinds: s.cfg.Prune.Kinds,
+		},
+		Approved: s.record.Approved,
+		Moved:    s.record.Origin != "" && s.record.Origin != job.origin,
+		Adopt:    s.cfg.Adopt, Recreate: s.cfg.Recreate, Timeout: s.cfg.Timeout,
+		Settled: s.settled == held.Digest,
+	}
+	if s.cfg.Wait != nil {
+		job.req.Wait = s.cfg.Wait.Timeout
+	}
+	return job, nil
+}
+
+// obstacle returns the node that n has to wait for and what that node lacks,
+// or nil if n can run. e.mu is held.
+func (e *Engine) obstacle(n *node) (by *node, lack string) {
+	cfg := n.sync.cfg
+	if src := e.nodes[cfg.Source]; src.source.tree == nil {
+		return src, "has no revision yet"
+	}
+	if app := e.nodes[cfg.Applier]; app.handle == nil {
+		return app, "is not open"
+	}
+	for _, id := range cfg.DependsOn {
+		if dep := e.nodes[id]; !e.satisfied(n, dep) {
+			return dep, "has not been applied"
+		}
+	}
+	return nil, ""
+}
+
+// blocked ends a run that has to wait for another node. It is worth an event
+// only if that one will not get there by itself. e.mu is held.
+func (e *Engine) blocked(n, by *node, lack string) {
+	reason := by.id + " " + lack
+	switch by.view.State {
+	case Failed, Suspended, Blocked:
+		reason += fmt.Sprintf(" (%s: %s)", by.view.State, by.view.Reason)
+	}
+	e.rest(n, Blocked, reason, by.id+" being ready")
+	if by.view.State == Failed || by.view.State == Suspended {
+		e.say(n, eventBlocked, reason)
+	}
+}
+
+// satisfied reports whether dep holds n back no more: it has been applied as
+// it is declared now, and, where both follow the same source, at the revision
+// that n is about to apply. One that is suspended only has to have been
+// applied once. e.mu is held.
+func (e *Engine) satisfied(n, dep *node) bool {
+	d := dep.sync
+	if d.record.Config != syncFingerprint(d.cfg) {
+		return false
+	}
+	if d.cfg.Source != n.sync.cfg.Source || dep.suspended() != nil {
+		return true
+	}
+	return d.record.Revision.ID == e.nodes[d.cfg.Source].source.revision.ID
+}
+
+func resumeHint(s *Suspension, id string) string {
+	if s.Config {
+		return "removing suspend from the configuration"
+	}
+	return "sluice resume " + id
+}
+
+// rollOut runs the steps of one rollout. The error says that the run was
+// given up; a failure is in the report.
+func (e *Engine) rollOut(ctx context.Context, job *syncJob) (*rollout.Report, error) {
+	tell := func(p rollout.Progress) { e.progress(job.id, p) }
+	l, err := e.load(ctx, job)
+	if err != nil {
+		return rollout.FailedReport(job.req, l, err), nil
+	}
+	run := rollout.Begin(ctx, job.applier, job.req, l, tell)
+	if run.NeedsWait() {
+		if err := e.park(ctx, job, run); err != nil {
+			return nil, err
+		}
+	}
+	return run.Finish(ctx), nil
+}
+
+// load returns the objects of the job's tree, from the last run if that was of
+// the same tree.
+func (e *Engine) load(ctx context.Context, job *syncJob) (*rollout.Loaded, error) {
+	if job.loaded != nil {
+		return job.loaded, nil
+	}
+	e.progress(job.id, rollout.Progress{Step: rollout.StepLoad})
+	dir := filepath.Join(e.workDir(), fingerprint(job.id))
+	l, err := rollout.Load(ctx, job.root, dir, manifest.Options{Paths: job.cfg.Paths, Tree: job.req.Tree, Cache: e.manifests})
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := e.nodes[job.id]; n != nil && n.sync != nil {
+		n.sync.loaded, n.sync.loadedKey = l, job.key
+	}
+	return l, nil
+}
+
+// park waits for the objects without a worker. The wait ends early when
+// something newer is to be rolled out.
+func (e *Engine) park(ctx context.Context, job *syncJob, run *rollout.Run) error {
+	return sched.Park(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		if !e.enterWait(job, cancel) {
+			return errSuperseded
+		}
+		defer e.leaveWait(job.id)
+		return run.Wait(ctx)
+	})
+}
+
+// enterWait shows the wait and lets others end it. It reports false if there
+// is something newer already.
+func (e *Engine) enterWait(job *syncJob, end func(error)) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[job.id]
+	if n == nil || n.sync == nil || !e.alive {
+		return false
+	}
+	if src := e.nodes[n.sync.cfg.Source]; src == nil || src.source.digest() != job.req.Tree {
+		return false
+	}
+	n.sync.endWait = end
+	n.set(Waiting, "for the objects of "+describeRevision(job.req.Revision)+" to become ready",
+		fmt.Sprintf("all objects being ready, a newer revision, or the end of %s", job.req.Wait))
+	e.nodeChanged()
+	return true
+}
+
+func (e *Engine) leaveWait(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil || n.sync == nil {
+		return
+	}
+	n.sync.endWait = nil
+	if n.view.State == Waiting {
+		n.set(Running, "finishing", "")
+		e.nodeChanged()
+	}
+}
+
+// supersede runs a sync anew; if it waits for objects, the wait ends. e.mu is
+// held.
+func (e *Engine) supersede(id string) {
+	if n := e.nodes[id]; n != nil && n.sync != nil && n.sync.endWait != nil {
+		n.sync.endWait(errSuperseded)
+	}
+	e.triggerLocked(id, sched.Webhook)
+}
+
+// endSync records the report and triggers what it unblocks.
+func (e *Engine) endSync(ctx context.Context, job *syncJob, report *rollout.Report) {
+	e.mu.Lock()
+	n := e.nodes[job.id]
+	if n == nil || n.sync == nil {
+		e.mu.Unlock()
+		return
+	}
+	s := n.sync
+	before := s.report
+	s.report = report
+	n.view.Objects, n.view.Failed, n.view.Approval = report.Counts.Wanted, report.Counts.Failed, report.Approval
+	if report.Error == "" {
+		n.showRevision(report.Revision)
+	}
+	e.conclude(n, report)
+	record := s.record
+	record.update(job, report)
+	changedRecord := fingerprint(record) != fingerprint(s.record)
+	s.record = record
+	s.settled = ""
+	if report.Applied() {
+		s.settled = report.Tree
+		e.unblock(job.id)
+	}
+	e.mu.Unlock()
+
+	if changedRecord {
+		e.remember(ctx, func() error { return syncRecords.Put(e.store, job.id, record) })
+	}
+	if before == nil || !sameReport(before, report) {
+		e.remember(ctx, func() error { return reports.Put(e.store, job.id, *report) })
+	}
+}
+
+// update takes over what a run has achieved.
+func (r *syncRecord) update(job *syncJob, report *rollout.Report) {
+	if !report.Applied() {
+		return
+	}
+	r.Revision, r.Tree, r.Config = report.Revision, report.Tree, syncFingerprint(job.cfg)
+	if report.Approval == "" {
+		r.Origin, r.Approved = job.origin, ""
+		r.Ready = report.Finished
+	}
+}
+
+// conclude turns a report into the node's state. e.mu is held.
+func (e *Engine) conclude(n *node, r *rollout.Report) {
+	if r.Counts.Changed() {
+		e.publish(n, eventApplied, describeRevision(r.Revision)+": "+r.Counts.String())
+	}
+	switch {
+	case r.Err() != nil:
+		e.failed(n, r.Err())
+	case r.Waited != "":
+		e.failed(n, errors.New(r.Waited))
+	case r.Counts.Failed > 0:
+		e.failed(n, errors.New(failureText(r)))
+	case r.Counts.Wanted == 0 && r.Counts.Kept > 0:
+		e.failed(n, errors.New(r.Held))
+	case r.Approval != "":
+		e.succeeded(n, Waiting, r.Held, fmt.Sprintf("sluice approve %s", n.sync.cfg.Name))
+		e.say(n, eventApproval, r.Held+": waits for `sluice approve "+n.sync.cfg.Name+"`")
+	default:
+		e.succeeded(n, Ready, readyText(r), "")
+	}
+}
+
+func readyText(r *rollout.Report) string {
+	if r.Counts.Wanted == 0 {
+		return describeRevision(r.Revision) + ": the paths hold no objects"
+	}
+	text := fmt.Sprintf("%s: %d objects", describeRevision(r.Revision), r.Counts.Wanted)
+	if r.Counts.Ignored > 0 {
+		text += fmt.Sprintf(", %d of them ignored", r.Counts.Ignored)
+	}
+	if r.Counts.Kept > 0 {
+		text += fmt.Sprintf(", %d more kept", r.Counts.Kept)
+	}
+	return text
+}
+
+// failureText names the first failure and counts the others.
+func failureText(r *rollout.Report) string {
+	first := ""
+	for _, p := range r.Problems {
+		if p.Severity == "error" {
+			first = p.String()
+			break
+		}
+	}
+	if f := r.Failures(); len(f) > 0 && first == "" {
+		first = fmt.Sprintf("%s: %s", f[0].Ref, f[0].Problem)
+	}
+	if r.Counts.Failed == 1 {
+		return first
+	}
+	return fmt.Sprintf("%d failures, the first: %s", r.Counts.Failed, first)
+}
+
+// sameReport reports whether b says nothing that a does not: a quiet run
+// after another is not worth a write.
+func sameReport(a, b *rollout.Report) bool {
+	if b.Counts.Changed() || a.Counts.Changed() || len(a.Objects) != len(b.Objects) {
+		return false
+	}
+	x, y := *a, *b
+	x.Started, x.Finished, y.Started, y.Finished = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	return fingerprint(x) == fingerprint(y)
+}
+
+// unblock runs the syncs that id may have held back. e.mu is held.
+func (e *Engine) unblock(id string) {
+	for _, d := range e.graph.Dependents(id) {
+		if n := e.nodes[d]; n != nil && n.view.State == Blocked {
+			e.triggerLocked(d, sched.Webhook)
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// Why explains the state of a node, by id or sync name, or of an object,
+// written kind/name or namespace:kind/name. namespace narrows an object that
+// names none.
+func (e *Engine) Why(ctx context.Context, target, namespace string) (Explanation, error) {
+	if strings.Contains(target, "/") {
+		return e.whyObject(target, namespace)
+	}
+	ids, err := e.resolveNames([]string{target}, anyNode)
+	if err != nil {
+		return Explanation{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[ids[0]]
+	if n == nil {
+		return Explanation{}, fmt.Errorf("%s: %w", ids[0], ErrNotFound)
+	}
+	view := n.snapshot()
+	return Explanation{Target: target, Node: &view, Lines: e.explain(n)}, nil
+}
+
+// explain tells about a node and, if others hold it back, about those. e.mu is
+// held.
+func (e *Engine) explain(n *node) []string {
+	v := n.snapshot()
+	lines := []string{fmt.Sprintf("%s is %s since %s: %s", v.ID, v.State, v.Since.Format(time.RFC3339), v.Reason)}
+	if v.Declared != "" {
+		lines = append(lines, "declared at "+v.Declared)
+	}
+	if n.sync != nil {
+		lines = append(lines, e.explainSync(n)...)
+	}
+	if v.Failures > 1 {
+		lines = append(lines, fmt.Sprintf("it has failed %d times in a row", v.Failures))
+	}
+	if v.Unblock != "" {
+		lines = append(lines, "what would change that: "+v.Unblock)
+	}
+	if !v.NextAttempt.IsZero() && v.State != Suspended {
+		lines = append(lines, "next run at "+v.NextAttempt.Format(time.RFC3339))
+	}
+	if v.State == Blocked {
+		if by, _ := e.obstacle(n); by != nil {
+			lines = append(lines, e.explain(by)...)
+		}
+	}
+	return lines
+}
+
+// explainSync tells about the last run. e.mu is held.
+func (e *Engine) explainSync(n *node) []string {
+	cfg := n.sync.cfg
+	lines := []string{fmt.Sprintf("it applies %s of %s to %s", strings.Join(cfg.Paths, ", "), cfg.Source, cfg.Applier)}
+	if len(cfg.DependsOn) > 0 {
+		lines = append(lines, "it depends on "+strings.Join(cfg.DependsOn, ", "))
+	}
+	r := n.sync.report
+	if r == nil {
+		return append(lines, "it has not run yet")
+	}
+	lines = append(lines, fmt.Sprintf("last run at %s of %s: %s", r.Finished.Format(time.RFC3339), describeRevision(r.Revision), r.Counts))
+	for _, p := range r.Problems {
+		lines = append(lines, p.Severity+": "+p.String())
+	}
+	for _, o := range r.Failures() {
+		lines = append(lines, fmt.Sprintf("failed: %s: %s", o.Ref, o.Problem))
+	}
+	if r.Held != "" {
+		lines = append(lines, "nothing was deleted: "+r.Held)
+	}
+	for _, o := range r.Objects {
+		if o.Outcome == applier.Skipped {
+			lines = append(lines, fmt.Sprintf("left alone: %s%s: %s", o.Ref, at(o), o.Reason))
+		}
+	}
+	return lines
+}
+
+func at(o rollout.Object) string {
+	if o.Origin() == "" {
+		return ""
+	}
+	return " (" + o.Origin() + ")"
+}
+
+// owned is an object with the sync that has it.
+type owned struct {
+	node   *node
+	object rollout.Object
+}
+
+func (e *Engine) whyObject(target, namespace string) (Explanation, error) {
+	q, err := parseObject(target, namespace)
+	if err != nil {
+		return Explanation{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var found []owned
+	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
+		n := e.nodes[id]
+		if n.sync == nil || n.sync.report == nil {
+			continue
+		}
+		for _, o := range n.sync.report.Objects {
+			if q.matches(o.Ref) {
+				found = append(found, owned{n, o})
+			}
+		}
+	}
+	if len(found) == 0 {
+		return Explanation{}, fmt.Errorf("no sync has an object %s in its last run: %w", target, ErrNotFound)
+	}
+	view := found[0].node.snapshot()
+	x := Explanation{Target: target, Node: &view, Object: &found[0].object}
+	for _, f := range found {
+		x.Lines = append(x.Lines, e.explainObject(f)...)
+		x.Others = append(x.Others, f.object)
+	}
+	x.Others = x.Others[1:]
+	return x, nil
+}
+
+// explainObject tells where an object comes from and what became of it. e.mu
+// is held.
+func (e *Engine) explainObject(f owned) []string {
+	o, r := f.object, f.node.sync.report
+	from := "not in the files any more"
+	if o.Origin() != "" {
+		from = "from " + o.Origin()
+	}
+	lines := []string{fmt.Sprintf("%s belongs to %s, %s", o.Ref, f.node.id, from)}
+	what := string(o.Outcome)
+	if what == "" {
+		what = string(o.Action)
+	}
+	text := fmt.Sprintf("the last run, of %s at %s: %s", describeRevision(r.Revision), r.Finished.Format(time.RFC3339), what)
+	if o.Reason != "" {
+		text += ", " + o.Reason
+	}
+	lines = append(lines, text)
+	if o.Problem != nil {
+		lines = append(lines, "error: "+o.Problem.String())
+	}
+	if o.Health != "" {
+		lines = append(lines, "health: "+string(o.Health))
+	}
+	return append(lines, e.explainBriefly(f.node)...)
+}
+
+func (e *Engine) explainBriefly(n *node) []string {
+	lines := []string{fmt.Sprintf("%s is %s: %s", n.id, n.view.State, n.view.Reason)}
+	if n.view.Unblock != "" {
+		lines = append(lines, "what would change that: "+n.view.Unblock)
+	}
+	return lines
+}
+
+// objectQuery is what a person wrote to name an object.
+type objectQuery struct{ kind, group, namespace, name string }
+
+func parseObject(target, namespace string) (objectQuery, error) {
+	q := objectQuery{namespace: namespace}
+	rest := target
+	if ns, after, ok := strings.Cut(target, ":"); ok {
+		q.namespace, rest = ns, after
+	}
+	kind, name, _ := strings.Cut(rest, "/")
+	if kind == "" || name == "" || strings.Contains(name, "/") {
+		return q, fmt.Errorf("%q: want kind/name or namespace:kind/name: %w", target, ErrInvalid)
+	}
+	q.name = name
+	q.kind, q.group, _ = strings.Cut(strings.ToLower(kind), ".")
+	if long, ok := shortKinds[q.kind]; ok {
+		q.kind = long
+	}
+	return q, nil
+}
+
+// shortKinds are kubectl's short names of the kinds that people ask about.
+var shortKinds = map[string]string{
+	"cm": "configmap", "crd": "customresourcedefinition", "cj": "cronjob", "deploy": "deployment", "ds": "daemonset",
+	"ep": "endpoints", "hpa": "horizontalpodautoscaler", "ing": "ingress", "netpol": "networkpolicy", "ns": "namespace",
+	"pdb": "poddisruptionbudget", "po": "pod", "pv": "persistentvolume", "pvc": "persistentvolumeclaim",
+	"rs": "replicaset", "sa": "serviceaccount", "sc": "storageclass", "sts": "statefulset", "svc": "service",
+}
+
+func (q objectQuery) matches(r applier.Ref) bool {
+	kind := strings.ToLower(r.Kind)
+	switch {
+	case q.name != r.Name:
+		return false
+	case q.namespace != "" && r.Namespace != "" && q.namespace != r.Namespace:
+		return false
+	case q.group != "" && !strings.HasPrefix(strings.ToLower(r.Group), q.group):
+		return false
+	}
+	return q.kind == kind || q.kind == kind+"s" || q.kind == kind+"es" || strings.HasSuffix(kind, "y") && q.kind == strings.TrimSuffix(kind, "y")+"ies"
+}
