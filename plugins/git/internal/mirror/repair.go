@@ -1,0 +1,202 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	git "github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/sluice-gitops/sluice/plugins/git/internal/remote"
+)
+
+// prepare makes the repository ready for a fetch: it creates or rebuilds it,
+// and removes what a killed git left. The caller holds the fetch lock.
+func (m *Mirror) prepare(ctx context.Context, a Access) error {
+	now := time.Now()
+	_ = os.Chtimes(m.dir, now, now) // for dropUnused; a stale time costs a clone at worst
+	if _, err := os.Stat(m.repo); errors.Is(err, fs.ErrNotExist) {
+		return m.create()
+	}
+	if err := m.framework(); err != nil {
+		a.Log.Warn("mirror is damaged and is built again", "cause", err)
+		return m.rebuild(ctx)
+	}
+	return m.tidy()
+}
+
+// create makes an empty repository, complete or not at all.
+func (m *Mirror) create() error {
+	tmp, err := os.MkdirTemp(m.dir, "new-")
+	if err != nil {
+		return err
+	}
+	if _, err := git.PlainInit(tmp, true); err != nil {
+		return errors.Join(err, os.RemoveAll(tmp))
+	}
+	return os.Rename(tmp, m.repo)
+}
+
+// Rebuild throws away what the mirror holds, for a reader that found it
+// damaged. The next Fetch brings it anew.
+func (m *Mirror) Rebuild(ctx context.Context) error {
+	fetching, err := waitLock(ctx, m.fetchLock(), syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer fetching.release()
+	return m.rebuild(ctx)
+}
+
+// rebuild replaces the repository by an empty one, when nobody reads it.
+func (m *Mirror) rebuild(ctx context.Context) error {
+	alone, err := waitLock(ctx, m.useLock(), syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer alone.release()
+	if err := os.RemoveAll(m.repo); err != nil {
+		return err
+	}
+	return m.create()
+}
+
+// framework checks the files without which git does not take the directory
+// for a repository.
+func (m *Mirror) framework() error {
+	for _, name := range []string{"HEAD", "config"} {
+		info, err := os.Stat(filepath.Join(m.repo, name))
+		if err != nil {
+			return err
+		}
+		if info.Size() == 0 {
+			return fmt.Errorf("%s is empty", name)
+		}
+	}
+	for _, name := range []string{"objects", "refs"} {
+		if _, err := os.ReadDir(filepath.Join(m.repo, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tidy removes locks and half-written packs: whoever wrote them is dead,
+// since the fetch lock is held. It looks only where git leaves them.
+func (m *Mirror) tidy() error {
+	var stale []string
+	for _, pattern := range []string{"*.lock", "new-*", "objects/pack/tmp_*", "objects/??/tmp_obj_*", "objects/tmp_objdir-*", "objects/pack/.tmp-*"} {
+		found, err := filepath.Glob(filepath.Join(m.repo, pattern))
+		if err != nil {
+			return err
+		}
+		stale = append(stale, found...)
+	}
+	err := filepath.WalkDir(filepath.Join(m.repo, "refs"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".lock") {
+			stale = append(stale, path)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, path := range stale {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// damaged reads the tips of the mirror, and returns what is wrong with them.
+func (m *Mirror) damaged() error {
+	if err := m.framework(); err != nil {
+		return err
+	}
+	st := m.open()
+	defer st.close()
+	refs, err := st.IterReferences()
+	if err != nil {
+		return err
+	}
+	return refs.ForEach(func(r *plumbing.Reference) error {
+		if r.Type() != plumbing.HashReference {
+			return nil
+		}
+		c, err := st.commit(r.Hash())
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.Name(), err)
+		}
+		_, err = object.GetTree(st, c.TreeHash)
+		return err
+	})
+}
+
+// maintainer is a transport that can pack a repository's loose objects.
+type maintainer interface {
+	Maintain(ctx context.Context, t remote.Target, dir string) error
+}
+
+// maintain keeps the number of files small. It gives way to readers.
+func (m *Mirror) maintain(ctx context.Context, a Access) {
+	mt, ok := a.Transport.(maintainer)
+	if !ok || !m.untidy() {
+		return
+	}
+	alone, err := tryLock(m.useLock(), syscall.LOCK_EX)
+	if err != nil {
+		return
+	}
+	defer alone.release()
+	t, err := a.Target(ctx, false)
+	if err == nil {
+		err = mt.Maintain(ctx, t, m.repo)
+	}
+	if err != nil && ctx.Err() == nil {
+		a.Log.Warn("mirror cannot be packed", "error", err)
+	}
+}
+
+// untidy guesses from one of the 256 directories whether there are many loose
+// objects, and counts packs.
+func (m *Mirror) untidy() bool {
+	const loosePerDirectory, packs = 16, 40
+	loose, _ := os.ReadDir(filepath.Join(m.repo, "objects", "17")) // absent: none
+	if len(loose) > loosePerDirectory {
+		return true
+	}
+	found, _ := filepath.Glob(filepath.Join(m.repo, "objects", "pack", "*.pack")) // the pattern is well formed
+	return len(found) > packs
+}
+
+// dropUnused deletes mirrors, but for keep, that no process has fetched into
+// for a long time: their source or credential is gone.
+func (p *Pool) dropUnused(keep string) {
+	const long = 14 * 24 * time.Hour
+	entries, err := os.ReadDir(p.dir)
+	if err != nil {
+		return // nothing to clean up
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || e.Name() == keep || !e.IsDir() || time.Since(info.ModTime()) < long {
+			continue
+		}
+		m := &Mirror{dir: filepath.Join(p.dir, e.Name())}
+		l, err := tryLock(m.useLock(), syscall.LOCK_EX)
+		if err != nil {
+			continue
+		}
+		_ = os.RemoveAll(m.dir) // what stays is tried again at the next start
+		l.release()
+	}
+}

@@ -1,0 +1,68 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+// store reads the objects of a mirror. It sees the packs that exist when it
+// is opened, so each piece of work opens its own.
+type store struct{ *filesystem.Storage }
+
+const (
+	deltaCache = 16 << 20 // bytes of objects kept because others are built on them
+	streamFrom = 1 << 20  // larger objects are streamed, not held
+)
+
+func (m *Mirror) open() store {
+	return store{filesystem.NewStorageWithOptions(osfs.New(m.repo, osfs.WithBoundOS()), cache.NewObjectLRU(deltaCache),
+		filesystem.Options{KeepDescriptors: true, LargeObjectThreshold: streamFrom})}
+}
+
+func (s store) close() { _ = s.Close() } // it only reads
+
+// commit returns the commit with hash, or that an annotated tag with hash
+// leads to.
+func (s store) commit(hash plumbing.Hash) (*object.Commit, error) {
+	for range 10 { // tags of tags are rare, endless ones impossible
+		c, err := object.GetCommit(s, hash)
+		if err == nil {
+			return c, nil
+		}
+		tag, terr := object.GetTag(s, hash)
+		if errors.Is(terr, plumbing.ErrObjectNotFound) {
+			return nil, err
+		}
+		if terr != nil {
+			return nil, terr
+		}
+		hash = tag.Target
+	}
+	return nil, fmt.Errorf("%s is not a commit", hash)
+}
+
+// Has reports whether the mirror holds the commit hash.
+func (m *Mirror) Has(hash string) bool {
+	st := m.open()
+	defer st.close()
+	_, err := st.commit(plumbing.NewHash(hash))
+	return err == nil
+}
+
+// Commit returns the commit that hash names, directly or through an annotated
+// tag, or ErrUnknown.
+func (m *Mirror) Commit(hash string) (*object.Commit, error) {
+	st := m.open()
+	defer st.close()
+	c, err := st.commit(plumbing.NewHash(hash))
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return nil, ErrUnknown
+	}
+	return c, err
+}

@@ -1,0 +1,217 @@
+package remote
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh/agent"
+)
+
+// session is what one run of git needs around it: a private directory with
+// its configuration, a pipe that holds the password, an agent that holds the
+// ssh key. Secrets are neither in files nor in arguments nor in the
+// environment, but for a bearer token, which git can take from a file only.
+type session struct {
+	dir        string
+	env        []string
+	files      []*os.File // from descriptor 3 on
+	knownHosts string
+	agent      *keyAgent
+}
+
+func newSession(c CLI, t Target) (*session, error) {
+	dir, err := os.MkdirTemp("", "sluice-git-")
+	if err != nil {
+		return nil, err
+	}
+	s := &session{dir: dir}
+	if err := s.prepare(c, t); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) prepare(c CLI, t Target) error {
+	config := filepath.Join(s.dir, "gitconfig")
+	if err := os.WriteFile(config, []byte(gitConfig(t)), 0o600); err != nil {
+		return err
+	}
+	s.env = append(environment(), "HOME="+s.dir, "GIT_CONFIG_GLOBAL="+config)
+	switch {
+	case t.Address.Scheme == "ssh":
+		s.env = append(s.env, "GIT_ALLOW_PROTOCOL=ssh")
+		return s.prepareSSH(c, t)
+	case t.Address.IsHTTP():
+		s.env = append(s.env, "GIT_ALLOW_PROTOCOL=http:https")
+		return s.preparePassword(t.Credentials)
+	}
+	s.env = append(s.env, "GIT_ALLOW_PROTOCOL=file")
+	return nil
+}
+
+// preparePassword fills a pipe that the credential helper empties.
+func (s *session) preparePassword(c Credentials) error {
+	if c.Password.IsZero() {
+		return nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	s.files = append(s.files, r)
+	// A pipe takes 4 KiB at least without a reader; secrets are shorter.
+	_, err = fmt.Fprintf(w, "username=%s\npassword=%s\n", c.Username, c.Password.Reveal())
+	if cerr := w.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func (s *session) prepareSSH(c CLI, t Target) error {
+	var err error
+	if s.knownHosts, err = writeKnownHosts(s.dir, t); err != nil {
+		return err
+	}
+	alive := max(int(t.stall().Seconds())/3, 1)
+	options := []string{
+		"BatchMode=yes", "StrictHostKeyChecking=yes", "UpdateHostKeys=no", "CheckHostIP=no",
+		"UserKnownHostsFile=" + s.knownHosts, "GlobalKnownHostsFile=/dev/null",
+		"IdentitiesOnly=yes", "PreferredAuthentications=publickey", "ForwardAgent=no", "ControlPath=none",
+		"ConnectTimeout=" + strconv.Itoa(alive*3), "ServerAliveInterval=" + strconv.Itoa(alive), "ServerAliveCountMax=3",
+	}
+	if key := t.Credentials.Key; key != nil {
+		public := filepath.Join(s.dir, "id.pub")
+		if err := os.WriteFile(public, key.authorized(), 0o600); err != nil {
+			return err
+		}
+		socket := filepath.Join(s.dir, "agent")
+		if s.agent, err = serveAgent(socket, key); err != nil {
+			return err
+		}
+		options = append(options, "IdentityFile="+public, "IdentityAgent="+socket)
+	} else {
+		options = append(options, "IdentityFile=none", "IdentityAgent=none")
+	}
+	command := shellQuote(c.ssh) + " -F none"
+	for _, o := range options {
+		command += " -o " + shellQuote(o)
+	}
+	s.env = append(s.env, "GIT_SSH_COMMAND="+command, "GIT_SSH_VARIANT=ssh")
+	return nil
+}
+
+// close removes everything; nothing of it can fail in a way that matters.
+func (s *session) close() {
+	if s.agent != nil {
+		s.agent.close()
+	}
+	for _, f := range s.files {
+		_ = f.Close()
+	}
+	_ = os.RemoveAll(s.dir)
+}
+
+// gitConfig is the whole configuration that git sees.
+func gitConfig(t Target) string {
+	var b strings.Builder
+	put := func(section, name, value string) {
+		fmt.Fprintf(&b, "[%s]\n\t%s = %s\n", section, name, configQuote(value))
+	}
+	put("protocol", "version", "2")
+	put("safe", "directory", "*") // a file address may belong to another user
+	put("core", "hooksPath", os.DevNull)
+	put("gc", "auto", "0")
+	put("fetch", "showForcedUpdates", "false")
+	if !t.Address.IsHTTP() {
+		return b.String()
+	}
+	put("http", "lowSpeedLimit", "1")
+	put("http", "lowSpeedTime", strconv.Itoa(max(int(t.stall().Seconds()), 1)))
+	follow := "initial"
+	if !t.Credentials.Password.IsZero() {
+		// Bound to the origin: a redirect to another host finds no helper.
+		put("credential \""+t.Address.Origin()+"\"", "helper", `!f() { test "$1" = get && cat <&3; }; f`)
+	}
+	if !t.Credentials.Bearer.IsZero() {
+		// git would send the header to wherever it is redirected.
+		follow = "false"
+		put("http \""+t.Address.Origin()+"\"", "extraHeader", "Authorization: Bearer "+t.Credentials.Bearer.Reveal())
+	}
+	put("http", "followRedirects", follow)
+	for name, path := range map[string]string{"sslCAInfo": t.TLS.CAFile, "sslCert": t.TLS.CertFile, "sslKey": t.TLS.KeyFile} {
+		if path != "" {
+			put("http", name, path)
+		}
+	}
+	return b.String()
+}
+
+func configQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
+}
+
+func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// keyAgent is an ssh agent with one key, on a socket in a private directory.
+type keyAgent struct {
+	listener net.Listener
+	running  sync.WaitGroup
+	mu       sync.Mutex
+	conns    map[net.Conn]bool // nil when closed
+}
+
+func serveAgent(socket string, key *Key) (*keyAgent, error) {
+	ring := agent.NewKeyring()
+	if err := ring.Add(agent.AddedKey{PrivateKey: key.private}); err != nil {
+		return nil, fmt.Errorf("ssh key: %w", err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	a := &keyAgent{listener: l, conns: map[net.Conn]bool{}}
+	a.running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if a.admit(conn) {
+				a.running.Go(func() {
+					_ = agent.ServeAgent(ring, conn) // ends with the client
+					_ = conn.Close()
+				})
+			}
+		}
+	})
+	return a, nil
+}
+
+// admit remembers conn, or closes it if the agent has been closed.
+func (a *keyAgent) admit(conn net.Conn) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conns == nil {
+		_ = conn.Close()
+		return false
+	}
+	a.conns[conn] = true
+	return true
+}
+
+func (a *keyAgent) close() {
+	_ = a.listener.Close()
+	a.mu.Lock()
+	for conn := range a.conns {
+		_ = conn.Close()
+	}
+	a.conns = nil
+	a.mu.Unlock()
+	a.running.Wait()
+}

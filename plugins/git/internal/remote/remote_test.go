@@ -1,0 +1,355 @@
+package remote_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	git "github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/sluice-gitops/sluice/plugins/git/internal/gittest"
+	"github.com/sluice-gitops/sluice/plugins/git/internal/remote"
+	"github.com/sluice-gitops/sluice/sdk/secret"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// transports runs a test with each implementation.
+func transports(t *testing.T, test func(t *testing.T, tr remote.Transport)) {
+	cli, ok := remote.FindCLI()
+	if !ok {
+		t.Skip("no git program on PATH: install git")
+	}
+	for _, tr := range []remote.Transport{cli, remote.Native{}} {
+		t.Run(tr.Name(), func(t *testing.T) { test(t, tr) })
+	}
+}
+
+// target is an anonymous Target for url.
+func target(t *testing.T, url string) remote.Target {
+	t.Helper()
+	a, err := remote.ParseAddress(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return remote.Target{Address: a, Stall: 10 * time.Second}
+}
+
+func bare(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := git.PlainInit(dir, true); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// hashAt reads a ref of the bare repository at dir, and the tree behind it.
+func hashAt(t *testing.T, dir, ref string) string {
+	t.Helper()
+	r, err := git.PlainOpen(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := r.Reference(plumbing.ReferenceName(ref), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := r.CommitObject(h.Hash())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := c.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		f, err := files.Next()
+		if err != nil {
+			break
+		}
+		if _, err := f.Contents(); err != nil {
+			t.Fatalf("%s: %v", f.Name, err)
+		}
+	}
+	return h.Hash().String()
+}
+
+func wantKind(t *testing.T, err error, kind remote.Kind) *remote.Fault {
+	t.Helper()
+	f, ok := errors.AsType[*remote.Fault](err)
+	if !ok {
+		t.Fatalf("error %v (%T), want a Fault", err, err)
+	}
+	if f.Kind != kind {
+		t.Fatalf("kind %d, want %d: %v", f.Kind, kind, err)
+	}
+	t.Log(f)
+	return f
+}
+
+var mainSpec = []remote.Spec{{Source: "refs/heads/main", Local: "refs/sluice/main"}}
+
+func TestFetchOverEachProtocol(t *testing.T) {
+	key := gittest.NewKey(t, "")
+	parsed, err := remote.ParseKey(secret.New(key.Private), secret.Secret{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	transports(t, func(t *testing.T, tr remote.Transport) {
+		root := t.TempDir()
+		repo := gittest.NewRepoAt(t, filepath.Join(root, "shop"))
+		repo.CommitFile("a/b.yaml", "one")
+		plain := gittest.NewHTTP(t, root, gittest.HTTPOptions{})
+		secure := gittest.NewHTTP(t, root, gittest.HTTPOptions{TLS: true, Intercept: gittest.BasicAuth("bob", "hunter2")})
+		sshd := gittest.NewSSH(t, key)
+
+		withPassword := target(t, secure.URL+"/shop")
+		withPassword.Credentials = remote.Credentials{Username: "bob", Password: secret.New("hunter2")}
+		withPassword.TLS.CAFile = secure.CAFile
+		withKey := target(t, sshd.URL(repo.Dir))
+		withKey.Credentials.Key = parsed
+		withKey.KnownHosts = sshd.KnownHosts
+
+		for name, tgt := range map[string]remote.Target{
+			"http":     target(t, plain.URL+"/shop"),
+			"https":    withPassword,
+			"ssh":      withKey,
+			"path":     target(t, repo.Dir),
+			"file url": target(t, "file://"+repo.Dir),
+		} {
+			t.Run(name, func(t *testing.T) {
+				dir := bare(t)
+				want := repo.CommitFile("a/b.yaml", name+" one")
+				if err := tr.Fetch(t.Context(), tgt, dir, mainSpec); err != nil {
+					t.Fatal(err)
+				}
+				if got := hashAt(t, dir, "refs/sluice/main"); got != want {
+					t.Fatalf("first fetch: %s, want %s", got, want)
+				}
+				want = repo.CommitFile("a/b.yaml", name+" two")
+				for range 2 { // the second changes nothing
+					if err := tr.Fetch(t.Context(), tgt, dir, mainSpec); err != nil {
+						t.Fatal(err)
+					}
+					if got := hashAt(t, dir, "refs/sluice/main"); got != want {
+						t.Fatalf("next fetch: %s, want %s", got, want)
+					}
+				}
+				l, err := tr.List(t.Context(), tgt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantList := remote.Listing{Head: "refs/heads/main", Refs: map[string]string{"HEAD": want, "refs/heads/main": want}}
+				if diff := cmp.Diff(wantList, l); diff != "" {
+					t.Fatal(diff)
+				}
+			})
+		}
+	})
+}
+
+func TestForcedPushAndNestedNames(t *testing.T) {
+	transports(t, func(t *testing.T, tr remote.Transport) {
+		repo := gittest.NewRepo(t)
+		first := repo.CommitFile("a", "1")
+		repo.CommitFile("a", "2")
+		tgt, dir := target(t, repo.Dir), bare(t)
+		if err := tr.Fetch(t.Context(), tgt, dir, mainSpec); err != nil {
+			t.Fatal(err)
+		}
+		repo.Git("reset", "--hard", first)
+		want := repo.CommitFile("a", "3")
+		if err := tr.Fetch(t.Context(), tgt, dir, mainSpec); err != nil {
+			t.Fatal(err)
+		}
+		if got := hashAt(t, dir, "refs/sluice/main"); got != want {
+			t.Fatalf("after a forced push: %s, want %s", got, want)
+		}
+	})
+}
+
+// A poll must not cost in proportion to the refs that nobody asked for.
+func TestPollBytes(t *testing.T) {
+	root := t.TempDir()
+	repo := gittest.NewRepoAt(t, filepath.Join(root, "many"))
+	repo.CommitFile("a", "1")
+	repo.Refs("feature-", 3000)
+	repo.Git("pack-refs", "--all")
+	s := gittest.NewHTTP(t, root, gittest.HTTPOptions{})
+	cli, ok := remote.FindCLI()
+	if !ok {
+		t.Skip("no git program on PATH: install git")
+	}
+	tgt, dir := target(t, s.URL+"/many"), bare(t)
+	if err := cli.Fetch(t.Context(), tgt, dir, mainSpec); err != nil {
+		t.Fatal(err)
+	}
+	s.Bytes()
+	s.BodyBytes()
+	s.Requests()
+	if err := cli.Fetch(t.Context(), tgt, dir, mainSpec); err != nil {
+		t.Fatal(err)
+	}
+	wire, body, requests := s.Bytes(), s.BodyBytes(), s.Requests()
+	t.Logf("poll without news: %d bytes of git protocol, %d with HTTP headers, in %d requests", body, wire, len(requests))
+	if body >= 1024 || wire >= 2048 {
+		t.Errorf("a poll without news costs %d bytes, %d with HTTP headers", body, wire)
+	}
+	if len(requests) != 2 {
+		t.Errorf("a poll without news costs %d requests, want 2", len(requests))
+	}
+}
+
+func TestFaults(t *testing.T) {
+	root := t.TempDir()
+	repo := gittest.NewRepoAt(t, filepath.Join(root, "shop"))
+	repo.CommitFile("a", "1")
+	gittest.NewRepoAt(t, filepath.Join(root, "empty"))
+	plain := gittest.NewHTTP(t, root, gittest.HTTPOptions{})
+	locked := gittest.NewHTTP(t, root, gittest.HTTPOptions{Intercept: gittest.BasicAuth("bob", "hunter2")})
+	secure := gittest.NewHTTP(t, root, gittest.HTTPOptions{TLS: true})
+	status := func(code int) *gittest.HTTP {
+		return gittest.NewHTTP(t, root, gittest.HTTPOptions{Intercept: func(w http.ResponseWriter, _ *http.Request) bool {
+			http.Error(w, "no", code)
+			return true
+		}})
+	}
+	forbidden, broken := status(403), status(503)
+	gone := gittest.NewHTTP(t, root, gittest.HTTPOptions{})
+	gone.Close()
+	wrong := func(url string) remote.Target {
+		tgt := target(t, url)
+		tgt.Credentials = remote.Credentials{Username: "bob", Password: secret.New("s3cret-wrong")}
+		return tgt
+	}
+	for _, c := range []struct {
+		name   string
+		target remote.Target
+		specs  []remote.Spec
+		kind   remote.Kind
+		words  string
+	}{
+		{"no repository", target(t, plain.URL+"/nowhere"), mainSpec, remote.NotFound, "repository not found"},
+		{"no local repository", target(t, "/nonexistent/repo"), mainSpec, remote.NotFound, "repository not found"},
+		{"no branch", target(t, plain.URL+"/shop"), []remote.Spec{{Source: "refs/heads/nope", Local: "refs/sluice/x"}}, remote.RefMissing, `no branch "nope"`},
+		{"empty repository", target(t, plain.URL+"/empty"), mainSpec, remote.RefMissing, `no branch "main"`},
+		{"empty local repository", target(t, filepath.Join(root, "empty")), mainSpec, remote.RefMissing, `no branch "main"`},
+		{"no credentials", target(t, locked.URL+"/shop"), mainSpec, remote.Denied, "asks for credentials"},
+		{"wrong credentials", wrong(locked.URL + "/shop"), mainSpec, remote.Denied, `refused the password or token of user "bob"`},
+		{"forbidden", wrong(forbidden.URL + "/shop"), mainSpec, remote.Denied, `user "bob"`},
+		{"server error", target(t, broken.URL+"/shop"), mainSpec, remote.Busy, "503"},
+		{"unknown authority", target(t, secure.URL+"/shop"), mainSpec, remote.BadTLS, "ca_file"},
+		{"refused", target(t, gone.URL+"/shop"), mainSpec, remote.Refused, "cannot connect"},
+		{"no such host", target(t, "https://git.invalid/shop"), mainSpec, remote.NoHost, "does not resolve"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			transports(t, func(t *testing.T, tr remote.Transport) {
+				err := tr.Fetch(t.Context(), c.target, bare(t), c.specs)
+				f := wantKind(t, err, c.kind)
+				if !strings.Contains(f.Error(), c.words) {
+					t.Errorf("%q does not say %q", f, c.words)
+				}
+				if strings.Contains(f.Error(), "s3cret") {
+					t.Errorf("the password stands in %q", f)
+				}
+				if !strings.Contains(f.Error(), c.target.Address.String()) {
+					t.Errorf("%q does not name the repository", f)
+				}
+			})
+		})
+	}
+}
+
+func TestHostKeys(t *testing.T) {
+	key := gittest.NewKey(t, "")
+	parsed, err := remote.ParseKey(secret.New(key.Private), secret.Secret{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sshd := gittest.NewSSH(t, key)
+	other := gittest.NewKey(t, "")
+	stranger, err := remote.ParseKey(secret.New(other.Private), secret.Secret{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo := gittest.NewRepo(t)
+	repo.CommitFile("a", "1")
+	fields := strings.Fields(sshd.KnownHosts)
+	changed := fields[0] + " " + other.Authorized
+	for _, c := range []struct {
+		name  string
+		hosts string
+		key   *remote.Key
+		url   string
+		kind  remote.Kind
+		words []string
+	}{
+		{"unknown host key", "", parsed, sshd.URL(repo.Dir), remote.HostKey, []string{"known_hosts has no key of it", "ssh-ed25519 SHA256:", "ssh-keyscan -p " + sshd.Port}},
+		{"changed host key", changed, parsed, sshd.URL(repo.Dir), remote.HostKey, []string{"expected ssh-ed25519 SHA256:", "somebody is in between"}},
+		{"broken known_hosts", "what is this", parsed, sshd.URL(repo.Dir), remote.HostKey, []string{"known_hosts"}},
+		{"refused key", sshd.KnownHosts, stranger, sshd.URL(repo.Dir), remote.Denied, []string{"refused the ssh key " + stranger.Fingerprint()}},
+		{"no repository", sshd.KnownHosts, parsed, sshd.URL("/nonexistent"), remote.NotFound, []string{"repository not found"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			transports(t, func(t *testing.T, tr remote.Transport) {
+				tgt := target(t, c.url)
+				tgt.Credentials.Key, tgt.KnownHosts = c.key, c.hosts
+				f := wantKind(t, tr.Fetch(t.Context(), tgt, bare(t), mainSpec), c.kind)
+				for _, w := range c.words {
+					if !strings.Contains(f.Error(), w) {
+						t.Errorf("%q does not say %q", f, w)
+					}
+				}
+			})
+		})
+	}
+}
+
+// Nothing of a call may stay behind, and no secret may be seen while it runs.
+func TestNothingIsLeft(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	key := gittest.NewKey(t, "")
+	parsed, err := remote.ParseKey(secret.New(key.Private), secret.Secret{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sshd := gittest.NewSSH(t, key)
+	repo := gittest.NewRepo(t)
+	repo.CommitFile("a", "1")
+	transports(t, func(t *testing.T, tr remote.Transport) {
+		before := entries(t, tmp)
+		tgt := target(t, sshd.URL(repo.Dir))
+		tgt.Credentials.Key, tgt.KnownHosts = parsed, sshd.KnownHosts
+		dir := bare(t)
+		if err := tr.Fetch(t.Context(), tgt, dir, mainSpec); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range entries(t, tmp) {
+			if strings.HasPrefix(name, "sluice-git-") {
+				t.Errorf("%s is left (before: %v)", name, before)
+			}
+		}
+	})
+}
+
+func entries(t *testing.T, dir string) []string {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range list {
+		names = append(names, e.Name())
+	}
+	return names
+}
