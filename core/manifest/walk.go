@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -136,6 +137,12 @@ func (w *walker) follow(p string) (real string, info fs.FileInfo) {
 		return "", nil
 	}
 	real, err = w.evaluate(p)
+	if original, confined := strings.CutPrefix(target, confinedLink); confined {
+		err = errOutside
+		if text, unescapeErr := url.PathUnescape(original); unescapeErr == nil {
+			target = text
+		}
+	}
 	switch {
 	case errors.Is(err, errOutside):
 		w.fail(p, fmt.Sprintf("the symbolic link to %s leads out of the tree", target), "It is not followed. Put the file into the repository.")
@@ -150,6 +157,10 @@ func (w *walker) follow(p string) (real string, info fs.FileInfo) {
 	}
 	return real, info
 }
+
+// confinedLink begins what the tree store (core/tree) has made of a link that
+// led out of the tree.
+const confinedLink = ".outside-of-the-tree/link-to-"
 
 var errOutside = errors.New("outside of the tree")
 

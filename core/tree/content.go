@@ -13,21 +13,11 @@ import (
 	"strings"
 )
 
-// outside is the directory, which does not exist, that a symbolic link leads
-// to after it led out of its tree: nobody can reach files of the host through
-// it, and whoever meets it sees where it led.
+// outside is where a symbolic link leads to, in a directory that does not
+// exist, after it led out of its tree: nobody can reach files of the host
+// through it. What follows it is the original target, URL-escaped, so that who
+// meets the link can say what was wrong with it; core/manifest does.
 const outside = ".outside-of-the-tree/link-to-"
-
-// LedOutside tells what a symbolic link of a tree led to before the store
-// confined it, if it is such a link.
-func LedOutside(target string) (original string, ok bool) {
-	escaped, ok := strings.CutPrefix(target, outside)
-	if !ok {
-		return "", false
-	}
-	original, err := url.PathUnescape(escaped)
-	return original, err == nil
-}
 
 // found is what a scan has found.
 type found struct {
@@ -112,7 +102,7 @@ func hashFile(p string, limit int64) (sum string, n int64, err error) {
 }
 
 // confine turns each symbolic link that leads out of dir into one that leads
-// nowhere, see LedOutside. The rest of the tree stays as it is: one bad link
+// nowhere, see outside. The rest of the tree stays as it is: one bad link
 // does not make it useless.
 func confine(dir string) error {
 	root, err := filepath.EvalSymlinks(dir)
