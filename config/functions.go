@@ -4,9 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
@@ -49,7 +47,7 @@ func pureFunctions() map[string]function.Function {
 		"can":             tryfunc.CanFunc,
 		"ceil":            stdlib.CeilFunc,
 		"chomp":           stdlib.ChompFunc,
-		"coalesce":        stdlib.CoalesceFunc,
+		"coalesce":        coalesceFunction(),
 		"coalescelist":    stdlib.CoalesceListFunc,
 		"compact":         stdlib.CompactFunc,
 		"concat":          stdlib.ConcatFunc,
@@ -77,7 +75,7 @@ func pureFunctions() map[string]function.Function {
 		"range":           stdlib.RangeFunc,
 		"regex":           stdlib.RegexFunc,
 		"regexall":        stdlib.RegexAllFunc,
-		"replace":         stdlib.ReplaceFunc,
+		"replace":         replaceFunction(),
 		"reverse":         stdlib.ReverseListFunc,
 		"setintersection": stdlib.SetIntersectionFunc,
 		"setproduct":      stdlib.SetProductFunc,
@@ -111,89 +109,6 @@ func pureFunctions() map[string]function.Function {
 		"yamlencode":  ctyyaml.YAMLEncodeFunc,
 		"zipmap":      stdlib.ZipmapFunc,
 	}
-}
-
-// textFunction makes a function of one string out of f.
-func textFunction(param string, f func(string) (string, error)) function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: param, Type: cty.String}},
-		Type:   function.StaticReturnType(cty.String),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			s, err := f(args[0].AsString())
-			if err != nil {
-				return cty.UnknownVal(cty.String), function.NewArgError(0, err)
-			}
-			return cty.StringVal(s), nil
-		},
-	})
-}
-
-// testFunction makes a function that tests a string with another one.
-func testFunction(param string, f func(s, part string) bool) function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "text", Type: cty.String}, {Name: param, Type: cty.String}},
-		Type:   function.StaticReturnType(cty.Bool),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			return cty.BoolVal(f(args[0].AsString(), args[1].AsString())), nil
-		},
-	})
-}
-
-// lengthFunction counts the elements of a collection or the characters of a
-// string.
-func lengthFunction() function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowDynamicType: true}},
-		Type:   function.StaticReturnType(cty.Number),
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			switch v := args[0]; {
-			case v.Type().Equals(cty.String):
-				return stdlib.Strlen(v)
-			case v.CanIterateElements():
-				return cty.NumberIntVal(int64(v.LengthInt())), nil
-			default:
-				return cty.UnknownVal(cty.Number), function.NewArgErrorf(0, "a string, list, map or object is required, not %s", typeOf(v))
-			}
-		},
-	})
-}
-
-// jsonFunction is jsondecode with a message that names the place, and safe
-// against text that nests without end.
-func jsonFunction() function.Function {
-	return function.New(&function.Spec{
-		Params: []function.Parameter{{Name: "text", Type: cty.String}},
-		Type: func(args []cty.Value) (cty.Type, error) {
-			if args[0].IsKnown() {
-				if err := checkJSON(args[0].AsString()); err != nil {
-					return cty.NilType, function.NewArgError(0, err)
-				}
-			}
-			return stdlib.JSONDecodeFunc.ReturnTypeForValues(args)
-		},
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return stdlib.JSONDecode(args[0]) },
-	})
-}
-
-func checkJSON(text string) error {
-	var raw json.RawMessage
-	err := json.Unmarshal([]byte(text), &raw)
-	if se, ok := errors.AsType[*json.SyntaxError](err); ok {
-		read := text[:min(int(se.Offset), len(text))]
-		return fmt.Errorf("it is not JSON: line %d: %w", 1+strings.Count(read, "\n"), err)
-	}
-	return err
-}
-
-func decodeBase64(s string) (string, error) {
-	data, err := base64.StdEncoding.DecodeString(strings.TrimSpace(s))
-	switch {
-	case err != nil:
-		return "", errors.New("it is not base64")
-	case !utf8.Valid(data):
-		return "", errors.New("what it decodes to is not UTF-8 text")
-	}
-	return string(data), nil
 }
 
 // secretFunction marks a value as sensitive.

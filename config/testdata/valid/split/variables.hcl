@@ -1,0 +1,1 @@
+variable "production" { default = true }
