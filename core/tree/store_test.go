@@ -352,7 +352,7 @@ func TestGC(t *testing.T) {
 	}
 	held.Release()
 	put(t, s, "6", files(map[string]string{"n": "6"})).Release()
-	for key, want := range map[string]bool{"6": true, "held": true, "3": false, "5": false} {
+	for key, want := range map[string]bool{"6": true, "held": true, "5": true, "3": false} {
 		if _, ok := s.Get(key); ok != want {
 			t.Errorf("after the release, Get(%s) = %v, want %v", key, ok, want)
 		}
