@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -49,7 +50,7 @@ func realTarget(t *testing.T, c Config) *target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(target.client.Close)
+	t.Cleanup(func() { _ = target.Close() })
 	return target
 }
 
@@ -114,13 +115,28 @@ func writeItems(t *testing.T, out io.Writer, name, content string) {
 		if err := yaml.Unmarshal([]byte(strings.TrimSuffix(doc, "---\n")), &object); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if object != nil {
-			if err := json.NewEncoder(out).Encode(applier.Item{File: name, Line: line + leading(doc), Object: object}); err != nil {
+		for _, member := range members(object) {
+			if err := json.NewEncoder(out).Encode(applier.Item{File: name, Line: line + leading(doc), Object: member}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		line += strings.Count(doc, "\n")
 	}
+}
+
+// members expands a List; anything else is itself.
+func members(object map[string]any) []map[string]any {
+	kind, _ := object["kind"].(string)
+	items, isList := object["items"].([]any)
+	if object == nil || !isList || !strings.HasSuffix(kind, "List") {
+		return slices.DeleteFunc([]map[string]any{object}, func(m map[string]any) bool { return m == nil })
+	}
+	var out []map[string]any
+	for _, item := range items {
+		m, _ := item.(map[string]any)
+		out = append(out, members(m)...)
+	}
+	return out
 }
 
 // leading counts the lines before a document's first key.
@@ -140,7 +156,7 @@ func sortedKeys(m map[string]string) []string {
 	for k := range m {
 		keys = append(keys, k)
 	}
-	sortStrings(keys)
+	slices.Sort(keys)
 	return keys
 }
 
@@ -249,4 +265,11 @@ func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.requests[req.Method]++
 	c.mu.Unlock()
 	return c.next.RoundTrip(req)
+}
+
+// ctxOf is a context for clean-up, when the test's own has ended.
+func ctxOf(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
 }

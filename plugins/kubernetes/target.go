@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/live"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/plan"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/prune"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/watch"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -31,6 +32,8 @@ type target struct {
 	client *cluster.Client
 	store  inventory.Store
 	claims *claims
+	hub    *watch.Hub
+	ledger *watch.Ledger
 }
 
 func newTarget(c Config, o cluster.Options, version string) (*target, error) {
@@ -40,7 +43,15 @@ func newTarget(c Config, o cluster.Options, version string) (*target, error) {
 	}
 	c.defaults(client.Namespace)
 	store := inventory.Store{Client: client.Dynamic, Namespace: c.InventoryNamespace, Manager: c.FieldManager, Version: version}
-	return &target{config: c, client: client, store: store, claims: newClaims()}, nil
+	hub := watch.New(watch.Options{Metadata: client.Metadata, Dynamic: client.Dynamic, Manager: c.FieldManager, Namespaces: c.Namespaces})
+	return &target{config: c, client: client, store: store, claims: newClaims(), hub: hub, ledger: watch.NewLedger()}, nil
+}
+
+// Close ends every watch.
+func (t *target) Close() error {
+	t.hub.Close()
+	t.client.Close()
+	return nil
 }
 
 // view is everything that was found out for a plan.
@@ -71,7 +82,8 @@ func (t *target) look(ctx context.Context, client *cluster.Client, set applier.S
 	if v.inv, err = t.store.Load(ctx, set.Owner); err != nil {
 		return nil, err
 	}
-	if v.live, err = t.reader(client).Read(ctx, v.inv.ID, references(want, v.inv)); err != nil {
+	t.post(v.inv, nil)
+	if v.live, err = t.reader(client).Read(ctx, v.inv.ID, wants(want, v.inv)); err != nil {
 		return nil, err
 	}
 	owners, err := t.owners(ctx, v)
@@ -85,25 +97,25 @@ func (t *target) look(ctx context.Context, client *cluster.Client, set applier.S
 	return v, nil
 }
 
-// references are the objects to read facts of: wanted ones and recorded ones.
-func references(want desired.Set, inv *inventory.Inventory) []applier.Ref {
-	var refs []applier.Ref
+// wants are the objects to read facts of: those of the set and the recorded.
+func wants(want desired.Set, inv *inventory.Inventory) []live.Want {
+	var out []live.Want
 	for _, obj := range want.Objects {
 		if obj.Problem == nil {
-			refs = append(refs, obj.Ref)
+			out = append(out, live.Want{Ref: obj.Ref, Kind: obj.Kind})
 		}
 	}
 	for _, record := range inv.Records() {
-		refs = append(refs, record.Ref)
+		out = append(out, live.Want{Ref: record.Ref, Kind: record.Kind()})
 	}
-	return refs
+	return out
 }
 
 // owners finds the names of the other owners of objects that are wanted.
 func (t *target) owners(ctx context.Context, v *view) (map[string]string, error) {
 	names := map[string]string{}
 	for _, obj := range v.set.Objects {
-		fact := v.live[obj.Ref.Identity()]
+		fact, _ := v.live.Get(obj.Ref)
 		if fact.Member == "" || fact.Member == v.inv.ID {
 			continue
 		}
@@ -123,7 +135,7 @@ func (t *target) owners(ctx context.Context, v *view) (map[string]string, error)
 func (v *view) owned() int {
 	n := 0
 	for _, record := range v.inv.Records() {
-		if _, exists := v.live[record.Ref.Identity()]; exists {
+		if _, exists := v.live.Get(record.Ref); exists {
 			n++
 		}
 	}
@@ -166,8 +178,8 @@ func (t *target) Apply(ctx context.Context, set applier.Set, emit func(applier.R
 	if err != nil {
 		return applier.Summary{}, err
 	}
-	release := t.claims.take(set.Owner, want.Objects)
-	defer release()
+	defer t.ledger.Begin(set.Owner)()
+	defer t.claims.take(set.Owner, want.Objects)()
 	v, err := t.look(ctx, client, set, want)
 	if err != nil {
 		return applier.Summary{}, err
@@ -176,6 +188,7 @@ func (t *target) Apply(ctx context.Context, set applier.Set, emit func(applier.R
 		return applier.Summary{}, err
 	}
 	var records []inventory.Record
+	versions := map[applier.Ref]string{}
 	a := apply.Applier{
 		Metadata: client.Metadata, Dynamic: client.Dynamic, Manager: t.config.FieldManager,
 		Recreate: set.Recreate, Timeout: orDefault(set.Timeout, stepTimeout),
@@ -183,6 +196,7 @@ func (t *target) Apply(ctx context.Context, set applier.Set, emit func(applier.R
 	a.Run(ctx, v.steps, func(d apply.Done) {
 		if d.Record != nil {
 			records = append(records, *d.Record)
+			versions[d.Ref.Identity()] = d.Version
 		}
 		emit(d.Result)
 	})
@@ -191,6 +205,7 @@ func (t *target) Apply(ctx context.Context, set applier.Set, emit func(applier.R
 			inv.Put(r)
 		}
 	})
+	t.post(v.inv, versions)
 	return applier.Summary{Owned: v.inv.Len()}, errors.Join(context.Cause(ctx), err)
 }
 
@@ -204,7 +219,7 @@ func (t *target) intend(ctx context.Context, set applier.Set, v *view) error {
 		switch s.Action {
 		case applier.Create, applier.Update:
 			if _, known := v.inv.Get(ref); !known {
-				v.inv.Put(inventory.Record{Ref: s.Ref})
+				v.inv.Put(inventory.Record{Ref: s.Ref, Resource: s.Object.Kind.Resource})
 			}
 			kept[ref] = true
 		case applier.Refused:
@@ -215,7 +230,7 @@ func (t *target) intend(ctx context.Context, set applier.Set, v *view) error {
 	}
 	if set.Complete && len(v.inv.Damage) == 0 && !v.set.Anonymous {
 		for _, r := range v.inv.Records() {
-			if _, exists := v.live[r.Ref.Identity()]; !kept[r.Ref.Identity()] && (!exists || v.foreign(r.Ref)) {
+			if _, exists := v.live.Get(r.Ref); !kept[r.Ref.Identity()] && (!exists || v.foreign(r.Ref)) {
 				v.inv.Drop(r.Ref)
 			}
 		}
@@ -225,7 +240,7 @@ func (t *target) intend(ctx context.Context, set applier.Set, v *view) error {
 }
 
 func (v *view) foreign(ref applier.Ref) bool {
-	fact := v.live[ref.Identity()]
+	fact, _ := v.live.Get(ref)
 	return fact.Member != "" && fact.Member != v.inv.ID
 }
 
@@ -236,7 +251,7 @@ func (v *view) adoptMembers() {
 	if len(v.inv.Damage) == 0 {
 		return
 	}
-	for ref, fact := range v.live {
+	for ref, fact := range v.live.All() {
 		if _, known := v.inv.Get(ref); !known && fact.Member == v.inv.ID && !fact.Controlled {
 			v.inv.Put(inventory.Record{Ref: ref})
 		}
@@ -272,6 +287,7 @@ func (t *target) Delete(ctx context.Context, del applier.Deletion, emit func(app
 	if err != nil {
 		return applier.Summary{}, err
 	}
+	defer t.ledger.Begin(del.Owner)()
 	inv, err := t.store.Load(ctx, del.Owner)
 	if err != nil {
 		return applier.Summary{}, err
@@ -279,7 +295,12 @@ func (t *target) Delete(ctx context.Context, del applier.Deletion, emit func(app
 	if len(inv.Damage) > 0 {
 		return applier.Summary{}, fmt.Errorf("nothing is deleted on the word of a damaged inventory (%s); the next apply writes it anew", inv.Damage[0])
 	}
-	facts, err := t.reader(client).Read(ctx, inv.ID, del.Refs)
+	var wants []live.Want
+	for _, ref := range del.Refs {
+		record, _ := inv.Get(ref)
+		wants = append(wants, live.Want{Ref: ref, Kind: record.Kind()})
+	}
+	facts, err := t.reader(client).Read(ctx, inv.ID, wants)
 	if err != nil {
 		return applier.Summary{}, err
 	}
@@ -296,6 +317,7 @@ func (t *target) Delete(ctx context.Context, del applier.Deletion, emit func(app
 			inv.Drop(ref)
 		}
 	})
+	t.post(inv, nil)
 	if err == nil && inv.Len() == 0 {
 		err = t.store.Remove(context.WithoutCancel(ctx), inv)
 	}

@@ -12,8 +12,6 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
-func sortStrings(s []string) { slices.Sort(s) }
-
 const small = `apiVersion: v1
 kind: Namespace
 metadata: {name: NS}

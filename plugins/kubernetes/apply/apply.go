@@ -34,10 +34,12 @@ type Applier struct {
 }
 
 // Done is what became of a step. Record is what to remember of the object; it
-// is nil if it was not applied.
+// is nil if it was not applied. Version is the resourceVersion that the apply
+// led to.
 type Done struct {
 	applier.Result
-	Record *inventory.Record
+	Record  *inventory.Record
+	Version string
 }
 
 // Run applies the steps whose action is Create or Update and calls report for

@@ -42,8 +42,9 @@ func (a *Applier) send(ctx context.Context, s *plan.Step, d *Done) {
 		a.explain(s, d, err)
 		return
 	}
+	d.Version = m.ResourceVersion
 	d.Record = &inventory.Record{
-		Ref: s.Ref, UID: string(m.UID), Desired: s.Object.Hash, Owned: live.OwnedHash(m.ManagedFields, a.Manager),
+		Ref: s.Ref, Resource: s.Object.Kind.Resource, UID: string(m.UID), Desired: s.Object.Hash, Owned: live.OwnedHash(m.ManagedFields, a.Manager),
 	}
 	if s.Object.Defines != nil {
 		if err := a.established(ctx, s.Ref.Name); err != nil {

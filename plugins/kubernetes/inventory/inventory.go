@@ -19,17 +19,32 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/cluster"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
-// Record is one object of the owner. Desired and Owned are the hashes of the
+// Record is one object of the owner. Resource is the plural under which its
+// kind was served. Desired and Owned are the hashes of the
 // last successful apply: of what was sent, and of our managedFields entry in
 // the answer. They are empty for an object that was only intended.
 type Record struct {
-	Ref     applier.Ref `json:"ref"`
-	UID     string      `json:"uid,omitempty"`
-	Desired string      `json:"desired,omitempty"`
-	Owned   string      `json:"owned,omitempty"`
+	Ref      applier.Ref `json:"ref"`
+	Resource string      `json:"resource,omitempty"`
+	UID      string      `json:"uid,omitempty"`
+	Desired  string      `json:"desired,omitempty"`
+	Owned    string      `json:"owned,omitempty"`
+}
+
+// GVK is the kind of the object in the version in which it was applied.
+func (r Record) GVK() schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: r.Ref.Group, Version: r.Ref.Version, Kind: r.Ref.Kind}
+}
+
+// Kind is how the object's kind was served when it was applied.
+func (r Record) Kind() cluster.Kind {
+	return cluster.Kind{GroupVersionKind: r.GVK(), Resource: r.Resource, Namespaced: r.Ref.Namespace != ""}
 }
 
 // Inventory is what an owner has. It is not safe for concurrent use.

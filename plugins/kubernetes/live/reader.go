@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"sync"
 
@@ -32,41 +34,73 @@ type Reader struct {
 	Namespaces []string // the only ones that may be read; empty: all
 }
 
-// Facts maps the identity of an object to what is known of it. An object that
-// is not in it does not exist, or its kind is not served.
-type Facts map[applier.Ref]Fact
+// Want is an object to read facts about. Kind is how it was served when it was
+// applied, or will be when its definition is; it may be zero.
+type Want struct {
+	Ref  applier.Ref
+	Kind cluster.Kind
+}
 
-// Read returns the facts about refs, and about every other object of their
-// kinds that is a member of the ApplySet id.
-func (r Reader) Read(ctx context.Context, id string, refs []applier.Ref) (Facts, error) {
-	gather := &gather{Reader: r, facts: Facts{}}
-	byKind := map[schema.GroupKind][]applier.Ref{}
-	for _, ref := range refs {
-		gk := schema.GroupKind{Group: ref.Group, Kind: ref.Kind}
-		byKind[gk] = append(byKind[gk], ref)
+// Facts is what was read. It is not changed after Read has returned it.
+type Facts struct {
+	known map[applier.Ref]Fact
+	blind map[schema.GroupKind]string
+}
+
+// Get returns what is known of an object. One that is not known does not
+// exist, unless its kind is Blind.
+func (f Facts) Get(ref applier.Ref) (Fact, bool) {
+	fact, ok := f.known[ref.Identity()]
+	return fact, ok
+}
+
+// Blind returns why nothing can be said about objects of ref's kind, or "".
+func (f Facts) Blind(ref applier.Ref) string {
+	return f.blind[schema.GroupKind{Group: ref.Group, Kind: ref.Kind}]
+}
+
+// All iterates over the objects that exist.
+func (f Facts) All() iter.Seq2[applier.Ref, Fact] { return maps.All(f.known) }
+
+// NewFacts returns Facts that consist of known, for tests and simulations.
+func NewFacts(known map[applier.Ref]Fact) Facts { return Facts{known: known} }
+
+// Read returns the facts about the objects wanted, and about every other
+// object of their kinds that is a member of the ApplySet id.
+func (r Reader) Read(ctx context.Context, id string, wants []Want) (Facts, error) {
+	g := &gather{Reader: r, facts: Facts{map[applier.Ref]Fact{}, map[schema.GroupKind]string{}}}
+	byKind := map[schema.GroupKind][]Want{}
+	for _, w := range wants {
+		gk := schema.GroupKind{Group: w.Ref.Group, Kind: w.Ref.Kind}
+		byKind[gk] = append(byKind[gk], w)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
-	for _, refs := range byKind {
-		group.Go(func() error { return gather.kind(ctx, id, refs) })
+	for gk, wants := range byKind {
+		group.Go(func() error { return g.kind(ctx, id, gk, wants) })
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return Facts{}, err
 	}
-	return gather.facts, nil
+	return g.facts, nil
 }
 
 type gather struct {
 	Reader
-	mu    sync.Mutex
-	facts Facts
+	refreshed sync.Once
+	mu        sync.Mutex
+	facts     Facts
 }
 
-// kind reads one kind: the members first, then the rest of refs.
-func (g *gather) kind(ctx context.Context, id string, refs []applier.Ref) error {
-	first := refs[0]
-	kind, err := g.Kinds.Any(schema.GroupVersionKind{Group: first.Group, Version: first.Version, Kind: first.Kind})
-	if _, missing := errors.AsType[*cluster.NotServedError](err); missing {
+// kind reads one kind: the members first, then the rest of what is wanted.
+func (g *gather) kind(ctx context.Context, id string, gk schema.GroupKind, wants []Want) error {
+	kind, err := g.find(gk, wants)
+	if missing, ok := errors.AsType[*cluster.NotServedError](err); ok && missing.Cause != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.facts.blind[gk] = missing.Error()
+		return nil
+	} else if ok {
 		return nil // nothing of it exists
 	} else if err != nil {
 		return err
@@ -78,7 +112,30 @@ func (g *gather) kind(ctx context.Context, id string, refs []applier.Ref) error 
 			}
 		}
 	}
-	return g.others(ctx, kind, g.unknown(refs))
+	return g.others(ctx, kind, g.unknown(wants))
+}
+
+// find asks what is served. What the API server says of kinds may be a moment
+// behind a definition that was just applied; then the kind is tried as it was
+// served: if it does not exist, the lists come back empty.
+func (g *gather) find(gk schema.GroupKind, wants []Want) (cluster.Kind, error) {
+	gvk := gk.WithVersion(wants[0].Ref.Version)
+	kind, err := g.Kinds.Any(gvk)
+	if _, missing := errors.AsType[*cluster.NotServedError](err); !missing {
+		return kind, err
+	}
+	g.refreshed.Do(func() { err = g.Kinds.Refresh() })
+	if kind, err = g.Kinds.Any(gvk); err == nil {
+		return kind, nil
+	}
+	if missing, ok := errors.AsType[*cluster.NotServedError](err); ok && missing.Cause == nil {
+		for _, w := range wants {
+			if w.Kind.Resource != "" {
+				return w.Kind, nil
+			}
+		}
+	}
+	return kind, err
 }
 
 // scopes are the namespaces to list a kind in; "" is all of them, or none for
@@ -90,13 +147,16 @@ func (g *gather) scopes(kind cluster.Kind) []string {
 	return []string{""}
 }
 
-func (g *gather) unknown(refs []applier.Ref) []applier.Ref {
+func (g *gather) unknown(wants []Want) []applier.Ref {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(refs), func(ref applier.Ref) bool {
-		_, known := g.facts[ref.Identity()]
-		return known
-	})
+	var refs []applier.Ref
+	for _, w := range wants {
+		if _, known := g.facts.Get(w.Ref); !known {
+			refs = append(refs, w.Ref)
+		}
+	}
+	return refs
 }
 
 // others reads objects that are not members: a few one by one, many by lists
@@ -167,5 +227,5 @@ func (g *gather) add(kind cluster.Kind, m *metav1.PartialObjectMetadata) {
 	fact := FromMeta(m, g.Manager)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.facts[ref] = fact
+	g.facts.known[ref] = fact
 }

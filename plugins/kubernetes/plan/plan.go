@@ -43,7 +43,7 @@ func Compute(in Input) []Step {
 
 func (in *Input) wanted(obj *desired.Object) Step {
 	s := Step{Object: obj, Change: applier.Change{Ref: obj.Ref, File: obj.File, Line: obj.Line}}
-	if fact, ok := in.Live[obj.Ref.Identity()]; ok {
+	if fact, ok := in.Live.Get(obj.Ref); ok {
 		s.Live = &fact
 	}
 	switch foreign := in.foreign(s.Live); {
@@ -123,7 +123,11 @@ func (in *Input) leftovers() []Step {
 		if wanted[record.Ref.Identity()] || wanted[placeless(record.Ref)] {
 			continue
 		}
-		fact, exists := in.Live[record.Ref.Identity()]
+		if why := in.Live.Blind(record.Ref); why != "" {
+			steps = append(steps, Step{Change: applier.Change{Ref: record.Ref, Action: applier.Kept, Reason: why}})
+			continue
+		}
+		fact, exists := in.Live.Get(record.Ref)
 		if !exists || !in.mine(record, fact) {
 			continue // gone, or somebody else's by now
 		}

@@ -91,8 +91,10 @@ type run struct {
 // victim checks that the object is there and is the owner's.
 func (r *run) victim(ref applier.Ref, inv *inventory.Inventory, facts live.Facts) (victim, *applier.Result) {
 	record, recorded := inv.Get(ref)
-	fact, exists := facts[ref.Identity()]
+	fact, exists := facts.Get(ref)
 	switch {
+	case facts.Blind(ref) != "":
+		return victim{}, refused(ref, facts.Blind(ref))
 	case !exists:
 		return victim{}, &applier.Result{Ref: ref, Outcome: applier.Deleted, Reason: "it was gone already"}
 	case fact.Ignored != "":
@@ -102,8 +104,10 @@ func (r *run) victim(ref applier.Ref, inv *inventory.Inventory, facts live.Facts
 	case fact.Member != inv.ID && (fact.Member != "" || record.UID != fact.UID):
 		return victim{}, refused(ref, "it is not this sync's any more: its label or its uid is another")
 	}
-	kind, err := r.Kinds.Any(schema.GroupVersionKind{Group: ref.Group, Version: ref.Version, Kind: ref.Kind})
-	if err != nil {
+	kind, err := r.Kinds.Any(record.GVK())
+	if _, missing := errors.AsType[*cluster.NotServedError](err); missing && record.Resource != "" {
+		kind = record.Kind()
+	} else if err != nil {
 		return victim{}, refused(ref, err.Error())
 	}
 	return victim{ref, kind, types.UID(fact.UID), fact.Member == inv.ID}, nil

@@ -1,0 +1,112 @@
+package health
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Pod is what a workload's health depends on.
+type Pod struct {
+	Name    string
+	Labels  labels.Set
+	Created time.Time
+	Failure string // why it cannot run; empty: nothing says so
+}
+
+// PodOf reads a pod.
+func PodOf(u *unstructured.Unstructured) Pod {
+	return Pod{u.GetName(), u.GetLabels(), u.GetCreationTimestamp().Time, startFailure(object{u.Object})}
+}
+
+// dead are the reasons for which a waiting container will not start unless
+// something changes.
+var dead = []string{
+	"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CrashLoopBackOff",
+	"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
+}
+
+func startFailure(pod object) string {
+	for _, field := range []string{"initContainerStatuses", "containerStatuses"} {
+		for _, c := range pod.list("status", field) {
+			reason := c.string("state", "waiting", "reason")
+			if !slices.Contains(dead, reason) {
+				continue
+			}
+			why := fmt.Sprintf("container %s: %s", c.string("name"), reason)
+			if m := c.string("state", "waiting", "message"); m != "" {
+				why += ": " + m
+			}
+			return why
+		}
+	}
+	return ""
+}
+
+// Rollout is what tells a workload's own pods of its newest template from all
+// others. The zero value matches none.
+type Rollout struct {
+	selector labels.Selector
+	revision string // value of revisionLabel, where it is known
+	newest   bool   // else: of the newest pod
+	started  bool   // there are pods of the newest template
+}
+
+const (
+	templateLabel = "pod-template-hash"
+	revisionLabel = "controller-revision-hash"
+)
+
+// RolloutOf reads a workload; ok is false if the object is none.
+func RolloutOf(u *unstructured.Unstructured) (r Rollout, ok bool) {
+	o := object{u.Object}
+	switch u.GetKind() {
+	case "Deployment":
+		r = Rollout{newest: true, started: o.int("status", "updatedReplicas") > 0}
+	case "StatefulSet":
+		r = Rollout{revision: o.string("status", "updateRevision"), started: true}
+	case "DaemonSet":
+		r = Rollout{newest: true, started: o.int("status", "updatedNumberScheduled") > 0}
+	case "ReplicaSet", "Job":
+		r = Rollout{started: true}
+	default:
+		return Rollout{}, false
+	}
+	raw, _, _ := unstructured.NestedMap(u.Object, "spec", "selector")
+	var selector metav1.LabelSelector
+	if len(raw) == 0 || runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &selector) != nil {
+		return Rollout{}, false
+	}
+	var err error
+	r.selector, err = metav1.LabelSelectorAsSelector(&selector)
+	return r, err == nil
+}
+
+// Failure returns why the rollout cannot succeed, judged by pods of the
+// workload's namespace, or "".
+func (r Rollout) Failure(pods []Pod) string {
+	if r.selector == nil || !r.started {
+		return ""
+	}
+	mine := slices.DeleteFunc(slices.Clone(pods), func(p Pod) bool { return !r.selector.Matches(p.Labels) })
+	if len(mine) == 0 {
+		return ""
+	}
+	revision := r.revision
+	if r.newest {
+		revision = revisionOf(slices.MaxFunc(mine, func(a, b Pod) int { return a.Created.Compare(b.Created) }))
+	}
+	for _, p := range mine {
+		if p.Failure != "" && (revision == "" || revisionOf(p) == revision) {
+			return fmt.Sprintf("pod %s: %s", p.Name, p.Failure)
+		}
+	}
+	return ""
+}
+
+func revisionOf(p Pod) string { return firstOf(p.Labels[templateLabel], p.Labels[revisionLabel]) }

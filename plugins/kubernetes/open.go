@@ -1,0 +1,20 @@
+package main
+
+import (
+	"context"
+
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/cluster"
+	"github.com/sluice-gitops/sluice/sdk"
+)
+
+// open connects to the cluster of a block. It sends no request, so that a
+// cluster that is down does not keep the daemon from starting.
+func open(_ context.Context, c Config, env sdk.Env) (*target, error) {
+	return newTarget(c, cluster.Options{
+		Kubeconfig: c.Kubeconfig,
+		Context:    c.Context,
+		InCluster:  c.InCluster,
+		UserAgent:  "sluice-plugin-kubernetes/" + version,
+		Log:        env.Log,
+	}, version)
+}

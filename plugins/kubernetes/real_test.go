@@ -1,0 +1,136 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// TestFluxGetStarted applies a repository that users of Flux v1 started with:
+// some of its kinds no cluster serves any more, and that holds nothing else
+// back.
+func TestFluxGetStarted(t *testing.T) {
+	target := realTarget(t, Config{})
+	ns := namespaceFor(t)
+	files := filesUnder(t, "flux-get-started", "charts")
+	for name, content := range files {
+		files[name] = strings.NewReplacer("namespace: demo", "namespace: "+ns, "name: demo", "name: "+ns).Replace(content)
+	}
+	set := applier.Set{Owner: "get-started", Complete: true, Objects: itemsOf(t, files)}
+	results := applyOf(t, target, set)
+
+	for _, ref := range []string{"Namespace/" + ns, ns + ":Deployment.apps/podinfo", ns + ":Service/podinfo", ns + ":Secret/redis-auth"} {
+		if results[ref].Outcome != applier.Created {
+			t.Errorf("%s: %+v, want it created", ref, results[ref])
+		}
+	}
+	for ref, want := range map[string]struct{ file, text string }{
+		ns + ":HorizontalPodAutoscaler.autoscaling/podinfo": {"workloads/podinfo-hpa.yaml",
+			"HorizontalPodAutoscaler autoscaling/v2beta1 is not served; the cluster serves autoscaling/v2, autoscaling/v1"},
+		ns + ":HelmRelease.helm.fluxcd.io/ghost":   {"releases/ghost.yaml", "no CRD installed for HelmRelease helm.fluxcd.io/v1"},
+		ns + ":HelmRelease.helm.fluxcd.io/mongodb": {"releases/mongodb.yaml", "no CRD installed for HelmRelease helm.fluxcd.io/v1"},
+	} {
+		r := results[ref]
+		if r.Outcome != applier.Failed || r.Diagnostic == nil {
+			t.Errorf("%s: %+v, want a failure with a diagnostic", ref, r)
+			continue
+		}
+		if got := r.Diagnostic.Subject.String(); r.Diagnostic.Summary != want.text || !strings.HasPrefix(got, want.file+":") {
+			t.Errorf("%s: %s: %q, want %s: %q", ref, got, r.Diagnostic.Summary, want.file, want.text)
+		}
+	}
+}
+
+// TestKubePrometheus applies definitions and their objects, and everything
+// around them, in one go.
+func TestKubePrometheus(t *testing.T) {
+	target := realTarget(t, Config{})
+	files := privately(t, filesUnder(t, "kube-prometheus/manifests"))
+	set := applier.Set{Owner: "monitoring", Complete: true, Objects: itemsOf(t, files)}
+	results := applyOf(t, target, set)
+	t.Cleanup(func() { deleteAll(t, target, "monitoring") })
+	for ref, r := range results {
+		if r.Outcome != applier.Created {
+			t.Errorf("%s: %+v", ref, r)
+		}
+	}
+	for ref, c := range planOf(t, target, set) {
+		if c.Action != applier.None {
+			t.Errorf("second plan: %s: %s (%s)", ref, c.Action, c.Reason)
+		}
+	}
+	t.Logf("%d objects", len(results))
+}
+
+// privately moves everything into namespaces, API groups and cluster-scoped
+// names of the test's own.
+func privately(t *testing.T, files map[string]string) map[string]string {
+	t.Helper()
+	mine := uniqueName(t, "p")
+	kube, def := mine+"-kube", mine+"-default"
+	out := map[string]string{"extra.yaml": fmt.Sprintf("apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n", kube, def)}
+	replace := strings.NewReplacer(
+		"namespace: monitoring", "namespace: "+mine, "name: monitoring\n", "name: "+mine+"\n",
+		"namespace: kube-system", "namespace: "+kube, "namespace: default", "namespace: "+def,
+		"monitoring.coreos.com", mine+".example.com", "metrics.k8s.io", mine+".metrics.example.com",
+	)
+	for name, content := range files {
+		if strings.Contains(content, "kind: ClusterRole") {
+			content = renameClusterRoles(content, mine)
+		}
+		out[name] = replace.Replace(content)
+	}
+	t.Cleanup(func() { deleteNamespace(t, kube); deleteNamespace(t, def) })
+	return out
+}
+
+func renameClusterRoles(content, suffix string) string {
+	lines := strings.Split(content, "\n")
+	for i, line := range lines {
+		role := i > 0 && strings.TrimSpace(lines[i-1]) == "kind: ClusterRole" || strings.Contains(content, "\nkind: ClusterRole") && strings.HasPrefix(line, "  name: ")
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "name: "); ok && role && strings.HasPrefix(line, "  name: ") && name != "system:auth-delegator" {
+			lines[i] = "  name: " + name + "-" + suffix
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// deleteAll removes everything that owner has, which tests the deletion of
+// every kind that the test made.
+func deleteAll(t *testing.T, target *target, owner string) {
+	t.Helper()
+	set := applier.Set{Owner: owner, Complete: true, Objects: itemsOf(t, nil)}
+	var refs []applier.Ref
+	if _, err := target.Plan(ctxOf(t), set, func(c applier.Change) { refs = append(refs, c.Ref) }); err != nil {
+		t.Error(err)
+	}
+	if _, err := target.Delete(ctxOf(t), applier.Deletion{Owner: owner, Refs: refs}, func(r applier.Result) {
+		if r.Outcome != applier.Deleted {
+			t.Errorf("delete %s: %+v", r.Ref, r)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPodinfo(t *testing.T) {
+	target := realTarget(t, Config{})
+	ns := namespaceFor(t)
+	target.config.DefaultNamespace = ns
+	files := filesUnder(t, "podinfo/kustomize")
+	delete(files, "kustomization.yaml") // the core's loader leaves it out
+	files["ns.yaml"] = "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + ns + "}\n"
+	results := applyOf(t, target, applier.Set{Owner: "podinfo", Complete: true, Objects: itemsOf(t, files)})
+	for _, ref := range slices.Sorted(maps.Keys(results)) {
+		if results[ref].Outcome != applier.Created {
+			t.Errorf("%s: %+v", ref, results[ref])
+		}
+	}
+	if len(results) != 4 {
+		t.Errorf("%d results, want 4", len(results))
+	}
+}
