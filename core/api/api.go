@@ -45,6 +45,9 @@ type Engine interface {
 
 var _ Engine = (*engine.Engine)(nil)
 
+// EventQuery selects events.
+type EventQuery = engine.EventQuery
+
 // syncRequest is the body of POST /v1/sync.
 type syncRequest struct {
 	engine.SyncRequest

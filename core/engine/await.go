@@ -19,7 +19,7 @@ func (e *Engine) SyncAndWait(ctx context.Context, req SyncRequest, progress func
 	if err := e.checkAlive(); err != nil {
 		return nil, err
 	}
-	ids, err := e.resolveNames(req.Names, syncNodes)
+	ids, err := e.syncTargets(req.Names)
 	if err != nil {
 		return nil, err
 	}

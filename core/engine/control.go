@@ -232,22 +232,42 @@ func (e *Engine) Approve(ctx context.Context, req ApproveRequest) (string, error
 }
 
 // Sync has syncs run now, with the newest revisions of their sources, and
-// returns their ids without waiting.
+// returns their ids without waiting. The name of a source means its syncs.
 func (e *Engine) Sync(_ context.Context, req SyncRequest) ([]string, error) {
 	if err := e.checkAlive(); err != nil {
 		return nil, err
 	}
-	ids, err := e.resolveNames(req.Names, syncNodes)
+	ids, err := e.syncTargets(req.Names)
 	if err != nil {
 		return nil, err
 	}
-	for _, src := range e.sourcesOf(ids) {
-		e.trigger(src, sched.Interactive)
-	}
-	for _, id := range ids {
+	for _, id := range slices.Concat(e.sourcesOf(ids), ids) {
 		e.trigger(id, sched.Interactive)
 	}
 	return ids, nil
+}
+
+// syncTargets resolves names of syncs and sources to syncs.
+func (e *Engine) syncTargets(names []string) ([]string, error) {
+	if len(names) == 0 {
+		return e.resolveNames(nil, syncNodes)
+	}
+	ids, err := e.resolveNames(names, stoppable)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var syncs []string
+	for _, id := range ids {
+		if isSync(id) {
+			syncs = append(syncs, id)
+		} else if e.graph != nil {
+			syncs = append(syncs, e.graph.Dependents(id)...)
+		}
+	}
+	slices.Sort(syncs)
+	return slices.Compact(syncs), nil
 }
 
 // sourcesOf returns the sources of syncs, each once.

@@ -54,10 +54,19 @@ func (e *Engine) ConfigError() error {
 // unless the configuration says where it is.
 func (e *Engine) Listen() string {
 	s := e.Config().Settings
-	if s.API.Listen == "unix://"+filepath.Join(s.DataDir, "api.sock") {
-		return "unix://" + filepath.Join(e.dataDirOf(s), "api.sock")
+	if s.API.Listen == ListenIn(s.DataDir) {
+		return ListenIn(e.dataDirOf(s))
 	}
 	return s.API.Listen
+}
+
+// ListenIn returns the address of the API of a daemon with the data directory
+// dir.
+func ListenIn(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return "unix://" + filepath.Join(dir, "api.sock")
 }
 
 // Reload reads the configuration again. One with errors changes nothing: what

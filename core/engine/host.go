@@ -43,21 +43,42 @@ type hostOptions struct {
 	log      *slog.Logger
 }
 
+// PluginHost starts a plugin host as the engine would, for commands that only
+// look at plugins. A configuration that is not there means the defaults; one
+// with mistakes counts as far as it can be read. The caller owes it a Close.
+func PluginHost(o Options) (*pluginhost.Host, error) {
+	e, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	cfg, _ := config.Load(e.opts.ConfigPaths, config.Options{Variables: o.Variables, Env: e.opts.Env})
+	ho, err := e.hostOptions(cfg.Settings, cfg.Plugins)
+	if err != nil {
+		return nil, err
+	}
+	ho.services = nil
+	return newPluginHost(ho)
+}
+
 // subprocesses is the plugin host of production: pluginhost.Host with the
 // engine's view of it.
 type subprocesses struct{ *pluginhost.Host }
 
 // startHost starts a host for plugins in processes of their own.
 func startHost(o hostOptions) (pluginHost, error) {
-	h, err := pluginhost.New(pluginhost.Options{
-		Dirs: o.dirs, Plugins: o.plugins, Dev: o.dev, LockFile: o.lockFile,
-		RunDir: runDir(), DataDir: filepath.Join(o.dataDir, "plugins"), CacheDir: cacheDir(o.dataDir),
-		Services: o.services, Logger: o.log,
-	})
+	h, err := newPluginHost(o)
 	if err != nil {
 		return nil, err
 	}
 	return subprocesses{h}, nil
+}
+
+func newPluginHost(o hostOptions) (*pluginhost.Host, error) {
+	return pluginhost.New(pluginhost.Options{
+		Dirs: o.dirs, Plugins: o.plugins, Dev: o.dev, LockFile: o.lockFile,
+		RunDir: runDir(), DataDir: o.dataDir, CacheDir: cacheDir(o.dataDir),
+		Services: o.services, Logger: o.log,
+	})
 }
 
 // Schema implements config.SchemaSource.

@@ -58,7 +58,7 @@ func (e *Engine) readConfig(ctx context.Context) (*candidate, diag.List) {
 		Variables: e.opts.Variables,
 		Env:       e.opts.Env,
 		Schemas: func(s config.Settings, plugins []config.Plugin) config.SchemaSource {
-			host, key, err := e.hostFor(ctx, s, plugins)
+			host, key, err := e.hostFor(s, plugins)
 			if err != nil {
 				return brokenHost{err}
 			}
@@ -78,11 +78,14 @@ func (e *Engine) noteLoad(diags diag.List) {
 	e.problems = diags
 }
 
-// hostFor returns a plugin host for the settings.
-func (e *Engine) hostFor(ctx context.Context, s config.Settings, plugins []config.Plugin) (pluginHost, string, error) {
-	dataDir := e.dataDirOf(s)
-	declared := declarations(plugins)
-	key := fingerprint(dataDir, s.PluginDir, declared)
+// hostFor returns a plugin host for the settings: the one there is, if nothing
+// that matters to it has changed.
+func (e *Engine) hostFor(s config.Settings, plugins []config.Plugin) (pluginHost, string, error) {
+	o, err := e.hostOptions(s, plugins)
+	if err != nil {
+		return nil, "", err
+	}
+	key := fingerprint(o.dataDir, o.dirs, o.plugins)
 	e.mu.Lock()
 	for _, c := range []*candidate{e.running, e.read} {
 		if c != nil && c.host != nil && c.key == key {
@@ -91,24 +94,30 @@ func (e *Engine) hostFor(ctx context.Context, s config.Settings, plugins []confi
 		}
 	}
 	e.mu.Unlock()
-	beside, err := programDir()
-	if err != nil {
-		return nil, "", err
-	}
-	dirs := slices.Clone(e.opts.PluginDirs)
-	if s.PluginDir != "" {
-		dirs = append(dirs, s.PluginDir)
-	}
-	opened, err := e.opts.newHost(hostOptions{
-		dirs: append(dirs, beside), plugins: declared, dev: maps.Clone(e.opts.DevPlugins), lockFile: e.opts.LockFile,
-		dataDir:  dataDir,
-		services: func(c pluginhost.Caller) host.Services { return &services{engine: e, caller: c} },
-		log:      e.log,
-	})
+	opened, err := e.opts.newHost(o)
 	if err != nil {
 		return nil, "", fmt.Errorf("plugins: %w", err)
 	}
 	return opened, key, nil
+}
+
+// hostOptions says where plugins are looked for: in the directories of the
+// command line, of the configuration, and beside this program.
+func (e *Engine) hostOptions(s config.Settings, plugins []config.Plugin) (hostOptions, error) {
+	dirs := slices.Clone(e.opts.PluginDirs)
+	if s.PluginDir != "" {
+		dirs = append(dirs, s.PluginDir)
+	}
+	beside, err := programDir()
+	if err != nil {
+		return hostOptions{}, err
+	}
+	return hostOptions{
+		dirs: append(dirs, beside), plugins: declarations(plugins),
+		dev: maps.Clone(e.opts.DevPlugins), lockFile: e.opts.LockFile, dataDir: e.dataDirOf(s),
+		services: func(c pluginhost.Caller) host.Services { return &services{engine: e, caller: c} },
+		log:      e.log,
+	}, nil
 }
 
 func (e *Engine) dataDirOf(s config.Settings) string {
