@@ -155,7 +155,10 @@ func (d *bodyDecoder) count(found hcl.Blocks, b *schema.Block, header hcl.Range,
 	if b.Nesting == schema.Single {
 		limit = 1
 	}
-	if len(found) < b.Min {
+	switch {
+	case len(found) == 0 && b.Min == 1:
+		d.errorf(header, "Missing block", "%s needs a block %q%s.", upperFirst(what), b.Name, explained(b.Doc))
+	case len(found) < b.Min:
 		d.errorf(header, "Missing block", "%s needs at least %s %q; there are %d.", upperFirst(what), plural(b.Min, "block"), b.Name, len(found))
 	}
 	if limit > 0 && len(found) > limit {

@@ -1,10 +1,8 @@
 package config
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/url"
 	"regexp"
 	"regexp/syntax"
@@ -25,7 +23,11 @@ func (l *loader) checkFormat(s string, f schema.Format, at hcl.Range) (any, erro
 	case schema.FormatDuration:
 		return s, checkDuration(s)
 	case schema.FormatBytes:
-		return parseBytes(s)
+		n, err := schema.ParseBytes(s)
+		if err != nil {
+			return nil, errors.New(`a size is a whole number of bytes, or a number and a unit, such as "64MiB" or "1.5GB"`)
+		}
+		return n, nil
 	case schema.FormatURL:
 		return s, checkURL(s)
 	case schema.FormatRegexp:
@@ -48,37 +50,6 @@ func checkDuration(s string) error {
 		return errors.New("a duration cannot be negative")
 	}
 	return nil
-}
-
-// byteUnits are the units of a size, the longer first where one ends another.
-var byteUnits = []struct {
-	suffix string
-	factor int64
-}{
-	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
-	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1},
-}
-
-// decimal is what stands before the unit; big.Rat would take fractions and
-// huge exponents too.
-var decimal = regexp.MustCompile(`^[0-9]{1,18}(\.[0-9]{1,9})?$`)
-
-// parseBytes reads a size such as "64MiB" as a whole number of bytes.
-func parseBytes(s string) (json.Number, error) {
-	for _, unit := range byteUnits {
-		digits, ok := strings.CutSuffix(s, unit.suffix)
-		digits = strings.TrimSpace(digits)
-		if !ok || !decimal.MatchString(digits) {
-			continue
-		}
-		n, _ := new(big.Rat).SetString(digits)
-		n.Mul(n, new(big.Rat).SetInt64(unit.factor))
-		if !n.IsInt() || !n.Num().IsInt64() {
-			break
-		}
-		return json.Number(n.Num().String()), nil
-	}
-	return "", errors.New(`a size is a whole number of bytes, or a number and a unit, such as "64MiB" or "1.5GB"`)
 }
 
 // scpLike is git's short form of an ssh URL: user@host:path.

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"slices"
 
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
@@ -47,17 +46,4 @@ func (p PluginConfig) Locate(path diag.Path) diag.Range {
 		return diag.Range{}
 	}
 	return p.root.find(path)
-}
-
-// Place returns l, which the plugin reported about this configuration, with
-// the place in the file for each diagnostic that has none.
-func (p PluginConfig) Place(l diag.List) diag.List {
-	placed := slices.Clone(l)
-	for i, d := range placed {
-		if d.Subject == nil && p.root != nil {
-			at := p.Locate(d.Path)
-			placed[i].Subject = &at
-		}
-	}
-	return placed
 }

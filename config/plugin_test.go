@@ -81,23 +81,6 @@ sync "shop" { source = source.git.shop }
 	}
 }
 
-func TestPlace(t *testing.T) {
-	cfg := load(t, "source \"git\" \"shop\" {\n  url = \"https://git.example.com/shop.git\"\n}\nsync \"shop\" { source = source.git.shop }\n", options())
-	manifest := &diag.Range{File: "deploy.yaml"}
-	got := cfg.Sources[0].Plugin.Place(diag.List{
-		diag.Errorf(diag.Attr("url"), "no such host"),
-		{Summary: "bad file", Subject: manifest},
-	})
-	var b bytes.Buffer
-	config.Render(&b, got[:1], cfg.Files, false)
-	if !strings.Contains(b.String(), "test.hcl:2:9: error: no such host\n") || !strings.Contains(b.String(), "        ^^^^") {
-		t.Errorf("got %s", b.String())
-	}
-	if got[1].Subject != manifest {
-		t.Errorf("the place of a manifest became %v", got[1].Subject)
-	}
-}
-
 // TestSecretsStayInside prints a configuration full of secrets, and its
 // diagnostics, in every way there is.
 func TestSecretsStayInside(t *testing.T) {
