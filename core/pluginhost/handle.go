@@ -130,7 +130,7 @@ func (i *Instance) forget() {
 	s, id := i.session, i.id
 	i.mu.Unlock()
 	if s != nil {
-		s.revoke(i.name, id)
+		s.revoke(i, i.name, id)
 	}
 	i.p.mu.Lock()
 	delete(i.p.instances, i)
@@ -232,11 +232,10 @@ func (i *Instance) openIn(ctx context.Context, s *session) (string, error) {
 	})
 	if err != nil {
 		i.setSuspect(s.died(ctx, err))
-		s.revoke(i.name)
+		s.revoke(i, i.name)
 		return "", err
 	}
 	s.grant(opened.Instance, i)
-	s.revoke(i.name)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.session, i.id, i.caps, i.warnings, i.suspect = s, opened.Instance, opened.Capabilities, warnings, false
@@ -310,31 +309,35 @@ func (s *session) reopen(instances []*Instance) {
 func (s *session) closeInstances() {
 	ctx, cancel := context.WithTimeout(s.ctx, s.p.h.timing.closing)
 	defer cancel()
-	s.mu.Lock()
-	ids := make([]string, 0, len(s.known))
-	for id := range s.known {
-		ids = append(ids, id)
-	}
-	s.mu.Unlock()
 	var wg sync.WaitGroup
-	for _, id := range ids {
-		wg.Go(func() { _ = s.plugin.Close(ctx, id) })
+	for i := range s.instances() {
+		i.mu.Lock()
+		id, here := i.id, i.session == s
+		i.mu.Unlock()
+		if here {
+			wg.Go(func() { _ = s.plugin.Close(ctx, id) })
+		}
 	}
 	wg.Wait()
 }
 
-// grant lets host calls that name id act for i; revoke ends that.
+// grant lets host calls that name id act for i; revoke ends that. An instance
+// is known by its name, also while it is being opened, and by its id.
 func (s *session) grant(id string, i *Instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.known[id] = i
 }
 
-func (s *session) revoke(ids ...string) {
+// revoke leaves names alone that another instance has taken over, as happens
+// when a new configuration replaces an old one.
+func (s *session) revoke(i *Instance, ids ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range ids {
-		delete(s.known, id)
+		if s.known[id] == i {
+			delete(s.known, id)
+		}
 	}
 }
 
@@ -344,4 +347,15 @@ func (s *session) instance(id string) (*Instance, bool) {
 	defer s.mu.Unlock()
 	i, ok := s.known[id]
 	return i, ok
+}
+
+// instances returns those that are open or being opened in s.
+func (s *session) instances() map[*Instance]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[*Instance]bool{}
+	for _, i := range s.known {
+		all[i] = true
+	}
+	return all
 }

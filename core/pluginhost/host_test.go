@@ -142,7 +142,16 @@ func (h *testHost) status(t testing.TB) PluginStatus {
 	return list[0]
 }
 
+// killProcess kills the only plugin process.
+func killProcess(t testing.TB, h *testHost) {
+	t.Helper()
+	if err := syscall.Kill(h.status(t).PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestOpenCallClose(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	i := h.open(t, "test", "a")
 	if !i.Has(source.CanCommit) || i.Has(source.CanVerify) {
@@ -176,6 +185,7 @@ func TestOpenCallClose(t *testing.T) {
 }
 
 func TestErrorsNameTheInstanceAndKeepTheirIdentity(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	err := resolveErr(t, h.open(t, "test", "a", "do", "gone"))
 	if !errors.Is(err, source.ErrGone) {
@@ -185,6 +195,7 @@ func TestErrorsNameTheInstanceAndKeepTheirIdentity(t *testing.T) {
 }
 
 func TestOpenReportsDiagnosticsWithoutSecrets(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	_, problems, err := h.Open(t.Context(), "source", "test", "source.test.a", config(t, "do", "refuse", "token", "sesame-open"))
 	wantError(t, err, "token (redacted) is not accepted")
@@ -198,6 +209,7 @@ func TestOpenReportsDiagnosticsWithoutSecrets(t *testing.T) {
 }
 
 func TestIdempotentCallIsRepeatedAfterACrash(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	i := h.open(t, "test", "a", "do", "die once", "file", filepath.Join(t.TempDir(), "f"))
 	before := h.status(t).PID
@@ -208,6 +220,7 @@ func TestIdempotentCallIsRepeatedAfterACrash(t *testing.T) {
 }
 
 func TestOtherCallsFailWithTheExit(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	i := h.open(t, "test", "a", "file", filepath.Join(t.TempDir(), "f"))
 	_, err := i.Source().Commit(t.Context(), source.Change{})
@@ -220,6 +233,7 @@ func TestOtherCallsFailWithTheExit(t *testing.T) {
 }
 
 func TestCrashAtEachCallIsReported(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	i := h.open(t, "test", "a", "do", "die", "token", "sesame-open")
 	for range 3 {
@@ -231,6 +245,7 @@ func TestCrashAtEachCallIsReported(t *testing.T) {
 }
 
 func TestPitfall32PanicInAHandlerHarmsOnlyItsCall(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	good := h.open(t, "test", "b")
 	pid := resolve(t, good)
@@ -241,6 +256,7 @@ func TestPitfall32PanicInAHandlerHarmsOnlyItsCall(t *testing.T) {
 }
 
 func TestPanicInAGoroutineIsShownWithTheError(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	i := h.open(t, "test", "a", "do", "panic in goroutine", "token", "sesame-open")
 	err := resolveErr(t, i)
@@ -252,12 +268,11 @@ func TestPanicInAGoroutineIsShownWithTheError(t *testing.T) {
 }
 
 func TestInstanceThatKillsItsProcessWhenReopenedLeavesTheOthersAlone(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	good := h.open(t, "test", "good")
 	h.open(t, "test", "bad", "do", "die in reopen", "file", filepath.Join(t.TempDir(), "f"))
-	if err := syscall.Kill(h.status(t).PID, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	killProcess(t, h)
 	h.log.wait(t, "exit status 9") // the first restart reopens both
 	resolve(t, good)
 	if n := h.log.count("exit status 9"); n != 1 {
@@ -266,6 +281,7 @@ func TestInstanceThatKillsItsProcessWhenReopenedLeavesTheOthersAlone(t *testing.
 }
 
 func TestPitfall01HostileLogLines(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	i := h.open(t, "test", "a", "do", "hostile log")
 	pid := resolve(t, i)
@@ -280,18 +296,21 @@ func TestPitfall01HostileLogLines(t *testing.T) {
 }
 
 func TestLogFloodIsThinnedOut(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	resolve(t, h.open(t, "test", "a", "do", "flood"))
 	h.log.wait(t, "plugin logs too fast")
 }
 
 func TestPitfall06PrintingPluginIsNotBlocked(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	resolve(t, h.open(t, "test", "a", "do", "print"))
 	h.log.wait(t, "chatter on standard output") // the SDK makes it log lines
 }
 
 func TestPluginLogsAreStructuredAndScrubbed(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	resolve(t, h.open(t, "test", "a", "do", "log", "token", "sesame-open"))
 	line := h.log.wait(t, "using token")
@@ -306,11 +325,13 @@ func TestPluginLogsAreStructuredAndScrubbed(t *testing.T) {
 }
 
 func TestErrorsAreScrubbed(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	wantError(t, resolveErr(t, h.open(t, "test", "a", "do", "fail", "token", "sesame-open")), "login with (redacted) failed")
 }
 
 func TestPitfall02HungPluginIsReplaced(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, func(_ *Options, tm *timing) {
 		tm.healthEvery, tm.healthLimit = 20*time.Millisecond, 2*time.Second
 	}, "test")
@@ -328,6 +349,7 @@ func TestPitfall02HungPluginIsReplaced(t *testing.T) {
 }
 
 func TestPitfall02HungPluginDoesNotHoldUpClose(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, func(_ *Options, tm *timing) { tm.closing = 50 * time.Millisecond }, "test")
 	h.open(t, "test", "a")
 	pid := h.status(t).PID
@@ -345,6 +367,7 @@ func TestPitfall02HungPluginDoesNotHoldUpClose(t *testing.T) {
 }
 
 func TestPitfall05CallsUnderWayMayEnd(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	i := h.open(t, "test", "a", "do", "hang")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -380,6 +403,7 @@ func isClosing(h *Host) bool {
 }
 
 func TestCloseCutsOffWhatDoesNotEnd(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, func(_ *Options, tm *timing) { tm.drain = 20 * time.Millisecond }, "test")
 	i := h.open(t, "test", "a", "do", "hang")
 	result := make(chan error, 1)
@@ -395,6 +419,7 @@ func TestCloseCutsOffWhatDoesNotEnd(t *testing.T) {
 }
 
 func TestCallsEndWithTheirContext(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	i := h.open(t, "test", "a", "do", "hang")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -411,6 +436,7 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 }
 
 func TestIdleProcessStopsAndComesBackOnDemand(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, func(o *Options, _ *timing) { o.IdleStop = 20 * time.Millisecond }, "test")
 	i := h.open(t, "test", "a")
 	before := h.status(t).PID
@@ -427,6 +453,7 @@ func TestIdleProcessStopsAndComesBackOnDemand(t *testing.T) {
 }
 
 func TestWatchEndsWhenTheProcessDoes(t *testing.T) {
+	t.Parallel()
 	h := newTestHost(t, nil, "test")
 	i := h.open(t, "test", "a")
 	err := i.Source().Watch(t.Context(), func(source.Revision) {

@@ -4,6 +4,7 @@ package pluginhost
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -29,6 +30,7 @@ var hostile = map[string]func(){
 	"quitter":    func() { describeAs("quitter"); fmt.Fprintln(os.Stderr, "no licence"); os.Exit(3) },
 	"babbler":    func() { describeForever() },
 	"nodescribe": func() { fmt.Println("usage: nodescribe"); os.Exit(0) },
+	"host":       runHost,
 	"chatter": func() {
 		out := bufio.NewWriter(os.Stdout)
 		fmt.Fprintln(out, "first line")
@@ -131,4 +133,19 @@ func describeForever() {
 	for {
 		fmt.Println(strings.Repeat("{", 1000))
 	}
+}
+
+// runHost is a daemon: it opens an instance of the test plugin, says so, and
+// then waits to be killed. Its arguments are where plugins, sockets and data
+// are.
+func runHost() {
+	h, err := newHost(Options{Dirs: os.Args[1:2], RunDir: os.Args[2], DataDir: os.Args[3], CacheDir: os.Args[3]}, testTiming)
+	if err != nil {
+		panic(err)
+	}
+	if _, _, err := h.Open(context.Background(), "source", "test", "source.test.a", nil); err != nil {
+		panic(err)
+	}
+	fmt.Println(h.Status()[0].PID)
+	sleepForever()
 }

@@ -38,7 +38,7 @@ func (s *session) hostServices() func(*grpc.Server) {
 }
 
 // on authorises a call on behalf of an instance: it must be open in the very
-// process that asks, or just being opened there.
+// process that asks, or just being opened there. It goes by its id or its name.
 func (c hostCalls) on(id string) (host.Services, error) {
 	i, ok := c.s.instance(id)
 	if !ok {

@@ -73,9 +73,11 @@ func (s *testSource) once(first, later func() error) error {
 }
 
 // Resolve returns the process id as the revision.
-func (s *testSource) Resolve(ctx context.Context, _ source.Revision) (source.Revision, error) {
+func (s *testSource) Resolve(ctx context.Context, previous source.Revision) (source.Revision, error) {
 	rev := source.Revision{ID: strconv.Itoa(os.Getpid())}
 	switch s.c.Do {
+	case "echo":
+		return previous, nil
 	case "die":
 		fmt.Fprintln(os.Stderr, "cannot go on with "+s.c.Token.Reveal())
 		os.Exit(7)

@@ -117,6 +117,7 @@ func gone(t *testing.T, pid int) {
 }
 
 func TestPitfall03And04KillTakesTheWholeGroup(t *testing.T) {
+	t.Parallel()
 	r, rec := startRunner(t, "family")
 	child := childPID(t, rec)
 	if err := r.Kill(t.Context()); err != nil {
@@ -129,6 +130,7 @@ func TestPitfall03And04KillTakesTheWholeGroup(t *testing.T) {
 }
 
 func TestPitfall04ChildrenDoNotOutliveTheLeader(t *testing.T) {
+	t.Parallel()
 	r, rec := startRunner(t, "orphaner")
 	child := childPID(t, rec)
 	<-r.exited // the child holds stderr: without a group kill this would take 1000 s
@@ -136,6 +138,7 @@ func TestPitfall04ChildrenDoNotOutliveTheLeader(t *testing.T) {
 }
 
 func TestPitfall04ChildThatLeftTheGroupDoesNotBlockWait(t *testing.T) {
+	t.Parallel()
 	r, rec := startRunner(t, "escaper")
 	child := childPID(t, rec)
 	defer func() { _ = syscall.Kill(child, syscall.SIGKILL) }()
@@ -147,6 +150,7 @@ func TestPitfall04ChildThatLeftTheGroupDoesNotBlockWait(t *testing.T) {
 }
 
 func TestPitfall06StandardOutputIsDrained(t *testing.T) {
+	t.Parallel()
 	r, rec := startRunner(t, "chatter")
 	first, err := io.ReadAll(r.Stdout())
 	if err != nil || string(first) != "first line\n" {
@@ -160,6 +164,7 @@ func TestPitfall06StandardOutputIsDrained(t *testing.T) {
 }
 
 func TestPitfall06FirstLineIsBounded(t *testing.T) {
+	t.Parallel()
 	r, _ := startRunner(t, "longline")
 	got, err := io.ReadAll(r.Stdout())
 	if err != nil || len(got) != 0 {
@@ -187,12 +192,14 @@ func TestPitfall13NothingOfTheHostsEnvironmentLeaks(t *testing.T) {
 }
 
 func TestPitfall14NoStandardInput(t *testing.T) {
+	t.Parallel()
 	r, rec := startRunner(t, "stdin")
 	<-r.exited
 	rec.wait(t, "stdin: 0 bytes, err <nil>")
 }
 
 func TestPitfall22PluginThatIgnoresSignalsIsKilled(t *testing.T) {
+	t.Parallel()
 	r, rec := startRunner(t, "deaf")
 	rec.wait(t, "ignoring signals")
 	_ = syscall.Kill(r.pid, syscall.SIGTERM)
@@ -202,6 +209,7 @@ func TestPitfall22PluginThatIgnoresSignalsIsKilled(t *testing.T) {
 }
 
 func TestPitfall24ExitIsNoticedAndDescribed(t *testing.T) {
+	t.Parallel()
 	r, _ := startRunner(t, "exit3")
 	<-r.exited
 	e := r.exit()
@@ -211,6 +219,7 @@ func TestPitfall24ExitIsNoticedAndDescribed(t *testing.T) {
 }
 
 func TestPitfall25CrashIsOneRecord(t *testing.T) {
+	t.Parallel()
 	r, rec := startRunner(t, "panicker")
 	<-r.exited
 	e := r.exit()

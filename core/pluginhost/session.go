@@ -41,7 +41,7 @@ type session struct {
 	lastUse  time.Time // end of the last call
 
 	mu     sync.Mutex
-	known  map[string]*Instance // by id, and by name while it is being opened
+	known  map[string]*Instance // by id and by name; see grant
 	reason string               // why the host ends it
 }
 
