@@ -142,6 +142,31 @@ func (h *testHost) status(t testing.TB) PluginStatus {
 	return list[0]
 }
 
+// awaitState waits until the only plugin is in the state.
+func (h *testHost) awaitState(t testing.TB, want State) {
+	t.Helper()
+	h.mu.Lock()
+	var p *process
+	for _, p = range h.processes {
+	}
+	h.mu.Unlock()
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	for {
+		p.mu.Lock()
+		state, changed := p.state, p.changed
+		p.mu.Unlock()
+		if state == want {
+			return
+		}
+		select {
+		case <-changed:
+		case <-limit.C:
+			t.Fatalf("state is %s, want %s", state, want)
+		}
+	}
+}
+
 // killProcess kills the only plugin process.
 func killProcess(t testing.TB, h *testHost) {
 	t.Helper()
@@ -440,9 +465,7 @@ func TestIdleProcessStopsAndComesBackOnDemand(t *testing.T) {
 	h := newTestHost(t, func(o *Options, _ *timing) { o.IdleStop = 20 * time.Millisecond }, "test")
 	i := h.open(t, "test", "a")
 	before := h.status(t).PID
-	for h.status(t).State != Stopped {
-		<-time.After(time.Millisecond)
-	}
+	h.awaitState(t, Stopped)
 	if before != 0 {
 		gone(t, before)
 	}

@@ -1,0 +1,35 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"testing"
+)
+
+// BenchmarkStart measures the start of a plugin process, with mutual TLS and
+// verified binary, to the answer to its first Open.
+func BenchmarkStart(b *testing.B) {
+	h := newTestHost(b, nil, "test")
+	if _, err := h.Lookup("source", "test"); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		i := h.open(b, "test", "a")
+		b.StopTimer()
+		if err := i.Close(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		h.awaitState(b, Stopped)
+		b.StartTimer()
+	}
+}
+
+// BenchmarkCall measures a call that does nothing.
+func BenchmarkCall(b *testing.B) {
+	h := newTestHost(b, nil, "test")
+	i := h.open(b, "test", "a")
+	for b.Loop() {
+		resolve(b, i)
+	}
+}
