@@ -133,7 +133,7 @@ func (w *walker) dependsOn(address string) hcl.Range {
 			continue
 		}
 		for _, inst := range d.each.instances {
-			if inst.address() == address {
+			if inst.address == address {
 				return dependsOnRange(d.block)
 			}
 		}

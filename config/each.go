@@ -22,6 +22,7 @@ type each struct {
 	state     progress
 	repeated  bool // has a for_each
 	instances []*instance
+	reference cty.Value // once it is asked for
 }
 
 func (e *each) keys() []string {
@@ -35,23 +36,23 @@ func (e *each) keys() []string {
 // instance is one declaration as the engine sees it. References evaluate to
 // a pointer to it.
 type instance struct {
-	decl     *decl
-	repeated bool
+	decl          *decl
+	name, address string
+
+	repeated bool // by a for_each, with this element:
 	key      string
 	value    cty.Value
 }
 
-// name is the block's name, with the key in brackets: app["a"].
-func (i *instance) name() string {
-	if !i.repeated {
-		return i.decl.name
-	}
-	key := hclwrite.TokensForValue(cty.StringVal(i.key)).Bytes()
-	return i.decl.name + "[" + string(key) + "]"
+func newInstance(d *decl) *instance {
+	return &instance{decl: d, name: d.name, address: d.address()}
 }
 
-func (i *instance) address() string {
-	return strings.TrimSuffix(i.decl.address(), i.decl.name) + i.name()
+// newElement returns the instance of d for one element of its for_each. Its
+// name has the key in brackets: app["a"].
+func newElement(d *decl, key string, value cty.Value) *instance {
+	in := "[" + string(hclwrite.TokensForValue(cty.StringVal(key)).Bytes()) + "]"
+	return &instance{decl: d, name: d.name + in, address: d.address() + in, repeated: true, key: key, value: value}
 }
 
 // referenceType is the type of an expression such as source.git.shop.
@@ -63,14 +64,21 @@ func (l *loader) reference(d *decl, at hcl.Range) (cty.Value, bool) {
 	if !l.expand(d, at) {
 		return cty.DynamicVal, false
 	}
-	if !d.each.repeated {
-		return cty.CapsuleVal(referenceType, d.each.instances[0]), true
+	if d.each.reference == cty.NilVal {
+		d.each.reference = d.each.value()
+	}
+	return d.each.reference, true
+}
+
+func (e *each) value() cty.Value {
+	if !e.repeated {
+		return cty.CapsuleVal(referenceType, e.instances[0])
 	}
 	byKey := map[string]cty.Value{}
-	for _, inst := range d.each.instances {
+	for _, inst := range e.instances {
 		byKey[inst.key] = cty.CapsuleVal(referenceType, inst)
 	}
-	return cty.ObjectVal(byKey), true
+	return cty.ObjectVal(byKey)
 }
 
 // expand evaluates the for_each of d, once.
@@ -80,7 +88,7 @@ func (l *loader) expand(d *decl, at hcl.Range) bool {
 	}
 	attr := d.block.Body.Attributes["for_each"]
 	if attr == nil {
-		d.each = each{state: done, instances: []*instance{{decl: d}}}
+		d.each = each{state: done, instances: []*instance{newInstance(d)}}
 		return true
 	}
 	if !l.enter(d.address(), at) {
@@ -94,7 +102,7 @@ func (l *loader) expand(d *decl, at hcl.Range) bool {
 		return false
 	}
 	for _, key := range slices.Sorted(maps.Keys(elements)) {
-		d.each.instances = append(d.each.instances, &instance{decl: d, repeated: true, key: key, value: elements[key]})
+		d.each.instances = append(d.each.instances, newElement(d, key, elements[key]))
 	}
 	d.each.state = done
 	return true

@@ -76,7 +76,7 @@ func (l *loader) loadPlugged(d *decl, host schema.Schema, add func(Block, *argum
 }
 
 func (i *instance) block() Block {
-	return Block{Address: i.address(), Type: i.decl.typ, Name: i.name(), Range: toRange(i.decl.block.DefRange())}
+	return Block{Address: i.address, Type: i.decl.typ, Name: i.name, Range: toRange(i.decl.block.DefRange())}
 }
 
 func (l *loader) addSource(b Block, a *arguments, p PluginConfig) {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -22,14 +21,14 @@ func (a *arguments) reference(name, kind string) string {
 	r := referrer{l: a.l, name: name, kind: kind}
 	if instances := r.instancesOf(v); len(instances) > 0 {
 		d := instances[0].decl
-		a.l.errorf(attr.Expr.Range(), "Several instances", "%s has for_each; name one of its instances, such as %s.", d.address(), instances[0].address())
+		a.l.errorf(attr.Expr.Range(), "Several instances", "%s has for_each; name one of its instances, such as %s.", d.address(), instances[0].address)
 		return ""
 	}
 	inst := r.one(v, attr.Expr.Range())
 	if inst == nil {
 		return ""
 	}
-	return inst.address()
+	return inst.address
 }
 
 // references returns the addresses that the argument name lists, each once. A
@@ -51,6 +50,7 @@ func (a *arguments) references(name, kind string) []string {
 	}
 	r := referrer{l: a.l, name: name, kind: kind}
 	var found []string
+	seen := map[*instance]bool{}
 	i := 0
 	for it := v.ElementIterator(); it.Next(); i++ {
 		_, elem := it.Element()
@@ -59,8 +59,9 @@ func (a *arguments) references(name, kind string) []string {
 			rng = at.items[i].rng
 		}
 		for _, inst := range r.all(elem, rng) {
-			if address := inst.address(); !slices.Contains(found, address) {
-				found = append(found, address)
+			if !seen[inst] {
+				seen[inst] = true
+				found = append(found, inst.address)
 			}
 		}
 	}
@@ -142,7 +143,7 @@ func (r referrer) rightKind(inst *instance, at hcl.Range) bool {
 	if inst.decl.kind == r.kind {
 		return true
 	}
-	r.l.errorf(at, "Wrong kind of reference", "%q takes a reference to %s; %s is %s.", r.name, article(r.kind), inst.address(), article(inst.decl.kind))
+	r.l.errorf(at, "Wrong kind of reference", "%q takes a reference to %s; %s is %s.", r.name, article(r.kind), inst.address, article(inst.decl.kind))
 	return false
 }
 

@@ -186,7 +186,7 @@ func (l *loader) checkKey(d *decl, t hcl.Traversal, at int) bool {
 		switch {
 		case inst.key != key:
 		case len(t) > at+1:
-			l.errorf(t.SourceRange(), "Nothing behind a reference", "%s is one %s and has no parts; write %s.", inst.address(), d.kind, inst.address())
+			l.errorf(t.SourceRange(), "Nothing behind a reference", "%s is one %s and has no parts; write %s.", inst.address, d.kind, inst.address)
 			return false
 		default:
 			return true
