@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/prune"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/watch"
 	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 const (
@@ -165,7 +167,24 @@ func (t *target) Plan(ctx context.Context, set applier.Set, emit func(applier.Ch
 	for _, s := range v.steps {
 		emit(s.Change)
 	}
+	if len(v.inv.Damage) > 0 {
+		emit(t.damage(v.inv))
+	}
 	return applier.Summary{Owned: v.owned()}, nil
+}
+
+// damage tells of an inventory that is not whole.
+func (t *target) damage(inv *inventory.Inventory) applier.Change {
+	return applier.Change{
+		Ref:    applier.Ref{Version: "v1", Kind: "ConfigMap", Namespace: t.config.InventoryNamespace, Name: inventory.Name(inv.Owner)},
+		Action: applier.Kept,
+		Reason: "the inventory of this sync is damaged: " + inv.Damage[0],
+		Diagnostic: &diag.Diagnostic{
+			Severity: diag.Warning,
+			Summary:  fmt.Sprintf("the inventory of %q is damaged: %s", inv.Owner, strings.Join(inv.Damage, "; ")),
+			Detail:   "Nothing is pruned. The next apply writes it anew, from the set and from the labels of the objects in the cluster.",
+		},
+	}
 }
 
 // Apply implements applier.Applier.

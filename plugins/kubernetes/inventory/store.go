@@ -109,7 +109,7 @@ func (s Store) put(ctx context.Context, u *unstructured.Unstructured, version st
 	}
 	written, err := maps.Create(ctx, u, metav1.CreateOptions{FieldManager: s.Manager})
 	if apierrors.IsNotFound(err) {
-		if err := s.makeNamespace(ctx); err != nil {
+		if err := s.EnsureNamespace(ctx); err != nil {
 			return nil, err
 		}
 		return maps.Create(ctx, u, metav1.CreateOptions{FieldManager: s.Manager})
@@ -117,7 +117,8 @@ func (s Store) put(ctx context.Context, u *unstructured.Unstructured, version st
 	return written, err
 }
 
-func (s Store) makeNamespace(ctx context.Context) error {
+// EnsureNamespace makes the namespace of the store if it does not exist.
+func (s Store) EnsureNamespace(ctx context.Context) error {
 	ns := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
 	ns.SetName(s.Namespace)
 	_, err := s.Client.Resource(namespaceObject).Create(ctx, ns, metav1.CreateOptions{FieldManager: s.Manager})
