@@ -96,6 +96,13 @@ func (e *Engine) stopJobs(ctx context.Context, ids []string) error {
 	for _, id := range ids {
 		errs = append(errs, e.pool.Cancel(ctx, id))
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range ids {
+		if n := e.nodes[id]; n != nil {
+			n.queued, n.ended = false, n.begun
+		}
+	}
 	return errors.Join(errs...)
 }
 

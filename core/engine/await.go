@@ -85,6 +85,10 @@ func (e *Engine) submit(ids []string, before map[string]uint64) map[string]uint6
 		if n == nil {
 			continue
 		}
+		if before != nil && n.queued {
+			runs[id] = n.begun + 1
+			continue
+		}
 		if before != nil && n.begun > before[id] && n.sync.tree == e.nodes[n.sync.cfg.Source].source.digest() {
 			runs[id] = n.begun
 			continue
@@ -132,22 +136,14 @@ func (e *Engine) restsAfter(id string, run uint64) bool {
 	if n.ended < run {
 		return false
 	}
-	if n.view.State != Blocked {
-		return !e.busy(n)
-	}
-	for _, dep := range e.graph.AllDependencies(id) {
-		if e.busy(e.nodes[dep]) {
-			return false
+	if n.view.State == Blocked {
+		for _, dep := range e.graph.AllDependencies(id) {
+			if e.nodes[dep].busy() {
+				return false
+			}
 		}
 	}
-	return !e.busy(n)
-}
-
-// busy reports whether a run of n is under way or about to begin. e.mu is
-// held.
-func (e *Engine) busy(n *node) bool {
-	_, waiting := e.pool.State(n.id)
-	return waiting || n.ended < n.begun
+	return !n.busy()
 }
 
 // watcher passes the progress of some nodes on.

@@ -18,7 +18,7 @@ func (e *Engine) runApplier(ctx context.Context, id string) {
 		e.mu.Unlock()
 		return
 	}
-	n.begun++
+	n.begin()
 	if n.handle == nil {
 		n.set(Running, "opening", "")
 		e.nodeChanged()

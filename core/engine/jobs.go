@@ -45,7 +45,9 @@ func (e *Engine) triggerLocked(id string, p sched.Priority) {
 	default:
 		run = e.runApplier
 	}
-	e.pool.Submit(id, p, func(ctx context.Context) { run(ctx, id) })
+	if e.pool.Submit(id, p, func(ctx context.Context) { run(ctx, id) }) {
+		n.queued = true
+	}
 }
 
 // rest ends a run that could not do anything. e.mu is held.
@@ -130,10 +132,15 @@ func (e *Engine) showNext(n *node) {
 func (e *Engine) abandon(id string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n := e.nodes[id]; n != nil {
-		n.set(Waiting, "for the next run", "")
-		e.nodeChanged()
+	n := e.nodes[id]
+	if n == nil {
+		return
 	}
+	if !n.queued {
+		n.ended = n.begun
+	}
+	n.set(Waiting, "for the next run", "")
+	e.nodeChanged()
 }
 
 // remember writes to the state file. A failure costs the memory across a

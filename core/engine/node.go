@@ -19,9 +19,10 @@ type node struct {
 	id   string
 	view Node
 
-	begun uint64 // runs that have begun
-	ended uint64 // value of begun at the begin of the run that ended last
-	said  string // the last event, so that the same is not said twice
+	queued bool   // a run has been triggered and has not begun
+	begun  uint64 // runs that have begun
+	ended  uint64 // of these, the last one that came to its end
+	said   string // the last event, so that the same is not said twice
 
 	suspension *Suspension // by a person; configuration's is in the block
 
@@ -77,6 +78,15 @@ func (n *node) set(state State, reason, unblock string) {
 	}
 	n.view.State, n.view.Reason, n.view.Unblock = state, reason, unblock
 }
+
+// begin counts a run.
+func (n *node) begin() {
+	n.queued = false
+	n.begun++
+}
+
+// busy reports whether a run is under way or about to begin.
+func (n *node) busy() bool { return n.queued || n.ended < n.begun }
 
 // showRevision puts a revision where people see it.
 func (n *node) showRevision(r source.Revision) {

@@ -48,7 +48,7 @@ func (e *Engine) beginSource(id string) (sourceJob, bool) {
 	if n == nil || n.source == nil {
 		return sourceJob{}, false // removed meanwhile
 	}
-	n.begun++
+	n.begin()
 	if s := n.suspended(); s != nil {
 		e.rest(n, Suspended, s.String(), resumeHint(s, id))
 		return sourceJob{}, false

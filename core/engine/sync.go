@@ -51,7 +51,7 @@ func (e *Engine) beginSync(id string) (*syncJob, bool) {
 	if n == nil || n.sync == nil {
 		return nil, false // removed meanwhile
 	}
-	n.begun++
+	n.begin()
 	if s := n.suspended(); s != nil {
 		e.rest(n, Suspended, s.String(), resumeHint(s, id))
 		return nil, false

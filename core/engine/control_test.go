@@ -1,0 +1,365 @@
+package engine
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// reload reads the configuration again and expects it to be good or not.
+func reload(t *testing.T, e *Engine, good bool) ConfigStatus {
+	t.Helper()
+	st, err := e.Reload(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.OK != good {
+		t.Fatalf("the configuration is good: %v, want %v: %v", st.OK, good, st.Problems)
+	}
+	return st
+}
+
+func TestSuspendAndExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.repo("mem://shop")
+		r.commit("a")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		until := time.Now().Add(time.Hour)
+		_, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{"shop"}, By: "ann", Reason: "migration", Until: until})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := expect(t, e, "sync.shop", Suspended, "suspended by ann: migration")
+		if n.Suspension == nil || n.Suspension.By != "ann" {
+			t.Errorf("%+v", n.Suspension)
+		}
+		r.commit("a", "b")
+		sleepFor(t, 30*time.Minute)
+		expect(t, e, "sync.shop", Suspended, "")
+		if diff := cmp.Diff([]string{"a"}, w.target(kube).Names("shop")); diff != "" {
+			t.Errorf("applied while suspended: %s", diff)
+		}
+		sleepFor(t, 31*time.Minute)
+		expect(t, e, "sync.shop", Ready, "2 objects")
+	})
+}
+
+func TestSuspensionSurvivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		if _, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{"sync.shop"}, By: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		w.stop(e)
+		e = w.start(shop)
+		expect(t, e, "sync.shop", Suspended, "ann")
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"shop"}, By: "bob"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "sync.shop", Ready, "")
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"shop"}, By: "bob"}); !errors.Is(err, ErrConflict) {
+			t.Errorf("a second resume: %v", err)
+		}
+	})
+}
+
+func TestApprovalSurvivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit(names(30)...)
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.repo("mem://shop").commit(names(3)...)
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Waiting, "")
+		w.stop(e)
+		e = w.start(shop)
+		n := expect(t, e, "sync.shop", Waiting, "")
+		w.target(kube).Down(errors.New("down"))
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: n.Approval, By: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "sync.shop", Failed, "down")
+		w.stop(e)
+		w.target(kube).Down(nil)
+		e = w.start(shop)
+		expect(t, e, "sync.shop", Ready, "3 objects")
+		if got := len(w.target(kube).Names("shop")); got != 3 {
+			t.Errorf("%d objects are left", got)
+		}
+	})
+}
+
+func TestRestartWithoutTheSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.repo("mem://shop")
+		r.commit("a")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.stop(e)
+		r.fail(errors.New("connection refused"))
+		e = w.start(shop)
+		expect(t, e, "source.memory.shop", Failed, "connection refused")
+		n := expect(t, e, "sync.shop", Ready, "1 objects")
+		if n.Revision != "rev1" || r.fetches != 1 {
+			t.Errorf("revision %q, %d fetches", n.Revision, r.fetches)
+		}
+	})
+}
+
+func TestReloadKeepsTheLastGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.configure(`source "memory" "shop" {`)
+		st := reload(t, e, false)
+		if len(st.Problems) == 0 || !strings.Contains(st.Problems[0].File, "sluice.hcl") || st.Problems[0].Line == 0 {
+			t.Errorf("problems: %+v", st.Problems)
+		}
+		w.repo("mem://shop").commit("a", "b")
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Ready, "2 objects")
+		if !slices.Contains(eventReasons(t, e, ""), eventBadConfig) {
+			t.Error("no event tells of the bad configuration")
+		}
+		w.configure(shop)
+		reload(t, e, true)
+	})
+}
+
+func TestReloadReusesWhatHasNotChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://one").commit("a")
+		w.repo("mem://two").commit("b")
+		e := w.start(chain)
+		expect(t, e, "sync.shop", Ready, "")
+		w.configure("# a comment that moves every line\n" + strings.ReplaceAll(chain, "mem://two", "mem://three"))
+		w.repo("mem://three").commit("b", "c")
+		reload(t, e, true)
+		expect(t, e, "sync.shop", Ready, "2 objects")
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		want := map[string]int{"source.memory.one": 1, "source.memory.two": 2, kube: 1}
+		if diff := cmp.Diff(want, w.opens); diff != "" {
+			t.Errorf("opened: %s", diff)
+		}
+		if w.open != 3 {
+			t.Errorf("%d instances are open, want 3", w.open)
+		}
+	})
+}
+
+func TestReloadAddsAndRemoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://one").commit("a")
+		w.repo("mem://two").commit("b")
+		e := w.start(chain)
+		expect(t, e, "sync.shop", Ready, "")
+		w.configure(`
+source "memory" "one" { url = "mem://one" }
+sync "platform" { source = source.memory.one }
+sync "late" {
+  source     = source.memory.one
+  paths      = ["nothing-here"]
+  depends_on = [sync.platform]
+}
+`)
+		reload(t, e, true)
+		if _, err := e.Node("shop"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a removed sync: %v", err)
+		}
+		if diff := cmp.Diff([]string{"b"}, w.target(kube).Names("shop")); diff != "" {
+			t.Errorf("objects of a removed sync: %s", diff)
+		}
+		if !slices.Contains(eventReasons(t, e, "sync.shop"), eventRemoved) {
+			t.Error("no event tells of the removal")
+		}
+		synctest.Wait()
+		d, err := e.Node("late")
+		if err != nil || d.Node.State == Waiting {
+			t.Errorf("the new sync has not run: %+v, %v", d.Node, err)
+		}
+	})
+}
+
+func TestLocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		w.start(shop)
+		synctest.Wait()
+		other := w.engine()
+		defer w.closeOther(other)
+		if diags := other.Load(t.Context()); diags.HasErrors() {
+			t.Fatal(diags.Err())
+		}
+		if _, err := other.Apply(t.Context(), ApplyOptions{}); !errors.Is(err, ErrLocked) {
+			t.Errorf("a second apply: %v", err)
+		}
+	})
+}
+
+func (w *world) closeOther(e *Engine) {
+	if err := e.Close(w.t.Context()); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func TestSweep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		left := filepath.Join(w.dir, "data", "work", "left")
+		if err := os.MkdirAll(left, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.repo("mem://shop").commit("a")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("what a killed daemon has left is still there: %v", err)
+		}
+	})
+}
+
+func TestSyncAndWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://one").commit("a")
+		w.repo("mem://two").commit("b")
+		e := w.start(chain)
+		expect(t, e, "sync.shop", Ready, "")
+		w.repo("mem://one").commit("a", "a2")
+		w.repo("mem://two").commit("b", "b2")
+		var steps []string
+		details, err := e.SyncAndWait(t.Context(), SyncRequest{}, func(p Progress) { steps = append(steps, p.Node+" "+string(p.Step)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range details {
+			if d.Node.State != Ready || d.Node.Revision != "rev2" || d.Report.Counts.Created != 1 {
+				t.Errorf("%+v", d.Node)
+			}
+		}
+		if !slices.Contains(steps, "sync.shop done") || !slices.Contains(steps, "source.memory.one resolve") {
+			t.Errorf("progress: %v", steps)
+		}
+
+		w.repo("mem://two").fail(errors.New("connection refused"))
+		details, err = e.SyncAndWait(t.Context(), SyncRequest{Names: []string{"shop"}}, nil)
+		if err != nil || details[0].Node.State != Failed || !strings.Contains(details[0].Node.Reason, "connection refused") {
+			t.Errorf("with a source that fails: %+v, %v", details, err)
+		}
+		_, err = e.SyncAndWait(t.Context(), SyncRequest{Names: []string{"shpo"}}, nil)
+		if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), `did you mean "sync.shop"?`) {
+			t.Errorf("a misspelled name: %v", err)
+		}
+	})
+}
+
+func TestOneShot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.configure(chain)
+		w.repo("mem://one").commit("a")
+		w.repo("mem://two").commit(names(30)...)
+		once := func(f func(e *Engine)) {
+			e := w.engine()
+			if diags := e.Load(t.Context()); diags.HasErrors() {
+				t.Fatal(diags.Err())
+			}
+			f(e)
+			w.stop(e)
+		}
+		once(func(e *Engine) {
+			plans, err := e.Plan(t.Context(), nil, nil)
+			if err != nil || len(plans) != 2 || plans[1].Error != "" || !plans[1].Plan.Changes() {
+				t.Fatalf("%+v, %v", plans, err)
+			}
+			if w.target(kube).Calls("Apply") != 0 {
+				t.Error("a plan has applied")
+			}
+		})
+		once(func(e *Engine) {
+			details, err := e.Apply(t.Context(), ApplyOptions{Names: []string{"shop"}})
+			if err != nil || len(details) != 2 {
+				t.Fatalf("%+v, %v", details, err)
+			}
+			for _, d := range details {
+				if d.Node.State != Ready {
+					t.Errorf("%s is %s: %s", d.Node.ID, d.Node.State, d.Node.Reason)
+				}
+			}
+		})
+		w.repo("mem://two").commit("c00")
+		once(func(e *Engine) {
+			details, err := e.Apply(t.Context(), ApplyOptions{})
+			if err != nil || details[1].Node.Approval == "" || len(w.target(kube).Names("shop")) != 30 {
+				t.Fatalf("%+v, %v", details, err)
+			}
+		})
+		once(func(e *Engine) {
+			details, err := e.Apply(t.Context(), ApplyOptions{Approve: []string{"all"}})
+			if err != nil || details[1].Node.State != Ready || len(w.target(kube).Names("shop")) != 1 {
+				t.Fatalf("%+v, %v", details, err)
+			}
+		})
+		w.repo("mem://one").fail(errors.New("connection refused"))
+		once(func(e *Engine) {
+			plans, err := e.Plan(t.Context(), nil, nil)
+			if err != nil || !strings.Contains(plans[0].Error, "connection refused") || plans[1].Error != "" {
+				t.Errorf("%+v, %v", plans, err)
+			}
+		})
+	})
+}
+
+func TestWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://one").commit("ns")
+		w.repo("mem://two").commit("web")
+		w.target(kube).Reject("ns", "quota exceeded")
+		e := w.start(chain)
+		synctest.Wait()
+		tests := []struct{ target, want string }{
+			{"shop", "sync.platform has not been applied"},
+			{"shop", "quota exceeded"},
+			{"sync.platform", "ns.yaml:1"},
+			{"configmap/ns", "belongs to sync.platform, from ns.yaml:1"},
+			{"cm/ns", "error: ns.yaml:1: quota exceeded"},
+			{"source.memory.one", "is ready since"},
+		}
+		for _, tt := range tests {
+			x, err := e.Why(t.Context(), tt.target, "")
+			if err != nil {
+				t.Errorf("%s: %v", tt.target, err)
+				continue
+			}
+			if text := strings.Join(x.Lines, "\n"); !strings.Contains(text, tt.want) {
+				t.Errorf("%s: want %q in:\n%s", tt.target, tt.want, text)
+			}
+		}
+		for target, want := range map[string]error{"cm/other": ErrNotFound, "other": ErrNotFound, "a/b/c": ErrInvalid} {
+			if _, err := e.Why(t.Context(), target, ""); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", target, err, want)
+			}
+		}
+	})
+}

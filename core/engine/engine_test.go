@@ -1,0 +1,301 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/core/rollout/rollouttest"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/schema"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+func TestMain(m *testing.M) {
+	// The runtime's signal goroutine lives as long as the process: it must not
+	// begin in a bubble of synctest.
+	signal.Ignore(syscall.SIGUSR2)
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.signal_recv"))
+}
+
+// world is what a test's configuration talks to: sources by url, one target
+// for each applier, all in memory.
+type world struct {
+	t       *testing.T
+	dir     string
+	mu      sync.Mutex
+	repos   map[string]*repo
+	targets map[string]*rollouttest.Target
+	opens   map[string]int
+	broken  map[string]error // by node: why it does not open
+	open    int              // instances
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{
+		t: t, dir: t.TempDir(), repos: map[string]*repo{}, targets: map[string]*rollouttest.Target{},
+		opens: map[string]int{}, broken: map[string]error{},
+	}
+}
+
+// repo is a source with a history of one.
+type repo struct {
+	mu       sync.Mutex
+	rev      int
+	files    map[string]string
+	err      error
+	resolves int
+	fetches  int
+	gone     bool
+}
+
+func (w *world) repo(url string) *repo {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.repos[url] == nil {
+		w.repos[url] = &repo{files: map[string]string{}}
+	}
+	return w.repos[url]
+}
+
+func (w *world) target(applier string) *rollouttest.Target {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.targets[applier] == nil {
+		w.targets[applier] = &rollouttest.Target{}
+	}
+	return w.targets[applier]
+}
+
+// breakOpen makes the node fail to open, or open again if err is nil.
+func (w *world) breakOpen(node string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken[node] = err
+}
+
+// commit replaces the files: names of ConfigMaps, or name=content.
+func (r *repo) commit(names ...string) {
+	files := map[string]string{}
+	for _, n := range names {
+		name, content, raw := strings.Cut(n, "=")
+		if !raw {
+			content = fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n", filepath.Base(name))
+		}
+		files[name+".yaml"] = content
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rev++
+	r.files = files
+}
+
+func (r *repo) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+}
+
+func (r *repo) Resolve(context.Context, source.Revision) (source.Revision, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.resolves++
+	if r.err != nil {
+		return source.Revision{}, r.err
+	}
+	if r.rev == 0 {
+		return source.Revision{}, errors.New("the repository is empty")
+	}
+	return source.Revision{ID: fmt.Sprintf("rev%d", r.rev), Ref: "main"}, nil
+}
+
+func (r *repo) Fetch(_ context.Context, rev source.Revision, dir string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fetches++
+	if rev.ID != fmt.Sprintf("rev%d", r.rev) {
+		return source.ErrGone
+	}
+	for name, content := range r.files {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// memoryHost is a plugin host whose plugins are Go values.
+type memoryHost struct{ w *world }
+
+func (h *memoryHost) Schema(kind, typ string) (*schema.Schema, string, error) {
+	if typ != "memory" && typ != "kubernetes" {
+		return nil, "", fmt.Errorf("no plugin offers %s/%s", kind, typ)
+	}
+	s := &schema.Schema{}
+	if kind == "source" {
+		s.Attributes = []schema.Attribute{{Name: "url", Type: schema.Type{Kind: schema.String}, Required: true}}
+	}
+	return s, "plugin memory", nil
+}
+
+func (h *memoryHost) Open(_ context.Context, kind, _, name string, cfg json.RawMessage) (instance, diag.List, error) {
+	h.w.mu.Lock()
+	err := h.w.broken[name]
+	h.w.opens[name]++
+	h.w.mu.Unlock()
+	if err != nil {
+		return nil, nil, err
+	}
+	var c struct{ URL string }
+	if err := json.Unmarshal(cfg, &c); err != nil {
+		return nil, nil, err
+	}
+	in := &memoryInstance{w: h.w}
+	if kind == "source" {
+		in.source = h.w.repo(c.URL)
+	} else {
+		in.applier = h.w.target(name)
+	}
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	h.w.open++
+	return in, nil, nil
+}
+
+func (h *memoryHost) Status() []pluginhost.PluginStatus { return nil }
+func (h *memoryHost) Close(context.Context) error       { return nil }
+
+type memoryInstance struct {
+	w       *world
+	source  source.Source
+	applier applier.Applier
+}
+
+func (i *memoryInstance) Source() source.Source    { return i.source }
+func (i *memoryInstance) Applier() applier.Applier { return i.applier }
+func (i *memoryInstance) Has(string) bool          { return false }
+
+func (i *memoryInstance) Close(context.Context) error {
+	i.w.mu.Lock()
+	defer i.w.mu.Unlock()
+	i.w.open--
+	return nil
+}
+
+// configure writes the configuration.
+func (w *world) configure(hcl string) {
+	w.t.Helper()
+	if err := os.WriteFile(filepath.Join(w.dir, "sluice.hcl"), []byte(hcl), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) engine() *Engine {
+	w.t.Helper()
+	host := &memoryHost{w}
+	e, err := New(Options{
+		ConfigPaths: []string{filepath.Join(w.dir, "sluice.hcl")},
+		DataDir:     filepath.Join(w.dir, "data"),
+		Env:         func(string) (string, bool) { return "", false },
+		newHost:     func(hostOptions) (pluginHost, error) { return host, nil },
+		Workers:     4,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return e
+}
+
+// start runs an engine as a daemon until the test ends.
+func (w *world) start(hcl string) *Engine {
+	w.t.Helper()
+	w.configure(hcl)
+	e := w.engine()
+	if diags := e.Load(w.t.Context()); diags.HasErrors() {
+		w.t.Fatal(diags.Err())
+	}
+	if err := e.start(w.t.Context(), true); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { w.stop(e) })
+	return e
+}
+
+func (w *world) stop(e *Engine) {
+	w.t.Helper()
+	if err := e.Close(context.WithoutCancel(w.t.Context())); err != nil {
+		w.t.Error(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.open != 0 {
+		w.t.Errorf("%d instances are still open", w.open)
+	}
+}
+
+// expect waits, in a bubble, until nothing is left to do now, and checks a
+// node's state and a part of its reason.
+func expect(t *testing.T, e *Engine, id string, state State, reason string) Node {
+	t.Helper()
+	synctest.Wait()
+	d, err := e.Node(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Node.State != state || !strings.Contains(d.Node.Reason, reason) {
+		t.Fatalf("%s is %s: %q, want %s: %q", id, d.Node.State, d.Node.Reason, state, reason)
+	}
+	return d.Node
+}
+
+func eventReasons(t *testing.T, e *Engine, node string) []string {
+	t.Helper()
+	var reasons []string
+	err := e.Events(t.Context(), EventQuery{}, func(ev event.Event) error {
+		if ev.Node == node {
+			reasons = append(reasons, ev.Reason)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reasons
+}
+
+const shop = `
+source "memory" "shop" { url = "mem://shop" }
+sync "shop" { source = source.memory.shop }
+`
+
+const kube = "applier.kubernetes.default"
+
+func names(n int) []string {
+	var list []string
+	for i := range n {
+		list = append(list, fmt.Sprintf("c%02d", i))
+	}
+	return list
+}
+
+func sleepFor(t *testing.T, d time.Duration) {
+	t.Helper()
+	time.Sleep(d) // in a bubble: takes no time
+	synctest.Wait()
+}

@@ -1,0 +1,360 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+func TestSyncFollowsItsSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a", "b")
+		e := w.start(shop)
+		n := expect(t, e, "sync.shop", Ready, "2 objects")
+		if n.Revision != "rev1" || n.Objects != 2 || n.Failed != 0 {
+			t.Errorf("%+v", n)
+		}
+		w.repo("mem://shop").commit("a", "c", "d")
+		sleepFor(t, 2*time.Minute)
+		n = expect(t, e, "sync.shop", Ready, "3 objects")
+		if n.Revision != "rev2" {
+			t.Errorf("revision %q", n.Revision)
+		}
+		if diff := cmp.Diff([]string{"a", "c", "d"}, w.target(kube).Names("shop")); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestQuietReconcileIsQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		before := eventReasons(t, e, "sync.shop")
+		sleepFor(t, time.Hour)
+		expect(t, e, "sync.shop", Ready, "")
+		if n := w.target(kube).Calls("Apply"); n != 1 {
+			t.Errorf("Apply was called %d times in a quiet hour, want once before it", n)
+		}
+		if w.target(kube).Calls("Plan") < 2 {
+			t.Error("the interval never came")
+		}
+		if r := w.repo("mem://shop"); r.fetches != 1 || r.resolves < 50 {
+			t.Errorf("%d fetches, %d resolves", r.fetches, r.resolves)
+		}
+		if diff := cmp.Diff(before, eventReasons(t, e, "sync.shop")); diff != "" {
+			t.Errorf("quiet intervals tell events: %s", diff)
+		}
+	})
+}
+
+func TestPartialLoadNeverPrunes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a", "b", "c")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.repo("mem://shop").commit("a", "broken=kind: [", "d")
+		sleepFor(t, 2*time.Minute)
+		n := expect(t, e, "sync.shop", Failed, "broken.yaml:1")
+		if n.Failed != 1 || n.Objects != 2 {
+			t.Errorf("%+v", n)
+		}
+		if diff := cmp.Diff([]string{"a", "b", "c", "d"}, w.target(kube).Names("shop")); diff != "" {
+			t.Errorf("the good objects are applied, nothing is deleted: %s", diff)
+		}
+		w.repo("mem://shop").commit("a", "d")
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Ready, "")
+		if diff := cmp.Diff([]string{"a", "d"}, w.target(kube).Names("shop")); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestEmptyLoadNeverPrunes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a", "b")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.repo("mem://shop").commit("README=")
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Failed, "empty load")
+		if len(w.target(kube).Names("shop")) != 2 {
+			t.Error("objects were deleted")
+		}
+	})
+}
+
+func TestApproval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit(names(40)...)
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.repo("mem://shop").commit(names(20)...)
+		sleepFor(t, 2*time.Minute)
+		n := expect(t, e, "sync.shop", Waiting, "would delete 20 of 40")
+		if n.Approval == "" || !strings.Contains(n.Unblock, "sluice approve shop") {
+			t.Fatalf("%+v", n)
+		}
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: "other", By: "me"}); !errors.Is(err, ErrConflict) {
+			t.Errorf("another digest: %v", err)
+		}
+
+		// What is to be deleted changes: the approval is not for that.
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: n.Approval, By: "me"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "sync.shop", Ready, "")
+		if got := len(w.target(kube).Names("shop")); got != 20 {
+			t.Errorf("%d objects are left, want 20", got)
+		}
+		w.repo("mem://shop").commit("c00")
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Waiting, "would delete 19 of 20")
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "nope", By: "me"}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("an unknown name: %v", err)
+		}
+	})
+}
+
+func TestMovedSourceAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit(names(10)...)
+		w.repo("mem://moved").commit(names(9)...)
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.configure(strings.ReplaceAll(shop, "mem://shop", "mem://moved"))
+		reload(t, e, true)
+		expect(t, e, "sync.shop", Waiting, "the source or the paths of this sync changed")
+		if got := len(w.target(kube).Names("shop")); got != 10 {
+			t.Errorf("%d objects are left, want 10", got)
+		}
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", By: "me"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "sync.shop", Ready, "9 objects")
+		w.repo("mem://moved").commit(names(8)...)
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Ready, "8 objects") // it is at home now
+	})
+}
+
+const chain = `
+source "memory" "one" { url = "mem://one" }
+source "memory" "two" { url = "mem://two" }
+sync "platform" { source = source.memory.one }
+sync "shop" {
+  source     = source.memory.two
+  depends_on = [sync.platform]
+}
+`
+
+func TestDependencyBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://one").commit("ns")
+		w.repo("mem://two").commit("web")
+		w.target(kube).Reject("ns", "quota exceeded")
+		e := w.start(chain)
+		expect(t, e, "sync.platform", Failed, "quota exceeded")
+		n := expect(t, e, "sync.shop", Blocked, "sync.platform has not been applied")
+		if n.Unblock == "" {
+			t.Error("nothing says what would unblock it")
+		}
+		if len(w.target(kube).Names("shop")) != 0 {
+			t.Error("applied although it is blocked")
+		}
+		w.target(kube).Reject("ns", "")
+		sleepFor(t, 10*time.Second) // the back-off; far less than any interval
+		expect(t, e, "sync.platform", Ready, "")
+		expect(t, e, "sync.shop", Ready, "")
+	})
+}
+
+func TestDependencyOfTheSameRevision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		one := w.repo("mem://one")
+		one.commit("platform/ns", "shop/web")
+		e := w.start(`
+source "memory" "one" { url = "mem://one" }
+sync "platform" {
+  source = source.memory.one
+  paths  = ["platform"]
+}
+sync "shop" {
+  source     = source.memory.one
+  paths      = ["shop"]
+  depends_on = [sync.platform]
+}
+`)
+		expect(t, e, "sync.shop", Ready, "")
+		w.target(kube).Reject("ns2", "no")
+		one.commit("platform/ns2", "platform/ns", "shop/web", "shop/web2")
+		sleepFor(t, 67*time.Second)
+		expect(t, e, "sync.shop", Blocked, "sync.platform")
+		if slices.Contains(w.target(kube).Names("shop"), "web2") {
+			t.Error("shop was applied at a revision at which platform failed")
+		}
+		w.target(kube).Reject("ns2", "")
+		sleepFor(t, time.Minute)
+		expect(t, e, "sync.shop", Ready, "")
+		if !slices.Contains(w.target(kube).Names("shop"), "web2") {
+			t.Error("shop was not applied")
+		}
+	})
+}
+
+func TestSourceFailureKeepsWhatThereIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.repo("mem://shop")
+		r.commit("a")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		r.fail(errors.New("connection refused"))
+		sleepFor(t, 90*time.Second)
+		n := expect(t, e, "source.memory.shop", Failed, "connection refused")
+		if n.Failures == 0 || n.NextAttempt.IsZero() || n.Revision != "rev1" {
+			t.Errorf("%+v", n)
+		}
+		expect(t, e, "sync.shop", Ready, "")
+		r.fail(nil)
+		sleepFor(t, 5*time.Minute)
+		expect(t, e, "source.memory.shop", Ready, "rev1")
+		if diff := cmp.Diff([]string{eventNewRevision, eventFailed, eventRecovered}, eventReasons(t, e, "source.memory.shop")); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestPermanentAndRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.repo("mem://shop")
+		r.fail(sdk.Permanent(errors.New("no such branch")))
+		e := w.start(shop)
+		expect(t, e, "source.memory.shop", Failed, "no such branch")
+		sleepFor(t, 30*time.Second)
+		if r.resolves != 1 {
+			t.Errorf("%d attempts at what is permanent within half an interval", r.resolves)
+		}
+		r.fail(sdk.RetryAfter(errors.New("slow down"), 10*time.Minute))
+		sleepFor(t, time.Minute)
+		before := r.resolves
+		sleepFor(t, 8*time.Minute)
+		if r.resolves != before {
+			t.Errorf("%d attempts before the time that was asked for", r.resolves-before)
+		}
+	})
+}
+
+func TestOneBadInstanceHarmsOnlyItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://one").commit("a")
+		w.repo("mem://two").commit("b")
+		w.breakOpen("source.memory.two", errors.New("no such key"))
+		e := w.start(strings.ReplaceAll(chain, "depends_on = [sync.platform]", ""))
+		expect(t, e, "sync.platform", Ready, "")
+		expect(t, e, "source.memory.two", Failed, "no such key")
+		w.breakOpen("source.memory.two", nil)
+		sleepFor(t, time.Minute)
+		expect(t, e, "sync.shop", Ready, "")
+	})
+}
+
+func TestApplierThatOpensLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		w.breakOpen(kube, errors.New("no kubeconfig"))
+		e := w.start(shop)
+		expect(t, e, kube, Failed, "no kubeconfig")
+		expect(t, e, "sync.shop", Blocked, "no kubeconfig")
+		w.breakOpen(kube, nil)
+		sleepFor(t, 10*time.Second)
+		expect(t, e, "sync.shop", Ready, "")
+	})
+}
+
+func TestTwoSyncsClaimTheSameObject(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		e := w.start(shop + `sync "other" { source = source.memory.shop }`)
+		sleepFor(t, time.Hour)
+		states := map[State]int{}
+		for _, n := range e.Status().Nodes {
+			if isSync(n.ID) {
+				states[n.State]++
+				if n.State == Failed && !strings.Contains(n.Reason, "belongs to") {
+					t.Errorf("%s: %s", n.ID, n.Reason)
+				}
+			}
+		}
+		if diff := cmp.Diff(map[State]int{Ready: 1, Failed: 1}, states); diff != "" {
+			t.Error(diff)
+		}
+		if n := w.target(kube).Calls("Apply"); n > 2 {
+			t.Errorf("%d calls of Apply: the claim flaps", n)
+		}
+	})
+}
+
+func TestWaitHoldsNoWorkerAndIsSuperseded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.repo("mem://shop")
+		r.commit("a")
+		w.target(kube).Fresh(applier.InProgress)
+		e := w.start(`
+source "memory" "shop" { url = "mem://shop" }
+sync "shop" {
+  source = source.memory.shop
+  wait { timeout = "10m" }
+}`)
+		expect(t, e, "sync.shop", Waiting, "to become ready")
+		if st := e.pool.Stats(); st.Running != 1 {
+			t.Errorf("%+v", st)
+		}
+		w.target(kube).Fresh(applier.Current)
+		r.commit("b", "a")
+		sleepFor(t, 70*time.Second)
+		expect(t, e, "sync.shop", Waiting, "rev2") // a is still in progress
+		w.target(kube).SetHealth("a", applier.Current, "")
+		expect(t, e, "sync.shop", Ready, "2 objects")
+	})
+}
+
+func TestWaitTimesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		w.target(kube).Fresh(applier.InProgress)
+		e := w.start(`
+source "memory" "shop" { url = "mem://shop" }
+sync "shop" {
+  source = source.memory.shop
+  wait { timeout = "2m" }
+}`)
+		expect(t, e, "sync.shop", Waiting, "")
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Failed, "not ready after 2m0s: ConfigMap/a")
+	})
+}
