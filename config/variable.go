@@ -16,12 +16,13 @@ import (
 // envPrefix starts the environment variables that set variables.
 const envPrefix = "SLUICE_VAR_"
 
-var variableSchema = schema.Schema{
-	Attributes: []schema.Attribute{{Name: "type"}, {Name: "default"}, {Name: "description"}, {Name: "sensitive"}},
-	Blocks: []schema.Block{{Name: "validation", Nesting: schema.List, Body: schema.Schema{
-		Attributes: []schema.Attribute{{Name: "condition", Required: true}, {Name: "error_message", Required: true}},
-	}}},
-}
+var (
+	variableSchema = schema.Schema{
+		Attributes: []schema.Attribute{{Name: "type"}, {Name: "default"}, {Name: "description"}, {Name: "sensitive"}},
+		Blocks:     []schema.Block{{Name: "validation", Nesting: schema.List, Body: validationSchema}},
+	}
+	validationSchema = schema.Schema{Attributes: []schema.Attribute{{Name: "condition"}, {Name: "error_message"}}}
+)
 
 // variable is a variable block with its value.
 type variable struct {
