@@ -58,7 +58,9 @@ func (t *target) WriteSecret(ctx context.Context, ref applier.SecretRef, value s
 	secrets := t.client.Dynamic.Resource(secretObjects).Namespace(ref.Namespace)
 	_, err = secrets.Patch(ctx, ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: t.config.FieldManager})
 	if apierrors.IsNotFound(err) {
-		err = t.makeSecret(ctx, ref, data)
+		if err = t.makeSecret(ctx, ref, data); apierrors.IsAlreadyExists(err) { // somebody was quicker, or our first answer was lost
+			_, err = secrets.Patch(ctx, ref.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: t.config.FieldManager})
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("write secret %s/%s: %s", ref.Namespace, ref.Name, cluster.Explain(err, true))

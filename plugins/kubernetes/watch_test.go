@@ -32,7 +32,6 @@ func watching(t *testing.T, target *target, owner string) func(what string, matc
 		for {
 			select {
 			case s := <-seen:
-				t.Logf("%+v", s)
 				if match(s) {
 					return
 				}

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -47,10 +49,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			again = req.Context().Err() == nil && time.Since(began) < t.patience()
 		}
 		if !again {
-			return final(resp), err
-		}
-		if resp != nil {
-			drain(resp)
+			if err != nil {
+				return nil, err
+			}
+			return final(resp), nil
 		}
 		if err := sleep(req.Context(), pause); err != nil {
 			return nil, err
@@ -67,6 +69,9 @@ func (t *transport) once(req *http.Request) (*http.Response, error) {
 	}
 	began := time.Now()
 	resp, err := t.next.RoundTrip(req)
+	if err == nil {
+		err = buffer(resp)
+	}
 	t.flow.leave(time.Since(began), judge(req, resp, err))
 	if err == nil {
 		t.answered.Store(true)
@@ -124,15 +129,20 @@ func advised(resp *http.Response) time.Duration {
 
 // final keeps client-go from adding its own round of retries.
 func final(resp *http.Response) *http.Response {
-	if resp != nil {
-		resp.Header.Del("Retry-After")
-	}
+	resp.Header.Del("Retry-After")
 	return resp
 }
 
-func drain(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // only so that the connection can be used again
-	_ = resp.Body.Close()
+// buffer reads the answer to its end, since a connection may be lost in its
+// midst, and that can be repeated too.
+func buffer(resp *http.Response) error {
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("answer of the API server: %w", err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
 }
 
 func rewind(req *http.Request) (*http.Request, error) {

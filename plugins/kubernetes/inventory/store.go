@@ -94,6 +94,13 @@ func (s Store) write(ctx context.Context, inv *Inventory, u *unstructured.Unstru
 		return nil
 	}
 	written, err := s.put(ctx, u, before.version, exists)
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		// Perhaps it was us, and only the answer was lost.
+		stands, lost := s.Client.Resource(configMaps).Namespace(s.Namespace).Get(ctx, u.GetName(), metav1.GetOptions{})
+		if lost == nil && content(stands) == now {
+			written, err = stands, nil
+		}
+	}
 	if err != nil {
 		return err
 	}
