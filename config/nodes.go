@@ -137,8 +137,16 @@ func (l *loader) schemaOf(kind, typ string, at hcl.Range) (*schema.Schema, strin
 	s, by, err := l.schemas.Schema(kind, typ)
 	if err != nil {
 		l.noSchema[kind+"/"+typ] = true
-		l.errorf(at, "No plugin for "+kind+" "+quote(typ), "%s.", strings.TrimSuffix(upperFirst(err.Error()), "."))
+		l.errorf(at, "No plugin for "+kind+" "+quote(typ), "%s", fullStop(upperFirst(err.Error())))
 		return nil, ""
 	}
 	return s, by
+}
+
+// fullStop ends a sentence that has no end.
+func fullStop(s string) string {
+	if s == "" || strings.ContainsAny(s[len(s)-1:], ".?!") {
+		return s
+	}
+	return s + "."
 }
