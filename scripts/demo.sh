@@ -63,7 +63,7 @@ sluice=("$bin/sluice" --config "$example/sluice.hcl" --var "git=$url" --var "dat
 run "${sluice[@]}" validate
 "${sluice[@]}" run >"$work/sluice.log" 2>&1 &
 pids+=($!)
-run "${sluice[@]}" sync platform shop --wait --timeout 3m
+run "${sluice[@]}" sync platform shop --wait --timeout 3m --connect-timeout 30s
 run "${sluice[@]}" status
 run "$kubectl" -n shop get deployments,services,configmaps,resourcequotas
 

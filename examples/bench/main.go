@@ -126,23 +126,15 @@ func (b *bench) sluice(ctx context.Context) ([]row, error) {
 	return []row{first, noop}, err
 }
 
-// sync asks the daemon for a reconcile and waits for it. The daemon may still
-// be starting.
+// sync asks the daemon, which may still be starting, for a reconcile and waits
+// for it.
 func (b *bench) sync(ctx context.Context, sluice, config string) (*exec.Cmd, error) {
-	var last string
-	for range 200 {
-		cmd := b.command(ctx, sluice, "sync", "bench", "--config", config, "--wait", "--timeout", "10m")
-		out, err := cmd.CombinedOutput()
-		if err == nil {
-			return cmd, nil
-		}
-		last = string(out)
-		if !strings.Contains(last, "running") {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
+	cmd := b.command(ctx, sluice, "sync", "bench", "--config", config, "--wait", "--timeout", "10m", "--connect-timeout", "30s")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("sluice sync: %w\n%s", err, out)
 	}
-	return nil, fmt.Errorf("sluice sync: %s", last)
+	return cmd, nil
 }
 
 // repository puts the objects in a repository behind a real git server.

@@ -1,0 +1,99 @@
+package archtest
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/sluice-gitops/sluice"
+
+// rule says that the packages below from may import (only) or may not import
+// (never) the packages that match. Patterns are import paths or prefixes that
+// end with "/...".
+type rule struct {
+	from   string
+	only   []string // of the repository's own packages; nil: no limit
+	never  []string
+	except []string // packages below from that the rule leaves out
+	why    string
+}
+
+var rules = []rule{
+	{from: "core/graph/...", only: []string{}, never: []string{"*.*/..."}, why: "the graph knows no domain: standard library only"},
+	{from: "core/sched/...", only: []string{}, never: []string{"*.*/..."}, why: "the scheduler knows no domain: standard library only"},
+	{from: "sdk/...", only: []string{"sdk/..."}, why: "the sdk is the contract and knows no host"},
+	{from: "plugins/...", never: []string{module + "/core/...", module + "/config/..."}, why: "a plugin knows the sdk and nothing else"},
+	{from: "config/...", only: []string{"config/...", "sdk/diag", "sdk/schema", "sdk/secret"}, why: "the language knows no plugins and no daemon"},
+	{from: "core/...", except: []string{"core/engine/..."}, never: []string{"github.com/hashicorp/hcl/..."}, why: "only config and engine see HCL"},
+	{from: "core/...", except: []string{"core/pluginhost/..."}, never: []string{"github.com/hashicorp/go-plugin/...", "google.golang.org/grpc/..."}, why: "only the plugin host sees the wire"},
+	{from: "core/...", never: []string{"k8s.io/...", "sigs.k8s.io/...", "helm.sh/...", "github.com/go-git/...", "github.com/aws/...", "cloud.google.com/...", "github.com/Azure/..."}, why: "the outside world is touched by plugins"},
+	{from: "core/manifest/...", only: []string{"core/manifest/...", "sdk/..."}, why: "loading files needs no daemon"},
+	{from: "core/tree/...", only: []string{"core/tree/...", "sdk/..."}, why: "the tree store needs no daemon"},
+	{from: "core/pluginhost/...", only: []string{"core/pluginhost/...", "sdk/..."}, why: "the plugin host serves any daemon"},
+	{from: "core/rollout/...", never: []string{module + "/core/engine/...", module + "/core/api/...", module + "/core/cli/...", module + "/config/..."}, why: "imports point from the engine down"},
+	{from: "core/engine/...", never: []string{module + "/core/api/...", module + "/core/cli/..."}, why: "imports point from the engine down"},
+}
+
+// TestImports checks every rule against every Go file that is not a test.
+func TestImports(t *testing.T) {
+	pkgs := packages(t)
+	for _, r := range rules {
+		matched := false
+		for _, p := range pkgs {
+			if !match(p.dir, r.from) || matchAny(p.dir, r.except) {
+				continue
+			}
+			matched = true
+			for _, imp := range p.imports {
+				if msg := r.breach(imp); msg != "" {
+					t.Errorf("%s imports %s: %s (%s)", p.dir, imp, msg, r.why)
+				}
+			}
+		}
+		if !matched {
+			t.Errorf("the rule for %s matches no package: remove it", r.from)
+		}
+	}
+}
+
+// TestPackageComments checks that each package says what it provides.
+func TestPackageComments(t *testing.T) {
+	for _, p := range packages(t) {
+		if !p.documented {
+			t.Errorf("%s has no package comment", p.dir)
+		}
+		if name := path.Base(p.dir); slices.Contains([]string{"util", "utils", "common", "helper", "helpers", "misc"}, name) {
+			t.Errorf("%s: name a package for what it provides", p.dir)
+		}
+	}
+}
+
+func (r rule) breach(imp string) string {
+	if local, ok := strings.CutPrefix(imp, module+"/"); ok && r.only != nil && !matchAny(local, r.only) {
+		return "not among what it may import"
+	}
+	for _, n := range r.never {
+		if match(imp, n) {
+			return "forbidden"
+		}
+	}
+	return ""
+}
+
+func matchAny(s string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return match(s, p) })
+}
+
+// match reports whether s is pattern, or below it where pattern ends in /...
+// The pattern "*.*/..." is every import path whose first element has a dot:
+// everything but the standard library.
+func match(s, pattern string) bool {
+	if pattern == "*.*/..." {
+		first, _, _ := strings.Cut(s, "/")
+		return strings.Contains(first, ".")
+	}
+	prefix, below := strings.CutSuffix(pattern, "/...")
+	return s == prefix || below && strings.HasPrefix(s, prefix+"/")
+}

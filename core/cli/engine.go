@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/api"
+	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// closeTimeout bounds how long an interrupted command waits for its plugins.
+const closeTimeout = 30 * time.Second
+
+// engineOptions collects the global flags. level is the log level where the
+// user asks for none.
+func (a *app) engineOptions(level slog.Level) (engine.Options, error) {
+	logger, err := a.logger(level)
+	if err != nil {
+		return engine.Options{}, err
+	}
+	variables, err := pairs("var", a.variables)
+	if err != nil {
+		return engine.Options{}, err
+	}
+	dev, err := pairs("dev-plugin", a.devPlugins)
+	return engine.Options{
+		ConfigPaths: a.configPaths,
+		Variables:   variables,
+		Env:         os.LookupEnv,
+		DataDir:     a.dataDir,
+		PluginDirs:  a.pluginDirs,
+		DevPlugins:  dev,
+		Version:     buildVersion(),
+		Logger:      logger,
+	}, err
+}
+
+func (a *app) engine(level slog.Level) (*engine.Engine, error) {
+	o, err := a.engineOptions(level)
+	if err != nil {
+		return nil, err
+	}
+	return engine.New(o)
+}
+
+// withEngine runs f on a loaded engine and closes it, also when ctx has ended.
+func (a *app) withEngine(ctx context.Context, f func(*engine.Engine) error) error {
+	e, err := a.engine(slog.LevelWarn)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		if err := e.Close(closing); err != nil {
+			fmt.Fprintln(a.Err, "sluice: closing:", err)
+		}
+	}()
+	diags := e.Load(ctx)
+	a.renderDiagnostics(a.Err, diags, e.Config())
+	if diags.HasErrors() {
+		return exitCode(ExitError)
+	}
+	return f(e)
+}
+
+// renderDiagnostics prints problems with the lines of the files they are in.
+func (a *app) renderDiagnostics(w io.Writer, diags diag.List, c *config.Config) {
+	var files map[string][]byte
+	if c != nil {
+		files = c.Files
+	}
+	config.Render(w, diags, files, a.colour(w))
+}
+
+// client finds the daemon and, with --connect-timeout, waits until it answers.
+func (a *app) client(ctx context.Context) (*api.Client, error) {
+	listen, err := a.listen()
+	if err != nil {
+		return nil, err
+	}
+	client, err := api.NewClient(listen)
+	if err != nil || a.connectTimeout == 0 {
+		return client, err
+	}
+	return client, a.awaitDaemon(ctx, client)
+}
+
+// awaitDaemon polls, because a socket that is not there yet has no event.
+func (a *app) awaitDaemon(ctx context.Context, client *api.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, a.connectTimeout)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := client.Version(ctx)
+		if !errors.Is(err, api.ErrUnreachable) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// listen is where the daemon listens: --server, else what the configuration
+// says.
+func (a *app) listen() (string, error) {
+	if a.server != "" {
+		return a.server, nil
+	}
+	if a.dataDir != "" {
+		return "unix://" + a.dataDir + "/api.sock", nil
+	}
+	variables, err := pairs("var", a.variables)
+	if err != nil {
+		return "", err
+	}
+	// Without schemas: only the settings are wanted, and the daemon has
+	// already judged the rest.
+	c, diags := config.Load(a.configPaths, config.Options{Variables: variables, Env: os.LookupEnv})
+	if c == nil || c.Settings.API.Listen == "" {
+		a.renderDiagnostics(a.Err, diags, c)
+		return "", withHint(errors.New("cannot tell where the daemon listens"), "name its configuration with --config, or its address with --server unix:///path/api.sock")
+	}
+	return c.Settings.API.Listen, nil
+}
+
+// whoami is recorded with what a person does.
+func whoami() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "unknown"
+}
+
+// completeNodes offers the names of the configuration's syncs, and with
+// sources the addresses of sources too.
+func (a *app) completeNodes(sources bool) cobra.CompletionFunc {
+	return func(_ *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		c, _ := config.Load(a.configPaths, config.Options{Env: os.LookupEnv})
+		if c == nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []cobra.Completion
+		add := func(name string) {
+			if strings.HasPrefix(name, prefix) {
+				names = append(names, name)
+			}
+		}
+		for _, s := range c.Syncs {
+			add(s.Name)
+		}
+		if sources {
+			for _, s := range c.Sources {
+				add(s.Address)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// outputFormat is the value of --output.
+type outputFormat string
+
+const (
+	outputTable outputFormat = "table"
+	outputJSON  outputFormat = "json"
+	outputJSONL outputFormat = "jsonl"
+	outputYAML  outputFormat = "yaml"
+)
+
+func (o *outputFormat) String() string {
+	if *o == "" {
+		return string(outputTable)
+	}
+	return string(*o)
+}
+
+// Set accepts the formats that every command has, and jsonl, which those that
+// stream have.
+func (o *outputFormat) Set(s string) error {
+	switch outputFormat(s) {
+	case outputTable, outputJSON, outputJSONL, outputYAML:
+		*o = outputFormat(s)
+		return nil
+	}
+	return fmt.Errorf("want table, json or yaml")
+}
+
+func (o *outputFormat) Type() string { return "format" }
+
+// machine reports whether a program reads the output.
+func (o outputFormat) machine() bool { return o != "" && o != outputTable }
+
+// view prints data in the format that the user asked for: human writes the
+// table, the others encode data.
+func (a *app) view(data any, human func(w io.Writer) error) error {
+	switch a.output {
+	case outputJSON:
+		enc := json.NewEncoder(a.Out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(data)
+	case outputJSONL:
+		return json.NewEncoder(a.Out).Encode(data)
+	case outputYAML:
+		return writeYAML(a.Out, data)
+	}
+	return human(a.Out)
+}
+
+// writeYAML goes through JSON, so that both formats have the same names.
+func writeYAML(w io.Writer, data any) error {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	var plain any
+	if err := yaml.Unmarshal(raw, &plain); err != nil {
+		return err
+	}
+	enc := yaml.NewEncoder(w)
+	enc.SetIndent(2)
+	if err := enc.Encode(plain); err != nil {
+		return err
+	}
+	return enc.Close()
+}
+
+// table writes aligned columns; rows are made by fill.
+func table(w io.Writer, header string, fill func(row func(cells ...any))) error {
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(tw, header)
+	fill(func(cells ...any) {
+		for i, c := range cells {
+			if i > 0 {
+				_, _ = fmt.Fprint(tw, "\t")
+			}
+			_, _ = fmt.Fprint(tw, c)
+		}
+		_, _ = fmt.Fprintln(tw)
+	})
+	return tw.Flush()
+}

@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+func newPlan(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "plan [NAME...]",
+		Short: "Show what syncs would change, with a diff",
+		Long: `Show what the named syncs, or all, would change in the cluster, with a diff of
+each object. Nothing is changed, and no daemon is needed.
+
+Exit code 0: nothing would change. 2: something would. 1: something is wrong.`,
+		ValidArgsFunction: a.completeNodes(false),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return a.withEngine(cmd.Context(), func(e *engine.Engine) error { return a.plan(cmd.Context(), e, names) })
+		},
+	}
+}
+
+func (a *app) plan(ctx context.Context, e *engine.Engine, names []string) error {
+	progress := a.progress()
+	results, err := e.Plan(ctx, names, progress.show)
+	progress.end()
+	if err != nil {
+		return err
+	}
+	if err := a.view(map[string]any{"plans": results}, func(w io.Writer) error {
+		p := planPrinter{w: w, colour: a.colour(w)}
+		for _, r := range results {
+			p.result(r)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return planCode(results)
+}
+
+func planCode(results []engine.PlanResult) error {
+	changes := false
+	for _, r := range results {
+		if r.Error != "" || r.Plan == nil || r.Plan.Failures() > 0 {
+			return exitCode(ExitError)
+		}
+		changes = changes || r.Plan.Changes()
+	}
+	if changes {
+		return exitCode(ExitChanges)
+	}
+	return nil
+}
+
+// planPrinter writes plans for people.
+type planPrinter struct {
+	w      io.Writer
+	colour bool
+}
+
+func (p planPrinter) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format, args...) }
+
+func (p planPrinter) result(r engine.PlanResult) {
+	if r.Plan == nil {
+		p.printf("%s: %s\n", r.Node, r.Error)
+		return
+	}
+	p.printf("%s at %s: %s\n", r.Node, revision(r.Plan.Revision.Ref, r.Plan.Revision.ID), planCounts(r.Plan))
+	if r.Error != "" {
+		p.printf("  %s\n", r.Error)
+	}
+	for _, problem := range r.Plan.Problems {
+		p.printf("  %s: %s\n", problem.Severity, problem)
+	}
+	for _, o := range r.Plan.Objects {
+		p.object(o)
+	}
+	if r.Plan.Held != "" {
+		p.printf("  nothing will be deleted: %s\n", r.Plan.Held)
+	}
+}
+
+// marks are what each action is shown with.
+var marks = map[applier.Action]string{
+	applier.Create: "+", applier.Update: "~", applier.Recreate: "±", applier.Prune: "-",
+	applier.Kept: "=", applier.Ignored: "=", applier.Refused: "!",
+}
+
+func (p planPrinter) object(o rollout.Object) {
+	mark, shown := marks[o.Action]
+	if !shown {
+		return
+	}
+	line := fmt.Sprintf("  %s %s", mark, o.Ref)
+	if origin := o.Origin(); origin != "" {
+		line += "  " + origin
+	}
+	if o.Problem != nil {
+		line += "\n      " + o.Problem.String()
+	} else if o.Reason != "" {
+		line += "  (" + o.Reason + ")"
+	}
+	p.printf("%s\n", p.paint(mark, line))
+	for l := range strings.Lines(hunks(o.Diff)) {
+		l = strings.TrimSuffix(l, "\n")
+		p.printf("      %s\n", p.paint(firstByte(l), l))
+	}
+}
+
+// hunks leaves out the file names of a unified diff: the object's line stands
+// above it.
+func hunks(diff string) string {
+	if i := strings.Index(diff, "@@ "); i >= 0 {
+		return diff[i:]
+	}
+	return diff
+}
+
+func firstByte(s string) string {
+	if s == "" {
+		return ""
+	}
+	return s[:1]
+}
+
+// paint colours a line by its mark, where the user wants colour.
+func (p planPrinter) paint(mark, line string) string {
+	codes := map[string]string{"+": "32", "-": "31", "~": "33", "±": "33", "!": "31", "@": "36"}
+	code, ok := codes[mark]
+	if !p.colour || !ok {
+		return line
+	}
+	return "\x1b[" + code + "m" + line + "\x1b[0m"
+}
+
+func planCounts(p *rollout.Plan) string {
+	var parts []string
+	for _, c := range []struct {
+		action applier.Action
+		word   string
+	}{
+		{applier.Create, "to create"}, {applier.Update, "to update"}, {applier.Recreate, "to create anew"}, {applier.Prune, "to delete"},
+		{applier.None, "unchanged"}, {applier.Kept, "kept"}, {applier.Ignored, "ignored"}, {applier.Refused, "refused"},
+	} {
+		if n := p.Count(c.action); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, c.word))
+		}
+	}
+	if len(parts) == 0 {
+		return "no objects"
+	}
+	return strings.Join(parts, ", ")
+}

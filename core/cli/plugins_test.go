@@ -1,0 +1,208 @@
+package cli_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+// dirPlugin is a source plugin whose repository is a directory.
+func dirPlugin() {
+	sdk.Main(sdk.Plugin{Name: "dir", Version: "1.0.0", Kinds: []sdk.Kind{source.New("dir", openDir)}})
+}
+
+type dirConfig struct {
+	Path string `hcl:"path" format:"path" doc:"Directory to read."`
+}
+
+type dirSource struct{ path string }
+
+func openDir(_ context.Context, c dirConfig, _ sdk.Env) (source.Source, error) {
+	if strings.HasSuffix(c.Path, "forbidden") {
+		return nil, diag.Errorf(diag.Attr("path"), "this directory is not for you")
+	}
+	return dirSource{c.Path}, nil
+}
+
+func (d dirSource) Resolve(context.Context, source.Revision) (source.Revision, error) {
+	h := sha256.New()
+	err := filepath.WalkDir(d.path, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		_, _ = fmt.Fprintf(h, "%s %d\n%s", path, len(data), data)
+		return err
+	})
+	return source.Revision{ID: fmt.Sprintf("%x", h.Sum(nil)[:20]), Ref: "dir"}, err
+}
+
+func (d dirSource) Fetch(_ context.Context, _ source.Revision, dir string) error {
+	return os.CopyFS(dir, os.DirFS(d.path))
+}
+
+// folderPlugin is an applier plugin whose cluster is a directory: a file for
+// each object, below a directory for each owner.
+func folderPlugin() {
+	sdk.Main(sdk.Plugin{Name: "folder", Version: "1.0.0", Kinds: []sdk.Kind{applier.New("folder", openFolder)}})
+}
+
+type folderConfig struct {
+	Path  string     `hcl:"path" format:"path" doc:"Directory that stands for the cluster."`
+	Token sdk.Secret `hcl:"token,optional" doc:"Not needed."`
+}
+
+type folder struct{ path string }
+
+func openFolder(_ context.Context, c folderConfig, _ sdk.Env) (applier.Applier, error) {
+	return folder{c.Path}, os.MkdirAll(c.Path, 0o755)
+}
+
+func (f folder) file(owner string, r applier.Ref) string {
+	return filepath.Join(f.path, owner, fmt.Sprintf("%s_%s_%s.json", strings.ToLower(r.Kind), r.Namespace, r.Name))
+}
+
+func refOf(object map[string]any) applier.Ref {
+	meta, _ := object["metadata"].(map[string]any)
+	text := func(v any) string { s, _ := v.(string); return s }
+	group, version, ok := strings.Cut(text(object["apiVersion"]), "/")
+	if !ok {
+		group, version = "", group
+	}
+	return applier.Ref{Group: group, Version: version, Kind: text(object["kind"]), Namespace: text(meta["namespace"]), Name: text(meta["name"])}
+}
+
+func items(path string, visit func(applier.Item, []byte) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var it applier.Item
+		if err := json.Unmarshal(lines.Bytes(), &it); err != nil {
+			return err
+		}
+		text, err := json.Marshal(it.Object)
+		if err == nil {
+			err = visit(it, text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+func (f folder) owned(owner string) (map[string]applier.Ref, error) {
+	files, err := filepath.Glob(filepath.Join(f.path, owner, "*.json"))
+	refs := map[string]applier.Ref{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		var object map[string]any
+		if err == nil {
+			err = json.Unmarshal(data, &object)
+		}
+		if err != nil {
+			return nil, err
+		}
+		refs[file] = refOf(object)
+	}
+	return refs, err
+}
+
+func (f folder) Plan(_ context.Context, set applier.Set, emit func(applier.Change)) (applier.Summary, error) {
+	left, err := f.owned(set.Owner)
+	if err != nil {
+		return applier.Summary{}, err
+	}
+	count := len(left)
+	err = items(set.Objects, func(it applier.Item, text []byte) error {
+		ref := refOf(it.Object)
+		file := f.file(set.Owner, ref)
+		c := applier.Change{Ref: ref, File: it.File, Line: it.Line, Action: applier.Create}
+		if old, err := os.ReadFile(file); err == nil {
+			c.Action = applier.None
+			if !bytes.Equal(old, text) {
+				c.Action, c.Reason = applier.Update, "file changed"
+			}
+		}
+		delete(left, file)
+		emit(c)
+		return nil
+	})
+	for _, ref := range left {
+		c := applier.Change{Ref: ref, Action: applier.Prune, Reason: "no longer declared"}
+		if !set.Complete {
+			c.Action, c.Reason = applier.Kept, "the load was not complete"
+		}
+		emit(c)
+	}
+	return applier.Summary{Owned: count}, err
+}
+
+func (f folder) Apply(_ context.Context, set applier.Set, emit func(applier.Result)) (applier.Summary, error) {
+	if err := os.MkdirAll(filepath.Join(f.path, set.Owner), 0o755); err != nil {
+		return applier.Summary{}, err
+	}
+	err := items(set.Objects, func(it applier.Item, text []byte) error {
+		ref := refOf(it.Object)
+		file := f.file(set.Owner, ref)
+		r := applier.Result{Ref: ref, Outcome: applier.Created, File: it.File, Line: it.Line}
+		if old, err := os.ReadFile(file); err == nil {
+			r.Outcome = applier.Updated
+			if bytes.Equal(old, text) {
+				r.Outcome = applier.Unchanged
+			}
+		}
+		err := os.WriteFile(file, text, 0o644)
+		emit(r)
+		return err
+	})
+	left, _ := f.owned(set.Owner)
+	return applier.Summary{Owned: len(left)}, err
+}
+
+func (f folder) Delete(_ context.Context, del applier.Deletion, emit func(applier.Result)) (applier.Summary, error) {
+	for _, ref := range del.Refs {
+		r := applier.Result{Ref: ref, Outcome: applier.Deleted}
+		if err := os.Remove(f.file(del.Owner, ref)); err != nil {
+			d := diag.Errorf(nil, "%v", err)
+			r.Outcome, r.Diagnostic = applier.Failed, &d
+		}
+		emit(r)
+	}
+	left, err := f.owned(del.Owner)
+	return applier.Summary{Owned: len(left)}, err
+}
+
+func (f folder) Status(_ context.Context, owner string, emit func(applier.ObjectStatus)) error {
+	left, err := f.owned(owner)
+	for _, ref := range left {
+		emit(applier.ObjectStatus{Ref: ref, Health: applier.Current})
+	}
+	return err
+}
+
+func (f folder) Watch(ctx context.Context, owner string, emit func(applier.ObjectStatus)) error {
+	if err := f.Status(ctx, owner, emit); err != nil {
+		return err
+	}
+	emit(applier.ObjectStatus{})
+	<-ctx.Done()
+	return ctx.Err()
+}

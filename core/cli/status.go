@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+func newStatus(a *app) *cobra.Command {
+	var check bool
+	cmd := &cobra.Command{
+		Use:   "status [NAME...]",
+		Short: "Show the state of everything, or what came of one sync",
+		Example: `  sluice status
+  sluice status shop
+  sluice status -o json`,
+		ValidArgsFunction: a.completeNodes(true),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return a.status(cmd.Context(), names, check)
+		},
+	}
+	cmd.Flags().BoolVar(&check, "check", false, "exit with 2 unless everything is ready")
+	return cmd
+}
+
+func (a *app) status(ctx context.Context, names []string, check bool) error {
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		details := make([]engine.Detail, 0, len(names))
+		for _, n := range names {
+			d, err := client.Node(ctx, n)
+			if err != nil {
+				return err
+			}
+			details = append(details, d)
+		}
+		if err := a.view(details, func(w io.Writer) error { return writeDetails(w, details) }); err != nil {
+			return err
+		}
+		return checked(check, func(yield func(engine.Node)) {
+			for _, d := range details {
+				yield(d.Node)
+			}
+		})
+	}
+	s, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.view(s, func(w io.Writer) error { return writeStatus(w, s) }); err != nil {
+		return err
+	}
+	return checked(check, func(yield func(engine.Node)) {
+		for _, n := range s.Nodes {
+			yield(n)
+		}
+	})
+}
+
+// checked turns states into the exit code of --check.
+func checked(check bool, nodes func(yield func(engine.Node))) error {
+	bad := false
+	nodes(func(n engine.Node) { bad = bad || n.State != engine.Ready })
+	if check && bad {
+		return exitCode(ExitChanges)
+	}
+	return nil
+}
+
+func writeStatus(w io.Writer, s engine.Status) error {
+	return table(w, "NODE\tSTATE\tFOR\tREVISION\tOBJECTS\tFAILED\tREASON", func(row func(...any)) {
+		for _, n := range s.Nodes {
+			objects, failed := "", ""
+			if strings.HasPrefix(n.ID, "sync.") {
+				objects, failed = fmt.Sprint(n.Objects), fmt.Sprint(n.Failed)
+			}
+			row(n.ID, n.State, age(n.Since), revision(n.Ref, n.Revision), objects, failed, firstLine(n.Reason))
+		}
+	})
+}
+
+func writeDetails(w io.Writer, details []engine.Detail) error {
+	for i, d := range details {
+		if i > 0 {
+			_, _ = fmt.Fprintln(w)
+		}
+		if err := writeDetail(w, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeDetail(w io.Writer, d engine.Detail) error {
+	n := d.Node
+	err := table(w, n.ID, func(row func(...any)) {
+		field := func(name, value string) {
+			if value != "" {
+				row("  "+name, value)
+			}
+		}
+		field("state", fmt.Sprintf("%s for %s", n.State, age(n.Since)))
+		field("reason", n.Reason)
+		field("to go on", n.Unblock)
+		field("revision", strings.TrimSpace(revision(n.Ref, n.Revision)+" "+n.Message))
+		if !n.NextAttempt.IsZero() {
+			field("next", "in "+until(n.NextAttempt))
+		}
+		field("depends on", strings.Join(n.DependsOn, ", "))
+		field("declared", n.Declared)
+		if d.Report != nil {
+			field("last run", d.Report.Counts.String())
+			field("held", d.Report.Held)
+		}
+	})
+	if err != nil || d.Report == nil {
+		return err
+	}
+	writeReport(w, d.Report, "  ")
+	return nil
+}
+
+// writeReport lists what needs attention: what failed, and what was left alone.
+func writeReport(w io.Writer, r *rollout.Report, indent string) {
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, indent+format+"\n", args...) }
+	if r.Error != "" {
+		line("error: %s", r.Error)
+	}
+	if r.Waited != "" {
+		line("not ready: %s", r.Waited)
+	}
+	for _, p := range r.Problems {
+		line("%s: %s", p.Severity, p)
+	}
+	for _, o := range r.Objects {
+		switch {
+		case o.Problem != nil:
+			line("failed: %s: %s", o.Ref, o.Problem)
+		case o.Action == applier.Ignored || o.Action == applier.Kept:
+			line("%s: %s: %s", o.Action, o.Ref, o.Reason)
+		}
+	}
+}
+
+// revision shortens a hash as git does, after the name people know it by.
+func revision(ref, id string) string {
+	const short = 10
+	if len(id) > short && !strings.ContainsAny(id, ":/@ ") {
+		id = id[:short]
+	}
+	if ref != "" && id != "" {
+		return ref + "@" + id
+	}
+	return cmp.Or(id, ref)
+}
+
+// age says how long ago t was, in the unit that matters.
+func age(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return span(time.Since(t))
+}
+
+func until(t time.Time) string { return span(time.Until(t)) }
+
+func span(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

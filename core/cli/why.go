@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+func newWhy(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "why TARGET",
+		Short: "Explain the state of a sync, a source or an object",
+		Example: `  sluice why shop
+  sluice why source.git.shop
+  sluice why -n shop deployment/web`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeNodes(true),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			x, err := client.Why(cmd.Context(), args[0], a.namespace)
+			if err != nil {
+				return err
+			}
+			return a.view(x, func(w io.Writer) error {
+				for _, line := range x.Lines {
+					if _, err := fmt.Fprintln(w, line); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
