@@ -33,3 +33,17 @@ func BenchmarkCall(b *testing.B) {
 		resolve(b, i)
 	}
 }
+
+// BenchmarkOpenExecutable measures the verification of a binary.
+func BenchmarkOpenExecutable(b *testing.B) {
+	path := testPlugin(b, "test")
+	for b.Loop() {
+		exe, err := new(checksums).open(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := exe.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -16,7 +16,6 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/sluice-gitops/sluice/sdk/client"
 	"github.com/sluice-gitops/sluice/sdk/handshake"
@@ -55,59 +54,36 @@ func (d description) kinds() []string {
 // the answer is known from before. A binary that the lock file does not allow
 // is not run.
 func (h *Host) describe(ctx context.Context, c *candidate) (description, error) {
-	if c.path == "" {
-		return description{}, fmt.Errorf("plugin %s: no binary %s%s in %s; install it there, or set path in the plugin block",
-			c.name, handshake.BinaryPrefix, c.name, listOr(h.o.Dirs, "no directory"))
-	}
-	key, err := fileKey(c)
-	if err != nil {
-		return description{}, fmt.Errorf("plugin %s (%s): %w", c.name, c.origin, err)
-	}
-	h.mu.Lock()
-	d, ok := h.described[key]
-	h.mu.Unlock()
-	if ok {
-		return d, nil
-	}
 	exe, err := h.open(c)
 	if err != nil {
 		return description{}, err
 	}
 	defer func() { _ = exe.Close() }() // only read from
-	d, err = h.describeOpen(ctx, c, exe)
-	if err != nil {
-		return description{}, err
-	}
-	h.mu.Lock()
-	h.described[key] = d
-	h.mu.Unlock()
-	return d, nil
+	return h.describeOpen(ctx, c, exe)
 }
 
-// open opens the binary of c and verifies it against the lock file.
+// open opens the binary of c and verifies it against the lock file, which is
+// read each time: "sluice plugin lock" may have written it since.
 func (h *Host) open(c *candidate) (*executable, error) {
-	exe, err := openExecutable(c.path)
+	if c.path == "" {
+		return nil, fmt.Errorf("plugin %s: no binary %s%s in %s; install it there, or set path in the plugin block",
+			c.name, handshake.BinaryPrefix, c.name, listOr(h.o.Dirs, "no directory"))
+	}
+	exe, err := h.sums.open(c.path)
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s (%s): %w", c.name, c.origin, err)
 	}
-	if err := h.verify(c, exe); err != nil {
+	if c.dev {
+		return exe, nil
+	}
+	lock, err := h.readLock()
+	if err == nil && lock != nil {
+		err = lock.check(h.o.LockFile, c.name, exe)
+	}
+	if err != nil {
 		return nil, errors.Join(err, exe.Close())
 	}
 	return exe, nil
-}
-
-// verify reads the lock file each time: "sluice plugin lock" may have written
-// it since.
-func (h *Host) verify(c *candidate, exe *executable) error {
-	if c.dev {
-		h.log.Warn("plugin is a development override and not verified", "plugin", c.name, "path", exe.path)
-		return nil
-	}
-	lock, err := h.readLock()
-	if err != nil || lock == nil {
-		return err
-	}
-	return lock.check(h.o.LockFile, c.name, exe)
 }
 
 // readLock returns nil if nothing is to be verified.
@@ -125,23 +101,47 @@ func (h *Host) readLock() (*Lock, error) {
 	return lock, err
 }
 
-// describeOpen describes an open binary, from the cache if it is there.
+// describeOpen describes an open binary, from memory or the cache if it is
+// known there.
 func (h *Host) describeOpen(ctx context.Context, c *candidate, exe *executable) (description, error) {
-	cache := h.describeCache(c, exe)
-	d := description{sha: exe.sha}
-	if data, err := os.ReadFile(cache); err == nil && json.Unmarshal(data, &d.Description) == nil {
+	key := describeKey(c, exe)
+	h.mu.Lock()
+	d, ok := h.described[key]
+	h.mu.Unlock()
+	if ok {
 		return d, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.timing.describe)
-	defer cancel()
-	data, err := runDescribe(ctx, exe, pluginEnv(h.o.Environ, nil, c.env, os.TempDir(), os.TempDir()))
+	d = description{sha: exe.sha}
+	file := filepath.Join(h.o.CacheDir, "describe", key+".json")
+	data, err := os.ReadFile(file)
 	if err == nil {
 		d.Description, err = parseDescription(data)
 	}
 	if err != nil {
+		d.Description, err = h.ask(ctx, c, exe, file)
+	}
+	if err != nil {
 		return description{}, fmt.Errorf("plugin %s: %s describe: %w", c.name, exe.path, h.scrub.Err(err))
 	}
-	if err := writeDescription(cache, data); err != nil {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.described[key] = d
+	return d, nil
+}
+
+// ask runs the binary and leaves the answer in file.
+func (h *Host) ask(ctx context.Context, c *candidate, exe *executable, file string) (client.Description, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.timing.describe)
+	defer cancel()
+	data, err := runDescribe(ctx, exe, pluginEnv(h.o.Environ, nil, c.env, os.TempDir(), os.TempDir()))
+	if err != nil {
+		return client.Description{}, err
+	}
+	d, err := parseDescription(data)
+	if err != nil {
+		return client.Description{}, err
+	}
+	if err := writeDescription(file, data); err != nil {
 		h.log.Warn("cannot cache the description of a plugin", "plugin", c.name, slog.Any("err", err))
 	}
 	return d, nil
@@ -158,7 +158,7 @@ func parseDescription(data []byte) (client.Description, error) {
 // DescribeBinary asks the binary at path what it offers, by `BINARY describe`,
 // whatever the lock file says.
 func DescribeBinary(ctx context.Context, path string) (client.Description, error) {
-	exe, err := openExecutable(path)
+	exe, err := new(checksums).open(path)
 	if err != nil {
 		return client.Description{}, err
 	}
@@ -172,15 +172,15 @@ func DescribeBinary(ctx context.Context, path string) (client.Description, error
 	return parseDescription(data)
 }
 
-// describeCache is the file that remembers a description. The name that a
-// binary is called by and its environment may matter to what it says.
-func (h *Host) describeCache(c *candidate, exe *executable) string {
+// describeKey is what a description depends on: the binary, the name that it
+// is called by, and its environment.
+func describeKey(c *candidate, exe *executable) string {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s\n", exe.sha, filepath.Base(exe.path))
 	for _, name := range slices.Sorted(maps.Keys(c.env)) {
 		fmt.Fprintf(sum, "%q=%q\n", name, c.env[name])
 	}
-	return filepath.Join(h.o.CacheDir, "describe", hex.EncodeToString(sum.Sum(nil))+".json")
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 func writeDescription(path string, data []byte) error {
@@ -235,15 +235,6 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 }
 
 var _ io.Writer = (*limitedBuffer)(nil)
-
-// fileKey identifies the state of a binary without reading it.
-func fileKey(c *candidate) (string, error) {
-	info, err := os.Stat(c.path)
-	if err != nil {
-		return "", fmt.Errorf("plugin binary: %w", err)
-	}
-	return fmt.Sprintf("%s %s %d %s %v %t", c.name, c.path, info.Size(), info.ModTime().Format(time.RFC3339Nano), fileID(info), c.dev), nil
-}
 
 func fileExists(path string) bool {
 	_, err := os.Stat(path)

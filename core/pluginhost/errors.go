@@ -67,12 +67,10 @@ func (e Exit) lastWords() string {
 	return ""
 }
 
-// startError says why a plugin could not be started. A permanent one stays
-// until a person changes something.
+// startError says why a plugin could not be started.
 type startError struct {
-	plugin    string
-	err       error
-	permanent bool
+	plugin string
+	err    error
 }
 
 func (e *startError) Error() string { return fmt.Sprintf("start plugin %s: %v", e.plugin, e.err) }

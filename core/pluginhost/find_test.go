@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -68,7 +69,7 @@ func TestMissingDeclaredPlugins(t *testing.T) {
 		o.Plugins = []Declaration{{Name: "a", Path: filepath.Join(dir, "missing")}, {Name: "b"}, {Name: "c", Path: plain}, {Name: "d", Path: dir}}
 	})
 	for name, want := range map[string][]string{
-		"a": {`source/a: plugin a (plugin "a" block)`, "missing", "no such file"},
+		"a": {`source/a: plugin a (plugin "a" block)`, "missing", "does not exist"},
 		"b": {"no binary sluice-plugin-b in " + h.dir, "set path in the plugin block"},
 		"c": {"is not executable: chmod +x it"},
 		"d": {"is not a regular file"},
@@ -239,5 +240,40 @@ func TestEditDistance(t *testing.T) {
 		if got := editDistance(tt.a, tt.b); got != tt.want {
 			t.Errorf("editDistance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
 		}
+	}
+}
+
+func TestChecksumsNoticeEveryChange(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p")
+	write := func(text string, age time.Duration) {
+		t.Helper()
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o700)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, werr := f.WriteString(text)
+		then := time.Now().Add(-age)
+		if err := errors.Join(werr, f.Close(), os.Chtimes(path, then, then)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var c checksums
+	sum := func() string {
+		t.Helper()
+		exe, err := c.open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer exe.Close()
+		return exe.sha
+	}
+	write("one", time.Hour)
+	one := sum()
+	write("two", time.Hour) // same inode, size and modification time
+	if two := sum(); two == one {
+		t.Error("a change in place went unnoticed")
+	}
+	if len(c.sum) != 0 {
+		t.Error("the sum of a file that changed just now is remembered")
 	}
 }

@@ -82,12 +82,13 @@ type Host struct {
 	ctx    context.Context // ends when Close begins to kill
 	cancel context.CancelFunc
 
+	sums       checksums
 	unverified sync.Once
 
 	mu        sync.Mutex
 	closed    bool
 	processes map[string]*process    // by plugin name
-	described map[string]description // by file and environment
+	described map[string]description // by describeKey
 }
 
 // New checks o and prepares the run directory. It starts no plugin.

@@ -2,8 +2,10 @@ package pluginhost
 
 import (
 	"fmt"
+	"io/fs"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,4 +31,16 @@ func awaitExit(cmd *exec.Cmd) {
 			return
 		}
 	}
+}
+
+// stateOf reads what identifies the content of a file.
+func stateOf(info fs.FileInfo) (fileState, bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fileState{}, false
+	}
+	return fileState{
+		dev: st.Dev, inode: st.Ino, size: st.Size,
+		modified: time.Unix(st.Mtim.Unix()), set: time.Unix(st.Ctim.Unix()),
+	}, true
 }

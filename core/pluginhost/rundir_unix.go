@@ -135,12 +135,3 @@ func socketPathMax() int {
 	}
 	return 103
 }
-
-// fileID is the inode behind info.
-func fileID(info fs.FileInfo) [2]uint64 {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return [2]uint64{}
-	}
-	return [2]uint64{uint64(st.Dev), uint64(st.Ino)}
-}

@@ -74,7 +74,7 @@ func (r *recorder) count(text string) int { return strings.Count(r.String(), tex
 func startRunner(t *testing.T, name string, env ...string) (*runner, *recorder) {
 	t.Helper()
 	rec, log := newRecorder()
-	exe, err := openExecutable(testPlugin(t, name))
+	exe, err := new(checksums).open(testPlugin(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,7 +235,7 @@ func TestPitfall30SwappedFileDoesNotRun(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, handshake.BinaryPrefix+"exit3")
 	linkTestPlugin(t, path)
-	exe, err := openExecutable(path)
+	exe, err := new(checksums).open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestScriptsRunByDescriptorToo(t *testing.T) {
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho ready\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	exe, err := openExecutable(path)
+	exe, err := new(checksums).open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,7 +291,7 @@ func TestExecutableErrors(t *testing.T) {
 		plain:                         "chmod +x",
 		dir:                           "not a regular file",
 	} {
-		if _, err := openExecutable(path); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := new(checksums).open(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", path, err, want)
 		}
 	}

@@ -50,15 +50,18 @@ type session struct {
 func (p *process) start(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.h.timing.start)
 	defer cancel()
-	d, err := p.h.describe(ctx, p.c)
-	if err != nil {
-		return nil, &startError{plugin: p.c.name, err: err}
-	}
 	exe, err := p.h.open(p.c)
 	if err != nil {
 		return nil, &startError{plugin: p.c.name, err: err}
 	}
 	defer func() { _ = exe.Close() }() // the process has its own descriptor
+	if p.c.dev {
+		p.log.Warn("starting a development override; it is not verified", "path", exe.path, "sha256", exe.sha)
+	}
+	d, err := p.h.describeOpen(ctx, p.c, exe)
+	if err != nil {
+		return nil, &startError{plugin: p.c.name, err: err}
+	}
 	home, tmp, err := pluginDirs(p.h.o.DataDir, p.c.name)
 	if err != nil {
 		return nil, &startError{plugin: p.c.name, err: err}

@@ -158,7 +158,7 @@ func (h *Host) WriteLock(ctx context.Context, names []string) (map[string]Locked
 
 // trust describes a binary without asking the lock file.
 func (h *Host) trust(ctx context.Context, c *candidate) (version, sum string, err error) {
-	exe, err := openExecutable(c.path)
+	exe, err := h.sums.open(c.path)
 	if err != nil {
 		return "", "", fmt.Errorf("plugin %s (%s): %w", c.name, c.origin, err)
 	}
