@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -260,11 +259,9 @@ func plain(text string) (any, error) {
 		return float64(u), nil // as Kubernetes reads what int64 cannot hold
 	}
 	if floatForm.MatchString(digits) {
-		f, err := strconv.ParseFloat(digits, 64)
-		if err != nil || math.IsInf(f, 0) {
-			return nil, fmt.Errorf("number %s is out of range", text)
+		if f, err := strconv.ParseFloat(digits, 64); err == nil {
+			return integral(f), nil
 		}
-		return integral(f), nil
 	}
 	return text, nil
 }

@@ -107,7 +107,7 @@ func (r *jsonReader) next() (line, column int) {
 	return r.line, len([]rune(string(r.text[r.bol:offset]))) + 1
 }
 
-// jsonErrorLine returns the line of text that err is about.
+// jsonErrorLine returns the line of text that err is about, from 1.
 func jsonErrorLine(text []byte, err error) int {
 	offset := int64(len(text))
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {

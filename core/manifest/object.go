@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -86,7 +87,7 @@ func (p *parser) list(n, items *yaml.Node) {
 func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
 	v, errs := convert(n)
 	for _, e := range errs {
-		p.at(e.node, e.Error(), p.fileLines(e.hint))
+		p.at(e.node, e.Error(), cmp.Or(p.fileLines(e.hint), p.templateHint()))
 	}
 	if len(errs) > 0 {
 		return

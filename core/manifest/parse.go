@@ -109,18 +109,31 @@ func (p *parser) chunk() {
 // nodes parses the chunk: as JSON if it is that, else as YAML. After an error
 // it returns what comes before.
 func (p *parser) nodes() ([]*yaml.Node, error) {
-	if bytes.HasPrefix(bytes.TrimSpace(p.text), []byte("{")) {
-		values, jsonErr := readJSON(p.text)
-		if jsonErr == nil {
-			return values, nil
-		}
-		values, err := readYAML(p.text)
-		if err != nil {
-			return nil, jsonErr
-		}
+	text, isJSON := jsonText(p.text)
+	if !isJSON {
+		return readYAML(p.text)
+	}
+	values, jsonErr := readJSON(text)
+	if jsonErr == nil {
 		return values, nil
 	}
-	return readYAML(p.text)
+	if values, err := readYAML(p.text); err == nil { // in flow style
+		return values, nil
+	}
+	return nil, jsonErr
+}
+
+// jsonText returns text without a document marker, in its place, if what
+// follows looks like JSON.
+func jsonText(text []byte) ([]byte, bool) {
+	rest, marked := bytes.CutPrefix(text, []byte("---"))
+	if !bytes.HasPrefix(bytes.TrimSpace(rest), []byte("{")) {
+		return nil, false
+	}
+	if marked {
+		text = append([]byte("   "), rest...)
+	}
+	return text, true
 }
 
 func readYAML(text []byte) (documents []*yaml.Node, err error) {
@@ -145,41 +158,29 @@ func readYAML(text []byte) (documents []*yaml.Node, err error) {
 	}
 }
 
-var yamlErrorForm = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
 // syntaxError reports that the chunk is neither YAML nor JSON.
 func (p *parser) syntaxError(err error) {
-	line, text := 1, err.Error()
-	if m := yamlErrorForm.FindStringSubmatch(text); m != nil {
-		text = text[len(m[0]):]
-		if m[1] != "" {
-			line, _ = strconv.Atoi(m[1]) // digits
-		}
+	text := err.Error()
+	line := 0
+	if strings.HasPrefix(text, "yaml: ") {
+		line, text = yamlError(p.text, strings.TrimPrefix(text, "yaml: "))
 	} else {
 		line = jsonErrorLine(p.text, err)
 	}
-	p.problem(line, 0, "syntax error: "+text, p.syntaxHint(line))
+	hint := p.templateHint()
+	if hint == "" && strings.HasPrefix(strings.TrimLeft(lineOf(p.text, line), " "), "\t") {
+		hint = "YAML is indented by spaces, never by tabs."
+	}
+	p.problem(line, 0, "syntax error: "+text, hint)
 }
 
-// syntaxHint guesses at the cause of a syntax error from the text around it.
-func (p *parser) syntaxHint(line int) string {
-	switch {
-	case bytes.Contains(p.text, []byte("{{")):
-		return "The document holds {{ }} of a template. Templates of a Helm chart are rendered by a release; " +
-			"name other files that are not for the cluster in .sluiceignore."
-	case strings.HasPrefix(strings.TrimLeft(p.textOf(line), " "), "\t"):
-		return "YAML is indented by spaces, never by tabs."
+// templateHint tells about templates if the chunk looks like one.
+func (p *parser) templateHint() string {
+	if !bytes.Contains(p.text, []byte("{{")) {
+		return ""
 	}
-	return ""
-}
-
-// textOf returns a line of the chunk, counted from 1.
-func (p *parser) textOf(line int) string {
-	text := p.text
-	for ; line > 1 && len(text) > 0; line-- {
-		text = text[lineLength(text):]
-	}
-	return string(text[:lineLength(text)])
+	return "The document holds {{ }} of a template. Templates of a Helm chart are rendered by a release; " +
+		"name other files that are not for the cluster in .sluiceignore."
 }
 
 // document takes the objects of one document.
