@@ -14,6 +14,8 @@ import (
 // Host is a host that keeps everything in memory. It refuses instances that
 // are not open, as a real one does. It is safe for concurrent use.
 type Host struct {
+	trusting bool // answers every instance: the conformance suite opens its own
+
 	mu          sync.Mutex
 	known       map[string]bool // names of instances
 	secrets     map[host.SecretRef]secret.Secret
@@ -119,7 +121,7 @@ func (h *Host) opening(name string) {
 }
 
 func (h *Host) allow(instance string) error {
-	if !h.known[instance] {
+	if !h.trusting && !h.known[instance] {
 		return fmt.Errorf("instance %q: %w", instance, host.ErrDenied)
 	}
 	return nil

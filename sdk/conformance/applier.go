@@ -1,0 +1,391 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/client"
+)
+
+// applierChecks work on the sample objects, each check as an owner of its own,
+// and delete them in the end.
+var applierChecks = []Check{
+	{"applier-plans-nothing-for-nothing", withApplier(plansNothingForNothing)},
+	{"applier-refuses-missing-objects-file", withApplier(refusesMissingObjectsFile)},
+	{"applier-plan-changes-nothing", withApplier(planChangesNothing)},
+	{"applier-applies-once", withApplier(appliesOnce)},
+	{"applier-tells-status", withApplier(tellsStatus)},
+	{"applier-watches", withApplier(applierWatches)},
+	{"applier-keeps-after-incomplete-load", withApplier(keepsAfterIncompleteLoad)},
+	{"applier-deletes-only-its-own", withApplier(deletesOnlyItsOwn)},
+	{"applier-deletes", withApplier(deletes)},
+	{"applier-remembers-across-restarts", remembersAcrossRestarts},
+	{"applier-returns-when-cancelled", returnsWhenPlanCancelled},
+	{"applier-says-when-there-is-no-secret", withApplier(saysWhenThereIsNoSecret)},
+	{"applier-lists-workloads", withApplier(listsWorkloads)},
+}
+
+// openApplier is an instance with an owner for one check.
+type openApplier struct {
+	*client.Applier
+	caps    []string
+	owner   string
+	objects []applier.Item
+}
+
+// withApplier runs a check on an open applier, then removes what its owner has.
+func withApplier(check func(t T, a *openApplier)) func(T, *Subject) {
+	return func(t T, s *Subject) {
+		s.asOwner(t, s.newOwner(), func(t T, a *openApplier) {
+			defer a.removeAll(t)
+			check(t, a)
+		})
+	}
+}
+
+func (s *Subject) newOwner() string {
+	return fmt.Sprintf("conformance-%d-%d", os.Getpid(), s.opened)
+}
+
+// asOwner runs do on an instance that it opens and closes.
+func (s *Subject) asOwner(t T, owner string, do func(t T, a *openApplier)) {
+	t.Helper()
+	o := s.open(t)
+	defer s.closed(t, o.Instance)
+	do(t, &openApplier{
+		Applier: client.NewApplier(s.caller(t, o)),
+		caps:    o.Capabilities,
+		owner:   owner,
+		objects: s.Objects,
+	})
+}
+
+// samples returns the objects, or skips the check.
+func (a *openApplier) samples(t T) []applier.Item {
+	t.Helper()
+	if len(a.objects) == 0 {
+		t.Skipf("no sample objects")
+	}
+	return a.objects
+}
+
+// set writes items to a file and returns the complete set.
+func (a *openApplier) set(t T, items []applier.Item) applier.Set {
+	t.Helper()
+	var lines strings.Builder
+	enc := json.NewEncoder(&lines)
+	for _, item := range items {
+		if err := enc.Encode(item); err != nil {
+			t.Fatalf("encode the objects: %v", err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "objects.jsonl")
+	if err := os.WriteFile(path, []byte(lines.String()), 0o600); err != nil {
+		t.Fatalf("%v", err)
+	}
+	return applier.Set{Owner: a.owner, Objects: path, Revision: "conformance", Complete: true, Timeout: time.Minute}
+}
+
+func (a *openApplier) plan(t T, set applier.Set) ([]applier.Change, applier.Summary) {
+	t.Helper()
+	var all collector[applier.Change]
+	summary, err := a.Plan(t.Context(), set, all.add)
+	if err != nil {
+		t.Fatalf("Plan: %v", err)
+	}
+	return all.list, summary
+}
+
+func (a *openApplier) apply(t T, items []applier.Item) ([]applier.Result, applier.Summary) {
+	t.Helper()
+	var all collector[applier.Result]
+	summary, err := a.Apply(t.Context(), a.set(t, items), all.add)
+	if err != nil {
+		t.Fatalf("Apply: %v", err)
+	}
+	for _, r := range all.list {
+		if r.Outcome == applier.Failed {
+			t.Errorf("Apply of %s: %v", r.Ref, r.Diagnostic)
+		}
+	}
+	return all.list, summary
+}
+
+func (a *openApplier) status(t T, owner string) []applier.ObjectStatus {
+	t.Helper()
+	var all collector[applier.ObjectStatus]
+	if err := a.Status(t.Context(), owner, all.add); err != nil {
+		t.Fatalf("Status: %v", err)
+	}
+	return all.list
+}
+
+// removeAll deletes what the owner has, whatever the check has left.
+func (a *openApplier) removeAll(t T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	defer cancel()
+	var have collector[applier.ObjectStatus]
+	if err := a.Status(ctx, a.owner, have.add); err != nil {
+		t.Errorf("clean up: Status: %v", err)
+		return
+	}
+	if len(have.list) == 0 {
+		return
+	}
+	del := applier.Deletion{Owner: a.owner, Timeout: time.Minute}
+	for _, o := range have.list {
+		del.Refs = append(del.Refs, o.Ref)
+	}
+	if _, err := a.Delete(ctx, del, func(applier.Result) {}); err != nil {
+		t.Errorf("clean up: Delete: %v", err)
+	}
+}
+
+// collector gathers what is emitted, from any goroutine.
+type collector[E any] struct {
+	mu   sync.Mutex
+	list []E
+}
+
+func (c *collector[E]) add(e E) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = append(c.list, e)
+}
+
+// wantActions fails unless changes are n times action.
+func wantActions(t T, changes []applier.Change, n int, action applier.Action) {
+	t.Helper()
+	if len(changes) != n {
+		t.Errorf("the plan has %d changes, want %d", len(changes), n)
+	}
+	for _, c := range changes {
+		if c.Action != action {
+			t.Errorf("%s: the plan says %s (%s), want %s", c.Ref, c.Action, c.Reason, action)
+		}
+	}
+}
+
+func plansNothingForNothing(t T, a *openApplier) {
+	changes, summary := a.plan(t, a.set(t, nil))
+	wantActions(t, changes, 0, applier.None)
+	if summary.Owned != 0 {
+		t.Errorf("an owner that never applied anything owns %d objects", summary.Owned)
+	}
+	if list := a.status(t, a.owner); len(list) > 0 {
+		t.Errorf("Status of an owner that never applied anything: %v", list)
+	}
+}
+
+func refusesMissingObjectsFile(t T, a *openApplier) {
+	set := a.set(t, nil)
+	set.Objects += ".missing"
+	if _, err := a.Plan(t.Context(), set, func(applier.Change) {}); !isClean(err) {
+		t.Errorf("Plan of a missing file: %v; want an error of the plugin", err)
+	}
+	if _, err := a.Apply(t.Context(), set, func(applier.Result) {}); !isClean(err) {
+		t.Errorf("Apply of a missing file: %v; want an error of the plugin", err)
+	}
+}
+
+func planChangesNothing(t T, a *openApplier) {
+	set := a.set(t, a.samples(t))
+	for range 2 {
+		changes, summary := a.plan(t, set)
+		wantActions(t, changes, len(a.objects), applier.Create)
+		if summary.Owned != 0 {
+			t.Errorf("before any apply the owner owns %d objects", summary.Owned)
+		}
+	}
+}
+
+func appliesOnce(t T, a *openApplier) {
+	items := a.samples(t)
+	results, summary := a.apply(t, items)
+	if len(results) != len(items) || summary.Owned != len(items) {
+		t.Errorf("Apply of %d objects emitted %d results and owns %d", len(items), len(results), summary.Owned)
+	}
+	for _, r := range results {
+		if r.Outcome != applier.Created {
+			t.Errorf("%s: the first apply says %s, want created", r.Ref, r.Outcome)
+		}
+	}
+	changes, summary := a.plan(t, a.set(t, items))
+	wantActions(t, changes, len(items), applier.None)
+	if summary.Owned != len(items) {
+		t.Errorf("after the apply the owner owns %d objects, want %d", summary.Owned, len(items))
+	}
+	results, _ = a.apply(t, items)
+	for _, r := range results {
+		if r.Outcome != applier.Unchanged {
+			t.Errorf("%s: the second apply says %s, want unchanged", r.Ref, r.Outcome)
+		}
+	}
+}
+
+func tellsStatus(t T, a *openApplier) {
+	results, _ := a.apply(t, a.samples(t))
+	have := map[applier.Ref]bool{}
+	for _, o := range a.status(t, a.owner) {
+		have[o.Ref.Identity()] = true
+		if o.Health == applier.NotFound {
+			t.Errorf("%s is not found right after it was applied", o.Ref)
+		}
+	}
+	for _, r := range results {
+		if !have[r.Ref.Identity()] {
+			t.Errorf("Status says nothing of %s", r.Ref)
+		}
+	}
+}
+
+// applierWatches waits for the end of the first pass.
+func applierWatches(t T, a *openApplier) {
+	results, _ := a.apply(t, a.samples(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	seen := map[applier.Ref]bool{}
+	synced := false
+	err := a.Watch(ctx, a.owner, func(o applier.ObjectStatus) {
+		if o.Ref == (applier.Ref{}) {
+			synced = true
+			cancel()
+		}
+		seen[o.Ref.Identity()] = true
+	})
+	if !synced || !errors.Is(err, context.Canceled) {
+		t.Fatalf("Watch ended with %v; the first pass was complete: %t", err, synced)
+	}
+	for _, r := range results {
+		if !seen[r.Ref.Identity()] {
+			t.Errorf("the first pass of Watch leaves out %s", r.Ref)
+		}
+	}
+}
+
+func keepsAfterIncompleteLoad(t T, a *openApplier) {
+	items := a.samples(t)
+	a.apply(t, items)
+	set := a.set(t, nil)
+	set.Complete = false
+	changes, _ := a.plan(t, set)
+	wantActions(t, changes, len(items), applier.Kept)
+	set.Complete = true
+	changes, _ = a.plan(t, set)
+	wantActions(t, changes, len(items), applier.Prune)
+	if got := len(a.status(t, a.owner)); got != len(items) {
+		t.Errorf("after plans only, the owner has %d objects, want %d", got, len(items))
+	}
+}
+
+func deletesOnlyItsOwn(t T, a *openApplier) {
+	results, _ := a.apply(t, a.samples(t))
+	thief := applier.Deletion{Owner: a.owner + "-other", Timeout: 10 * time.Second}
+	for _, r := range results {
+		thief.Refs = append(thief.Refs, r.Ref)
+	}
+	_, err := a.Delete(t.Context(), thief, func(r applier.Result) {
+		if r.Outcome == applier.Deleted {
+			t.Errorf("%s was deleted for somebody who does not own it", r.Ref)
+		}
+	})
+	if err != nil && !isClean(err) {
+		t.Errorf("Delete: %v", err)
+	}
+	for _, o := range a.status(t, a.owner) {
+		if o.Health == applier.NotFound || o.Health == applier.Terminating {
+			t.Errorf("%s is %s after somebody else's Delete", o.Ref, o.Health)
+		}
+	}
+}
+
+func deletes(t T, a *openApplier) {
+	items := a.samples(t)
+	results, _ := a.apply(t, items)
+	del := applier.Deletion{Owner: a.owner, Timeout: time.Minute}
+	for _, r := range results {
+		del.Refs = append(del.Refs, r.Ref)
+	}
+	var all collector[applier.Result]
+	summary, err := a.Delete(t.Context(), del, all.add)
+	if err != nil {
+		t.Fatalf("Delete: %v", err)
+	}
+	for _, r := range all.list {
+		if r.Outcome != applier.Deleted {
+			t.Errorf("%s: Delete says %s (%s)", r.Ref, r.Outcome, r.Reason)
+		}
+	}
+	if len(all.list) != len(items) || summary.Owned != 0 {
+		t.Errorf("Delete of %d objects emitted %d results; the owner still owns %d", len(items), len(all.list), summary.Owned)
+	}
+	changes, _ := a.plan(t, a.set(t, items))
+	wantActions(t, changes, len(items), applier.Create)
+}
+
+// remembersAcrossRestarts makes sure that what is owned is known from the
+// target, not from the process.
+func remembersAcrossRestarts(t T, s *Subject) {
+	if len(s.Objects) == 0 {
+		t.Skipf("no sample objects")
+	}
+	owner := s.newOwner()
+	defer s.asOwner(t, owner, func(t T, a *openApplier) { a.removeAll(t) })
+	s.asOwner(t, owner, func(t T, a *openApplier) { a.apply(t, a.objects) })
+	if err := s.Close(); err != nil {
+		t.Fatalf("stop the plugin: %v", err)
+	}
+	s.asOwner(t, owner, func(t T, a *openApplier) {
+		changes, _ := a.plan(t, a.set(t, a.objects))
+		wantActions(t, changes, len(a.objects), applier.None)
+		changes, _ = a.plan(t, a.set(t, nil))
+		wantActions(t, changes, len(a.objects), applier.Prune)
+	})
+}
+
+func returnsWhenPlanCancelled(t T, s *Subject) {
+	o := s.open(t)
+	a := &openApplier{Applier: client.NewApplier(s.caller(t, o)), owner: "conformance-cancel", objects: s.Objects}
+	set := a.set(t, a.objects)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() { _, _ = a.Plan(ctx, set, func(applier.Change) {}) })
+		wg.Go(func() { _ = a.Watch(ctx, a.owner, func(applier.ObjectStatus) {}) })
+	}
+	cancel()
+	wg.Wait()
+	s.closed(t, o.Instance)
+}
+
+func saysWhenThereIsNoSecret(t T, a *openApplier) {
+	if !slices.Contains(a.caps, applier.CanKeepSecrets) {
+		t.Skipf("the applier lacks the capability %s", applier.CanKeepSecrets)
+	}
+	_, err := a.ReadSecret(t.Context(), applier.SecretRef{Name: "sluice-conformance-no-such", Key: "x"})
+	if !errors.Is(err, applier.ErrNoSecret) {
+		t.Errorf("ReadSecret of what does not exist: %v; want ErrNoSecret", err)
+	}
+}
+
+func listsWorkloads(t T, a *openApplier) {
+	if !slices.Contains(a.caps, applier.CanListWorkloads) {
+		t.Skipf("the applier lacks the capability %s", applier.CanListWorkloads)
+	}
+	err := a.Workloads(t.Context(), applier.WorkloadFilter{Owner: a.owner}, func(w applier.Workload) {
+		t.Errorf("an owner that never applied anything has the workload %s", w.Ref)
+	})
+	if err != nil {
+		t.Errorf("Workloads: %v", err)
+	}
+}
