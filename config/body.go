@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -39,10 +40,22 @@ func (l *loader) decodePlugin(p *PluginConfig, body hcl.Body, header hcl.Range, 
 	}
 	p.JSON = d.marshal(v.real, header)
 	p.display = d.marshal(v.shown, header)
-	for s := range d.secrets {
-		p.Secrets = append(p.Secrets, s)
+	p.Secrets = d.allSecrets()
+}
+
+// allSecrets returns the sensitive strings of the block and the secrets that
+// went into them: of a URL with a password the URL, and the password, which
+// may show up alone.
+func (d *bodyDecoder) allSecrets() []string {
+	all := slices.Collect(maps.Keys(d.secrets))
+	for known := range d.l.secrets {
+		inside := func(s string) bool { return s != known && strings.Contains(s, known) }
+		if len(known) >= minScrub && slices.ContainsFunc(all, inside) {
+			all = append(all, known)
+		}
 	}
-	slices.Sort(p.Secrets)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (d *bodyDecoder) marshal(v any, header hcl.Range) json.RawMessage {

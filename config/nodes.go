@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ func (l *loader) loadDecls() {
 // share, and hands each to add.
 func (l *loader) loadPlugged(d *decl, host schema.Schema, add func(Block, *arguments, PluginConfig)) {
 	s, by := l.schemaOf(d.kind, d.typ, d.block.LabelRanges[0])
-	if s != nil {
+	if s != nil && !l.clash(host, s, by, d.block.LabelRanges[0]) {
 		if by != "" {
 			by = " (declared by " + by + ")"
 		}
@@ -73,6 +74,18 @@ func (l *loader) loadPlugged(d *decl, host schema.Schema, add func(Block, *argum
 		}
 		add(inst.block(), l.content(body, d.block.DefRange(), host, sc), p)
 	}
+}
+
+// clash reports the names in s that belong to the host.
+func (l *loader) clash(host schema.Schema, s *schema.Schema, by string, at hcl.Range) bool {
+	found := false
+	for _, name := range namesOf(s) {
+		if slices.Contains(namesOf(&host), name) {
+			l.errorf(at, "Plugin does not fit", "The argument %q belongs to the host, but %s declares it too. Use another version of the plugin.", name, by)
+			found = true
+		}
+	}
+	return found
 }
 
 func (i *instance) block() Block {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/schema"
 )
 
 // load loads src and fails the test if it has errors.
@@ -108,7 +110,7 @@ sync "shop" { source = source.git.shop }
 		if !strings.Contains(string(p.JSON), s) {
 			t.Errorf("the plugin does not get %s: %s", s, p.JSON)
 		}
-		if !strings.Contains(strings.Join(p.Secrets, "\n"), s) {
+		if !slices.Contains(p.Secrets, s) {
 			t.Errorf("%s is not among the secrets %q", s, p.Secrets)
 		}
 	}
@@ -158,6 +160,22 @@ func firstKey(files map[string][]byte) string {
 		return name
 	}
 	return ""
+}
+
+// TestPluginClaimsHostArgument loads the block of a plugin that declares what
+// the host owns.
+func TestPluginClaimsHostArgument(t *testing.T) {
+	o := options()
+	o.Schemas = func(config.Settings, []config.Plugin) config.SchemaSource {
+		return schemas{
+			"source/git":         {Attributes: []schema.Attribute{{Name: "interval", Type: schema.Type{Kind: schema.Number}}}},
+			"applier/kubernetes": {},
+		}
+	}
+	_, diags := config.Load([]string{write(t, "source \"git\" \"a\" {}\nsync \"a\" { source = source.git.a }\n")}, o)
+	if len(diags) != 1 || !strings.Contains(diags[0].Detail, `"interval"`) || !strings.Contains(diags[0].Detail, "plugin git 1.4.2") {
+		t.Errorf("got %v", diags)
+	}
 }
 
 func TestWithoutSchemas(t *testing.T) {

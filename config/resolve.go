@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -34,34 +35,31 @@ func (l *loader) resolve(t hcl.Traversal, sc scope, roots tree) bool {
 // unknownRoot explains a name that means nothing at the start of a reference.
 func (l *loader) unknownRoot(t hcl.Traversal, root string) string {
 	written := strings.Join(steps(t), ".")
-	for _, candidate := range []string{"var." + root, "local." + root} {
-		if _, ok := l.declared[strings.Replace(candidate, "var.", "variable.", 1)]; ok {
-			return "There is no " + root + ". Did you mean " + candidate + "?"
-		}
+	switch {
+	case l.variables[root] != nil:
+		return fmt.Sprintf("There is no %s. Did you mean var.%[1]s?", root)
+	case l.locals[root] != nil:
+		return fmt.Sprintf("There is no %s. Did you mean local.%[1]s?", root)
 	}
 	for _, d := range l.decls {
 		if strings.HasSuffix(d.address(), "."+written) {
-			return "There is no " + written + ". Did you mean " + d.address() + "?"
+			return fmt.Sprintf("There is no %s. Did you mean %s?", written, d.address())
 		}
 	}
 	roots := []string{"var", "local", kindSource, kindApplier, kindCredential, kindSync}
 	if best := nearest(root, roots); best != "" {
-		return "There is no " + root + ". Did you mean " + best + "?"
+		return fmt.Sprintf("There is no %s. Did you mean %s?", root, best)
 	}
-	return "There is no " + root + ". Text stands in quotes: \"" + root + "\". References start with var, local, each, source, applier, registry_credential or sync."
+	return fmt.Sprintf("There is no %s. Text stands in quotes: %[1]q. References start with var, local, each, source, applier, registry_credential or sync.", root)
 }
 
 func (l *loader) resolveVariable(t hcl.Traversal, roots tree) bool {
-	names := slices.Sorted(maps.Keys(l.variables))
-	name, static := step(t, 1)
-	if static {
-		if l.variables[name] == nil {
-			l.errorf(t.SourceRange(), "Unknown variable", "There is no variable %q.%s", name, didYouMean(name, names))
-			return false
-		}
-		names = []string{name}
+	names, ok := chosen(t, l.variables)
+	if !ok {
+		name, _ := step(t, 1)
+		l.errorf(t.SourceRange(), "Unknown variable", "There is no variable %q.%s", name, didYouMean(name, slices.Collect(maps.Keys(l.variables))))
+		return false
 	}
-	ok := true
 	roots["var"] = ensure(roots["var"])
 	for _, name := range names {
 		v := l.variables[name]
@@ -72,16 +70,12 @@ func (l *loader) resolveVariable(t hcl.Traversal, roots tree) bool {
 }
 
 func (l *loader) resolveLocal(t hcl.Traversal, roots tree) bool {
-	names := slices.Sorted(maps.Keys(l.locals))
-	name, static := step(t, 1)
-	if static {
-		if l.locals[name] == nil {
-			l.errorf(t.SourceRange(), "Unknown local value", "There is no local value %q.%s", name, didYouMean(name, names))
-			return false
-		}
-		names = []string{name}
+	names, ok := chosen(t, l.locals)
+	if !ok {
+		name, _ := step(t, 1)
+		l.errorf(t.SourceRange(), "Unknown local value", "There is no local value %q.%s", name, didYouMean(name, slices.Collect(maps.Keys(l.locals))))
+		return false
 	}
-	ok := true
 	roots["local"] = ensure(roots["local"])
 	for _, name := range names {
 		v, good := l.localValue(name, t.SourceRange())
@@ -89,6 +83,17 @@ func (l *loader) resolveLocal(t hcl.Traversal, roots tree) bool {
 		roots.set(v, "local", name)
 	}
 	return ok
+}
+
+// chosen returns the names in all that t may mean: the one after the root, or
+// every one where it is computed. It is not ok if there is no such name.
+func chosen[V any](t hcl.Traversal, all map[string]V) (names []string, ok bool) {
+	name, static := step(t, 1)
+	if !static {
+		return slices.Sorted(maps.Keys(all)), true
+	}
+	_, ok = all[name]
+	return []string{name}, ok
 }
 
 func (l *loader) resolveEach(t hcl.Traversal, sc scope, roots tree) bool {
@@ -162,16 +167,16 @@ func (l *loader) unknownReference(written []string) string {
 		}
 		known = append(known, d.address())
 		if d.name == written[len(written)-1] {
-			return "There is no " + address + ". Did you mean " + d.address() + "?"
+			return fmt.Sprintf("There is no %s. Did you mean %s?", address, d.address())
 		}
 	}
 	if len(known) == 0 {
-		return "There is no " + address + ": no " + kind + " is declared."
+		return fmt.Sprintf("There is no %s: no %s is declared.", address, kind)
 	}
 	if best := nearest(address, known); best != "" {
-		return "There is no " + address + ". Did you mean " + best + "?"
+		return fmt.Sprintf("There is no %s. Did you mean %s?", address, best)
 	}
-	return "There is no " + address + "." + didYouMean(address, known)
+	return fmt.Sprintf("There is no %s.%s", address, didYouMean(address, known))
 }
 
 // checkKey checks the step of t after the address of d: the key of an instance.
