@@ -60,13 +60,13 @@ type syncLine struct {
 	Progress *engine.Progress `json:"progress,omitempty"`
 	Result   []engine.Detail  `json:"result,omitempty"`
 	Done     bool             `json:"done,omitempty"`
-	*problem
+	problem
 }
 
 // eventLine is a line of /v1/events: an event, or why the stream ended.
 type eventLine struct {
 	*event.Event
-	*problem
+	problem
 }
 
 type idsAnswer struct {
@@ -87,8 +87,8 @@ type versionAnswer struct {
 
 // problem is an error on the wire.
 type problem struct {
-	Text string `json:"error"`
-	Code string `json:"code"`
+	Text string `json:"error,omitempty"`
+	Code string `json:"code,omitempty"`
 }
 
 // codes of errors that a caller can tell apart.
@@ -102,13 +102,13 @@ var codes = []struct {
 	{"conflict", http.StatusConflict, engine.ErrConflict},
 }
 
-func problemOf(err error) (*problem, int) {
+func problemOf(err error) (problem, int) {
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
-			return &problem{Text: err.Error(), Code: c.code}, c.status
+			return problem{Text: err.Error(), Code: c.code}, c.status
 		}
 	}
-	return &problem{Text: err.Error(), Code: "internal"}, http.StatusInternalServerError
+	return problem{Text: err.Error(), Code: "internal"}, http.StatusInternalServerError
 }
 
 // remoteError is a problem that came from the daemon; it matches the sentinel

@@ -73,8 +73,8 @@ func (c *Client) SyncAndWait(ctx context.Context, req engine.SyncRequest, progre
 			return nil, c.broken(ctx, err)
 		}
 		switch {
-		case line.problem != nil && line.Text != "":
-			return line.Result, (*remoteError)(line.problem)
+		case line.Text != "":
+			return line.Result, (*remoteError)(&line.problem)
 		case line.Done:
 			return line.Result, nil
 		case line.Progress != nil && progress != nil:
@@ -130,8 +130,8 @@ func (c *Client) Events(ctx context.Context, q engine.EventQuery, fn func(event.
 			return nil
 		case err != nil:
 			return c.broken(ctx, err)
-		case line.problem != nil && line.Text != "":
-			return (*remoteError)(line.problem)
+		case line.Text != "":
+			return (*remoteError)(&line.problem)
 		case line.Event == nil:
 			continue
 		}
