@@ -26,17 +26,26 @@ func toUTF8(data []byte) (text []byte, line int, err error) {
 	case bytes.HasPrefix(data, bomUTF16BE):
 		return fromUTF16(data[2:], binary.BigEndian), 0, nil
 	}
-	for i, line := 0, 1; i < len(data); {
-		r, size := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && size == 1 {
-			return nil, line, fmt.Errorf("byte 0x%02x at offset %d is not UTF-8", data[i], i)
-		}
-		if r == '\n' {
-			line++
-		}
-		i += size
+	at := invalidUTF8(data)
+	if at < 0 {
+		return data, 0, nil
 	}
-	return data, 0, nil
+	return nil, 1 + lineBreaks(data[:at]), fmt.Errorf("byte 0x%02x at offset %d is not UTF-8", data[at], at)
+}
+
+// invalidUTF8 returns the offset of the first byte that is not UTF-8, or -1.
+func invalidUTF8(data []byte) int {
+	if utf8.Valid(data) {
+		return -1
+	}
+	at := 0
+	for {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size <= 1 {
+			return at
+		}
+		at += size
+	}
 }
 
 // fromUTF16 converts data; half a character at the end is dropped, and what is

@@ -79,11 +79,16 @@ func (w *walker) path(ctx context.Context, name string) {
 		w.unreadable(p, err)
 		return
 	}
-	rules := &rules{}
-	for _, dir := range ancestors(p) {
-		rules = w.ignoreFile(dir, rules)
+	dir, err := w.evaluate(path.Dir(p)) // a directory on the way may be a link
+	if err != nil {
+		w.unreadable(p, err)
+		return
 	}
-	w.entry(ctx, p, info, rules)
+	rules := &rules{}
+	for _, above := range ancestors(p) {
+		rules = w.ignoreFile(above, rules)
+	}
+	w.entry(ctx, place{p, path.Join(dir, path.Base(p))}, info.Mode().Type(), rules)
 	if n := len(w.skipped); n > 0 && w.skipped[n-1].Path == p {
 		w.problems = append(w.problems, diag.Diagnostic{Severity: diag.Warning,
 			Summary: "nothing is loaded from " + p, Detail: "The path is skipped: " + w.skipped[n-1].Reason + ".",
@@ -101,40 +106,43 @@ func ancestors(p string) (dirs []string) {
 	return dirs
 }
 
+// place is where a file or directory is: by the names that lead to it, and
+// without the links among them.
+type place struct{ path, real string }
+
+func (p place) join(name string) place {
+	return place{path.Join(p.path, name), path.Join(p.real, name)}
+}
+
 // entry walks a file or directory.
-func (w *walker) entry(ctx context.Context, p string, info fs.FileInfo, rules *rules) {
-	real := p
-	if info.Mode()&fs.ModeSymlink != 0 {
-		if real, info = w.follow(p); info == nil {
+func (w *walker) entry(ctx context.Context, at place, mode fs.FileMode, rules *rules) {
+	if mode&fs.ModeSymlink != 0 {
+		var ok bool
+		if at.real, mode, ok = w.follow(at.path); !ok {
 			return
 		}
-	} else if dir := path.Dir(p); dir != "." {
-		// A directory on the way may be a link.
-		if target, err := w.evaluate(dir); err == nil {
-			real = path.Join(target, path.Base(p))
-		}
 	}
-	if w.seen[real] {
+	if w.seen[at.real] {
 		return
 	}
-	w.seen[real] = true
+	w.seen[at.real] = true
 	switch {
-	case info.IsDir():
-		w.dir(ctx, p, rules)
-	case info.Mode().IsRegular():
-		w.files = append(w.files, p)
+	case mode.IsDir():
+		w.dir(ctx, at, rules)
+	case mode.IsRegular():
+		w.files = append(w.files, at.path)
 	default:
-		w.fail(p, "not a file but "+typeName(info.Mode()), "Only files, directories and links to them are read.")
+		w.fail(at.path, "not a file but "+typeName(mode), "Only files, directories and links to them are read.")
 	}
 }
 
 // follow returns where a link leads within the tree and what is there. If it
-// leads nowhere it reports that and returns no info.
-func (w *walker) follow(p string) (real string, info fs.FileInfo) {
+// leads nowhere it reports that.
+func (w *walker) follow(p string) (real string, mode fs.FileMode, ok bool) {
 	target, err := w.root.Readlink(filepath.FromSlash(p))
 	if err != nil {
 		w.unreadable(p, err)
-		return "", nil
+		return "", 0, false
 	}
 	real, err = w.evaluate(p)
 	if original, confined := strings.CutPrefix(target, confinedLink); confined {
@@ -146,16 +154,17 @@ func (w *walker) follow(p string) (real string, info fs.FileInfo) {
 	switch {
 	case errors.Is(err, errOutside):
 		w.fail(p, fmt.Sprintf("the symbolic link to %s leads out of the tree", target), "It is not followed. Put the file into the repository.")
-		return "", nil
+		return "", 0, false
 	case err != nil:
 		w.fail(p, fmt.Sprintf("the symbolic link to %s leads nowhere", target), "")
-		return "", nil
+		return "", 0, false
 	}
-	if info, err = w.root.Lstat(filepath.FromSlash(real)); err != nil {
+	info, err := w.root.Lstat(filepath.FromSlash(real))
+	if err != nil {
 		w.unreadable(p, err)
-		return "", nil
+		return "", 0, false
 	}
-	return real, info
+	return real, info.Mode().Type(), true
 }
 
 // confinedLink begins what the tree store (core/tree) has made of a link that
@@ -182,39 +191,42 @@ func (w *walker) evaluate(p string) (string, error) {
 }
 
 // dir walks a directory's entries by name.
-func (w *walker) dir(ctx context.Context, p string, rules *rules) {
-	entries, err := fs.ReadDir(w.root.FS(), p)
+func (w *walker) dir(ctx context.Context, at place, rules *rules) {
+	entries, err := fs.ReadDir(w.root.FS(), at.path)
 	if err != nil {
-		w.unreadable(p, err)
+		w.unreadable(at.path, err)
 		return
 	}
 	if isChart(entries) {
-		w.skip(p, "it is a Helm chart")
+		w.skip(at.path, "it is a Helm chart")
 		return
 	}
-	rules = w.ignoreFile(p, rules)
+	rules = w.ignoreFile(at.path, rules)
 	for _, e := range entries {
 		if ctx.Err() != nil {
 			return
 		}
-		name := path.Join(p, e.Name())
-		if strings.HasPrefix(e.Name(), ".") || !e.IsDir() && !isLink(e) && !isManifestName(e.Name()) {
-			continue
+		child := at.join(e.Name())
+		switch {
+		case !w.wanted(e, child.path):
+		case rules.match(child.path, e.IsDir()):
+			w.skip(child.path, "a .sluiceignore names it")
+		default:
+			w.entry(ctx, child, e.Type(), rules)
 		}
-		info, err := w.root.Lstat(filepath.FromSlash(name))
-		if err != nil {
-			w.unreadable(name, err)
-			continue
-		}
-		if isLink(e) && !isManifestName(e.Name()) && !w.isDirLink(name) {
-			continue // a link to something that would not be read either
-		}
-		if rules.match(name, e.IsDir()) {
-			w.skip(name, "a .sluiceignore names it")
-			continue
-		}
-		w.entry(ctx, name, info, rules)
 	}
+}
+
+// wanted reports whether an entry's name and type are of those that are
+// loaded. A link needs no extension if it leads to a directory.
+func (w *walker) wanted(e fs.DirEntry, p string) bool {
+	switch {
+	case strings.HasPrefix(e.Name(), "."):
+		return false
+	case e.IsDir(), isManifestName(e.Name()):
+		return true
+	}
+	return isLink(e) && w.isDirLink(p)
 }
 
 func isLink(e fs.DirEntry) bool { return e.Type()&fs.ModeSymlink != 0 }
