@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/sdk/client"
 	"github.com/sluice-gitops/sluice/sdk/handshake"
+	"github.com/sluice-gitops/sluice/sdk/schema"
 )
 
 const (
@@ -151,6 +152,11 @@ func parseDescription(data []byte) (client.Description, error) {
 	var d client.Description
 	if err := json.Unmarshal(data, &d); err != nil || d.Name == "" {
 		return client.Description{}, errors.New("the answer is no description: is it a Sluice plugin?")
+	}
+	for i := range d.Kinds {
+		if d.Kinds[i].Schema == nil {
+			d.Kinds[i].Schema = &schema.Schema{} // nothing to configure
+		}
 	}
 	return d, nil
 }

@@ -82,6 +82,21 @@ func checkDeclaredEnv(plugin string, env map[string]string) error {
 	return nil
 }
 
+// secretsIn returns the values of variables that go by the name of a secret.
+func secretsIn(env map[string]string) []string {
+	var values []string
+	for name, value := range env {
+		name = strings.ToUpper(name)
+		for _, word := range []string{"SECRET", "TOKEN", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL", "AUTH"} {
+			if strings.Contains(name, word) {
+				values = append(values, value)
+				break
+			}
+		}
+	}
+	return values
+}
+
 // pluginDirs makes the directories that a plugin finds in HOME and TMPDIR.
 func pluginDirs(dataDir, plugin string) (home, tmp string, err error) {
 	base := filepath.Join(dataDir, "plugins", plugin)

@@ -20,10 +20,7 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
-const (
-	reopenWorkers = 4 // Open calls at a time after a restart
-	attempts      = 2 // of an idempotent call
-)
+const attempts = 2 // of an idempotent call
 
 // Instance is one opened configuration of a plugin. It stays valid through
 // restarts of the plugin's process: it is opened again in the new one before
@@ -76,7 +73,7 @@ func fileName(name string) string {
 func (i *Instance) Source() *client.Source { return client.NewSource(i) }
 
 // Applier is the instance as an applier.
-func (i *Instance) Applier() *client.Applier { return client.NewApplier(i) }
+func (i *Instance) Applier() *Applier { return &Applier{client.NewApplier(i), i.p.h.scrub} }
 
 // Registry is the instance as a provider of registry credentials.
 func (i *Instance) Registry() *client.Registry { return client.NewRegistry(i) }
@@ -264,98 +261,4 @@ func (i *Instance) lost(s *session) bool {
 func (i *Instance) named(err error) error {
 	name := strings.TrimPrefix(i.name, i.kind+"."+i.typ+".")
 	return i.p.h.scrub.Err(fmt.Errorf("%s/%s %s (plugin %s): %w", i.kind, i.typ, strconv.Quote(name), i.p.c.name, err))
-}
-
-// hold is acquire for a session that is known: false if it is over.
-func (p *process) hold(s *session) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.session != s {
-		return false
-	}
-	s.inflight++
-	return true
-}
-
-// reopen opens instances again after a restart, a few at a time. One during
-// whose opening a process ended waits for its next call, so that it does not
-// take the others down with it.
-func (s *session) reopen(instances []*Instance) {
-	work := make(chan *Instance)
-	var workers sync.WaitGroup
-	for range reopenWorkers {
-		workers.Go(func() {
-			for i := range work {
-				if _, err := i.open(s.ctx, s); err != nil && s.ctx.Err() == nil && !errors.Is(err, ErrClosed) {
-					s.log.Warn("cannot reopen", "instance", i.name, "err", i.named(err))
-				}
-			}
-		})
-	}
-	for _, i := range instances {
-		i.mu.Lock()
-		suspect := i.suspect
-		i.mu.Unlock()
-		if !suspect {
-			work <- i
-		}
-	}
-	close(work)
-	workers.Wait()
-}
-
-// closeInstances closes what is open in s, in bounded time. The process is
-// about to end anyway: errors say nothing new.
-func (s *session) closeInstances() {
-	ctx, cancel := context.WithTimeout(s.ctx, s.p.h.timing.closing)
-	defer cancel()
-	var wg sync.WaitGroup
-	for i := range s.instances() {
-		i.mu.Lock()
-		id, here := i.id, i.session == s
-		i.mu.Unlock()
-		if here {
-			wg.Go(func() { _ = s.plugin.Close(ctx, id) })
-		}
-	}
-	wg.Wait()
-}
-
-// grant lets host calls that name id act for i; revoke ends that. An instance
-// is known by its name, also while it is being opened, and by its id.
-func (s *session) grant(id string, i *Instance) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.known[id] = i
-}
-
-// revoke leaves names alone that another instance has taken over, as happens
-// when a new configuration replaces an old one.
-func (s *session) revoke(i *Instance, ids ...string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range ids {
-		if s.known[id] == i {
-			delete(s.known, id)
-		}
-	}
-}
-
-// instance returns the instance that a host call of this process names.
-func (s *session) instance(id string) (*Instance, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i, ok := s.known[id]
-	return i, ok
-}
-
-// instances returns those that are open or being opened in s.
-func (s *session) instances() map[*Instance]bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := map[*Instance]bool{}
-	for _, i := range s.known {
-		all[i] = true
-	}
-	return all
 }

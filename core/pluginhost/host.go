@@ -119,6 +119,9 @@ func newHost(o Options, tm timing) (*Host, error) {
 		o: o, timing: tm, log: o.Logger, scrub: &Scrubber{}, run: run,
 		processes: map[string]*process{}, described: map[string]description{},
 	}
+	for _, d := range o.Plugins {
+		h.scrub.Add(secretsIn(d.Env)...)
+	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h, nil
 }

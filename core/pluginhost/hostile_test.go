@@ -30,6 +30,7 @@ var hostile = map[string]func(){
 	"quitter":    func() { describeAs("quitter"); fmt.Fprintln(os.Stderr, "no licence"); os.Exit(3) },
 	"babbler":    func() { describeForever() },
 	"nodescribe": func() { fmt.Println("usage: nodescribe"); os.Exit(0) },
+	"indiscreet": serveIndiscreet,
 	"host":       runHost,
 	"chatter": func() {
 		out := bufio.NewWriter(os.Stdout)

@@ -130,3 +130,24 @@ func TestHostAuthorisesByProcessAndInstance(t *testing.T) {
 		t.Errorf("a closed instance may call: %v", err)
 	}
 }
+
+func TestEverythingIsReopenedAfterACrash(t *testing.T) {
+	t.Parallel()
+	opened := make(chan Caller, 10)
+	h := newTestHost(t, func(o *Options, _ *timing) {
+		v := &vault{}
+		o.Services = func(c Caller) host.Services { opened <- c; return v }
+	}, "test")
+	for _, name := range []string{"a", "b", "c"} {
+		h.open(t, "test", name, "do", "ask in open")
+		<-opened
+	}
+	killProcess(t, h)
+	again := map[string]bool{}
+	for range 3 { // nobody calls: the host does it of its own accord
+		again[(<-opened).Name] = true
+	}
+	if len(again) != 3 {
+		t.Errorf("reopened %v", again)
+	}
+}

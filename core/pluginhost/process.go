@@ -275,6 +275,17 @@ func (p *process) await(ctx context.Context) error {
 	return nil
 }
 
+// hold is acquire for a session that is known: false if it is over.
+func (p *process) hold(s *session) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.session != s {
+		return false
+	}
+	s.inflight++
+	return true
+}
+
 func (p *process) release(s *session) {
 	p.mu.Lock()
 	s.inflight--

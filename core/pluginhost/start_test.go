@@ -69,6 +69,49 @@ func TestPitfall21StartCanBeCancelled(t *testing.T) {
 	}
 }
 
+func TestCallsDuringBackOffSayWhyTheyWait(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, func(_ *Options, tm *timing) { tm.backoffMin, tm.backoffMax = time.Hour, time.Hour }, "test")
+	i := h.open(t, "test", "a", "do", "die")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err := i.Source().Resolve(ctx, source.Revision{})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	wantError(t, err, "waiting for its restart", "it ended: exit status 7", "cannot go on")
+	if st := h.status(t); st.State != Backoff || st.RetryAt == nil || !strings.Contains(st.Reason, "exit status 7") {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestPluginThatCannotBeStartedIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, nil, "quitter")
+	wantError(t, h.openErr(t, "quitter"), "no licence")
+	h.awaitState(t, Stopped)
+	if st := h.status(t); len(st.Instances) != 0 || st.LastExit != "" {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestInstanceSurvivesAPluginThatIsAwayForAWhile(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a")
+	path := filepath.Join(h.dir, handshake.BinaryPrefix+"test")
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	killProcess(t, h)
+	wantError(t, resolveErr(t, i), "does not exist")
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	h.awaitState(t, Ready) // it is tried again and again
+	resolve(t, i)
+}
+
 func TestPitfall20PluginCanBeStartedAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	h := newTestHost(t, nil, "test")
