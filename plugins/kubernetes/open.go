@@ -5,7 +5,19 @@ import (
 
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/cluster"
 	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/applier"
 )
+
+// version is set when a release is built.
+var version = "0.1.0-dev"
+
+func plugin() sdk.Plugin {
+	return sdk.Plugin{
+		Name:    "kubernetes",
+		Version: version,
+		Kinds:   []sdk.Kind{applier.New("kubernetes", open, sdk.Doc("Applies objects to a Kubernetes cluster."))},
+	}
+}
 
 // open connects to the cluster of a block. It sends no request, so that a
 // cluster that is down does not keep the daemon from starting.

@@ -68,8 +68,8 @@ func (t *target) reader(c *cluster.Client) live.Reader {
 	return live.Reader{Client: c.Metadata, Kinds: c.Kinds, Manager: t.config.FieldManager, Namespaces: t.config.Namespaces}
 }
 
-func (t *target) read(set applier.Set) (desired.Set, error) {
-	return desired.Read(set.Objects, desired.Options{
+func (t *target) read(ctx context.Context, set applier.Set) (desired.Set, error) {
+	return desired.Read(ctx, set.Objects, desired.Options{
 		Namespace:  t.config.DefaultNamespace,
 		Namespaces: t.config.Namespaces,
 		Label:      live.MemberLabel,
@@ -150,7 +150,7 @@ func (t *target) Plan(ctx context.Context, set applier.Set, emit func(applier.Ch
 	if err != nil {
 		return applier.Summary{}, err
 	}
-	want, err := t.read(set)
+	want, err := t.read(ctx, set)
 	if err != nil {
 		return applier.Summary{}, err
 	}
@@ -193,7 +193,7 @@ func (t *target) Apply(ctx context.Context, set applier.Set, emit func(applier.R
 	if err != nil {
 		return applier.Summary{}, err
 	}
-	want, err := t.read(set)
+	want, err := t.read(ctx, set)
 	if err != nil {
 		return applier.Summary{}, err
 	}

@@ -20,7 +20,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -86,11 +85,11 @@ func newClient(config *rest.Config) (*Client, error) {
 	if c.Dynamic, err = dynamic.NewForConfigAndClient(config, hc); err != nil {
 		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
 	}
-	disco, err := discovery.NewDiscoveryClientForConfigAndClient(config, hc)
+	disco, err := newDiscovery(config, hc)
 	if err != nil {
 		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
 	}
-	c.Kinds = &Kinds{fetch: disco.ServerGroupsAndResources}
+	c.Kinds = &Kinds{fetch: disco.fetch}
 	return c, nil
 }
 

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,10 +10,8 @@ import (
 	"strings"
 	"sync"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
-	"k8s.io/client-go/discovery"
 )
 
 // Kind is one kind as the cluster serves it.
@@ -25,10 +24,10 @@ type Kind struct {
 // GVR names the resource for a client.
 func (k Kind) GVR() schema.GroupVersionResource { return k.GroupVersion().WithResource(k.Resource) }
 
-// Kinds knows what the API server serves. It asks on first use and on Refresh;
-// it is safe for concurrent use.
+// Kinds knows what the API server serves. It asks on first use and on Refresh.
+// It is safe for concurrent use; callers wait for the one that asks.
 type Kinds struct {
-	fetch func() ([]*metav1.APIGroup, []*metav1.APIResourceList, error)
+	fetch func(context.Context) (kinds []Kind, dead map[string]error, err error)
 
 	mu     sync.Mutex
 	loaded bool
@@ -58,10 +57,10 @@ func (e *NotServedError) Error() string {
 }
 
 // Find returns the kind, or a *NotServedError.
-func (k *Kinds) Find(gvk schema.GroupVersionKind) (Kind, error) {
+func (k *Kinds) Find(ctx context.Context, gvk schema.GroupVersionKind) (Kind, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := k.load(); err != nil {
+	if err := k.load(ctx); err != nil {
 		return Kind{}, err
 	}
 	versions := k.served[gvk.GroupKind()]
@@ -76,57 +75,42 @@ func (k *Kinds) Find(gvk schema.GroupVersionKind) (Kind, error) {
 }
 
 // Any returns the kind in the version given, else in the newest one served.
-func (k *Kinds) Any(gvk schema.GroupVersionKind) (Kind, error) {
-	kind, err := k.Find(gvk)
+func (k *Kinds) Any(ctx context.Context, gvk schema.GroupVersionKind) (Kind, error) {
+	kind, err := k.Find(ctx, gvk)
 	if missing, ok := errors.AsType[*NotServedError](err); ok && len(missing.Versions) > 0 {
 		gvk.Version = missing.Versions[0]
-		return k.Find(gvk)
+		return k.Find(ctx, gvk)
 	}
 	return kind, err
 }
 
 // Refresh asks the API server again.
-func (k *Kinds) Refresh() error {
+func (k *Kinds) Refresh(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.loaded = false
-	return k.load()
+	return k.load(ctx)
 }
 
-func (k *Kinds) load() error {
+func (k *Kinds) load(ctx context.Context) error {
 	if k.loaded {
 		return nil
 	}
-	_, lists, err := k.fetch()
-	dead := map[string]error{}
-	if partial, ok := errors.AsType[*discovery.ErrGroupDiscoveryFailed](err); ok {
-		for gv, cause := range partial.Groups {
-			dead[gv.Group] = cause
-		}
-	} else if err != nil {
-		return fmt.Errorf("which kinds the cluster serves: %w", err)
+	kinds, dead, err := k.fetch(ctx)
+	if err != nil {
+		return err
 	}
-	k.served, k.dead, k.loaded = index(lists), dead, true
+	k.served, k.dead, k.loaded = index(kinds), dead, true
 	return nil
 }
 
-func index(lists []*metav1.APIResourceList) map[schema.GroupKind]map[string]Kind {
+func index(kinds []Kind) map[schema.GroupKind]map[string]Kind {
 	served := map[schema.GroupKind]map[string]Kind{}
-	for _, list := range lists {
-		gv, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			continue // a group that cannot be named cannot be asked for
+	for _, kind := range kinds {
+		if served[kind.GroupKind()] == nil {
+			served[kind.GroupKind()] = map[string]Kind{}
 		}
-		for _, r := range list.APIResources {
-			if strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "patch") {
-				continue
-			}
-			gvk := gv.WithKind(r.Kind)
-			if served[gvk.GroupKind()] == nil {
-				served[gvk.GroupKind()] = map[string]Kind{}
-			}
-			served[gvk.GroupKind()][gv.Version] = Kind{gvk, r.Name, r.Namespaced}
-		}
+		served[kind.GroupKind()][kind.Version] = kind
 	}
 	return served
 }

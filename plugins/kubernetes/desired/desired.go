@@ -8,6 +8,7 @@ package desired
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -55,7 +56,7 @@ type Set struct {
 }
 
 // Read reads the items of the file at path.
-func Read(path string, o Options, kinds *cluster.Kinds) (Set, error) {
+func Read(ctx context.Context, path string, o Options, kinds *cluster.Kinds) (Set, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Set{}, fmt.Errorf("objects: %w", err)
@@ -69,7 +70,7 @@ func Read(path string, o Options, kinds *cluster.Kinds) (Set, error) {
 	set := Set{Objects: make([]Object, 0, len(drafts))}
 	seen := map[applier.Ref]*Object{}
 	for i := range drafts {
-		obj, err := r.object(&drafts[i], o)
+		obj, err := r.object(ctx, &drafts[i], o)
 		if err != nil {
 			return Set{}, err
 		}

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,21 +21,21 @@ type resolver struct {
 	refreshed bool
 }
 
-func (r *resolver) find(gvk schema.GroupVersionKind) (cluster.Kind, error) {
-	kind, err := r.kinds.Find(gvk)
+func (r *resolver) find(ctx context.Context, gvk schema.GroupVersionKind) (cluster.Kind, error) {
+	kind, err := r.kinds.Find(ctx, gvk)
 	if _, missing := errors.AsType[*cluster.NotServedError](err); !missing || r.refreshed {
 		return kind, err
 	}
 	r.refreshed = true
-	if err := r.kinds.Refresh(); err != nil {
+	if err := r.kinds.Refresh(ctx); err != nil {
 		return cluster.Kind{}, err
 	}
-	return r.kinds.Find(gvk)
+	return r.kinds.Find(ctx, gvk)
 }
 
 // object resolves one draft. The error is about the cluster, never about the
 // draft.
-func (r *resolver) object(d *draft, o Options) (Object, error) {
+func (r *resolver) object(ctx context.Context, d *draft, o Options) (Object, error) {
 	meta, _ := d.content["metadata"].(map[string]any)
 	obj := Object{File: d.File, Line: d.Line, Ref: applier.Ref{
 		Group: d.gvk.Group, Version: d.gvk.Version, Kind: d.gvk.Kind,
@@ -51,7 +52,7 @@ func (r *resolver) object(d *draft, o Options) (Object, error) {
 	kind, inSet := r.defined[d.gvk]
 	if !inSet {
 		var err error
-		kind, err = r.find(d.gvk)
+		kind, err = r.find(ctx, d.gvk)
 		if missing, ok := errors.AsType[*cluster.NotServedError](err); ok {
 			obj.fail(missing.Error(), adviceFor(missing))
 			return obj, nil

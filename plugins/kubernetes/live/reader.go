@@ -94,7 +94,7 @@ type gather struct {
 
 // kind reads one kind: the members first, then the rest of what is wanted.
 func (g *gather) kind(ctx context.Context, id string, gk schema.GroupKind, wants []Want) error {
-	kind, err := g.find(gk, wants)
+	kind, err := g.find(ctx, gk, wants)
 	if missing, ok := errors.AsType[*cluster.NotServedError](err); ok && missing.Cause != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -118,14 +118,14 @@ func (g *gather) kind(ctx context.Context, id string, gk schema.GroupKind, wants
 // find asks what is served. What the API server says of kinds may be a moment
 // behind a definition that was just applied; then the kind is tried as it was
 // served: if it does not exist, the lists come back empty.
-func (g *gather) find(gk schema.GroupKind, wants []Want) (cluster.Kind, error) {
+func (g *gather) find(ctx context.Context, gk schema.GroupKind, wants []Want) (cluster.Kind, error) {
 	gvk := gk.WithVersion(wants[0].Ref.Version)
-	kind, err := g.Kinds.Any(gvk)
+	kind, err := g.Kinds.Any(ctx, gvk)
 	if _, missing := errors.AsType[*cluster.NotServedError](err); !missing {
 		return kind, err
 	}
-	g.refreshed.Do(func() { err = g.Kinds.Refresh() })
-	if kind, err = g.Kinds.Any(gvk); err == nil {
+	g.refreshed.Do(func() { err = g.Kinds.Refresh(ctx) })
+	if kind, err = g.Kinds.Any(ctx, gvk); err == nil {
 		return kind, nil
 	}
 	if missing, ok := errors.AsType[*cluster.NotServedError](err); ok && missing.Cause == nil {

@@ -52,7 +52,7 @@ func (p *Pruner) Run(ctx context.Context, inv *inventory.Inventory, refs []appli
 	r := run{Pruner: p, id: inv.ID, report: report}
 	var high, low []victim
 	for _, ref := range refs {
-		v, why := r.victim(ref, inv, facts)
+		v, why := r.victim(ctx, ref, inv, facts)
 		switch {
 		case why != nil:
 			report(*why)
@@ -89,7 +89,7 @@ type run struct {
 }
 
 // victim checks that the object is there and is the owner's.
-func (r *run) victim(ref applier.Ref, inv *inventory.Inventory, facts live.Facts) (victim, *applier.Result) {
+func (r *run) victim(ctx context.Context, ref applier.Ref, inv *inventory.Inventory, facts live.Facts) (victim, *applier.Result) {
 	record, recorded := inv.Get(ref)
 	fact, exists := facts.Get(ref)
 	switch {
@@ -104,7 +104,7 @@ func (r *run) victim(ref applier.Ref, inv *inventory.Inventory, facts live.Facts
 	case fact.Member != inv.ID && (fact.Member != "" || record.UID != fact.UID):
 		return victim{}, refused(ref, "it is not this sync's any more: its label or its uid is another")
 	}
-	kind, err := r.Kinds.Any(record.GVK())
+	kind, err := r.Kinds.Any(ctx, record.GVK())
 	if _, missing := errors.AsType[*cluster.NotServedError](err); missing && record.Resource != "" {
 		kind = record.Kind()
 	} else if err != nil {

@@ -188,7 +188,7 @@ func (w *watcher) toSay(records map[applier.Ref]Record, dirty map[applier.Ref]bo
 // as far as our own last apply of the object.
 func (w *watcher) judge(ctx context.Context, r Record, busy bool) (s applier.ObjectStatus, sure bool) {
 	s = applier.ObjectStatus{Ref: r.Ref, Health: applier.Unknown}
-	kind, err := w.kind(r)
+	kind, err := w.kind(ctx, r)
 	if err != nil {
 		s.Message = err.Error()
 		return s, true
@@ -245,7 +245,7 @@ func (w *watcher) askPods(ctx context.Context, namespace string, e entry, s *app
 func (w *watcher) tune(ctx context.Context, records map[applier.Ref]Record) error {
 	need := map[key]bool{}
 	for _, r := range records {
-		kind, err := w.kind(r)
+		kind, err := w.kind(ctx, r)
 		if err != nil {
 			continue // judge says so
 		}
@@ -306,9 +306,9 @@ func (w *watcher) key(kind cluster.Kind, ref applier.Ref) key {
 	return k
 }
 
-func (w *watcher) kind(r Record) (cluster.Kind, error) {
+func (w *watcher) kind(ctx context.Context, r Record) (cluster.Kind, error) {
 	gvk := schema.GroupVersionKind{Group: r.Ref.Group, Version: r.Ref.Version, Kind: r.Ref.Kind}
-	kind, err := w.kinds.Any(gvk)
+	kind, err := w.kinds.Any(ctx, gvk)
 	if err != nil && r.Resource != "" {
 		return cluster.Kind{GroupVersionKind: gvk, Resource: r.Resource, Namespaced: r.Ref.Namespace != ""}, nil
 	}
