@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -134,11 +135,49 @@ func (in *input) parse(r *report) bool {
 		return false
 	}
 	file, diags := hclsyntax.ParseConfig(in.src, in.name, hcl.InitialPos)
-	if !r.hcl(diags) {
+	if !r.hcl(onePerLine(diags)) {
 		return false
 	}
 	in.body = file.Body.(*hclsyntax.Body)
 	return true
+}
+
+// onePerLine drops all but the first mistake of a line: in broken syntax the
+// others follow from it. Each that is left gets a hint at the usual slip.
+func onePerLine(diags hcl.Diagnostics) hcl.Diagnostics {
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return offset(a) - offset(b) })
+	var kept hcl.Diagnostics
+	lines := map[int]bool{}
+	for _, d := range diags {
+		if d.Subject != nil {
+			if lines[d.Subject.Start.Line] {
+				continue
+			}
+			lines[d.Subject.Start.Line] = true
+		}
+		if hint, ok := hints[d.Summary]; ok {
+			d.Detail += " " + hint
+		}
+		kept = append(kept, d)
+	}
+	return kept
+}
+
+func offset(d *hcl.Diagnostic) int {
+	if d.Subject == nil {
+		return 0
+	}
+	return d.Subject.Start.Byte
+}
+
+// hints says what usually lies behind a syntax error of HCL.
+var hints = map[string]string{
+	"Missing newline after argument":        "If the value is text, put it into double quotes.",
+	"Invalid block definition":              "If this is an argument, put an equals sign after its name.",
+	"Invalid multi-line string":             "Is a closing quote missing?",
+	"Invalid expression":                    "Is a value missing?",
+	"Unclosed configuration block":          "Is a closing brace missing?",
+	"Argument or block definition required": "A configuration is made of blocks such as: sync \"NAME\" { source = ... }.",
 }
 
 // checkText finds what would make the parser report nonsense or overflow the

@@ -40,24 +40,6 @@ func Render(w io.Writer, l diag.List, files map[string][]byte, color bool) {
 	}
 }
 
-// Problem is a Diagnostic for programs: its JSON form.
-type Problem struct {
-	Severity string      `json:"severity"` // "error" or "warning"
-	Summary  string      `json:"summary"`
-	Detail   string      `json:"detail,omitempty"`
-	Path     string      `json:"path,omitempty"` // in the plugin's configuration
-	Range    *diag.Range `json:"range,omitempty"`
-}
-
-// Problems returns the diagnostics in the order of Render.
-func Problems(l diag.List) []Problem {
-	problems := make([]Problem, 0, len(l))
-	for _, d := range sorted(l) {
-		problems = append(problems, Problem{d.Severity.String(), d.Summary, d.Detail, d.Path.String(), d.Subject})
-	}
-	return problems
-}
-
 // sorted returns each diagnostic once, in the order of the files.
 func sorted(l diag.List) diag.List {
 	l = unique(l)

@@ -2,7 +2,6 @@ package config_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -86,21 +85,6 @@ func TestRenderOrderAndColor(t *testing.T) {
 	config.Render(&b, l[:1], map[string][]byte{"b.hcl": []byte("x\n")}, true)
 	if !strings.Contains(b.String(), "\x1b[1;31merror\x1b[0m") || !strings.Contains(b.String(), "\x1b[1;31m^\x1b[0m") {
 		t.Errorf("no colours in %q", b.String())
-	}
-}
-
-func TestProblems(t *testing.T) {
-	data, err := json.Marshal(config.Problems(diag.List{
-		{Severity: diag.Warning, Summary: "Odd", Detail: "Look.", Subject: at("a.hcl", 1, 2, 1, 3)},
-		{Summary: "Bad", Path: diag.Attr("auth", "token")},
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `[{"severity":"error","summary":"Bad","path":"auth.token"},` +
-		`{"severity":"warning","summary":"Odd","detail":"Look.","range":{"file":"a.hcl","start":{"line":1,"column":2},"end":{"line":1,"column":3}}}]`
-	if diff := cmp.Diff(want, string(data)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -1,0 +1,1 @@
+sync "a" { source = source.git.a, paths = ["x"] }

@@ -1,0 +1,3 @@
+source "git" "shop" {
+  url "https://git.example.com/shop.git"
+}

@@ -1,0 +1,3 @@
+source 'git' 'shop' {
+  url = 'x'
+}
