@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"net/url"
@@ -19,65 +20,73 @@ import (
 // meets the link can say what was wrong with it; core/manifest does.
 const outside = ".outside-of-the-tree/link-to-"
 
-// found is what a scan has found.
-type found struct {
-	digest string
+// scanner reads all of a tree and computes its digest, which covers names,
+// contents, links and whether a file is executable.
+type scanner struct {
+	dir    string
+	opts   Options
+	digest hash.Hash
 	files  int
 	bytes  int64
 }
 
-// scan reads all of the tree at dir. It fails on what is neither a file, a
-// directory nor a link, and on a tree beyond the limits. The digest covers
-// names, contents, links and whether a file is executable.
-func scan(dir string, o Options) (found, error) {
-	var sum found
-	h := sha256.New()
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, p)
-		if err != nil {
-			return err
-		}
-		rel = filepath.ToSlash(rel)
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if sum.files++; sum.files > o.MaxFiles {
-			return fmt.Errorf("more than %d files and directories", o.MaxFiles)
-		}
-		switch {
-		case d.IsDir():
-			return nil
-		case info.Mode()&fs.ModeSymlink != 0:
-			target, err := os.Readlink(p)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(h, "link %q %q\n", rel, target)
-			return nil
-		case !info.Mode().IsRegular():
-			return fmt.Errorf("%s is neither a file, a directory nor a symbolic link", rel)
-		}
-		content, n, err := hashFile(p, o.MaxBytes-sum.bytes)
-		if errors.Is(err, errTooLong) {
-			return fmt.Errorf("more than %d bytes", o.MaxBytes)
-		}
-		if err != nil {
-			return err
-		}
-		sum.bytes += n
-		kind := "file"
-		if info.Mode()&0o100 != 0 {
-			kind = "executable"
-		}
-		fmt.Fprintf(h, "%s %q %s\n", kind, rel, content)
+// scan returns the digest of the tree at dir. It fails on what is neither a
+// file, a directory nor a link, and on a tree beyond the limits.
+func scan(dir string, o Options) (digest string, err error) {
+	s := &scanner{dir: dir, opts: o, digest: sha256.New()}
+	if err := filepath.WalkDir(dir, s.entry); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(s.digest.Sum(nil)), nil
+}
+
+func (s *scanner) entry(p string, d fs.DirEntry, err error) error {
+	if err != nil {
+		return err
+	}
+	if s.files++; s.files > s.opts.MaxFiles {
+		return fmt.Errorf("more than %d files and directories", s.opts.MaxFiles)
+	}
+	rel, err := filepath.Rel(s.dir, p)
+	if err != nil {
+		return err
+	}
+	rel = filepath.ToSlash(rel)
+	switch {
+	case d.IsDir():
 		return nil
-	})
-	sum.digest = hex.EncodeToString(h.Sum(nil))
-	return sum, err
+	case d.Type()&fs.ModeSymlink != 0:
+		target, err := os.Readlink(p)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.digest, "link %q %q\n", rel, target)
+		return nil
+	case !d.Type().IsRegular():
+		return fmt.Errorf("%s is neither a file, a directory nor a symbolic link", rel)
+	}
+	return s.file(p, rel)
+}
+
+func (s *scanner) file(p, rel string) error {
+	info, err := os.Lstat(p)
+	if err != nil {
+		return err
+	}
+	sum, n, err := hashFile(p, s.opts.MaxBytes-s.bytes)
+	if errors.Is(err, errTooLong) {
+		return fmt.Errorf("more than %d bytes", s.opts.MaxBytes)
+	}
+	if err != nil {
+		return err
+	}
+	s.bytes += n
+	kind := "file"
+	if info.Mode()&0o100 != 0 {
+		kind = "executable"
+	}
+	fmt.Fprintf(s.digest, "%s %q %s\n", kind, rel, sum)
+	return nil
 }
 
 var errTooLong = errors.New("too long")

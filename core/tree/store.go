@@ -20,7 +20,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -229,7 +228,7 @@ func (s *Store) hold(digest string) (*Tree, bool) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false
 	}
-	if err != nil || found.digest != digest {
+	if err != nil || found != digest {
 		s.discard(digest)
 		return nil, false
 	}
@@ -253,21 +252,6 @@ func (s *Store) adopt(digest string) bool {
 	return true
 }
 
-// discard removes a tree that is not what its name says, unless somebody has
-// put a good one there since.
-func (s *Store) discard(digest string) {
-	s.mu.Lock()
-	var out string
-	var err error
-	if s.known[digest] == nil {
-		out, err = s.evict(digest)
-	}
-	s.mu.Unlock()
-	if err == nil {
-		_ = remove(out) // swept by the next Open otherwise
-	}
-}
-
 // make has fill make a tree and gives it its place.
 func (s *Store) make(ctx context.Context, key string, fill Fill) (*Tree, error) {
 	work, err := os.MkdirTemp(s.tmp, "new-")
@@ -288,18 +272,18 @@ func (s *Store) make(ctx context.Context, key string, fill Fill) (*Tree, error) 
 	if err := confine(content); err != nil {
 		return nil, err
 	}
-	found, err := scan(content, s.opts)
+	digest, err := scan(content, s.opts)
 	if err != nil {
 		return nil, err
 	}
 	if err := makeReadOnly(content); err != nil {
 		return nil, err
 	}
-	t, err := s.place(found.digest, content)
+	t, err := s.place(digest, content)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.writeKey(key, found.digest, work); err != nil {
+	if err := s.writeKey(key, digest, work); err != nil {
 		t.Release()
 		return nil, err
 	}
@@ -350,92 +334,6 @@ func (s *Store) writeKey(key, digest, work string) error {
 		return err
 	}
 	return os.Rename(file, s.keyFile(key))
-}
-
-// GC removes the trees that nobody holds but for those used last, and the keys
-// that lead to no tree. Put calls it after each new tree.
-func (s *Store) GC() error {
-	s.mu.Lock()
-	outs, err := s.evictIdle()
-	err = errors.Join(err, s.removeDeadKeys())
-	s.mu.Unlock()
-	for _, out := range outs { // may take its time
-		err = errors.Join(err, remove(out))
-	}
-	if err != nil {
-		return fmt.Errorf("tree store: collect: %w", err)
-	}
-	return nil
-}
-
-// evictIdle evicts all that is too old to keep. s.mu is held.
-func (s *Store) evictIdle() (outs []string, err error) {
-	onDisk, err := os.ReadDir(s.trees)
-	if err != nil {
-		return nil, err
-	}
-	var idle []string
-	used := map[string]time.Time{}
-	for _, d := range onDisk {
-		digest := d.Name()
-		if e := s.known[digest]; e != nil {
-			if e.refs > 0 {
-				continue
-			}
-			used[digest] = e.used
-		} else if info, err := d.Info(); err == nil {
-			used[digest] = info.ModTime()
-		}
-		idle = append(idle, digest)
-	}
-	slices.SortFunc(idle, func(a, b string) int { return used[b].Compare(used[a]) })
-	for _, digest := range idle[min(len(idle), s.opts.Keep):] {
-		out, evictErr := s.evict(digest)
-		if evictErr != nil {
-			err = errors.Join(err, evictErr)
-			continue
-		}
-		outs = append(outs, out)
-	}
-	return outs, err
-}
-
-// evict takes a tree from its place and returns the directory where it waits
-// for its removal. s.mu is held.
-func (s *Store) evict(digest string) (out string, err error) {
-	delete(s.known, digest)
-	if out, err = os.MkdirTemp(s.tmp, "old-"); err != nil {
-		return "", err
-	}
-	if err := os.Chmod(s.dir(digest), 0o755); err != nil {
-		return "", errors.Join(err, os.Remove(out))
-	}
-	return out, os.Rename(s.dir(digest), filepath.Join(out, "tree"))
-}
-
-// removeDeadKeys removes the records of trees that are gone. s.mu is held.
-func (s *Store) removeDeadKeys() error {
-	files, err := os.ReadDir(s.keys)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, f := range files {
-		path := filepath.Join(s.keys, f.Name())
-		data, err := os.ReadFile(path)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		var r record
-		if json.Unmarshal(data, &r) == nil && isDigest(r.Digest) {
-			if _, err := os.Lstat(s.dir(r.Digest)); err == nil {
-				continue
-			}
-		}
-		errs = append(errs, os.Remove(path))
-	}
-	return errors.Join(errs...)
 }
 
 // Close refuses further Puts and waits for those that run. Trees stay.

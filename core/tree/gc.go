@@ -1,0 +1,112 @@
+package tree
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// GC removes the trees that nobody holds but for those used last, and the keys
+// that lead to no tree. Put calls it after each new tree.
+func (s *Store) GC() error {
+	s.mu.Lock()
+	outs, err := s.evictIdle()
+	err = errors.Join(err, s.removeDeadKeys())
+	s.mu.Unlock()
+	for _, out := range outs { // may take its time
+		err = errors.Join(err, remove(out))
+	}
+	if err != nil {
+		return fmt.Errorf("tree store: collect: %w", err)
+	}
+	return nil
+}
+
+// evictIdle evicts all that is too old to keep. s.mu is held.
+func (s *Store) evictIdle() (outs []string, err error) {
+	onDisk, err := os.ReadDir(s.trees)
+	if err != nil {
+		return nil, err
+	}
+	var idle []string
+	used := map[string]time.Time{}
+	for _, d := range onDisk {
+		digest := d.Name()
+		if e := s.known[digest]; e != nil {
+			if e.refs > 0 {
+				continue
+			}
+			used[digest] = e.used
+		} else if info, err := d.Info(); err == nil {
+			used[digest] = info.ModTime()
+		}
+		idle = append(idle, digest)
+	}
+	slices.SortFunc(idle, func(a, b string) int { return used[b].Compare(used[a]) })
+	for _, digest := range idle[min(len(idle), s.opts.Keep):] {
+		out, evictErr := s.evict(digest)
+		if evictErr != nil {
+			err = errors.Join(err, evictErr)
+			continue
+		}
+		outs = append(outs, out)
+	}
+	return outs, err
+}
+
+// evict takes a tree from its place and returns the directory where it waits
+// for its removal. s.mu is held.
+func (s *Store) evict(digest string) (out string, err error) {
+	delete(s.known, digest)
+	if out, err = os.MkdirTemp(s.tmp, "old-"); err != nil {
+		return "", err
+	}
+	if err := os.Chmod(s.dir(digest), 0o755); err != nil {
+		return "", errors.Join(err, os.Remove(out))
+	}
+	return out, os.Rename(s.dir(digest), filepath.Join(out, "tree"))
+}
+
+// removeDeadKeys removes the records of trees that are gone. s.mu is held.
+func (s *Store) removeDeadKeys() error {
+	files, err := os.ReadDir(s.keys)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range files {
+		path := filepath.Join(s.keys, f.Name())
+		data, err := os.ReadFile(path)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		var r record
+		if json.Unmarshal(data, &r) == nil && isDigest(r.Digest) {
+			if _, err := os.Lstat(s.dir(r.Digest)); err == nil {
+				continue
+			}
+		}
+		errs = append(errs, os.Remove(path))
+	}
+	return errors.Join(errs...)
+}
+
+// discard removes a tree that is not what its name says, unless somebody has
+// put a good one there since.
+func (s *Store) discard(digest string) {
+	s.mu.Lock()
+	var out string
+	var err error
+	if s.known[digest] == nil {
+		out, err = s.evict(digest)
+	}
+	s.mu.Unlock()
+	if err == nil {
+		_ = remove(out) // swept by the next Open otherwise
+	}
+}
