@@ -91,4 +91,3 @@ func TestRetryHintsOfNil(t *testing.T) {
 		t.Error("an error is permanent by itself")
 	}
 }
-
