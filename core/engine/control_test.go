@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // reload reads the configuration again and expects it to be good or not.
@@ -139,6 +142,66 @@ func TestReloadKeepsTheLastGood(t *testing.T) {
 		}
 		w.configure(shop)
 		reload(t, e, true)
+	})
+}
+
+func TestRunTakesUpChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.configure(shop)
+		w.repo("mem://shop").commit("a")
+		w.repo("mem://moved").commit("a", "b")
+		e := w.engine()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(ctx) }()
+		sleepFor(t, time.Second)
+		expect(t, e, "sync.shop", Ready, "1 objects")
+		w.configure(strings.ReplaceAll(shop, "mem://shop", "mem://moved"))
+		sleepFor(t, 5*time.Second)
+		expect(t, e, "sync.shop", Ready, "2 objects")
+		w.configure("sync {")
+		sleepFor(t, 5*time.Second)
+		if st := e.ConfigStatus(); st.OK {
+			t.Error("a broken file was not noticed")
+		}
+		expect(t, e, "sync.shop", Ready, "2 objects")
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("a clean stop: %v", err)
+		}
+		if err := e.Close(context.Background()); err != nil {
+			t.Errorf("a second close: %v", err)
+		}
+	})
+}
+
+func TestRunRefusesABadConfiguration(t *testing.T) {
+	w := newWorld(t)
+	w.configure(`sync "shop" { source = source.memory.nope }`)
+	err := w.engine().Run(t.Context())
+	if l, ok := diag.From(err); !ok || l[0].Subject == nil || l[0].Subject.Start.Line != 1 {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestStopLetsAnApplyEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		release := w.target(kube).Hold()
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Running, "rolling out")
+		ended := make(chan error, 1)
+		go func() { ended <- e.Close(context.Background()) }()
+		synctest.Wait()
+		release()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"a"}, w.target(kube).Names("shop")); diff != "" {
+			t.Error(diff)
+		}
 	})
 }
 

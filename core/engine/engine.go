@@ -119,6 +119,7 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 		return err
 	}
 	e.manifests = manifest.NewCache(manifestCacheBytes)
+	e.onClose(func(context.Context) error { return os.RemoveAll(e.workDir()) })
 	e.onClose(e.closeInstances)
 	e.pool = sched.NewPool(e.opts.Workers)
 	e.onClose(e.pool.Close)

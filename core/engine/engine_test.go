@@ -27,10 +27,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The runtime's signal goroutine lives as long as the process: it must not
-	// begin in a bubble of synctest.
-	signal.Ignore(syscall.SIGUSR2)
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.signal_recv"))
+	// The goroutine of os/signal lives as long as the process: it must not begin
+	// in a bubble of synctest.
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	signal.Stop(c)
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("os/signal.loop"))
 }
 
 // world is what a test's configuration talks to: sources by url, one target

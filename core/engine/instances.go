@@ -41,7 +41,7 @@ func (e *Engine) runApplier(ctx context.Context, id string) {
 		return
 	}
 	e.succeeded(n, Ready, "open", "")
-	e.unblock(id)
+	e.tellDependents(id)
 }
 
 // open returns the node's instance; it opens one if there is none. Only the

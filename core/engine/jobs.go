@@ -102,7 +102,19 @@ func (e *Engine) failed(n *node, err error) {
 		n.view.Unblock = "the next attempt, or a change of what it depends on"
 	}
 	e.say(n, eventFailed, n.view.Reason)
+	e.tellDependents(n.id)
 	e.nodeChanged()
+}
+
+// tellDependents has the nodes look again that id may have held back, or that
+// have not looked yet. A blocked one then knows what id has come to. e.mu is
+// held.
+func (e *Engine) tellDependents(id string) {
+	for _, d := range e.graph.Dependents(id) {
+		if n := e.nodes[d]; n != nil && (n.view.State == Blocked || n.begun == 0) {
+			e.triggerLocked(d, sched.Webhook)
+		}
+	}
 }
 
 func (e *Engine) retry(n *node, err error) {

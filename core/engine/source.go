@@ -51,6 +51,7 @@ func (e *Engine) beginSource(id string) (sourceJob, bool) {
 	n.begin()
 	if s := n.suspended(); s != nil {
 		e.rest(n, Suspended, s.String(), resumeHint(s, id))
+		e.tellDependents(id)
 		return sourceJob{}, false
 	}
 	if n.source.tree == nil {

@@ -45,7 +45,6 @@ type Node struct {
 	Approval    string      `json:"approval,omitempty"`    // digest of the plan that waits for approval
 	Suspension  *Suspension `json:"suspension,omitempty"`  // while suspended
 	Declared    string      `json:"declared,omitempty"`    // file:line:column of the block
-	Managed     bool        `json:"-"`
 }
 
 // Suspension says who stopped a node, why, and until when.

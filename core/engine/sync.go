@@ -272,7 +272,7 @@ func (e *Engine) endSync(ctx context.Context, job *syncJob, report *rollout.Repo
 	s.settled = ""
 	if report.Applied() {
 		s.settled = report.Tree
-		e.unblock(job.id)
+		e.tellDependents(job.id)
 	}
 	e.mu.Unlock()
 
@@ -359,13 +359,4 @@ func sameReport(a, b *rollout.Report) bool {
 	x, y := *a, *b
 	x.Started, x.Finished, y.Started, y.Finished = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	return fingerprint(x) == fingerprint(y)
-}
-
-// unblock runs the syncs that id may have held back. e.mu is held.
-func (e *Engine) unblock(id string) {
-	for _, d := range e.graph.Dependents(id) {
-		if n := e.nodes[d]; n != nil && n.view.State == Blocked {
-			e.triggerLocked(d, sched.Webhook)
-		}
-	}
 }

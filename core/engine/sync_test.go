@@ -67,7 +67,7 @@ func TestPartialLoadNeverPrunes(t *testing.T) {
 		expect(t, e, "sync.shop", Ready, "")
 		w.repo("mem://shop").commit("a", "broken=kind: [", "d")
 		sleepFor(t, 2*time.Minute)
-		n := expect(t, e, "sync.shop", Failed, "broken.yaml:1")
+		n := expect(t, e, "sync.shop", Failed, "broken.yaml:")
 		if n.Failed != 1 || n.Objects != 2 {
 			t.Errorf("%+v", n)
 		}
@@ -261,6 +261,22 @@ func TestPermanentAndRetryAfter(t *testing.T) {
 		if r.resolves != before {
 			t.Errorf("%d attempts before the time that was asked for", r.resolves-before)
 		}
+	})
+}
+
+func TestSourceThatNeverResolved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		e := w.start(shop)
+		expect(t, e, "source.memory.shop", Failed, "the repository is empty")
+		expect(t, e, "sync.shop", Blocked, "source.memory.shop has no revision yet (failed: resolve: the repository is empty)")
+		w.repo("mem://shop").fail(errors.New("connection refused"))
+		sleepFor(t, 10*time.Second)
+		expect(t, e, "sync.shop", Blocked, "connection refused")
+		w.repo("mem://shop").fail(nil)
+		w.repo("mem://shop").commit("a")
+		sleepFor(t, time.Minute)
+		expect(t, e, "sync.shop", Ready, "")
 	})
 }
 
