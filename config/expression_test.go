@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -19,6 +20,7 @@ func TestOddValues(t *testing.T) {
 		"setproduct([%s], [1])", "setunion([%s], [%[1]s])", `zipmap(["a"], [%s])`, `lookup({ a = %s }, "a", 1)`, "lookup(%s, \"a\", 1)", "coalesce(%s, 1)", "coalescelist([%s])", "try(%s, 1)", "can(%s)", "element([%s], 0)", "slice([%s], 0, 1)",
 		"reverse([%s])", "compact([%s])", "max(%s, 1)", "range(%s)", "sha256(%s)", "base64decode(%s)", "jsondecode(%s)", "yamldecode(%s)", "regex(%s, \"a\")", "replace(%s, \"a\", \"b\")", "env(%s)", "file(%s)", "secret(%s)",
 		"substr(%s, 0, 1)", "indent(1, %s)", "parseint(%s, 10)", "abspath(%s)", "title(%s)", "startswith(%s, \"a\")", "ceil(%s)", "formatlist(\"%%s\", [%s])", "chomp(%s)"}
+	path := write(t, "")
 	for _, v := range values {
 		for _, shape := range shapes {
 			expr := fmt.Sprintf(shape, v)
@@ -56,11 +58,12 @@ sync "a" {
   prune { max = %[1]s }
 }
 `, expr)
-			t.Run(expr, func(t *testing.T) {
-				if _, diags := config.Load([]string{write(t, src)}, options()); !diags.HasErrors() {
-					t.Error("no error")
-				}
-			})
+			if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, diags := config.Load([]string{path}, options()); !diags.HasErrors() {
+				t.Errorf("no error for %s", expr)
+			}
 		}
 	}
 }

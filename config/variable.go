@@ -60,16 +60,14 @@ func (l *loader) loadVariable(v *variable) {
 	if !good {
 		return
 	}
-	at := v.block.DefRange()
 	raw, from := l.given(v.name)
 	switch {
 	case from != "":
-		at = v.block.LabelRanges[0]
 		v.value, v.ok = l.parseGiven(v, raw, from)
 	case hasDefault:
 		v.value, v.ok = def, true
 	default:
-		l.errorf(at, "Variable without a value", "Set it with --var %s=VALUE or in the environment as %s%s, or give it a default.", v.name, envPrefix, v.name)
+		l.errorf(v.block.DefRange(), "Variable without a value", "Set it with --var %s=VALUE or in the environment as %s%s, or give it a default.", v.name, envPrefix, v.name)
 	}
 	if v.ok && v.sensitive {
 		l.keep(v.value)
