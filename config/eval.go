@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"path/filepath"
 
 	"github.com/hashicorp/hcl/v2"
@@ -29,10 +30,21 @@ func (l *loader) eval(expr hcl.Expression, sc scope) (cty.Value, bool) {
 		return cty.DynamicVal, false
 	}
 	v, diags := expr.Value(ctx)
-	if !l.hcl(diags) || !v.IsWhollyKnown() {
+	if !l.hcl(sc.explain(diags)) || !v.IsWhollyKnown() {
 		return cty.DynamicVal, false
 	}
 	return v, true
+}
+
+// explain adds the key to what is wrong for one element of a for_each and may
+// be right for the others.
+func (sc scope) explain(diags hcl.Diagnostics) hcl.Diagnostics {
+	for _, d := range diags {
+		if d.Summary == "Invalid index" && sc.each != nil && sc.each.repeated {
+			d.Detail += fmt.Sprintf(" Here each.key is %q.", sc.each.key)
+		}
+	}
+	return diags
 }
 
 // context returns what the expressions of file with these traversals need:
