@@ -83,7 +83,7 @@ func (c *Config) validateRef() diag.List {
 		}
 		if a.name != "commit" && !validRefName(a.value) {
 			d := diag.Errorf(diag.Attr(a.name), "%q is not the name of a %s", a.value, a.name)
-			if short, ok := strings.CutPrefix(strings.TrimPrefix(a.value, "refs/heads/"), "refs/tags/"); ok || short != a.value {
+			if strings.HasPrefix(a.value, "refs/") {
 				d.Detail = "Leave out the refs/heads/ or refs/tags/ in front."
 			}
 			l = append(l, d)
@@ -163,17 +163,17 @@ func (c *Config) validateSSH(a remote.Address) diag.List {
 		d.Detail = `For example: ssh { key_file = "/etc/sluice/id_ed25519" }, or key_secret with the name of a Kubernetes Secret. Keys of the user who runs the daemon, and of an ssh agent, are not used.`
 		return diag.List{d}
 	}
-	var set []string
-	for name, is := range map[string]bool{"key": !c.SSH.Key.IsZero(), "key_file": c.SSH.KeyFile != "", "key_secret": c.SSH.KeySecret != ""} {
-		if is {
-			set = append(set, name)
+	keys := 0
+	for _, set := range []bool{!c.SSH.Key.IsZero(), c.SSH.KeyFile != "", c.SSH.KeySecret != ""} {
+		if set {
+			keys++
 		}
 	}
 	var l diag.List
 	switch {
-	case len(set) == 0:
+	case keys == 0:
 		l = append(l, diag.Errorf(diag.Attr("ssh"), "ssh needs key, key_file or key_secret"))
-	case len(set) > 1:
+	case keys > 1:
 		l = append(l, diag.Errorf(diag.Attr("ssh"), "ssh has more than one of key, key_file and key_secret"))
 	case !c.SSH.Key.IsZero():
 		if _, err := remote.ParseKey(c.SSH.Key, c.SSH.Passphrase); err != nil {

@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -20,10 +19,14 @@ import (
 )
 
 // version is set by the linker.
-var version = "dev"
+var version = "0.0.0-dev"
 
 // plugin opens sources that share mirrors. The zero value is ready.
 type plugin struct {
+	findCLI sync.Once
+	cli     remote.CLI
+	cliErr  error
+
 	mu    sync.Mutex
 	pools map[string]*mirror.Pool // by directory; one in practice
 }
@@ -43,7 +46,7 @@ func (p *plugin) open(_ context.Context, c Config, env sdk.Env) (*gitSource, err
 	if err != nil {
 		return nil, diag.Errorf(diag.Attr("url"), "%s", err)
 	}
-	transport, err := chooseTransport(c.Transport, address)
+	transport, err := p.chooseTransport(c.Transport, address)
 	if err != nil {
 		return nil, err
 	}
@@ -101,20 +104,22 @@ func sharedDir(instance string) (string, error) {
 	return filepath.Join(filepath.Dir(abs), "git-mirrors"), nil
 }
 
-func chooseTransport(name string, a remote.Address) (remote.Transport, error) {
-	cli, found := remote.FindCLI()
-	usable := found && cli.CanReach(a)
-	switch {
-	case name == "go-git" || name == "auto" && !usable:
+func (p *plugin) chooseTransport(name string, a remote.Address) (remote.Transport, error) {
+	if name == "go-git" {
 		return remote.Native{}, nil
-	case usable:
-		return cli, nil
 	}
-	missing := "git"
-	if found {
-		missing = "ssh"
+	p.findCLI.Do(func() { p.cli, p.cliErr = remote.FindCLI() })
+	err := p.cliErr
+	if err == nil {
+		err = p.cli.CanReach(a)
 	}
-	d := diag.Errorf(diag.Attr("transport"), "there is no program %q on the PATH of the plugin", missing)
-	d.Detail = `Install it, or use transport = "auto".`
-	return nil, fmt.Errorf("transport: %w", d)
+	if err == nil {
+		return p.cli, nil
+	}
+	if name == "auto" {
+		return remote.Native{}, nil
+	}
+	d := diag.Errorf(diag.Attr("transport"), "the git program cannot be used: %s", err)
+	d.Detail = `Install it where the plugin's PATH leads, or use transport = "auto".`
+	return nil, d
 }

@@ -477,13 +477,13 @@ func TestSecretsAreNotShown(t *testing.T) {
 }
 
 func TestChooseTransport(t *testing.T) {
-	a := remote.Address{Scheme: "ssh"}
 	t.Setenv("PATH", t.TempDir())
-	tr, err := chooseTransport("auto", a)
+	p := new(plugin)
+	tr, err := p.chooseTransport("auto", remote.Address{Scheme: "ssh"})
 	if err != nil || tr.Name() != "go-git" {
 		t.Errorf("without git: %v, %v", tr, err)
 	}
-	if _, err := chooseTransport("git", a); err == nil || !strings.Contains(err.Error(), `no program "git"`) {
+	if _, err := p.chooseTransport("git", remote.Address{Scheme: "file"}); err == nil || !strings.Contains(err.Error(), "there is no git on PATH") {
 		t.Errorf("git wanted and absent: %v", err)
 	}
 }
@@ -493,4 +493,17 @@ func rm(t *testing.T, path string) {
 	if err := os.RemoveAll(path); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestConformance(t *testing.T) {
+	transports(t, func(t *testing.T, transport string) {
+		root := t.TempDir()
+		repo := gittest.NewRepoAt(t, filepath.Join(root, "shop"))
+		repo.CommitFile("a", "1")
+		repo.CommitFile("b/c", "2")
+		server := gittest.NewHTTP(t, root, gittest.HTTPOptions{})
+		p := new(plugin)
+		t.Cleanup(p.close)
+		sdktest.Source(t, p.describe(), "git", values{"url": server.URL + "/shop", "transport": transport})
+	})
 }

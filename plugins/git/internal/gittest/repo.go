@@ -4,6 +4,7 @@
 package gittest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,4 +116,54 @@ func (r *Repo) Refs(prefix string, n int) {
 		b.WriteString("create refs/heads/" + prefix + strconv.Itoa(10000 + i)[1:] + " " + head + "\n")
 	}
 	r.GitInput(b.String(), "update-ref", "--stdin")
+}
+
+// Import makes a repository with files manifests of about 700 bytes in
+// directories of 50, and then commits commits that change one of them each.
+func (r *Repo) Import(files, commits int) {
+	r.t.Helper()
+	var b strings.Builder
+	blob := func(path string, version int) {
+		text := manifest(path, version)
+		fmt.Fprintf(&b, "M 100644 inline %s\ndata %d\n%s\n", path, len(text), text)
+	}
+	path := func(i int) string { return fmt.Sprintf("apps/team-%03d/app-%05d.yaml", i/50, i) }
+	for c := range commits + 1 {
+		fmt.Fprintf(&b, "commit refs/heads/main\ncommitter T <t@example.com> %d +0000\ndata 6\nchange\n", 1_600_000_000+c)
+		if c > 0 {
+			blob(path(c*7919%files), c)
+			continue
+		}
+		for i := range files {
+			blob(path(i), 0)
+		}
+	}
+	r.GitInput(b.String(), "fast-import", "--quiet")
+	r.Git("reset", "--hard", "--quiet")
+}
+
+func manifest(path string, version int) string {
+	name := strings.NewReplacer("/", "-", ".yaml", "").Replace(path)
+	return fmt.Sprintf(`apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: %[1]s
+  labels: {app: %[1]s, version: "%[2]d"}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: %[1]s}}
+  template:
+    metadata: {labels: {app: %[1]s}}
+    spec:
+      containers:
+        - name: main
+          image: registry.example.com/team/%[1]s:v1.%[2]d
+          ports: [{containerPort: 8080}]
+          resources:
+            requests: {cpu: 100m, memory: 128Mi}
+            limits: {memory: 256Mi}
+          readinessProbe:
+            httpGet: {path: /healthz, port: 8080}
+            periodSeconds: 10
+`, name, version)
 }

@@ -48,7 +48,7 @@ func fetchOnce(dir, url string) error {
 	if err != nil {
 		return err
 	}
-	cli, _ := remote.FindCLI()
+	cli, err := remote.FindCLI()
 	_, err = m.Fetch(context.Background(), accessOf(a, cli), main)
 	return err
 }
@@ -175,9 +175,9 @@ func files(t *testing.T, dir string) map[string]string {
 }
 
 func transports(t *testing.T, test func(t *testing.T, tr remote.Transport)) {
-	cli, ok := remote.FindCLI()
-	if !ok {
-		t.Skip("no git program on PATH: install git")
+	cli, err := remote.FindCLI()
+	if err != nil {
+		t.Skip(err)
 	}
 	for _, tr := range []remote.Transport{cli, remote.Native{}} {
 		t.Run(tr.Name(), func(t *testing.T) { test(t, tr) })
@@ -420,7 +420,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cli, _ := remote.FindCLI()
+		cli, err := remote.FindCLI()
 		r, err := m.Fetch(t.Context(), accessOf(a, cli), main)
 		if err != nil || r[main].Hash != want {
 			t.Fatalf("killed after %v ms: %v, %v", int(after), r, err)

@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // Address says where a repository is. It never holds a secret.
@@ -16,8 +18,11 @@ type Address struct {
 	User   string // the user of the URL, if any; for ssh never empty
 	Host   string // without port and brackets
 	Port   string // empty: the scheme's own
-	Path   string // for ssh without a leading slash: relative to the user's home
+	Path   string // for http as it stands in the URL, else decoded
+	Short  bool   // user@host:path, whose path may be relative to the user's home
 }
+
+var hostName = regexp.MustCompile(`^[\pL\pN._:-]*$`)
 
 var scpLike = regexp.MustCompile(`^(?:([^@:/]+)@)?([^@:/]+):([^:].*)$`)
 
@@ -35,8 +40,14 @@ func ParseAddress(raw string) (Address, error) {
 			return Address{}, errors.New("no part of the url may start with a dash")
 		}
 	}
-	if strings.ContainsAny(a.Path, "\x00\n\r") {
+	if strings.ContainsFunc(a.User+a.Path, unicode.IsControl) {
 		return Address{}, errors.New("the url holds a control character")
+	}
+	if !hostName.MatchString(a.Host) {
+		return Address{}, fmt.Errorf("%q is not a host name", a.Host)
+	}
+	if strings.TrimSpace(a.Path) != a.Path {
+		return Address{}, errors.New("the path starts or ends with a space")
 	}
 	if strings.Trim(a.Path, "/") == "" {
 		return Address{}, errors.New("the url does not name a repository: its path is empty")
@@ -54,7 +65,10 @@ func parseAddress(raw string) (Address, error) {
 		return Address{Scheme: "file", Path: filepath.Clean(raw)}, nil
 	}
 	if m := scpLike.FindStringSubmatch(raw); m != nil {
-		a := Address{Scheme: "ssh", User: m[1], Host: m[2], Path: m[3]}
+		a := Address{Scheme: "ssh", User: m[1], Host: m[2], Path: m[3], Short: true}
+		if slices.Contains([]string{"http", "https", "ssh", "file"}, strings.ToLower(a.Host)) {
+			return Address{}, fmt.Errorf("two slashes belong behind %s:", a.Host)
+		}
 		if a.User == "" {
 			a.User = "git"
 		}
@@ -81,6 +95,9 @@ func parseURL(raw string) (Address, error) {
 		if a.Host != "" && a.Host != "localhost" {
 			return Address{}, fmt.Errorf("a file url has three slashes: file:///%s%s", a.Host, a.Path)
 		}
+		if !filepath.IsAbs(a.Path) {
+			return Address{}, errors.New("a file url needs an absolute path: file:///srv/repo")
+		}
 		return Address{Scheme: "file", Path: filepath.Clean(a.Path)}, nil
 	case "ssh", "git+ssh":
 		a.Scheme = "ssh"
@@ -104,10 +121,11 @@ func (a Address) String() string {
 	switch {
 	case a.Scheme == "file":
 		return a.Path
-	case a.Scheme == "ssh" && !strings.HasPrefix(a.Path, "/"):
+	case a.Short:
 		return a.User + "@" + a.Host + ":" + a.Path
 	case a.Scheme == "ssh":
-		return "ssh://" + a.User + "@" + a.hostPort() + a.Path
+		u := url.URL{Scheme: a.Scheme, User: url.User(a.User), Host: a.hostPort(), Path: a.Path}
+		return u.String()
 	}
 	return a.Origin() + a.Path
 }

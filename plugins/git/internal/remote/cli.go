@@ -22,22 +22,41 @@ type CLI struct {
 	ssh string
 }
 
-// FindCLI looks for the programs on PATH. ok is false if there is no git; a
-// CLI without ssh cannot reach ssh addresses.
-func FindCLI() (c CLI, ok bool) {
+// FindCLI looks for the programs on PATH. A CLI without ssh cannot reach ssh
+// addresses; without a git that is new enough there is none.
+func FindCLI() (CLI, error) {
 	git, err := exec.LookPath("git")
 	if err != nil {
-		return CLI{}, false
+		return CLI{}, errors.New("there is no git on PATH")
+	}
+	out, err := exec.Command(git, "version").Output()
+	if err != nil {
+		return CLI{}, fmt.Errorf("%s version: %w", git, err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(string(out), "git version %d.%d", &major, &minor); err != nil {
+		return CLI{}, fmt.Errorf("%s version says %q", git, out)
+	}
+	if major < 2 || major == 2 && minor < oldest {
+		return CLI{}, fmt.Errorf("git %d.%d is too old: 2.%d is needed", major, minor, oldest)
 	}
 	ssh, err := exec.LookPath("ssh")
 	if err != nil {
 		ssh = ""
 	}
-	return CLI{git: git, ssh: ssh}, true
+	return CLI{git: git, ssh: ssh}, nil
 }
 
-// CanReach reports whether the programs for a are there.
-func (c CLI) CanReach(a Address) bool { return a.Scheme != "ssh" || c.ssh != "" }
+// oldest is the first git 2.x with all options that are used here.
+const oldest = 29
+
+// CanReach returns what is missing to reach a, or nil.
+func (c CLI) CanReach(a Address) error {
+	if a.Scheme == "ssh" && c.ssh == "" {
+		return errors.New("there is no ssh on PATH")
+	}
+	return nil
+}
 
 func (c CLI) Name() string { return "git" }
 

@@ -25,7 +25,7 @@ type session struct {
 }
 
 func newSession(c CLI, t Target) (*session, error) {
-	dir, err := os.MkdirTemp("", "sluice-git-")
+	dir, err := privateDir()
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +35,17 @@ func newSession(c CLI, t Target) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// privateDir makes a directory that only this user can read. Its path is short
+// enough for a socket in it, whatever TMPDIR is.
+func privateDir() (string, error) {
+	const longest = 80 // of the 104 bytes that a socket's path may have everywhere
+	base := os.TempDir()
+	if len(base) > longest {
+		base = "/tmp"
+	}
+	return os.MkdirTemp(base, "sluice-git-")
 }
 
 func (s *session) prepare(c CLI, t Target) error {
@@ -144,9 +155,9 @@ func gitConfig(t Target) string {
 		put("http \""+t.Address.Origin()+"\"", "extraHeader", "Authorization: Bearer "+t.Credentials.Bearer.Reveal())
 	}
 	put("http", "followRedirects", follow)
-	for name, path := range map[string]string{"sslCAInfo": t.TLS.CAFile, "sslCert": t.TLS.CertFile, "sslKey": t.TLS.KeyFile} {
-		if path != "" {
-			put("http", name, path)
+	for _, f := range []struct{ name, path string }{{"sslCAInfo", t.TLS.CAFile}, {"sslCert", t.TLS.CertFile}, {"sslKey", t.TLS.KeyFile}} {
+		if f.path != "" {
+			put("http", f.name, f.path)
 		}
 	}
 	return b.String()

@@ -23,9 +23,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // transports runs a test with each implementation.
 func transports(t *testing.T, test func(t *testing.T, tr remote.Transport)) {
-	cli, ok := remote.FindCLI()
-	if !ok {
-		t.Skip("no git program on PATH: install git")
+	cli, err := remote.FindCLI()
+	if err != nil {
+		t.Skip(err)
 	}
 	for _, tr := range []remote.Transport{cli, remote.Native{}} {
 		t.Run(tr.Name(), func(t *testing.T) { test(t, tr) })
@@ -184,9 +184,9 @@ func TestPollBytes(t *testing.T) {
 	repo.Refs("feature-", 3000)
 	repo.Git("pack-refs", "--all")
 	s := gittest.NewHTTP(t, root, gittest.HTTPOptions{})
-	cli, ok := remote.FindCLI()
-	if !ok {
-		t.Skip("no git program on PATH: install git")
+	cli, err := remote.FindCLI()
+	if err != nil {
+		t.Skip(err)
 	}
 	tgt, dir := target(t, s.URL+"/many"), bare(t)
 	if err := cli.Fetch(t.Context(), tgt, dir, mainSpec); err != nil {
