@@ -14,10 +14,10 @@ import (
 func (l *loader) markUses(inputs []input) {
 	for _, in := range inputs {
 		for _, b := range in.body.Blocks {
-			if b.Type == "variable" {
-				continue // its validation does not use it
-			}
 			for _, t := range needs(b.Body, nil) {
+				if b.Type == "variable" && slices.Equal(steps(t), []string{"var", b.Labels[0]}) {
+					continue // a variable's validation is no use of it
+				}
 				l.markUse(t)
 			}
 		}

@@ -109,7 +109,7 @@ func (r referrer) instancesOf(v cty.Value) []*instance {
 			return nil
 		}
 		inst := elem.EncapsulatedValue().(*instance)
-		if !inst.repeated || inst.decl != (append(found, inst))[0].decl {
+		if !inst.repeated || len(found) > 0 && inst.decl != found[0].decl {
 			return nil
 		}
 		found = append(found, inst)

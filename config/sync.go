@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/sluice-gitops/sluice/sdk/schema"
@@ -92,33 +91,29 @@ func (a *arguments) applier() string {
 
 // paths returns directories in a source's tree.
 func (a *arguments) paths(name string) []string {
+	elements := a.strings(name)
+	if elements == nil {
+		return []string{"."}
+	}
+	if len(elements) == 0 {
+		a.l.errorf(a.at(name), "No paths", "An empty list selects nothing. Leave %q out to take the whole tree.", name)
+	}
 	var clean []string
-	for _, e := range a.strings(name) {
+	for _, e := range elements {
 		c := path.Clean(e.text)
 		switch {
 		case e.text == "":
 			a.l.errorf(e.at, "Wrong path", "A path cannot be empty. The whole tree is \".\".")
 		case path.IsAbs(c) || strings.Contains(e.text, `\`):
-			a.l.errorf(e.at, "Wrong path", "Paths are relative to the root of the source, with forward slashes: write %q.", strings.TrimLeft(strings.ReplaceAll(e.text, `\`, "/"), "/"))
+			relative := strings.TrimLeft(strings.ReplaceAll(e.text, `\`, "/"), "/")
+			a.l.errorf(e.at, "Wrong path", "Paths are relative to the root of the source, with forward slashes: write %q.", relative)
 		case c == ".." || strings.HasPrefix(c, "../"):
 			a.l.errorf(e.at, "Wrong path", "The path leads out of the source.")
 		case !slices.Contains(clean, c):
 			clean = append(clean, c)
 		}
 	}
-	if a.attrs[name] != nil && len(clean) == 0 && a.l.isEmptyList(a.attrs[name], a.sc) {
-		a.l.errorf(a.at(name), "No paths", "An empty list selects nothing. Leave %q out to take the whole tree.", name)
-	}
-	if len(clean) == 0 {
-		return []string{"."}
-	}
 	return clean
-}
-
-func (l *loader) isEmptyList(attr *hcl.Attribute, sc scope) bool {
-	v, ok := l.eval(attr.Expr, sc)
-	v, _ = v.Unmark()
-	return ok && !v.IsNull() && v.CanIterateElements() && v.LengthInt() == 0
 }
 
 // kindName is a Kubernetes kind, with its group if it needs one.

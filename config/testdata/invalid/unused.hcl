@@ -1,8 +1,15 @@
-variable "v" { default = 1 }
+variable "v" {
+  default = 1
+  validation {
+    condition     = var.v > local.least
+    error_message = "Too small."
+  }
+}
 variable "used" { default = 1 }
 locals {
-  l = 1
-  m = var.used
+  l     = 1
+  least = 0
+  m     = var.used
 }
 applier "kubernetes" "a" { context = local.m }
 applier "kubernetes" "b" {}
