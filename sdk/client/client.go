@@ -76,13 +76,24 @@ func (d direct) Call(ctx context.Context, m Method, do func(context.Context, grp
 	return do(ctx, d.conn, d.instance)
 }
 
+// failure restores the error of a call made with ctx. When a deadline passes,
+// the other side may notice first and reset the stream, which looks as if the
+// call had been cancelled.
+func failure(ctx context.Context, err error) error {
+	err = wire.ErrorFromStatus(err)
+	if errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
 // unary makes a call with one answer.
 func unary[R any](ctx context.Context, c Caller, m Method, call func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (R, error)) (R, error) {
 	var out R
 	err := c.Call(ctx, m, func(ctx context.Context, conn grpc.ClientConnInterface, instance string) error {
 		r, err := call(ctx, conn, instance)
 		if err != nil {
-			return wire.ErrorFromStatus(err)
+			return failure(ctx, err)
 		}
 		out = r
 		return nil
@@ -104,38 +115,38 @@ func stream[M any](
 		defer cancel()
 		s, err := open(ctx, conn, instance)
 		if err != nil {
-			return wire.ErrorFromStatus(err)
+			return failure(ctx, err)
 		}
-		return receive(s, handle)
+		return receive(ctx, s, handle)
 	})
 }
 
-func receive[M any](s grpc.ServerStreamingClient[M], handle func(*M) (bool, error)) error {
+func receive[M any](ctx context.Context, s grpc.ServerStreamingClient[M], handle func(*M) (bool, error)) error {
 	for {
 		msg, err := s.Recv()
 		switch {
 		case errors.Is(err, io.EOF):
 			return ErrNoResult
 		case err != nil:
-			return wire.ErrorFromStatus(err)
+			return failure(ctx, err)
 		}
 		result, err := handle(msg)
 		if err != nil {
 			return err
 		}
 		if result {
-			return finish(s)
+			return finish(ctx, s)
 		}
 	}
 }
 
 // finish waits for the status that follows the result.
-func finish[M any](s grpc.ServerStreamingClient[M]) error {
+func finish[M any](ctx context.Context, s grpc.ServerStreamingClient[M]) error {
 	switch _, err := s.Recv(); {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
-		return wire.ErrorFromStatus(err)
+		return failure(ctx, err)
 	}
 	return fmt.Errorf("the plugin sent more after the result: %w", ErrNoResult)
 }

@@ -308,6 +308,7 @@ func keepsSecretsOutOfTheLog(t T, s *Subject) {
 	if len(secrets) == 0 {
 		t.Skipf("the configuration holds no sensitive value of six characters or more")
 	}
+	s.closed(t, s.open(t).Instance)
 	log := p.Log()
 	for i, secret := range secrets {
 		if strings.Contains(log, secret) {

@@ -62,7 +62,7 @@ func run(t *testing.T, p sdk.Plugin, s *conformance.Subject, config any) {
 }
 
 // start makes a harness for the whole suite; its host knows every instance.
-func start(t *testing.T, p sdk.Plugin) (*conformance.Process, error) {
+func start(t testing.TB, p sdk.Plugin) (*conformance.Process, error) {
 	h := &Harness{t: t, host: NewHost(), log: &logBuffer{}}
 	h.host.trusting = true
 	if err := h.start(p); err != nil {
