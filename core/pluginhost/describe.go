@@ -103,16 +103,23 @@ func (h *Host) readLock() (*Lock, error) {
 }
 
 // describeOpen describes an open binary, from memory or the cache if it is
-// known there.
+// known there. It asks one binary at a time, so that many who want to know the
+// same cause one question.
 func (h *Host) describeOpen(ctx context.Context, c *candidate, exe *executable) (description, error) {
 	key := describeKey(c, exe)
-	h.mu.Lock()
-	d, ok := h.described[key]
-	h.mu.Unlock()
-	if ok {
+	if d, ok := h.remembered(key); ok {
 		return d, nil
 	}
-	d = description{sha: exe.sha}
+	select {
+	case h.asking <- struct{}{}:
+		defer func() { <-h.asking }()
+	case <-ctx.Done():
+		return description{}, ctx.Err()
+	}
+	if d, ok := h.remembered(key); ok {
+		return d, nil
+	}
+	d := description{sha: exe.sha}
 	file := filepath.Join(h.o.CacheDir, "describe", key+".json")
 	data, err := os.ReadFile(file)
 	if err == nil {
@@ -128,6 +135,13 @@ func (h *Host) describeOpen(ctx context.Context, c *candidate, exe *executable) 
 	defer h.mu.Unlock()
 	h.described[key] = d
 	return d, nil
+}
+
+func (h *Host) remembered(key string) (description, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d, ok := h.described[key]
+	return d, ok
 }
 
 // ask runs the binary and leaves the answer in file.

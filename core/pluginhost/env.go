@@ -97,14 +97,18 @@ func secretsIn(env map[string]string) []string {
 	return values
 }
 
-// pluginDirs makes the directories that a plugin finds in HOME and TMPDIR.
+// pluginDirs makes the directories that a plugin finds in HOME and TMPDIR. The
+// second is for one process only, to be removed after it.
 func pluginDirs(dataDir, plugin string) (home, tmp string, err error) {
 	base := filepath.Join(dataDir, "plugins", plugin)
 	home, tmp = filepath.Join(base, "home"), filepath.Join(base, "tmp")
 	for _, dir := range []string{home, tmp} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return "", "", fmt.Errorf("directory of plugin %s: %w", plugin, err)
+			return "", "", fmt.Errorf("directory of the plugin: %w", err)
 		}
+	}
+	if tmp, err = os.MkdirTemp(tmp, "run"); err != nil {
+		return "", "", fmt.Errorf("directory of the plugin: %w", err)
 	}
 	return home, tmp, nil
 }

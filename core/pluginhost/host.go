@@ -83,6 +83,7 @@ type Host struct {
 	cancel context.CancelFunc
 
 	sums       checksums
+	asking     chan struct{} // held while a binary is asked to describe itself
 	unverified sync.Once
 
 	mu        sync.Mutex
@@ -117,6 +118,7 @@ func newHost(o Options, tm timing) (*Host, error) {
 	}
 	h := &Host{
 		o: o, timing: tm, log: o.Logger, scrub: &Scrubber{}, run: run,
+		asking:    make(chan struct{}, 1),
 		processes: map[string]*process{}, described: map[string]description{},
 	}
 	for _, d := range o.Plugins {

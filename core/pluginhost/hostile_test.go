@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/sdk/handshake"
+	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
 // hostile are the plugins that the tests start, by name.
@@ -136,17 +137,22 @@ func describeForever() {
 	}
 }
 
-// runHost is a daemon: it opens an instance of the test plugin, says so, and
-// then waits to be killed. Its arguments are where plugins, sockets and data
-// are.
+// runHost is a daemon: it opens an instance of the test plugin that has a
+// child, says what processes there are, and then waits to be killed. Its
+// arguments are where plugins, sockets and data are.
 func runHost() {
 	h, err := newHost(Options{Dirs: os.Args[1:2], RunDir: os.Args[2], DataDir: os.Args[3], CacheDir: os.Args[3]}, testTiming)
 	if err != nil {
 		panic(err)
 	}
-	if _, _, err := h.Open(context.Background(), "source", "test", "source.test.a", nil); err != nil {
+	i, _, err := h.Open(context.Background(), "source", "test", "source.test.a", []byte(`{"do":"have a child"}`))
+	if err != nil {
 		panic(err)
 	}
-	fmt.Println(h.Status()[0].PID)
+	child, err := i.Source().Resolve(context.Background(), source.Revision{})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(h.Status()[0].PID, child.ID)
 	sleepForever()
 }

@@ -76,6 +76,10 @@ func (s *testSource) once(first, later func() error) error {
 func (s *testSource) Resolve(ctx context.Context, previous source.Revision) (source.Revision, error) {
 	rev := source.Revision{ID: strconv.Itoa(os.Getpid())}
 	switch s.c.Do {
+	case "have a child":
+		child := sleeper()
+		err := child.Start()
+		return source.Revision{ID: strconv.Itoa(child.Process.Pid)}, err
 	case "echo":
 		return previous, nil
 	case "die":

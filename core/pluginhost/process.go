@@ -93,12 +93,12 @@ func (p *process) awaitNeed(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		p.mu.Lock()
 		needed := p.waiters > 0 || p.keep && len(p.instances) > 0
+		if !needed && p.state != Stopped {
+			p.set(Stopped)
+		}
 		p.mu.Unlock()
 		if needed {
 			return true
-		}
-		if p.currentState() != Stopped {
-			p.enter(Stopped)
 		}
 		select {
 		case <-p.poke:
@@ -185,7 +185,6 @@ func (p *process) ready(s *session) {
 
 // ended records that the process is gone, though nobody wanted that.
 func (p *process) ended(s *session) {
-	s.end() // of calls under way
 	s.stop("", true)
 	exit := s.exit()
 	p.mu.Lock()
@@ -345,10 +344,4 @@ func (p *process) set(s State) {
 func (p *process) broadcast() {
 	close(p.changed)
 	p.changed = make(chan struct{})
-}
-
-func (p *process) currentState() State {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.state
 }

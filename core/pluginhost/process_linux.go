@@ -1,11 +1,17 @@
 package pluginhost
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
+
+	goplugin "github.com/hashicorp/go-plugin"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,4 +49,27 @@ func stateOf(info fs.FileInfo) (fileState, bool) {
 		dev: st.Dev, inode: st.Ino, size: st.Size,
 		modified: time.Unix(st.Mtim.Unix()), set: time.Unix(st.Ctim.Unix()),
 	}, true
+}
+
+// killStrays kills what the plugins of a dead host started and left behind:
+// their own parents are gone, but their environment still names the socket
+// directory, which is below dir.
+func killStrays(dir string) {
+	mark := []byte("\x00" + goplugin.EnvUnixSocketDir + "=" + dir + "/")
+	paths, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is well-formed
+	for _, path := range paths {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		p, err := os.FindProcess(pid) // from here on it is this very process
+		if err != nil {
+			continue
+		}
+		env, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(append([]byte{0}, env...), mark) {
+			_ = p.Kill() // it may have ended meanwhile
+		}
+		_ = p.Release() // cannot fail
+	}
 }

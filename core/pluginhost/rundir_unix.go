@@ -70,7 +70,8 @@ func (d *runDir) Close() error {
 	return errors.Join(os.RemoveAll(d.path), d.lock.Close())
 }
 
-// sweep removes the directories whose hosts are gone. The caller holds the
+// sweep removes the directories whose hosts are gone, and ends processes that
+// their plugins left. The caller holds the
 // lock of base, so none is just being made.
 func sweep(base string) error {
 	entries, err := os.ReadDir(base)
@@ -89,6 +90,7 @@ func sweep(base string) error {
 		if err != nil {
 			return err
 		}
+		killStrays(path)
 		if err := errors.Join(os.RemoveAll(path), lock.Close()); err != nil {
 			return err
 		}

@@ -47,7 +47,6 @@ const (
 //   - knows how the process ended, and ends every wait in bounded time.
 type runner struct {
 	exe  *executable
-	args []string
 	env  []string
 	dir  string
 	logs *logReader
@@ -55,13 +54,13 @@ type runner struct {
 	pid     int
 	stdout  *io.PipeReader // the handshake line, then EOF
 	readers sync.WaitGroup
-	exited  chan struct{}    // closed when the process is gone and its output read
-	state   *os.ProcessState // valid once exited is closed, like ended
-	ended   time.Time
+	exited  chan struct{} // closed when the process is gone and its output read
 
 	mu       sync.Mutex
 	killed   bool
-	reaped   bool   // the pid is no longer ours
+	reaped   bool // the pid is no longer ours
+	state    *os.ProcessState
+	ended    time.Time
 	first    string // first line of stdout
 	gotFirst bool
 }
@@ -79,7 +78,7 @@ func (r *runner) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("pipes for plugin: %w", err)
 	}
-	cmd := command(r.exe, r.args...)
+	cmd := command(r.exe)
 	cmd.Env = append(r.env, handshake.LifelineEnv+"="+strconv.Itoa(lifelineFD))
 	cmd.Dir = r.dir
 	cmd.Stdout, cmd.Stderr = p.stdoutW, p.stderrW
@@ -213,8 +212,10 @@ func (r *runner) killGroup() {
 	}
 }
 
-// exit describes how the process ended. It is valid once exited is closed.
+// exit describes how the process ended, or that it did not.
 func (r *runner) exit() Exit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	e := Exit{PID: r.pid, Time: r.ended, Code: -1, Crash: r.logs.crashText(), Output: r.logs.lastLines()}
 	if r.state == nil {
 		return e

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -28,13 +29,14 @@ type session struct {
 	log     *slog.Logger
 	run     *runner
 	rpc     *goplugin.Client
-	conn    *handshake.Conn
+	conn    *handshake.Conn // nil if the start failed, like plugin
 	plugin  *client.Plugin
 	started time.Time
-	sha     string
-	version string
+	sha     string // of the binary
+	version string // of the plugin
+	tmp     string // TMPDIR of the process
 
-	ctx context.Context // ends with the process
+	ctx context.Context // of all calls; ends when the process does or is to
 	end context.CancelFunc
 
 	inflight int       // guarded by p.mu, like lastUse
@@ -67,7 +69,7 @@ func (p *process) start(ctx context.Context) (*session, error) {
 		return nil, &startError{plugin: p.c.name, err: err}
 	}
 	env := append(pluginEnv(p.h.o.Environ, d.kinds(), p.c.env, home, tmp), handshake.LogLevelEnv+"="+logLevel(p.log))
-	s := &session{p: p, log: p.log, started: time.Now(), sha: exe.sha, version: d.Version, known: map[string]*Instance{}}
+	s := &session{p: p, log: p.log, started: time.Now(), sha: exe.sha, version: d.Version, tmp: tmp, known: map[string]*Instance{}}
 	s.run = newRunner(exe, env, home, newLogReader(p.log, p.h.scrub))
 	s.rpc = goplugin.NewClient(s.clientConfig())
 	s.ctx, s.end = context.WithCancel(context.Background())
@@ -100,38 +102,44 @@ func (s *session) clientConfig() *goplugin.ClientConfig {
 // connect starts the process and waits for its first answer. go-plugin's part
 // of it takes no context: when ctx ends, killing the process ends it.
 func (s *session) connect(ctx context.Context) error {
-	connected := make(chan error, 1)
-	go func() { connected <- s.dial() }()
-	var err error
+	type result struct {
+		conn *handshake.Conn
+		err  error
+	}
+	dialed := make(chan result, 1)
+	go func() {
+		conn, err := s.dial()
+		dialed <- result{conn, err}
+	}()
+	var r result
 	select {
-	case err = <-connected:
+	case r = <-dialed:
 	case <-ctx.Done():
-		err = ctx.Err()
 		_ = s.run.Kill(context.Background()) // bounded; stop tries again
 		select {
-		case <-connected:
+		case r = <-dialed:
 		case <-time.After(killWait):
-			s.log.Error("abandoned a plugin process that cannot be killed", "pid", s.run.ID())
 		}
+		r.err = ctx.Err()
 	}
-	if err != nil {
-		return err
+	s.conn = r.conn
+	if r.err != nil {
+		return r.err
 	}
+	s.plugin = client.NewPlugin(s.conn)
 	return s.plugin.Check(ctx, "")
 }
 
-func (s *session) dial() error {
+func (s *session) dial() (*handshake.Conn, error) {
 	proto, err := s.rpc.Client()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	raw, err := proto.Dispense(handshake.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.conn = raw.(*handshake.Conn) // what handshake.HostSet promises
-	s.plugin = client.NewPlugin(s.conn)
-	return nil
+	return raw.(*handshake.Conn), nil // what handshake.HostSet promises
 }
 
 // explain says why a start failed in words that help: go-plugin's know
@@ -162,12 +170,7 @@ func (s *session) explain(err error) error {
 // endsSoon tells whether the process has ended: the news comes a moment after
 // that of its closed output.
 func (s *session) endsSoon() bool {
-	select {
-	case <-s.run.exited:
-		return s.run.state != nil // else it never ran
-	case <-time.After(pipeGrace):
-		return false
-	}
+	return within(pipeGrace, s.run.exited) && s.run.pid != 0 // else it never ran
 }
 
 func wordsOf(e Exit) string {
@@ -204,30 +207,39 @@ func (s *session) stop(reason string, graceful bool) {
 		s.reason = reason
 	}
 	s.mu.Unlock()
+	s.end() // cancels what is under way
 	if !graceful {
-		_ = s.run.Kill(context.Background()) // bounded, and told below
+		_ = s.run.Kill(context.Background()) // bounded; below it is tried again
 	}
-	done := make(chan struct{})
+	released := make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(released)
 		s.rpc.Kill()
 		if s.conn != nil {
 			<-s.conn.HostDone()
 		}
 	}()
-	for _, patience := range []time.Duration{stopGrace, killWait} {
-		timer := time.NewTimer(patience)
-		select {
-		case <-done:
-			timer.Stop()
-			s.end()
-			return
-		case <-timer.C:
-			_ = s.run.Kill(context.Background())
+	if !within(stopGrace, released) {
+		_ = s.run.Kill(context.Background())
+		if !within(killWait, released) {
+			s.log.Error("abandoned a plugin process that does not end", "pid", s.run.ID())
 		}
 	}
-	s.log.Error("abandoned a plugin process that cannot be killed", "pid", s.run.ID())
-	s.end()
+	if err := os.RemoveAll(s.tmp); err != nil {
+		s.log.Warn("cannot remove the temporary directory of a plugin", "err", err)
+	}
+}
+
+// within waits for done, at most for d.
+func within(d time.Duration, done <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // exited reports whether the process has ended.
@@ -262,7 +274,7 @@ func (s *session) answers() bool {
 func (s *session) died(ctx context.Context, err error) bool {
 	switch {
 	case errors.Is(err, client.ErrTransport):
-	case errors.Is(err, context.Canceled) && s.ctx.Err() != nil: // cancelled by the exit
+	case errors.Is(err, context.Canceled) && s.ctx.Err() != nil: // by stop
 	default:
 		return false
 	}

@@ -112,6 +112,23 @@ func TestInstanceSurvivesAPluginThatIsAwayForAWhile(t *testing.T) {
 	resolve(t, i)
 }
 
+func TestPitfall18EachProcessHasItsOwnTMPDIR(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, nil, "test")
+	i := h.open(t, "test", "a")
+	tmp := filepath.Join(h.o.DataDir, "plugins", "test", "tmp")
+	before, err := os.ReadDir(tmp)
+	if err != nil || len(before) != 1 {
+		t.Fatalf("TMPDIRs: %v, %v", before, err)
+	}
+	killProcess(t, h)
+	resolve(t, i)
+	after, err := os.ReadDir(tmp)
+	if err != nil || len(after) != 1 || after[0].Name() == before[0].Name() {
+		t.Errorf("TMPDIRs after a restart: %v, before %v (%v)", after, before, err)
+	}
+}
+
 func TestPitfall20PluginCanBeStartedAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	h := newTestHost(t, nil, "test")
@@ -126,8 +143,10 @@ func TestPitfall20PluginCanBeStartedAgainAndAgain(t *testing.T) {
 }
 
 func TestPitfall03NothingOutlivesAKilledHost(t *testing.T) {
+	t.Parallel()
 	for _, stopped := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stopped=%t", stopped), func(t *testing.T) {
+			t.Parallel()
 			plugins := filepath.Dir(testPlugin(t, "test"))
 			self, err := os.Executable()
 			if err != nil {
@@ -142,9 +161,9 @@ func TestPitfall03NothingOutlivesAKilledHost(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			var pid int
+			var pid, child int
 			line, _ := bufio.NewReader(out).ReadString('\n')
-			if _, err := fmt.Sscanf(line, "%d", &pid); err != nil {
+			if _, err := fmt.Sscanf(line, "%d %d", &pid, &child); err != nil {
 				t.Fatalf("the host says %q: %v", line, err)
 			}
 			if stopped { // it cannot notice the end of the lifeline
@@ -157,6 +176,7 @@ func TestPitfall03NothingOutlivesAKilledHost(t *testing.T) {
 			}
 			gone(t, pid)
 			sweepsStale(t, run)
+			gone(t, child) // ended by the next host
 		})
 	}
 }
