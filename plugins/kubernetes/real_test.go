@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -51,7 +52,9 @@ func TestKubePrometheus(t *testing.T) {
 	target := realTarget(t, Config{})
 	files := privately(t, filesUnder(t, "kube-prometheus/manifests"))
 	set := applier.Set{Owner: "monitoring", Complete: true, Objects: itemsOf(t, files)}
+	began := time.Now()
 	results := applyOf(t, target, set)
+	t.Logf("%d objects applied in %s", len(results), time.Since(began).Round(time.Millisecond))
 	t.Cleanup(func() { deleteAll(t, target, "monitoring") })
 	for ref, r := range results {
 		if r.Outcome != applier.Created {
@@ -63,7 +66,6 @@ func TestKubePrometheus(t *testing.T) {
 			t.Errorf("second plan: %s: %s (%s)", ref, c.Action, c.Reason)
 		}
 	}
-	t.Logf("%d objects", len(results))
 }
 
 // privately moves everything into namespaces, API groups and cluster-scoped
@@ -104,6 +106,7 @@ func renameClusterRoles(content, suffix string) string {
 func deleteAll(t *testing.T, target *target, owner string) {
 	t.Helper()
 	set := applier.Set{Owner: owner, Complete: true, Objects: itemsOf(t, nil)}
+	began := time.Now()
 	var refs []applier.Ref
 	if _, err := target.Plan(ctxOf(t), set, func(c applier.Change) { refs = append(refs, c.Ref) }); err != nil {
 		t.Error(err)
@@ -115,6 +118,7 @@ func deleteAll(t *testing.T, target *target, owner string) {
 	}); err != nil {
 		t.Error(err)
 	}
+	t.Logf("%d objects deleted in %s", len(refs), time.Since(began).Round(time.Millisecond))
 }
 
 func TestPodinfo(t *testing.T) {

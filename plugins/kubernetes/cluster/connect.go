@@ -89,7 +89,7 @@ func newClient(config *rest.Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
 	}
-	c.Kinds = &Kinds{fetch: disco.fetch}
+	c.Kinds = NewKinds(disco.fetch)
 	return c, nil
 }
 

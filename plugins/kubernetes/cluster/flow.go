@@ -9,13 +9,14 @@ import (
 const (
 	startInFlight = 8
 	mostInFlight  = 64
+	slowInFlight  = 4                      // slow answers alone take no more than this away: the machine may be busy with something else
 	slowFactor    = 4                      // answers this much slower than the best mean that a queue builds up
 	slowFloor     = 150 * time.Millisecond // below this nothing counts as slow
 	breath        = 250 * time.Millisecond // at most one decrease in this time
 )
 
 // flow limits the requests in flight: one more for each round of good answers,
-// a tenth fewer when answers get slow, half after an overload answer.
+// a tenth fewer when answers get slow, half after an overload answer (429, 503).
 type flow struct {
 	mu       sync.Mutex
 	limit    float64
@@ -76,7 +77,7 @@ func (f *flow) leave(took time.Duration, o outcome) {
 	f.inFlight--
 	switch o {
 	case overloaded:
-		f.lower(0.5)
+		f.lower(0.5, 1)
 	case good:
 		f.learn(took)
 	case silent:
@@ -91,16 +92,16 @@ func (f *flow) learn(took time.Duration) {
 		f.best += (took - f.best) / 500 // forgets slowly
 	}
 	if took > max(slowFloor, slowFactor*f.best) {
-		f.lower(0.9)
+		f.lower(0.9, slowInFlight)
 	} else if f.inFlight+1 >= int(f.limit) {
 		f.limit = min(mostInFlight, f.limit+1/f.limit)
 	}
 }
 
-func (f *flow) lower(factor float64) {
+func (f *flow) lower(factor, least float64) {
 	if now := time.Now(); now.Sub(f.lowered) >= breath {
 		f.lowered = now
-		f.limit = max(1, f.limit*factor)
+		f.limit = min(f.limit, max(least, f.limit*factor))
 	}
 }
 

@@ -27,13 +27,20 @@ func (k Kind) GVR() schema.GroupVersionResource { return k.GroupVersion().WithRe
 // Kinds knows what the API server serves. It asks on first use and on Refresh.
 // It is safe for concurrent use; callers wait for the one that asks.
 type Kinds struct {
-	fetch func(context.Context) (kinds []Kind, dead map[string]error, err error)
+	fetch Fetch
 
 	mu     sync.Mutex
 	loaded bool
 	served map[schema.GroupKind]map[string]Kind // by version
 	dead   map[string]error                     // groups whose server does not answer
 }
+
+// Fetch asks what is served. dead are the API groups whose server does not
+// answer, with the reason.
+type Fetch func(context.Context) (kinds []Kind, dead map[string]error, err error)
+
+// NewKinds returns Kinds that ask by fetch.
+func NewKinds(fetch Fetch) *Kinds { return &Kinds{fetch: fetch} }
 
 // NotServedError says that a kind is not to be had, and what is instead.
 type NotServedError struct {

@@ -60,6 +60,11 @@ type Inventory struct {
 	stored  map[string]shard // as read, by name
 }
 
+// Of returns an empty inventory of owner, whose ApplySet has id.
+func Of(owner, id string) *Inventory {
+	return &Inventory{Owner: owner, ID: id, records: map[applier.Ref]Record{}, stored: map[string]shard{}}
+}
+
 // Get returns the record of an object.
 func (i *Inventory) Get(ref applier.Ref) (Record, bool) {
 	r, ok := i.records[ref.Identity()]

@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
-	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
 var (
@@ -34,7 +33,7 @@ type Store struct {
 
 // Load reads the inventory of owner. One that does not exist is empty.
 func (s Store) Load(ctx context.Context, owner string) (*Inventory, error) {
-	inv := &Inventory{Owner: owner, ID: ID(owner, s.Namespace), records: map[applier.Ref]Record{}, stored: map[string]shard{}}
+	inv := Of(owner, ID(owner, s.Namespace))
 	list, err := s.list(ctx, ownerLabel+"="+inv.ID)
 	if err != nil {
 		return nil, fmt.Errorf("inventory of %s: %w", owner, err)

@@ -1,0 +1,140 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/cluster"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/desired"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/inventory"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/live"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+var ref = applier.Ref{Version: "v1", Kind: "ConfigMap", Namespace: "shop", Name: "a"}
+
+const mine, theirs = "applyset-mine-v1", "applyset-theirs-v1"
+
+func object(change ...func(*desired.Object)) desired.Object {
+	obj := desired.Object{Ref: ref, File: "a.yaml", Line: 3, Hash: "h1", Kind: cluster.Kind{Resource: "configmaps", Namespaced: true}}
+	for _, c := range change {
+		c(&obj)
+	}
+	return obj
+}
+
+func record(r applier.Ref) inventory.Record {
+	return inventory.Record{Ref: r, UID: "u1", Desired: "h1", Owned: "o1"}
+}
+
+func fact(change ...func(*live.Fact)) *live.Fact {
+	f := &live.Fact{UID: "u1", Member: mine, Owned: "o1"}
+	for _, c := range change {
+		c(f)
+	}
+	return f
+}
+
+func TestCompute(t *testing.T) {
+	recorded := record(ref)
+	intended := inventory.Record{Ref: ref}
+	tests := []struct {
+		name   string
+		obj    *desired.Object
+		record *inventory.Record
+		live   *live.Fact
+		change func(*Input)
+		want   string
+	}{
+		{name: "new", obj: new(object()), want: "create: it does not exist yet"},
+		{name: "as desired", obj: new(object()), record: &recorded, live: fact(), want: "none: "},
+		{name: "lost", obj: new(object()), record: &recorded, want: "create: somebody deleted it"},
+		{name: "crash before it was made", obj: new(object()), record: &intended, want: "create: it does not exist yet"},
+		{name: "crash after it was made", obj: new(object()), record: &intended, live: fact(),
+			want: "update: it exists, but was never applied by this sync"},
+		{name: "going away", obj: new(object()), record: &recorded, live: fact(func(f *live.Fact) { f.Deleting = true }), want: "create: it is being deleted"},
+		{name: "changed file", obj: new(object(func(o *desired.Object) { o.Hash = "h2" })), record: &recorded, live: fact(), want: "update: its manifest changed"},
+		{name: "drift", obj: new(object()), record: &recorded, live: fact(func(f *live.Fact) { f.Owned, f.Writer = "o2", "kubectl-edit at noon" }),
+			want: "update: changed in the cluster by kubectl-edit at noon"},
+		{name: "our fields gone", obj: new(object()), record: &recorded, live: fact(func(f *live.Fact) { f.Owned = "" }), want: "update: somebody changed it in the cluster"},
+		{name: "made anew", obj: new(object()), record: &recorded, live: fact(func(f *live.Fact) { f.UID = "u2" }), want: "update: somebody deleted it and made it again"},
+		{name: "found", obj: new(object()), live: fact(func(f *live.Fact) { f.Member, f.Owned = "", "" }), want: "update: it exists, but was never applied by this sync"},
+		{name: "another's", obj: new(object()), live: fact(func(f *live.Fact) { f.Member = theirs }),
+			want: `refused: shop:ConfigMap/a belongs to "other", and "shop" wants it too`},
+		{name: "nobody known's", obj: new(object()), live: fact(func(f *live.Fact) { f.Member = "applyset-x" }),
+			want: `refused: shop:ConfigMap/a belongs to the ApplySet applyset-x, which is not one of this applier's, and "shop" wants it too`},
+		{name: "taken over", obj: new(object()), live: fact(func(f *live.Fact) { f.Member = theirs }), change: func(in *Input) { in.Adopt = true },
+			want: `update: taken over from "other"`},
+		{name: "ignored in the file", obj: new(object(func(o *desired.Object) { o.Ignored = "annotation x" })), want: "ignored: annotation x"},
+		{name: "ignored live", obj: new(object(func(o *desired.Object) { o.Hash = "h2" })), record: &recorded,
+			live: fact(func(f *live.Fact) { f.Ignored = "annotation y" }), want: "ignored: annotation y"},
+		{name: "broken", obj: new(object(func(o *desired.Object) { o.Problem = &diag.Diagnostic{Summary: "not served"} })), record: &recorded, live: fact(),
+			want: "refused: not served"},
+
+		{name: "left the files", record: &recorded, live: fact(), want: "prune: no file declares it any more"},
+		{name: "left, label taken off", record: &recorded, live: fact(func(f *live.Fact) { f.Member = "" }), want: "prune: no file declares it any more"},
+		{name: "left, partial load", record: &recorded, live: fact(), change: func(in *Input) { in.Complete = false }, want: "kept: the load was not complete"},
+		{name: "left, nameless object loaded", record: &recorded, live: fact(), change: func(in *Input) { in.Set.Anonymous = true },
+			want: "kept: an object without kind or name was loaded, and this may be the one that was meant"},
+		{name: "left, damaged inventory", record: &recorded, live: fact(), change: func(in *Input) { in.Inventory.Damage = []string{"torn"} },
+			want: "kept: the inventory is damaged, so nothing is deleted until it has been written anew: torn"},
+		{name: "left, ignored live", record: &recorded, live: fact(func(f *live.Fact) { f.Ignored = "annotation y" }), want: "kept: annotation y"},
+		{name: "left, controlled", record: &recorded, live: fact(func(f *live.Fact) { f.Controlled = true }), want: "kept: another object controls it by now"},
+		{name: "left, another's by now", record: &recorded, live: fact(func(f *live.Fact) { f.Member = theirs }), want: ""},
+		{name: "left, made anew by somebody", record: &recorded, live: fact(func(f *live.Fact) { f.Member, f.UID = "", "u2" }), want: ""},
+		{name: "left and gone", record: &recorded, want: ""},
+		{name: "left, but of a kind that is not served in the file's version", record: &recorded, live: fact(),
+			obj: new(object(func(o *desired.Object) {
+				o.Ref.Version, o.Ref.Namespace, o.Kind, o.Problem = "v0", "", cluster.Kind{}, &diag.Diagnostic{Summary: "not served"}
+			})), want: "refused: not served"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in := Input{Owner: "shop", Inventory: inventory.Of("shop", mine), Complete: true, Owners: map[string]string{theirs: "other"}}
+			if tt.obj != nil {
+				in.Set.Objects = []desired.Object{*tt.obj}
+			}
+			if tt.record != nil {
+				in.Inventory.Put(*tt.record)
+			}
+			known := map[applier.Ref]live.Fact{}
+			if tt.live != nil {
+				known[ref.Identity()] = *tt.live
+			}
+			in.Live = live.NewFacts(known)
+			if tt.change != nil {
+				tt.change(&in)
+			}
+			if diff := cmp.Diff(tt.want, summary(Compute(in))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func summary(steps []Step) string {
+	var lines []string
+	for _, s := range steps {
+		lines = append(lines, fmt.Sprintf("%s: %s", s.Action, s.Reason))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestProtected(t *testing.T) {
+	for kind, want := range map[applier.Ref]bool{
+		{Kind: "Namespace"}:             true,
+		{Kind: "PersistentVolume"}:      true,
+		{Kind: "PersistentVolumeClaim"}: true,
+		{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}: true,
+		{Group: "example.com", Kind: "Namespace"}:                         false,
+		{Kind: "Secret"}: false,
+	} {
+		if got := Protected(kind); got != want {
+			t.Errorf("Protected(%s) = %t, want %t", kind, got, want)
+		}
+	}
+}
