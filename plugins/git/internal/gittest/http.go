@@ -2,6 +2,7 @@ package gittest
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"io"
 	"net"
@@ -31,7 +32,8 @@ type HTTP struct {
 
 // HTTPOptions configures an HTTP server.
 type HTTPOptions struct {
-	TLS bool
+	TLS        bool
+	ClientCert bool // with TLS: insist on a certificate, whoever it is from
 	// Intercept handles a request first; true: it has answered.
 	Intercept func(http.ResponseWriter, *http.Request) bool
 }
@@ -70,6 +72,9 @@ func NewHTTP(t testing.TB, root string, o HTTPOptions) *HTTP {
 	}))
 	s.server.Listener = countListener{s.server.Listener, &s.bytes}
 	if o.TLS {
+		if o.ClientCert {
+			s.server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+		}
 		s.server.StartTLS()
 		s.CAFile = filepath.Join(t.TempDir(), "ca.pem")
 		block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw})

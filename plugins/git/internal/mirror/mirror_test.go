@@ -49,6 +49,9 @@ func fetchOnce(dir, url string) error {
 		return err
 	}
 	cli, err := remote.FindCLI()
+	if err != nil {
+		return err
+	}
 	_, err = m.Fetch(context.Background(), accessOf(a, cli), main)
 	return err
 }
@@ -101,7 +104,7 @@ type fixture struct {
 func newFixture(t *testing.T, tr remote.Transport) *fixture {
 	t.Helper()
 	f := &fixture{Repo: gittest.NewRepo(t), dir: t.TempDir(), tr: &counted{Transport: tr}}
-	a, err := remote.ParseAddress(f.Repo.Dir)
+	a, err := remote.ParseAddress(f.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -421,6 +424,9 @@ func TestKilledInTheMiddle(t *testing.T) {
 			t.Fatal(err)
 		}
 		cli, err := remote.FindCLI()
+		if err != nil {
+			t.Skip(err)
+		}
 		r, err := m.Fetch(t.Context(), accessOf(a, cli), main)
 		if err != nil || r[main].Hash != want {
 			t.Fatalf("killed after %v ms: %v, %v", int(after), r, err)
@@ -437,8 +443,8 @@ func TestFailedFetchKeepsTheMirror(t *testing.T) {
 		f := newFixture(t, tr)
 		want := f.CommitFile("a", "1")
 		f.fetch(t, main)
-		away := f.Repo.Dir + "-away"
-		if err := os.Rename(f.Repo.Dir, away); err != nil {
+		away := f.Dir + "-away"
+		if err := os.Rename(f.Dir, away); err != nil {
 			t.Fatal(err)
 		}
 		_, err := f.mirror.Fetch(t.Context(), f.access, main)
@@ -448,11 +454,58 @@ func TestFailedFetchKeepsTheMirror(t *testing.T) {
 		if got := f.export(t, want); got["a"] != "1" {
 			t.Fatalf("exported %v", got)
 		}
-		if err := os.Rename(away, f.Repo.Dir); err != nil {
+		if err := os.Rename(away, f.Dir); err != nil {
 			t.Fatal(err)
 		}
 		f.fetch(t, main)
 	})
+}
+
+// Many small packs are made into one.
+func TestMaintenance(t *testing.T) {
+	cli, err := remote.FindCLI()
+	if err != nil {
+		t.Skip(err)
+	}
+	f := newFixture(t, remote.Native{}) // it leaves a pack at each fetch
+	var want string
+	for range 42 {
+		want = f.CommitFile("a", want)
+		f.fetch(t, main)
+	}
+	before := len(glob(t, f.repo(t), "objects/pack/*.pack"))
+	f.access.Transport = cli
+	f.fetch(t, main)
+	if after := len(glob(t, f.repo(t), "objects/pack/*.pack")); before < 42 || after > 2 {
+		t.Errorf("%d packs before, %d after", before, after)
+	}
+	if got := f.export(t, want); len(got) != 1 {
+		t.Errorf("exported %v", got)
+	}
+}
+
+// Mirrors of sources that are gone are deleted some day, used ones are not.
+func TestUnusedMirrorsAreDeleted(t *testing.T) {
+	f := newFixture(t, remote.Native{})
+	f.CommitFile("a", "1")
+	f.fetch(t, main)
+	old := filepath.Join(f.dir, strings.Repeat("ab", 16))
+	if err := os.MkdirAll(filepath.Join(old, "repo"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	longAgo := time.Now().Add(-100 * 24 * time.Hour)
+	if err := os.Chtimes(old, longAgo, longAgo); err != nil {
+		t.Fatal(err)
+	}
+	next := mirror.NewPool(f.dir)
+	defer next.Close()
+	if _, err := next.Mirror(remote.Address{Scheme: "file", Path: "/other"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the old mirror is still there: %v", err)
+	}
+	f.repo(t)
 }
 
 func TestExport(t *testing.T) {
@@ -465,11 +518,11 @@ func TestExport(t *testing.T) {
 	f.Write("lfs.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n")
 	f.Write(".gitattributes", "* text eol=lf\n*.sh export-ignore\n")
 	for link, target := range map[string]string{"inside": "deep/er/file", "absolute": "/etc/passwd", "outside": "../../x", "deep/up": "../plain"} {
-		if err := os.Symlink(target, filepath.Join(f.Repo.Dir, link)); err != nil {
+		if err := os.Symlink(target, filepath.Join(f.Dir, link)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Chmod(filepath.Join(f.Repo.Dir, "run.sh"), 0o755); err != nil {
+	if err := os.Chmod(filepath.Join(f.Dir, "run.sh"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	f.Git("-c", "core.autocrlf=false", "add", "--all")

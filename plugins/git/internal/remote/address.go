@@ -67,7 +67,7 @@ func parseAddress(raw string) (Address, error) {
 	if m := scpLike.FindStringSubmatch(raw); m != nil {
 		a := Address{Scheme: "ssh", User: m[1], Host: m[2], Path: m[3], Short: true}
 		if slices.Contains([]string{"http", "https", "ssh", "file"}, strings.ToLower(a.Host)) {
-			return Address{}, fmt.Errorf("two slashes belong behind %s:", a.Host)
+			return Address{}, fmt.Errorf("a %s url has two slashes behind the colon", strings.ToLower(a.Host))
 		}
 		if a.User == "" {
 			a.User = "git"

@@ -1,9 +1,11 @@
 package remote_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -311,6 +313,123 @@ func TestHostKeys(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestClientCertificate(t *testing.T) {
+	root := t.TempDir()
+	repo := gittest.NewRepoAt(t, filepath.Join(root, "shop"))
+	repo.CommitFile("a", "1")
+	server := gittest.NewHTTP(t, root, gittest.HTTPOptions{TLS: true, ClientCert: true})
+	cert, key := gittest.NewCertificate(t)
+	transports(t, func(t *testing.T, tr remote.Transport) {
+		tgt := target(t, server.URL+"/shop")
+		tgt.TLS = remote.TLS{CAFile: server.CAFile, CertFile: cert, KeyFile: key}
+		if err := tr.Fetch(t.Context(), tgt, bare(t), mainSpec); err != nil {
+			t.Fatal(err)
+		}
+		tgt.TLS = remote.TLS{CAFile: server.CAFile}
+		if err := tr.Fetch(t.Context(), tgt, bare(t), mainSpec); err == nil {
+			t.Fatal("no error without the certificate")
+		} else {
+			t.Log(err)
+		}
+	})
+}
+
+func TestBearer(t *testing.T) {
+	root := t.TempDir()
+	repo := gittest.NewRepoAt(t, filepath.Join(root, "shop"))
+	repo.CommitFile("a", "1")
+	server := gittest.NewHTTP(t, root, gittest.HTTPOptions{Intercept: func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Authorization") == "Bearer t0ken" {
+			return false
+		}
+		http.Error(w, "no", http.StatusUnauthorized)
+		return true
+	}})
+	transports(t, func(t *testing.T, tr remote.Transport) {
+		tgt := target(t, server.URL+"/shop")
+		tgt.Credentials.Bearer = secret.New("t0ken")
+		if err := tr.Fetch(t.Context(), tgt, bare(t), mainSpec); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// A repository that has been renamed on its server is still found, with the
+// same credentials.
+func TestRenamedRepository(t *testing.T) {
+	root := t.TempDir()
+	repo := gittest.NewRepoAt(t, filepath.Join(root, "new"))
+	repo.CommitFile("a", "1")
+	auth := gittest.BasicAuth("bob", "hunter2")
+	server := gittest.NewHTTP(t, root, gittest.HTTPOptions{Intercept: func(w http.ResponseWriter, r *http.Request) bool {
+		if rest, ok := strings.CutPrefix(r.URL.RequestURI(), "/old/"); ok {
+			http.Redirect(w, r, "/new/"+rest, http.StatusMovedPermanently)
+			return true
+		}
+		return auth(w, r)
+	}})
+	transports(t, func(t *testing.T, tr remote.Transport) {
+		tgt := target(t, server.URL+"/old")
+		tgt.Credentials = remote.Credentials{Username: "bob", Password: secret.New("hunter2")}
+		if err := tr.Fetch(t.Context(), tgt, bare(t), mainSpec); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// The path of the ssh agent's socket is limited, that of TMPDIR is not.
+func TestLongTemporaryDirectory(t *testing.T) {
+	long := filepath.Join(t.TempDir(), strings.Repeat("long/", 30))
+	if err := os.MkdirAll(long, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", long)
+	key := gittest.NewKey(t, "")
+	parsed, err := remote.ParseKey(secret.New(key.Private), secret.Secret{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sshd := gittest.NewSSH(t, key)
+	repo := gittest.NewRepo(t)
+	repo.CommitFile("a", "1")
+	transports(t, func(t *testing.T, tr remote.Transport) {
+		tgt := target(t, sshd.URL(repo.Dir))
+		tgt.Credentials.Key, tgt.KnownHosts = parsed, sshd.KnownHosts
+		if err := tr.Fetch(t.Context(), tgt, bare(t), mainSpec); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// A full disk is called a full disk, and does no harm.
+func TestFullDisk(t *testing.T) {
+	repo := gittest.NewRepo(t)
+	noise := make([]byte, 4<<20)
+	if _, err := rand.Read(noise); err != nil {
+		t.Fatal(err)
+	}
+	repo.CommitFile("big", string(noise))
+	transports(t, func(t *testing.T, tr remote.Transport) {
+		disk := t.TempDir()
+		if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk).CombinedOutput(); err != nil {
+			t.Skipf("cannot mount a small file system (it takes root): %v: %s", err, out)
+		}
+		t.Cleanup(func() {
+			// Lazily: go-git leaves the file that it could not fill to the
+			// garbage collector.
+			if out, err := exec.Command("umount", "--lazy", disk).CombinedOutput(); err != nil {
+				t.Errorf("umount: %v: %s", err, out)
+			}
+		})
+		dir := filepath.Join(disk, "repo")
+		if _, err := git.PlainInit(dir, true); err != nil {
+			t.Fatal(err)
+		}
+		err := tr.Fetch(t.Context(), target(t, repo.Dir), dir, mainSpec)
+		wantKind(t, err, remote.DiskFull)
+	})
 }
 
 // Nothing of a call may stay behind, and no secret may be seen while it runs.
