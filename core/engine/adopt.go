@@ -213,7 +213,9 @@ func (e *Engine) forget(ctx context.Context, ids []string) {
 			e.bus.Publish(eventOf(id, eventRemoved,
 				"not in the configuration any more: its objects stay in the target, where nothing manages them"))
 		}
-		e.remember(ctx, func() error { return e.deleteRecords(id) })
+		if err := e.deleteRecords(id); err != nil {
+			e.log.ErrorContext(ctx, "cannot write state", "node", id, "err", err)
+		}
 	}
 }
 

@@ -219,14 +219,11 @@ func (e *Engine) Approve(ctx context.Context, req ApproveRequest) (string, error
 		n.sync.record.Approved = pending
 		e.publish(n, eventApproved, fmt.Sprintf("%s approved the deletion of %s", req.By, pending))
 	}
-	record := n.sync.record
 	e.mu.Unlock()
 	if err != nil {
 		return "", err
 	}
-	if err := syncRecords.Put(e.store, id, record); err != nil {
-		return "", err
-	}
+	e.recorder.mark(id)
 	e.trigger(id, sched.Interactive)
 	return pending, nil
 }

@@ -61,6 +61,7 @@ type Engine struct {
 	dataDir   string
 	store     *state.Store
 	trees     *tree.Store
+	recorder  *recorder
 	bus       *event.Bus
 	pool      *sched.Pool
 	times     *sched.Timetable // nil in a one-shot
@@ -108,6 +109,8 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	}
 	e.store = store
 	e.onClose(func(context.Context) error { return store.Close() })
+	e.recorder = newRecorder(e.writeRecord)
+	e.onClose(func(context.Context) error { e.recorder.close(); return nil })
 	if err := os.RemoveAll(e.workDir()); err != nil {
 		return fmt.Errorf("engine: sweep: %w", err)
 	}

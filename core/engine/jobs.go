@@ -155,14 +155,6 @@ func (e *Engine) abandon(id string) {
 	e.nodeChanged()
 }
 
-// remember writes to the state file. A failure costs the memory across a
-// restart, not the run.
-func (e *Engine) remember(ctx context.Context, write func() error) {
-	if err := write(); err != nil {
-		e.log.ErrorContext(ctx, "cannot write state", "err", err)
-	}
-}
-
 // oneLine makes err a reason: one line, located where it is a diagnostic.
 func oneLine(err error) string {
 	text := err.Error()

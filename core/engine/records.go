@@ -11,11 +11,40 @@ import (
 
 // What the engine remembers across restarts, by node id.
 const (
-	sourceRecords state.Kind[sourceRecord]   = "source"
-	syncRecords   state.Kind[syncRecord]     = "sync"
-	suspensions   state.Kind[Suspension]     = "suspension"
-	reports       state.Kind[rollout.Report] = "report"
+	sourceRecords state.Kind[sourceRecord] = "source"
+	syncRecords   state.Kind[storedSync]   = "sync"
+	suspensions   state.Kind[Suspension]   = "suspension"
 )
+
+// storedSync is a sync's record with its last report, for `why` and `status`
+// before it has run again.
+type storedSync struct {
+	Record syncRecord      `json:"record"`
+	Report *rollout.Report `json:"report,omitempty"`
+}
+
+// writeRecord writes what a node remembers now.
+func (e *Engine) writeRecord(id string) {
+	e.mu.Lock()
+	n := e.nodes[id]
+	var write func() error
+	switch {
+	case n == nil: // removed
+	case n.source != nil:
+		r := sourceRecord{Revision: n.source.revision, Config: fingerprint(n.source.cfg.Plugin)}
+		write = func() error { return sourceRecords.Put(e.store, id, r) }
+	case n.sync != nil:
+		r := storedSync{Record: n.sync.record, Report: n.sync.report}
+		write = func() error { return syncRecords.Put(e.store, id, r) }
+	}
+	e.mu.Unlock()
+	if write == nil {
+		return
+	}
+	if err := write(); err != nil {
+		e.log.Error("cannot write state", "node", id, "err", err)
+	}
+}
 
 // recallSource lets a source begin with the tree it had, if that is still
 // there and of the same configuration: its syncs then need not wait for a
@@ -38,22 +67,19 @@ func (e *Engine) recallSource(n *node, cfg config.Source) {
 
 // recallSync restores what a sync has achieved. e.mu is held.
 func (e *Engine) recallSync(n *node) {
-	r, _, err := syncRecords.Get(e.store, n.id)
-	if err != nil {
-		e.log.Warn("cannot recall", "node", n.id, "err", err)
-	}
-	n.sync.record = r
-	n.view.LastReady = r.Ready
-	report, ok, err := reports.Get(e.store, n.id)
+	r, ok, err := syncRecords.Get(e.store, n.id)
 	if err != nil {
 		e.log.Warn("cannot recall", "node", n.id, "err", err)
 	}
 	if !ok {
 		return
 	}
-	n.sync.report = &report
-	n.view.Objects, n.view.Failed = report.Counts.Wanted, report.Counts.Failed
-	n.showRevision(report.Revision)
+	n.sync.record, n.sync.report = r.Record, r.Report
+	n.view.LastReady = r.Record.Ready
+	if r.Report != nil {
+		n.view.Objects, n.view.Failed = r.Report.Counts.Wanted, r.Report.Counts.Failed
+		n.showRevision(r.Report.Revision)
+	}
 }
 
 func (e *Engine) recallSuspension(id string) *Suspension {
@@ -70,7 +96,7 @@ func (e *Engine) recallSuspension(id string) *Suspension {
 func (e *Engine) deleteRecords(id string) error {
 	return errors.Join(
 		sourceRecords.Delete(e.store, id), syncRecords.Delete(e.store, id),
-		suspensions.Delete(e.store, id), reports.Delete(e.store, id),
+		suspensions.Delete(e.store, id),
 	)
 }
 

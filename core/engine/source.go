@@ -38,7 +38,7 @@ func (e *Engine) runSource(ctx context.Context, id string) {
 		e.abandon(id)
 		return
 	}
-	e.endSource(ctx, job, news, err)
+	e.endSource(job, news, err)
 }
 
 func (e *Engine) beginSource(id string) (sourceJob, bool) {
@@ -111,7 +111,7 @@ func treeKey(cfg config.Source, rev source.Revision) string {
 
 // endSource records what a run found and triggers the syncs that it concerns.
 // After a failure the source keeps what it has.
-func (e *Engine) endSource(ctx context.Context, job sourceJob, news sourceNews, err error) {
+func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 	e.mu.Lock()
 	n := e.nodes[job.id]
 	if n == nil || n.source == nil || pluginKey(n.source.cfg.Plugin) != pluginKey(job.cfg.Plugin) {
@@ -144,8 +144,7 @@ func (e *Engine) endSource(ctx context.Context, job sourceJob, news sourceNews, 
 	}
 	e.mu.Unlock()
 	if isNew {
-		record := sourceRecord{Revision: news.revision, Config: fingerprint(job.cfg.Plugin)}
-		e.remember(ctx, func() error { return sourceRecords.Put(e.store, job.id, record) })
+		e.recorder.mark(job.id)
 	}
 }
 

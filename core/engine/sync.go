@@ -40,7 +40,7 @@ func (e *Engine) runSync(ctx context.Context, id string) {
 		e.abandon(id) // cancelled or superseded: the next run tells
 		return
 	}
-	e.endSync(ctx, job, report)
+	e.endSync(job, report)
 }
 
 // beginSync decides whether the sync can run, and with what.
@@ -250,7 +250,7 @@ func (e *Engine) supersede(id string) {
 }
 
 // endSync records the report and triggers what it unblocks.
-func (e *Engine) endSync(ctx context.Context, job *syncJob, report *rollout.Report) {
+func (e *Engine) endSync(job *syncJob, report *rollout.Report) {
 	e.mu.Lock()
 	n := e.nodes[job.id]
 	if n == nil || n.sync == nil {
@@ -267,7 +267,7 @@ func (e *Engine) endSync(ctx context.Context, job *syncJob, report *rollout.Repo
 	e.conclude(n, report)
 	record := s.record
 	record.update(job, report)
-	changedRecord := fingerprint(record) != fingerprint(s.record)
+	changed := before == nil || !sameReport(before, report) || fingerprint(record) != fingerprint(s.record)
 	s.record = record
 	s.settled = ""
 	if report.Applied() {
@@ -275,12 +275,8 @@ func (e *Engine) endSync(ctx context.Context, job *syncJob, report *rollout.Repo
 		e.tellDependents(job.id)
 	}
 	e.mu.Unlock()
-
-	if changedRecord {
-		e.remember(ctx, func() error { return syncRecords.Put(e.store, job.id, record) })
-	}
-	if before == nil || !sameReport(before, report) {
-		e.remember(ctx, func() error { return reports.Put(e.store, job.id, *report) })
+	if changed {
+		e.recorder.mark(job.id)
 	}
 }
 
