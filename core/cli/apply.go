@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -50,7 +51,7 @@ func (a *app) apply(ctx context.Context, e *engine.Engine, names []string, f app
 		return err
 	}
 	err = outcomeCode(details)
-	if err == exitCode(ExitChanges) {
+	if errors.Is(err, exitCode(ExitChanges)) {
 		fmt.Fprintln(a.Err, "a deletion waits for approval: run again with --approve DIGEST")
 	}
 	return err

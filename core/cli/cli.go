@@ -114,7 +114,7 @@ func addCommands(root *cobra.Command, a *app) {
 		commands  []*cobra.Command
 	}{
 		{"daemon", "Run and ask the daemon:", []*cobra.Command{newRun(a), newStatus(a), newSync(a), newWhy(a), newEvents(a), newSuspend(a), newResume(a), newApprove(a)}},
-		{"offline", "Without a daemon:", []*cobra.Command{newValidate(a), newFmt(a), newPlan(a), newApply(a), newManifest(a)}},
+		{"offline", "Without a daemon:", []*cobra.Command{newValidate(a), newFmt(a), newPlan(a), newApply(a), newManifest(a), newPlugin(a)}},
 	}
 	for _, g := range groups {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})

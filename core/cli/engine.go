@@ -123,7 +123,7 @@ func (a *app) listen() (string, error) {
 		return a.server, nil
 	}
 	if a.dataDir != "" {
-		return "unix://" + a.dataDir + "/api.sock", nil
+		return engine.ListenIn(a.dataDir), nil
 	}
 	variables, err := pairs("var", a.variables)
 	if err != nil {

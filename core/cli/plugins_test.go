@@ -49,7 +49,14 @@ func (d dirSource) Resolve(context.Context, source.Revision) (source.Revision, e
 	return source.Revision{ID: fmt.Sprintf("%x", h.Sum(nil)[:20]), Ref: "dir"}, err
 }
 
-func (d dirSource) Fetch(_ context.Context, _ source.Revision, dir string) error {
+func (d dirSource) Fetch(ctx context.Context, rev source.Revision, dir string) error {
+	now, err := d.Resolve(ctx, rev)
+	if err != nil {
+		return err
+	}
+	if now.ID != rev.ID {
+		return source.ErrGone
+	}
 	return os.CopyFS(dir, os.DirFS(d.path))
 }
 

@@ -32,6 +32,14 @@ func (d dir) Resolve(context.Context, source.Revision) (source.Revision, error) 
 	return source.Revision{ID: sum}, err
 }
 
-func (d dir) Fetch(_ context.Context, _ source.Revision, to string) error {
+// Fetch copies the directory, if it is still the revision that is asked for.
+func (d dir) Fetch(ctx context.Context, rev source.Revision, to string) error {
+	now, err := d.Resolve(ctx, rev)
+	if err != nil {
+		return err
+	}
+	if now.ID != rev.ID {
+		return source.ErrGone
+	}
 	return os.CopyFS(to, os.DirFS(d.path))
 }
