@@ -68,6 +68,11 @@ func (r *resolver) object(ctx context.Context, d *draft, o Options) (Object, err
 }
 
 func incomplete(ref applier.Ref, meta map[string]any) (summary, detail string) {
+	for _, field := range []string{"name", "namespace"} {
+		if _, ok := meta[field].(string); !ok && meta[field] != nil {
+			return "metadata." + field + " is not a string", "YAML reads it as something else, for example as a number or as true or false. Quote it."
+		}
+	}
 	switch {
 	case ref.Kind == "" || ref.Version == "":
 		return "not a Kubernetes object", "It has no apiVersion or no kind."

@@ -106,11 +106,12 @@ func Name(owner string) string {
 		}
 		return '-'
 	}, strings.ToLower(owner)), "-")
-	if slug == owner && len(slug) <= most {
+	if slug != "" && slug == owner && len(slug) <= most {
 		return "sluice-sync-" + slug
 	}
 	sum := sha256.Sum256([]byte(owner))
-	return "sluice-sync-" + strings.TrimRight(slug[:min(most, len(slug))], "-") + "-" + hex.EncodeToString(sum[:4])
+	slug = strings.TrimRight(slug[:min(most, len(slug))], "-")
+	return "sluice-sync-" + strings.TrimLeft(slug+"-"+hex.EncodeToString(sum[:4]), "-")
 }
 
 // ID returns the ApplySet id of the inventory of owner in namespace: by the
