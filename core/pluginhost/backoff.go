@@ -18,10 +18,18 @@ func (b *backoff) next(healthy time.Duration) time.Duration {
 	if healthy >= b.reset {
 		b.failures = 0
 	}
-	d := b.max
-	if b.failures < 30 { // beyond, the shift overflows
-		d = min(b.min<<b.failures, b.max)
-	}
+	d := double(b.min, b.max, b.failures)
 	b.failures++
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+}
+
+// double doubles d n times, up to limit.
+func double(d, limit time.Duration, n int) time.Duration {
+	for range n {
+		if d >= limit {
+			break
+		}
+		d *= 2
+	}
+	return min(d, limit)
 }

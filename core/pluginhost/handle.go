@@ -39,7 +39,7 @@ type Instance struct {
 	caps     []string
 	warnings diag.List
 	closed   bool
-	suspect  bool // a process ended while it was being opened
+	blame    blame
 }
 
 var _ client.Caller = (*Instance)(nil)
@@ -155,12 +155,16 @@ func (i *Instance) firstOpen(ctx context.Context) (diag.List, error) {
 // known secrets.
 func (i *Instance) Call(ctx context.Context, m client.Method, do func(context.Context, grpc.ClientConnInterface, string) error) error {
 	for attempt := 1; ; attempt++ {
+		if err := i.heldBack(); err != nil {
+			return i.named(err)
+		}
 		s, err := i.p.acquire(ctx)
 		if err != nil {
 			return i.named(err)
 		}
 		sent, err := i.attempt(ctx, s, m, do)
 		died := err != nil && s.died(ctx, err)
+		i.judge(s, died)
 		lost := errors.Is(err, client.ErrUnknownInstance) && i.lost(s)
 		i.p.release(s)
 		switch {
@@ -222,27 +226,19 @@ func (i *Instance) open(ctx context.Context, s *session) (string, error) {
 
 func (i *Instance) openIn(ctx context.Context, s *session) (string, error) {
 	s.grant(i.name, i)
-	i.setSuspect(true)
 	opened, warnings, err := s.plugin.Open(ctx, client.OpenRequest{
 		Kind: i.kind, Type: i.typ, Name: i.name, Config: i.config, Dir: i.dir,
 		LogLevel: logLevel(i.p.log), HostServices: i.p.h.o.Services != nil,
 	})
 	if err != nil {
-		i.setSuspect(s.died(ctx, err))
 		s.revoke(i, i.name)
 		return "", err
 	}
 	s.grant(opened.Instance, i)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.session, i.id, i.caps, i.warnings, i.suspect = s, opened.Instance, opened.Capabilities, warnings, false
+	i.session, i.id, i.caps, i.warnings = s, opened.Instance, opened.Capabilities, warnings
 	return i.id, nil
-}
-
-func (i *Instance) setSuspect(suspect bool) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.suspect = suspect
 }
 
 // lost makes the next attempt open the instance anew, once the plugin says

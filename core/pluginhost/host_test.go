@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -257,16 +259,58 @@ func TestOtherCallsFailWithTheExit(t *testing.T) {
 	resolve(t, i) // and life goes on
 }
 
-func TestCrashAtEachCallIsReported(t *testing.T) {
+func TestCrashAtEachCallIsReportedAndHeldBack(t *testing.T) {
 	t.Parallel()
-	h := newTestHost(t, nil, "test")
+	h := newTestHost(t, func(_ *Options, tm *timing) { tm.backoffMin, tm.backoffMax = time.Second, time.Hour }, "test")
 	i := h.open(t, "test", "a", "do", "die", "token", "sesame-open")
-	for range 3 {
-		err := resolveErr(t, i)
-		wantError(t, err, "exit status 7", "last output: cannot go on with (redacted)")
+	wantError(t, resolveErr(t, i), "exit status 7", "last output: cannot go on with (redacted)")
+	err := resolveErr(t, i)
+	wantError(t, err, "held back until", "ended during the last 2 calls (exit status 7)")
+	if !errors.Is(err, ErrPluginExited) {
+		t.Errorf("error %v", err)
 	}
 	good := h.open(t, "test", "b")
 	resolve(t, good)
+}
+
+func TestInstancesThatCrashDoNotSlowDownTheOthers(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, func(_ *Options, tm *timing) { tm.backoffMin, tm.backoffMax = time.Millisecond, time.Hour }, "test")
+	good := h.open(t, "test", "good")
+	for n := range 10 { // 20 crashes: pauses that grew would come to 17 minutes
+		bad := h.open(t, "test", strconv.Itoa(n), "do", "die")
+		wantError(t, resolveErr(t, bad), "exit status 7")
+	}
+	resolve(t, good)
+	if st := h.status(t); st.Restarts != 20 {
+		t.Errorf("%d restarts, want 20", st.Restarts)
+	}
+}
+
+func TestBlameIsClearedBySuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &process{h: &Host{timing: timing{backoffMin: time.Second, backoffMax: 3 * time.Second}}}
+		i := &Instance{p: p}
+		held := func() time.Duration {
+			began := time.Now()
+			for i.heldBack() != nil {
+				time.Sleep(100 * time.Millisecond) // of the bubble's clock
+			}
+			return time.Since(began)
+		}
+		for n, want := range []time.Duration{0, 1, 2, 3, 3} {
+			s := &session{run: &runner{logs: &logReader{}}}
+			i.judge(s, true)
+			i.judge(s, true) // another call in the same process
+			if got := held(); got != want*time.Second {
+				t.Errorf("held back for %s after %d ends, want %ds", got, n+1, want)
+			}
+		}
+		i.judge(&session{}, false)
+		if i.heldBack() != nil || i.suspect() {
+			t.Error("still held back after a success")
+		}
+	})
 }
 
 func TestPitfall32PanicInAHandlerHarmsOnlyItsCall(t *testing.T) {

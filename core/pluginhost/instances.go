@@ -9,7 +9,7 @@ import (
 const reopenWorkers = 4 // Open calls at a time after a restart
 
 // reopen opens instances again after a restart, a few at a time. One during
-// whose opening a process ended waits for its next call, so that it does not
+// whose calls the last process ended waits for its next call, so that it does not
 // take the others down with it.
 func (s *session) reopen(instances []*Instance) {
 	work := make(chan *Instance)
@@ -17,22 +17,32 @@ func (s *session) reopen(instances []*Instance) {
 	for range reopenWorkers {
 		workers.Go(func() {
 			for i := range work {
-				if _, err := i.open(s.ctx, s); err != nil && s.ctx.Err() == nil && !errors.Is(err, ErrClosed) {
-					s.log.Warn("cannot reopen", "instance", i.name, "err", i.named(err))
-				}
+				s.reopenOne(i)
 			}
 		})
 	}
 	for _, i := range instances {
-		i.mu.Lock()
-		suspect := i.suspect
-		i.mu.Unlock()
-		if !suspect {
+		if !i.suspect() {
 			work <- i
 		}
 	}
 	close(work)
 	workers.Wait()
+}
+
+func (s *session) reopenOne(i *Instance) {
+	if !s.p.hold(s) {
+		return
+	}
+	defer s.p.release(s)
+	_, err := i.open(s.ctx, s)
+	switch {
+	case err == nil || errors.Is(err, ErrClosed):
+	case s.died(context.Background(), err):
+		i.judge(s, true)
+	default:
+		s.log.Warn("cannot reopen", "instance", i.name, "err", i.named(err))
+	}
 }
 
 // closeInstances closes what is open in s, in bounded time. The process is

@@ -70,20 +70,23 @@ func (p *process) supervise(ctx context.Context) {
 	for p.awaitNeed(ctx) {
 		p.enter(Starting)
 		s, err := p.start(ctx)
-		var healthy time.Duration
+		var d time.Duration
 		switch {
 		case err != nil && ctx.Err() != nil:
 			continue
 		case err != nil:
 			p.startFailed(err)
+			d = pauses.next(0)
 		default:
 			p.ready(s)
 			if !p.watch(ctx, s) {
 				continue
 			}
-			healthy = time.Since(s.started)
+			if d = pauses.min; !p.duringCall(s) {
+				d = pauses.next(time.Since(s.started))
+			}
 		}
-		p.pause(ctx, pauses.next(healthy))
+		p.pause(ctx, d)
 	}
 	p.enter(Stopped)
 }
@@ -160,6 +163,14 @@ func (p *process) watch(ctx context.Context, s *session) (accident bool) {
 			}
 		}
 	}
+}
+
+// duringCall tells whether s ended while it was called. If so, the pauses grow
+// for the instances that were called (see Instance.blame), not for all.
+func (p *process) duringCall(s *session) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return s.inflight > 0 || s.blamed
 }
 
 // ready lets calls through, and opens again what was open before an accident.

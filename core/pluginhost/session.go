@@ -39,8 +39,9 @@ type session struct {
 	ctx context.Context // of all calls; ends when the process does or is to
 	end context.CancelFunc
 
-	inflight int       // guarded by p.mu, like lastUse
+	inflight int       // calls; guarded by p.mu, like what follows
 	lastUse  time.Time // end of the last call
+	blamed   bool      // it ended during a call
 
 	mu     sync.Mutex
 	known  map[string]*Instance // by id and by name; see grant
