@@ -12,7 +12,7 @@ import (
 )
 
 // dirPlugin is a whole plugin: a source that reads a directory, whose
-// revision is the newest change in it. Its main is sdk.Main(dirPlugin).
+// revision is a hash of what is in it. Its main is sdk.Main(dirPlugin).
 var dirPlugin = sdk.Plugin{
 	Name:    "dir",
 	Version: "1.0.0",

@@ -132,9 +132,7 @@ func (s *Source) Identity(ctx context.Context, regenerate bool) (string, error) 
 	return resp.GetIdentity(), err
 }
 
-// revision checks what a plugin returned. A Commit with conflicts has both a
-// revision and an error on the plugin's side; only the error travels, and the
-// next Resolve finds the revision.
+// revision checks what a plugin returned.
 func revision(p *pb.Revision, err error) (source.Revision, error) {
 	if err != nil {
 		return source.Revision{}, err

@@ -412,6 +412,27 @@ func (odd) Plan(_ context.Context, _ applier.Set, emit func(applier.Change)) (ap
 	return applier.Summary{}, nil
 }
 
+func TestEachInstanceHasItsLogLevel(t *testing.T) {
+	talk := func(_ context.Context, s *script) (source.Revision, error) {
+		s.env.Log.Debug("detail")
+		s.env.Log.Warn("warning")
+		return source.Revision{ID: "1"}, nil
+	}
+	for level, want := range map[string]bool{"warn": false, "debug": true} {
+		h := sdktest.New(t, script{resolve: talk}.plugin(), sdktest.Options{LogLevel: level})
+		if _, err := h.Source("script", nil).Resolve(t.Context(), source.Revision{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(h.Log(), "detail"); got != want || !strings.Contains(h.Log(), "warning") {
+			t.Errorf("level %s:\n%s", level, h.Log())
+		}
+	}
+	h := sdktest.New(t, script{}.plugin(), sdktest.Options{LogLevel: "loud"})
+	if _, _, err := h.Open(client.KindSource, "script", nil); !sdk.IsPermanent(err) {
+		t.Errorf("Open with an unknown level: %v", err)
+	}
+}
+
 func TestSecretsAreNotLogged(t *testing.T) {
 	h := sdktest.New(t, staticPlugin(), sdktest.Options{})
 	c, err := h.Registry("static", map[string]any{"host": "h", "password": "hunter22"}).Credential(t.Context(), registry.Request{Host: "h"})

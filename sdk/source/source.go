@@ -70,8 +70,8 @@ type Committer interface {
 	// Commit makes one new Revision that holds every edit of c on top of the
 	// newest one, publishes it, and returns it. If somebody else published
 	// first it tries again on the new state. An edit whose Old content does
-	// not stand there any more is left out and returned in the error (see
-	// ConflictError); the others are written.
+	// not stand there any more is left out; the others are written, and both
+	// are told in a *ConflictError.
 	Commit(ctx context.Context, c Change) (Revision, error)
 }
 
@@ -94,7 +94,12 @@ type Edit struct {
 
 // ConflictError lists the edits that could not be made because their files
 // had changed meanwhile.
-type ConflictError struct{ Paths []string }
+type ConflictError struct {
+	Paths []string
+	// Written holds the other edits. It is the zero Revision if there were
+	// none.
+	Written Revision
+}
 
 func (e *ConflictError) Error() string {
 	return "files changed meanwhile: " + joinPaths(e.Paths)

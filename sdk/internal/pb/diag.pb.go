@@ -408,52 +408,6 @@ func (x *Diagnostics) GetDiagnostics() []*Diagnostic {
 	return nil
 }
 
-// Conflict is a detail of a gRPC status with reason SOURCE_CONFLICT: the files
-// whose edits were left out because they had changed meanwhile.
-type Conflict struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Paths         []string               `protobuf:"bytes,1,rep,name=paths,proto3" json:"paths,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Conflict) Reset() {
-	*x = Conflict{}
-	mi := &file_sluice_plugin_v1_diag_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Conflict) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Conflict) ProtoMessage() {}
-
-func (x *Conflict) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_diag_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Conflict.ProtoReflect.Descriptor instead.
-func (*Conflict) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_diag_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *Conflict) GetPaths() []string {
-	if x != nil {
-		return x.Paths
-	}
-	return nil
-}
-
 var File_sluice_plugin_v1_diag_proto protoreflect.FileDescriptor
 
 const file_sluice_plugin_v1_diag_proto_rawDesc = "" +
@@ -479,9 +433,7 @@ const file_sluice_plugin_v1_diag_proto_rawDesc = "" +
 	"\x06column\x18\x02 \x01(\x03R\x06column\x12\x12\n" +
 	"\x04byte\x18\x03 \x01(\x03R\x04byte\"M\n" +
 	"\vDiagnostics\x12>\n" +
-	"\vdiagnostics\x18\x01 \x03(\v2\x1c.sluice.plugin.v1.DiagnosticR\vdiagnostics\" \n" +
-	"\bConflict\x12\x14\n" +
-	"\x05paths\x18\x01 \x03(\tR\x05paths*N\n" +
+	"\vdiagnostics\x18\x01 \x03(\v2\x1c.sluice.plugin.v1.DiagnosticR\vdiagnostics*N\n" +
 	"\bSeverity\x12\x18\n" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSEVERITY_ERROR\x10\x01\x12\x14\n" +
@@ -500,7 +452,7 @@ func file_sluice_plugin_v1_diag_proto_rawDescGZIP() []byte {
 }
 
 var file_sluice_plugin_v1_diag_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_sluice_plugin_v1_diag_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_sluice_plugin_v1_diag_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_sluice_plugin_v1_diag_proto_goTypes = []any{
 	(Severity)(0),        // 0: sluice.plugin.v1.Severity
 	(*Diagnostic)(nil),   // 1: sluice.plugin.v1.Diagnostic
@@ -508,7 +460,6 @@ var file_sluice_plugin_v1_diag_proto_goTypes = []any{
 	(*FileRange)(nil),    // 3: sluice.plugin.v1.FileRange
 	(*FilePosition)(nil), // 4: sluice.plugin.v1.FilePosition
 	(*Diagnostics)(nil),  // 5: sluice.plugin.v1.Diagnostics
-	(*Conflict)(nil),     // 6: sluice.plugin.v1.Conflict
 }
 var file_sluice_plugin_v1_diag_proto_depIdxs = []int32{
 	0, // 0: sluice.plugin.v1.Diagnostic.severity:type_name -> sluice.plugin.v1.Severity
@@ -539,7 +490,7 @@ func file_sluice_plugin_v1_diag_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_plugin_v1_diag_proto_rawDesc), len(file_sluice_plugin_v1_diag_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -905,6 +905,61 @@ func (x *CommitResponse) GetRevision() *Revision {
 	return nil
 }
 
+// Conflict is a detail of a gRPC status with reason SOURCE_CONFLICT.
+type Conflict struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Files whose edits were left out because they had changed meanwhile.
+	Paths []string `protobuf:"bytes,1,rep,name=paths,proto3" json:"paths,omitempty"`
+	// Holds the other edits. Absent: there were none.
+	Written       *Revision `protobuf:"bytes,2,opt,name=written,proto3" json:"written,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Conflict) Reset() {
+	*x = Conflict{}
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Conflict) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Conflict) ProtoMessage() {}
+
+func (x *Conflict) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Conflict.ProtoReflect.Descriptor instead.
+func (*Conflict) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Conflict) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *Conflict) GetWritten() *Revision {
+	if x != nil {
+		return x.Written
+	}
+	return nil
+}
+
 type MarkRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
@@ -917,7 +972,7 @@ type MarkRequest struct {
 
 func (x *MarkRequest) Reset() {
 	*x = MarkRequest{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[15]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +984,7 @@ func (x *MarkRequest) String() string {
 func (*MarkRequest) ProtoMessage() {}
 
 func (x *MarkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[15]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +997,7 @@ func (x *MarkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkRequest.ProtoReflect.Descriptor instead.
 func (*MarkRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{15}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MarkRequest) GetInstance() string {
@@ -981,7 +1036,7 @@ type MarkResponse struct {
 
 func (x *MarkResponse) Reset() {
 	*x = MarkResponse{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[16]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1048,7 @@ func (x *MarkResponse) String() string {
 func (*MarkResponse) ProtoMessage() {}
 
 func (x *MarkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[16]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1061,7 @@ func (x *MarkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkResponse.ProtoReflect.Descriptor instead.
 func (*MarkResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{16}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{17}
 }
 
 type VerifyRequest struct {
@@ -1019,7 +1074,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[17]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1086,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[17]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1099,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{17}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VerifyRequest) GetInstance() string {
@@ -1070,7 +1125,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[18]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1137,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[18]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1150,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{18}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *VerifyResponse) GetIdentities() []string {
@@ -1116,7 +1171,7 @@ type IdentityRequest struct {
 
 func (x *IdentityRequest) Reset() {
 	*x = IdentityRequest{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[19]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1183,7 @@ func (x *IdentityRequest) String() string {
 func (*IdentityRequest) ProtoMessage() {}
 
 func (x *IdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[19]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1196,7 @@ func (x *IdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityRequest.ProtoReflect.Descriptor instead.
 func (*IdentityRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{19}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *IdentityRequest) GetInstance() string {
@@ -1167,7 +1222,7 @@ type IdentityResponse struct {
 
 func (x *IdentityResponse) Reset() {
 	*x = IdentityResponse{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[20]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1234,7 @@ func (x *IdentityResponse) String() string {
 func (*IdentityResponse) ProtoMessage() {}
 
 func (x *IdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[20]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1247,7 @@ func (x *IdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityResponse.ProtoReflect.Descriptor instead.
 func (*IdentityResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{20}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *IdentityResponse) GetIdentity() string {
@@ -1265,7 +1320,10 @@ const file_sluice_plugin_v1_source_proto_rawDesc = "" +
 	"\x04_oldB\x06\n" +
 	"\x04_new\"H\n" +
 	"\x0eCommitResponse\x126\n" +
-	"\brevision\x18\x01 \x01(\v2\x1a.sluice.plugin.v1.RevisionR\brevision\"\x8f\x01\n" +
+	"\brevision\x18\x01 \x01(\v2\x1a.sluice.plugin.v1.RevisionR\brevision\"V\n" +
+	"\bConflict\x12\x14\n" +
+	"\x05paths\x18\x01 \x03(\tR\x05paths\x124\n" +
+	"\awritten\x18\x02 \x01(\v2\x1a.sluice.plugin.v1.RevisionR\awritten\"\x8f\x01\n" +
 	"\vMarkRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x126\n" +
@@ -1308,7 +1366,7 @@ func file_sluice_plugin_v1_source_proto_rawDescGZIP() []byte {
 	return file_sluice_plugin_v1_source_proto_rawDescData
 }
 
-var file_sluice_plugin_v1_source_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_sluice_plugin_v1_source_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_sluice_plugin_v1_source_proto_goTypes = []any{
 	(*Revision)(nil),              // 0: sluice.plugin.v1.Revision
 	(*ResolveRequest)(nil),        // 1: sluice.plugin.v1.ResolveRequest
@@ -1325,19 +1383,20 @@ var file_sluice_plugin_v1_source_proto_goTypes = []any{
 	(*CommitRequest)(nil),         // 12: sluice.plugin.v1.CommitRequest
 	(*Edit)(nil),                  // 13: sluice.plugin.v1.Edit
 	(*CommitResponse)(nil),        // 14: sluice.plugin.v1.CommitResponse
-	(*MarkRequest)(nil),           // 15: sluice.plugin.v1.MarkRequest
-	(*MarkResponse)(nil),          // 16: sluice.plugin.v1.MarkResponse
-	(*VerifyRequest)(nil),         // 17: sluice.plugin.v1.VerifyRequest
-	(*VerifyResponse)(nil),        // 18: sluice.plugin.v1.VerifyResponse
-	(*IdentityRequest)(nil),       // 19: sluice.plugin.v1.IdentityRequest
-	(*IdentityResponse)(nil),      // 20: sluice.plugin.v1.IdentityResponse
-	nil,                           // 21: sluice.plugin.v1.Revision.LabelsEntry
-	nil,                           // 22: sluice.plugin.v1.CommitRequest.TrailersEntry
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*Conflict)(nil),              // 15: sluice.plugin.v1.Conflict
+	(*MarkRequest)(nil),           // 16: sluice.plugin.v1.MarkRequest
+	(*MarkResponse)(nil),          // 17: sluice.plugin.v1.MarkResponse
+	(*VerifyRequest)(nil),         // 18: sluice.plugin.v1.VerifyRequest
+	(*VerifyResponse)(nil),        // 19: sluice.plugin.v1.VerifyResponse
+	(*IdentityRequest)(nil),       // 20: sluice.plugin.v1.IdentityRequest
+	(*IdentityResponse)(nil),      // 21: sluice.plugin.v1.IdentityResponse
+	nil,                           // 22: sluice.plugin.v1.Revision.LabelsEntry
+	nil,                           // 23: sluice.plugin.v1.CommitRequest.TrailersEntry
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
 }
 var file_sluice_plugin_v1_source_proto_depIdxs = []int32{
-	23, // 0: sluice.plugin.v1.Revision.time:type_name -> google.protobuf.Timestamp
-	21, // 1: sluice.plugin.v1.Revision.labels:type_name -> sluice.plugin.v1.Revision.LabelsEntry
+	24, // 0: sluice.plugin.v1.Revision.time:type_name -> google.protobuf.Timestamp
+	22, // 1: sluice.plugin.v1.Revision.labels:type_name -> sluice.plugin.v1.Revision.LabelsEntry
 	0,  // 2: sluice.plugin.v1.ResolveRequest.previous:type_name -> sluice.plugin.v1.Revision
 	0,  // 3: sluice.plugin.v1.ResolveResponse.revision:type_name -> sluice.plugin.v1.Revision
 	0,  // 4: sluice.plugin.v1.FetchRequest.revision:type_name -> sluice.plugin.v1.Revision
@@ -1349,31 +1408,32 @@ var file_sluice_plugin_v1_source_proto_depIdxs = []int32{
 	11, // 10: sluice.plugin.v1.LogResponse.result:type_name -> sluice.plugin.v1.LogResult
 	0,  // 11: sluice.plugin.v1.LogEntry.revision:type_name -> sluice.plugin.v1.Revision
 	13, // 12: sluice.plugin.v1.CommitRequest.edits:type_name -> sluice.plugin.v1.Edit
-	22, // 13: sluice.plugin.v1.CommitRequest.trailers:type_name -> sluice.plugin.v1.CommitRequest.TrailersEntry
+	23, // 13: sluice.plugin.v1.CommitRequest.trailers:type_name -> sluice.plugin.v1.CommitRequest.TrailersEntry
 	0,  // 14: sluice.plugin.v1.CommitResponse.revision:type_name -> sluice.plugin.v1.Revision
-	0,  // 15: sluice.plugin.v1.MarkRequest.revision:type_name -> sluice.plugin.v1.Revision
-	0,  // 16: sluice.plugin.v1.VerifyRequest.revision:type_name -> sluice.plugin.v1.Revision
-	1,  // 17: sluice.plugin.v1.Source.Resolve:input_type -> sluice.plugin.v1.ResolveRequest
-	3,  // 18: sluice.plugin.v1.Source.Fetch:input_type -> sluice.plugin.v1.FetchRequest
-	5,  // 19: sluice.plugin.v1.Source.Watch:input_type -> sluice.plugin.v1.SourceWatchRequest
-	8,  // 20: sluice.plugin.v1.Source.Log:input_type -> sluice.plugin.v1.LogRequest
-	12, // 21: sluice.plugin.v1.Source.Commit:input_type -> sluice.plugin.v1.CommitRequest
-	15, // 22: sluice.plugin.v1.Source.Mark:input_type -> sluice.plugin.v1.MarkRequest
-	17, // 23: sluice.plugin.v1.Source.Verify:input_type -> sluice.plugin.v1.VerifyRequest
-	19, // 24: sluice.plugin.v1.Source.Identity:input_type -> sluice.plugin.v1.IdentityRequest
-	2,  // 25: sluice.plugin.v1.Source.Resolve:output_type -> sluice.plugin.v1.ResolveResponse
-	4,  // 26: sluice.plugin.v1.Source.Fetch:output_type -> sluice.plugin.v1.FetchResponse
-	6,  // 27: sluice.plugin.v1.Source.Watch:output_type -> sluice.plugin.v1.SourceWatchResponse
-	9,  // 28: sluice.plugin.v1.Source.Log:output_type -> sluice.plugin.v1.LogResponse
-	14, // 29: sluice.plugin.v1.Source.Commit:output_type -> sluice.plugin.v1.CommitResponse
-	16, // 30: sluice.plugin.v1.Source.Mark:output_type -> sluice.plugin.v1.MarkResponse
-	18, // 31: sluice.plugin.v1.Source.Verify:output_type -> sluice.plugin.v1.VerifyResponse
-	20, // 32: sluice.plugin.v1.Source.Identity:output_type -> sluice.plugin.v1.IdentityResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	0,  // 15: sluice.plugin.v1.Conflict.written:type_name -> sluice.plugin.v1.Revision
+	0,  // 16: sluice.plugin.v1.MarkRequest.revision:type_name -> sluice.plugin.v1.Revision
+	0,  // 17: sluice.plugin.v1.VerifyRequest.revision:type_name -> sluice.plugin.v1.Revision
+	1,  // 18: sluice.plugin.v1.Source.Resolve:input_type -> sluice.plugin.v1.ResolveRequest
+	3,  // 19: sluice.plugin.v1.Source.Fetch:input_type -> sluice.plugin.v1.FetchRequest
+	5,  // 20: sluice.plugin.v1.Source.Watch:input_type -> sluice.plugin.v1.SourceWatchRequest
+	8,  // 21: sluice.plugin.v1.Source.Log:input_type -> sluice.plugin.v1.LogRequest
+	12, // 22: sluice.plugin.v1.Source.Commit:input_type -> sluice.plugin.v1.CommitRequest
+	16, // 23: sluice.plugin.v1.Source.Mark:input_type -> sluice.plugin.v1.MarkRequest
+	18, // 24: sluice.plugin.v1.Source.Verify:input_type -> sluice.plugin.v1.VerifyRequest
+	20, // 25: sluice.plugin.v1.Source.Identity:input_type -> sluice.plugin.v1.IdentityRequest
+	2,  // 26: sluice.plugin.v1.Source.Resolve:output_type -> sluice.plugin.v1.ResolveResponse
+	4,  // 27: sluice.plugin.v1.Source.Fetch:output_type -> sluice.plugin.v1.FetchResponse
+	6,  // 28: sluice.plugin.v1.Source.Watch:output_type -> sluice.plugin.v1.SourceWatchResponse
+	9,  // 29: sluice.plugin.v1.Source.Log:output_type -> sluice.plugin.v1.LogResponse
+	14, // 30: sluice.plugin.v1.Source.Commit:output_type -> sluice.plugin.v1.CommitResponse
+	17, // 31: sluice.plugin.v1.Source.Mark:output_type -> sluice.plugin.v1.MarkResponse
+	19, // 32: sluice.plugin.v1.Source.Verify:output_type -> sluice.plugin.v1.VerifyResponse
+	21, // 33: sluice.plugin.v1.Source.Identity:output_type -> sluice.plugin.v1.IdentityResponse
+	26, // [26:34] is the sub-list for method output_type
+	18, // [18:26] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_sluice_plugin_v1_source_proto_init() }
@@ -1396,7 +1456,7 @@ func file_sluice_plugin_v1_source_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_plugin_v1_source_proto_rawDesc), len(file_sluice_plugin_v1_source_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -97,7 +97,7 @@ func classify(err error) (codes.Code, []protoadapt.MessageV1) {
 	}
 	if c, ok := errors.AsType[*source.ConflictError](err); ok {
 		info(codes.Aborted, reasonConflict)
-		details = append(details, &pb.Conflict{Paths: texts(c.Paths)})
+		details = append(details, &pb.Conflict{Paths: texts(c.Paths), Written: RevisionToProto(c.Written)})
 	}
 	if l, ok := diag.From(err); ok && l.HasErrors() {
 		info(codes.InvalidArgument, reasonInvalid)
@@ -163,7 +163,7 @@ func (e *remoteError) restore(detail any) {
 			e.wraps = append(e.wraps, l.Err())
 		}
 	case *pb.Conflict:
-		e.wraps = append(e.wraps, &source.ConflictError{Paths: d.GetPaths()})
+		e.wraps = append(e.wraps, &source.ConflictError{Paths: d.GetPaths(), Written: RevisionFromProto(d.GetWritten())})
 	}
 }
 

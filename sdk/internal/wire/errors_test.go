@@ -93,10 +93,14 @@ func TestDiagnosticsTravel(t *testing.T) {
 }
 
 func TestConflictsTravel(t *testing.T) {
-	got := send(&source.ConflictError{Paths: []string{"a", "b\xff"}})
+	got := send(&source.ConflictError{Paths: []string{"a", "b\xff"}, Written: source.Revision{ID: "7"}})
 	c, ok := errors.AsType[*source.ConflictError](got)
-	if !ok || cmp.Diff([]string{"a", "b\uFFFD"}, c.Paths) != "" {
-		t.Errorf("got %v", got)
+	if !ok {
+		t.Fatalf("got %v", got)
+	}
+	want := &source.ConflictError{Paths: []string{"a", "b\uFFFD"}, Written: source.Revision{ID: "7"}}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
