@@ -23,9 +23,8 @@ import (
 )
 
 const (
-	stepTimeout   = 2 * time.Minute  // of a wait for one object of an apply
-	deleteTimeout = 5 * time.Minute  // of the wait for all objects of a deletion
-	recordTimeout = 15 * time.Second // for writing down what was done, after a cancel too
+	stepTimeout   = 2 * time.Minute // of a wait for one object of an apply
+	deleteTimeout = 5 * time.Minute // of the wait for all objects of a deletion
 )
 
 // target is one cluster with the objects that its owners have in it.
@@ -36,6 +35,8 @@ type target struct {
 	claims *claims
 	hub    *watch.Hub
 	ledger *watch.Ledger
+
+	recordTimeout time.Duration // for writing down what was done, after a cancel too
 }
 
 func newTarget(c Config, o cluster.Options, version string) (*target, error) {
@@ -46,7 +47,10 @@ func newTarget(c Config, o cluster.Options, version string) (*target, error) {
 	c.defaults(client.Namespace)
 	store := inventory.Store{Client: client.Dynamic, Namespace: c.InventoryNamespace, Manager: c.FieldManager, Version: version}
 	hub := watch.New(watch.Options{Metadata: client.Metadata, Dynamic: client.Dynamic, Manager: c.FieldManager, Namespaces: c.Namespaces})
-	return &target{config: c, client: client, store: store, claims: newClaims(), hub: hub, ledger: watch.NewLedger()}, nil
+	return &target{
+		config: c, client: client, store: store, claims: newClaims(), hub: hub, ledger: watch.NewLedger(),
+		recordTimeout: 15 * time.Second,
+	}, nil
 }
 
 // Close ends every watch.
@@ -280,7 +284,7 @@ func (v *view) adoptMembers() {
 // record changes the inventory and writes it, even when ctx has ended. If it
 // was written by somebody else meanwhile, the change is made on theirs.
 func (t *target) record(ctx context.Context, inv *inventory.Inventory, change func(*inventory.Inventory)) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.recordTimeout)
 	defer cancel()
 	change(inv)
 	err := t.store.Save(ctx, inv)
