@@ -100,19 +100,26 @@ func (i *Instance) Has(capability string) bool {
 // cancelled, later ones fail with ErrClosed.
 func (i *Instance) Close(ctx context.Context) error {
 	i.mu.Lock()
-	s, id, already := i.session, i.id, i.closed
+	already := i.closed
 	i.closed = true
 	i.mu.Unlock()
 	if already {
 		return nil
 	}
 	defer i.forget()
+	ctx, cancel := context.WithTimeout(ctx, i.p.h.timing.closing)
+	defer cancel()
+	select {
+	case i.opening <- struct{}{}: // after this nobody opens it any more
+		defer func() { <-i.opening }()
+	case <-ctx.Done():
+		return i.named(fmt.Errorf("close, while it is being opened: %w", ctx.Err()))
+	}
+	s, id := i.openedIn()
 	if s == nil || !i.p.hold(s) {
 		return nil // its process is gone, and with it the instance
 	}
 	defer i.p.release(s)
-	ctx, cancel := context.WithTimeout(ctx, i.p.h.timing.closing)
-	defer cancel()
 	err := s.plugin.Close(ctx, id)
 	if err == nil || errors.Is(err, client.ErrUnknownInstance) || s.died(ctx, err) {
 		return nil
@@ -120,14 +127,21 @@ func (i *Instance) Close(ctx context.Context) error {
 	return i.named(fmt.Errorf("close: %w", err))
 }
 
+// openedIn returns the session that the instance is open in, and its id there.
+func (i *Instance) openedIn() (*session, string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.session, i.id
+}
+
 // forget takes the instance out of the supervisor's care.
 func (i *Instance) forget() {
 	i.mu.Lock()
 	i.closed = true
-	s, id := i.session, i.id
+	s := i.session
 	i.mu.Unlock()
 	if s != nil {
-		s.revoke(i, i.name, id)
+		s.revoke(i)
 	}
 	i.p.mu.Lock()
 	delete(i.p.instances, i)
@@ -225,16 +239,15 @@ func (i *Instance) open(ctx context.Context, s *session) (string, error) {
 }
 
 func (i *Instance) openIn(ctx context.Context, s *session) (string, error) {
-	s.grant(i.name, i)
+	s.grant(i)
 	opened, warnings, err := s.plugin.Open(ctx, client.OpenRequest{
 		Kind: i.kind, Type: i.typ, Name: i.name, Config: i.config, Dir: i.dir,
 		LogLevel: logLevel(i.p.log), HostServices: i.p.h.o.Services != nil,
 	})
 	if err != nil {
-		s.revoke(i, i.name)
+		s.revoke(i)
 		return "", err
 	}
-	s.grant(opened.Instance, i)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.session, i.id, i.caps, i.warnings = s, opened.Instance, opened.Capabilities, warnings

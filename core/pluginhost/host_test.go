@@ -211,6 +211,36 @@ func TestOpenCallClose(t *testing.T) {
 	gone(t, st.PID) // nobody needs it any more
 }
 
+func TestCloseDuringOpenLeavesNothingOpen(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, nil, "test")
+	h.open(t, "test", "stays")
+	p := h.processes["test"]
+	i, err := p.add("source", "test", "source.test.a", config(t, "do", "hang in open"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	opened := make(chan error, 1)
+	go func() {
+		_, err := i.firstOpen(ctx)
+		opened <- err
+	}()
+	h.log.wait(t, "opening")
+	closed := make(chan error, 1)
+	go func() { closed <- i.Close(t.Context()) }()
+	cancel()
+	if err := <-opened; !errors.Is(err, context.Canceled) {
+		t.Errorf("Open ends with %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if st := h.status(t); len(st.Instances) != 1 {
+		t.Errorf("instances %v", st.Instances)
+	}
+}
+
 func TestErrorsNameTheInstanceAndKeepTheirIdentity(t *testing.T) {
 	t.Parallel()
 	h := newTestHost(t, nil, "test")

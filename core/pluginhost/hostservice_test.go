@@ -117,8 +117,11 @@ func TestHostAuthorisesByProcessAndInstance(t *testing.T) {
 	if err := second.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := first.session.instance(replaced.name); !ok {
-		t.Error("closing an instance takes the rights of the one that replaced it")
+	if _, _, err := h.Open(t.Context(), "source", "test", "source.test.b", config(t, "do", "refuse")); err == nil {
+		t.Error("a configuration that the plugin refuses was opened")
+	}
+	if err := calls.Event(t.Context(), replaced.name, host.Event{}); err != nil {
+		t.Errorf("others of the same name take the rights of an open instance: %v", err)
 	}
 	if err := calls.Event(t.Context(), id, host.Event{}); !errors.Is(err, host.ErrDenied) {
 		t.Errorf("a closed instance may call: %v", err)

@@ -3,6 +3,8 @@ package pluginhost
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -51,52 +53,43 @@ func (s *session) closeInstances() {
 	ctx, cancel := context.WithTimeout(s.ctx, s.p.h.timing.closing)
 	defer cancel()
 	var wg sync.WaitGroup
-	for i := range s.instances() {
-		i.mu.Lock()
-		id, here := i.id, i.session == s
-		i.mu.Unlock()
-		if here {
+	for _, i := range s.instances() {
+		if in, id := i.openedIn(); in == s {
 			wg.Go(func() { _ = s.plugin.Close(ctx, id) })
 		}
 	}
 	wg.Wait()
 }
 
-// grant lets host calls that name id act for i; revoke ends that. An instance
-// is known by its name, also while it is being opened, and by its id.
-func (s *session) grant(id string, i *Instance) {
+// grant lets the process make host calls for i; revoke ends that.
+func (s *session) grant(i *Instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.known[id] = i
+	s.granted[i] = true
 }
 
-// revoke leaves names alone that another instance has taken over, as happens
-// when a new configuration replaces an old one.
-func (s *session) revoke(i *Instance, ids ...string) {
+func (s *session) revoke(i *Instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, id := range ids {
-		if s.known[id] == i {
-			delete(s.known, id)
-		}
-	}
-}
-
-// instance returns the instance that a host call of this process names.
-func (s *session) instance(id string) (*Instance, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i, ok := s.known[id]
-	return i, ok
+	delete(s.granted, i)
 }
 
 // instances returns those that are open or being opened in s.
-func (s *session) instances() map[*Instance]bool {
+func (s *session) instances() []*Instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := map[*Instance]bool{}
-	for _, i := range s.known {
-		all[i] = true
+	return slices.Collect(maps.Keys(s.granted))
+}
+
+// instance returns the instance that a host call of this process names, by its
+// id or, as it may be only just being opened, by its name. Two have the same
+// name while a new configuration replaces an old one.
+func (s *session) instance(id string) (*Instance, bool) {
+	for _, i := range s.instances() {
+		in, itsID := i.openedIn()
+		if id != "" && (id == i.name || in == s && id == itsID) {
+			return i, true
+		}
 	}
-	return all
+	return nil, false
 }

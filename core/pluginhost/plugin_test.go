@@ -54,6 +54,7 @@ func openTest(ctx context.Context, c testConfig, env sdk.Env) (*testSource, erro
 	case "die in reopen":
 		return s, s.once(func() error { return nil }, func() error { os.Exit(9); return nil })
 	case "hang in open":
+		env.Log.Info("opening")
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}

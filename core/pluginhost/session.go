@@ -43,9 +43,9 @@ type session struct {
 	lastUse  time.Time // end of the last call
 	blamed   bool      // it ended during a call
 
-	mu     sync.Mutex
-	known  map[string]*Instance // by id and by name; see grant
-	reason string               // why the host ends it
+	mu      sync.Mutex
+	granted map[*Instance]bool // may make host calls
+	reason  string             // why the host ends it
 }
 
 // start runs the binary and returns when it answers. Everything is made anew
@@ -70,7 +70,7 @@ func (p *process) start(ctx context.Context) (*session, error) {
 		return nil, &startError{plugin: p.c.name, err: err}
 	}
 	env := append(pluginEnv(p.h.o.Environ, d.kinds(), p.c.env, home, tmp), handshake.LogLevelEnv+"="+logLevel(p.log))
-	s := &session{p: p, log: p.log, started: time.Now(), sha: exe.sha, version: d.Version, tmp: tmp, known: map[string]*Instance{}}
+	s := &session{p: p, log: p.log, started: time.Now(), sha: exe.sha, version: d.Version, tmp: tmp, granted: map[*Instance]bool{}}
 	s.run = newRunner(exe, env, home, newLogReader(p.log, p.h.scrub))
 	s.rpc = goplugin.NewClient(s.clientConfig())
 	s.ctx, s.end = context.WithCancel(context.Background())
