@@ -48,6 +48,10 @@ func Run(ctx context.Context, e *engine.Engine, o Options) error {
 	if err != nil {
 		return errors.Join(err, e.Close(ctx))
 	}
+	// Whoever connects before the engine has started waits for its answer.
+	if err := e.Start(ctx); err != nil {
+		return errors.Join(err, l.Close(), e.Close(ctx))
+	}
 	o.Logger.InfoContext(ctx, "the API listens", "address", o.Listen)
 	stop := Serve(l, NewHandler(e, o.Version, o.Logger), o.Logger)
 	return errors.Join(e.Run(ctx), stop())

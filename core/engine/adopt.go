@@ -21,6 +21,7 @@ type change struct {
 	graph   *graph.Graph[*node]
 	added   []string
 	changed []string // reconfigured: what they do must begin anew
+	touched []string // to be run, and otherwise left alone
 	removed []string
 	close   []instance // of plugins that are not needed any more, or not so
 }
@@ -63,7 +64,7 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 	if err := errors.Join(errs...); err != nil {
 		e.log.WarnContext(ctx, "stopping what the new configuration does not hold", "err", err)
 	}
-	return slices.Concat(ch.added, stop), nil
+	return slices.Concat(ch.added, ch.touched, stop), nil
 }
 
 // runNow has nodes run that were added or changed. A new sync of a source that
@@ -118,6 +119,8 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 		} else if pluginKey(n.source.cfg.Plugin) != pluginKey(s.Plugin) {
 			n.source.keep(nil, source.Revision{})
 			*n.source = sourceNode{}
+		} else if n.source.cfg.Suspend != s.Suspend {
+			ch.touched = append(ch.touched, s.Address)
 		}
 		n.source.cfg = s
 	}
@@ -147,6 +150,11 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 		}
 	}
 	slices.Sort(ch.removed)
+	for _, id := range ch.added {
+		if s := ch.nodes[id].suspended(); s != nil {
+			ch.nodes[id].set(Suspended, s.String(), resumeHint(s, id))
+		}
+	}
 	return ch, ch.link(c.cfg)
 }
 

@@ -67,6 +67,9 @@ func TestSuspensionSurvivesARestart(t *testing.T) {
 		}
 		w.stop(e)
 		e = w.start(shop)
+		if d, err := e.Node("shop"); err != nil || d.Node.State != Suspended {
+			t.Errorf("right after the start: %+v, %v", d.Node, err)
+		}
 		expect(t, e, "sync.shop", Suspended, "ann")
 		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"shop"}, By: "bob"}); err != nil {
 			t.Fatal(err)
@@ -183,6 +186,27 @@ func TestRunRefusesABadConfiguration(t *testing.T) {
 	if l, ok := diag.From(err); !ok || l[0].Subject == nil || l[0].Subject.Start.Line != 1 {
 		t.Errorf("error %v", err)
 	}
+}
+
+func TestSuspendByConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.repo("mem://shop")
+		r.commit("a")
+		stopped := strings.NewReplacer(`"mem://shop"`, "\"mem://shop\"\n suspend = true\n", "{ url", "{\n url").Replace(shop)
+		e := w.start(stopped)
+		n := expect(t, e, "source.memory.shop", Suspended, "suspend = true")
+		if !n.Suspension.Config || r.resolves != 0 {
+			t.Errorf("%+v, %d resolves", n.Suspension, r.resolves)
+		}
+		expect(t, e, "sync.shop", Blocked, "source.memory.shop")
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"source.memory.shop"}}); !errors.Is(err, ErrConflict) {
+			t.Errorf("resume of what the configuration suspends: %v", err)
+		}
+		w.configure(shop)
+		reload(t, e, true)
+		expect(t, e, "sync.shop", Ready, "")
+	})
 }
 
 func TestStopLetsAnApplyEnd(t *testing.T) {

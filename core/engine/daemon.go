@@ -20,20 +20,34 @@ import (
 // save is not read.
 const watchInterval = time.Second
 
-// Run is the daemon: it runs the configuration until ctx ends, reads it again
-// when a file of it changes or on SIGHUP, and then lets what is under way come
-// to its end. It returns nil after a clean stop. A configuration with errors
-// is returned as diagnostics (see diag.From), and nothing has run.
-func (e *Engine) Run(ctx context.Context) error {
+// Start begins to run the configuration and returns once requests can be
+// answered. A configuration with errors is returned as diagnostics (see
+// diag.From), and nothing has run. The caller owes the engine a Run or a
+// Close, also after an error.
+func (e *Engine) Start(ctx context.Context) error {
 	if e.Config() == nil {
 		e.Load(ctx)
 	}
 	if err := e.ConfigError(); err != nil {
 		return err
 	}
-	err := e.start(ctx, true)
+	if err := e.start(ctx, true); err != nil {
+		return err
+	}
+	e.publishEvent(event.Event{Reason: eventStarted, Message: "sluice " + e.opts.Version + " has started"})
+	return nil
+}
+
+// Run is the daemon: it starts the engine, unless Start has, and runs until
+// ctx ends, reads the configuration again when a file of it changes or on
+// SIGHUP, and then lets what is under way come to its end. It returns nil
+// after a clean stop.
+func (e *Engine) Run(ctx context.Context) error {
+	var err error
+	if !e.Alive() {
+		err = e.Start(ctx)
+	}
 	if err == nil {
-		e.publishEvent(event.Event{Reason: eventStarted, Message: "sluice " + e.opts.Version + " has started"})
 		e.watchConfig(ctx)
 	}
 	e.log.InfoContext(ctx, "stopping", "grace", e.opts.Grace)

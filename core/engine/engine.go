@@ -156,8 +156,6 @@ func (e *Engine) Close(ctx context.Context) error {
 	e.alive = false
 	closers := e.closers
 	e.closers = nil
-	hosts := e.hosts()
-	e.read, e.running = nil, nil
 	for _, n := range e.nodes {
 		if n.sync != nil && n.sync.endWait != nil {
 			n.sync.endWait(errStopping)
@@ -168,18 +166,21 @@ func (e *Engine) Close(ctx context.Context) error {
 	for i := len(closers) - 1; i >= 0; i-- {
 		errs = append(errs, closers[i](ctx))
 	}
-	for _, h := range hosts {
+	for _, h := range e.takeHosts() {
 		errs = append(errs, h.Close(context.WithoutCancel(ctx)))
 	}
 	return errors.Join(errs...)
 }
 
-// hosts returns the plugin hosts that are open. e.mu is held.
-func (e *Engine) hosts() []pluginHost {
+// takeHosts returns the plugin hosts that are open, and forgets them.
+func (e *Engine) takeHosts() []pluginHost {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	var hosts []pluginHost
 	for _, c := range []*candidate{e.read, e.running} {
 		if h := c.hostOrNil(); h != nil && !slices.Contains(hosts, h) {
 			hosts = append(hosts, h)
+			c.host = nil
 		}
 	}
 	return hosts

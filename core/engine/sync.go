@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -153,7 +154,16 @@ func resumeHint(s *Suspension, id string) string {
 	if s.Config {
 		return "removing suspend from the configuration"
 	}
-	return "sluice resume " + id
+	return "sluice resume " + quoted(id)
+}
+
+// quoted makes a name safe to paste into a shell: instances of a for_each have
+// brackets and quotes.
+func quoted(name string) string {
+	if strings.ContainsAny(name, `[]" `) {
+		return "'" + name + "'"
+	}
+	return name
 }
 
 // rollOut runs the steps of one rollout. The error says that the run was
@@ -307,8 +317,9 @@ func (e *Engine) conclude(n *node, r *rollout.Report) {
 	case r.Counts.Wanted == 0 && r.Counts.Kept > 0:
 		e.failed(n, errors.New(r.Held))
 	case r.Approval != "":
-		e.succeeded(n, Waiting, r.Held, fmt.Sprintf("sluice approve %s", n.sync.cfg.Name))
-		e.say(n, eventApproval, r.Held+": waits for `sluice approve "+n.sync.cfg.Name+"`")
+		text := "for an approval: " + r.Held
+		e.succeeded(n, Waiting, text, "sluice approve "+quoted(n.sync.cfg.Name))
+		e.say(n, eventApproval, "waits "+text)
 	default:
 		e.succeeded(n, Ready, readyText(r), "")
 	}
