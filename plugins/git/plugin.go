@@ -63,7 +63,7 @@ func (p *plugin) open(_ context.Context, c Config, env sdk.Env) (*gitSource, err
 		config: c,
 		url:    address.String(),
 		mirror: m,
-		access: mirror.Access{Transport: transport, Target: a.target, Log: env.Log},
+		access: mirror.Access{URL: address.String(), Transport: transport, Target: a.target, Log: env.Log},
 		log:    env.Log,
 	}, nil
 }

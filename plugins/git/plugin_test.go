@@ -172,6 +172,7 @@ func TestErrors(t *testing.T) {
 	repo.CommitFile("a", "1")
 	repo.Git("branch", "production")
 	repo.Git("tag", "v1.0.0")
+	repo.Git("tag", "--annotate", "--message", "odd", "file", "HEAD:a")
 	gittest.NewRepoAt(t, filepath.Join(root, "empty"))
 	detached := gittest.NewRepoAt(t, filepath.Join(root, "detached"))
 	detached.CommitFile("a", "1")
@@ -197,6 +198,7 @@ func TestErrors(t *testing.T) {
 		{"a tag, not a branch", values{"url": server.URL + "/shop", "branch": "v1.0.0"}, `there is a tag "v1.0.0"`, true},
 		{"tag missing", values{"url": server.URL + "/shop", "tag": "v1.0.1"}, `did you mean "v1.0.0"?`, true},
 		{"commit missing", values{"url": server.URL + "/shop", "commit": strings.Repeat("ab", 20)}, "no commit " + strings.Repeat("ab", 20), true},
+		{"tag of a file", values{"url": server.URL + "/shop", "tag": "file"}, "does not point to a commit", true},
 		{"no credentials", values{"url": locked.URL + "/shop"}, "asks for credentials", true},
 		{"wrong password", values{"url": locked.URL + "/shop", "auth": values{"username": "bob", "password": "s3cret"}}, `user "bob"`, true},
 		{"wrong token", values{"url": locked.URL + "/shop", "auth": values{"token": "s3cret"}}, "refused", true},

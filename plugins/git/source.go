@@ -20,6 +20,9 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
+// maxEntries is how many files, directories and links a tree may have.
+const maxEntries = 1_000_000
+
 // gitSource is one branch, tag or commit of a repository. It implements
 // source.Source and source.Logger.
 type gitSource struct {
@@ -50,10 +53,15 @@ func (s *gitSource) Resolve(ctx context.Context, previous source.Revision) (sour
 	if rev, known := s.remembered(ref, hash); known {
 		return rev, nil
 	}
-	// A tag may be an object of its own; what counts is its commit.
-	c, err := s.mirror.Commit(hash)
+	c, err := s.mirror.Commit(ctx, hash)
+	if errors.Is(err, mirror.ErrNotCommit) {
+		return source.Revision{}, sdk.Permanent(fmt.Errorf("%s: %s: %w", s.url, remote.DescribeRef(ref), err))
+	}
+	if err != nil && ctx.Err() == nil {
+		c, err = s.again(ctx, err)
+	}
 	if err != nil {
-		return source.Revision{}, fmt.Errorf("%s: %s: %w", s.url, remote.DescribeRef(ref), err)
+		return source.Revision{}, s.explain(ctx, fmt.Errorf("%s: %s: %w", s.url, remote.DescribeRef(ref), err))
 	}
 	rev := s.revision(c)
 	rev.Ref = shortRef(ref)
@@ -72,7 +80,7 @@ func (s *gitSource) resolve(ctx context.Context) (ref, hash string, err error) {
 	switch {
 	case ref == "":
 		ref, r, err = s.mirror.FetchDefault(ctx, s.access)
-	case s.config.Commit != "" && s.mirror.Has(ref):
+	case s.config.Commit != "" && s.holds(ctx, ref):
 		return ref, ref, nil
 	default:
 		var results map[string]mirror.Result
@@ -83,6 +91,29 @@ func (s *gitSource) resolve(ctx context.Context) (ref, hash string, err error) {
 		err = r.Err
 	}
 	return ref, r.Hash, err
+}
+
+// again builds the mirror anew, from which a commit could not be read that
+// should be in it.
+func (s *gitSource) again(ctx context.Context, cause error) (*object.Commit, error) {
+	s.log.Warn("mirror is damaged and is built again", "url", s.url, "cause", cause)
+	if err := s.mirror.Rebuild(ctx); err != nil {
+		return nil, err
+	}
+	_, hash, err := s.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.mirror.Commit(ctx, hash)
+}
+
+// holds reports whether the commit is at hand, so that nobody need be asked.
+func (s *gitSource) holds(ctx context.Context, commit string) bool {
+	if _, known := s.remembered(commit, commit); known {
+		return true
+	}
+	_, err := s.mirror.Commit(ctx, commit)
+	return err == nil
 }
 
 // remembered returns what Resolve returned last, if nothing has changed.
@@ -129,12 +160,12 @@ func (s *gitSource) revision(c *object.Commit) source.Revision {
 // Fetch writes the tree of rev into dir. It needs the network only if the
 // mirror does not hold rev any more.
 func (s *gitSource) Fetch(ctx context.Context, rev source.Revision, dir string) error {
-	x, err := s.mirror.Export(ctx, rev.ID, dir)
+	x, err := s.mirror.Export(ctx, rev.ID, dir, maxEntries)
 	if errors.Is(err, mirror.ErrUnknown) || errors.Is(err, mirror.ErrDamaged) {
 		if err := s.bring(ctx, rev, errors.Is(err, mirror.ErrDamaged), dir); err != nil {
 			return err
 		}
-		x, err = s.mirror.Export(ctx, rev.ID, dir)
+		x, err = s.mirror.Export(ctx, rev.ID, dir, maxEntries)
 	}
 	switch {
 	case errors.Is(err, mirror.ErrUnknown):

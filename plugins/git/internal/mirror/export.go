@@ -23,9 +23,9 @@ type Exported struct {
 }
 
 // ErrUnsafe is wrapped by the error for a tree that git itself would not
-// check out: a path with ".git", ".." or a slash in a name, or the same name
-// twice.
-var ErrUnsafe = errors.New("the tree holds an unsafe path")
+// check out (a path with ".git", ".." or a slash in a name, or the same name
+// twice), or that is too large.
+var ErrUnsafe = errors.New("the tree is not safe to write")
 
 // ErrDamaged is wrapped by the error for objects that are missing from the
 // mirror or cannot be read.
@@ -34,8 +34,10 @@ var ErrDamaged = errors.New("the mirror is damaged")
 // Export writes the tree of a commit into the empty directory dir: file
 // contents as they were committed, without filters and end-of-line rules,
 // executable bits, and symbolic links as they stand, which are made last and
-// never followed. Nothing is written outside dir.
-func (m *Mirror) Export(ctx context.Context, hash, dir string) (Exported, error) {
+// never followed. Nothing is written outside dir. A tree with more than
+// maxEntries files, directories and links is ErrUnsafe: a few small objects
+// can make up billions of them.
+func (m *Mirror) Export(ctx context.Context, hash, dir string, maxEntries int) (Exported, error) {
 	using, err := waitLock(ctx, m.useLock(), syscall.LOCK_SH)
 	if err != nil {
 		return Exported{}, err
@@ -55,7 +57,7 @@ func (m *Mirror) Export(ctx context.Context, hash, dir string) (Exported, error)
 		return Exported{}, err
 	}
 	defer func() { _ = root.Close() }() // a directory, opened for reading
-	x := &export{ctx: ctx, store: st, root: root, buf: make([]byte, 128<<10)}
+	x := &export{ctx: ctx, store: st, root: root, left: maxEntries, buf: make([]byte, 128<<10)}
 	if err := x.tree(c.TreeHash, ""); err != nil {
 		return Exported{}, err
 	}
@@ -67,6 +69,7 @@ type export struct {
 	ctx   context.Context
 	store store
 	root  *os.Root
+	left  int // entries that may still come
 	buf   []byte
 	links []link
 }
@@ -82,6 +85,9 @@ func (x *export) tree(hash plumbing.Hash, at string) error {
 	for _, e := range t.Entries {
 		if err := x.ctx.Err(); err != nil {
 			return err
+		}
+		if x.left--; x.left < 0 {
+			return fmt.Errorf("%w: it has too many entries", ErrUnsafe)
 		}
 		if unsafeName(e.Name) {
 			return fmt.Errorf("%w: %q", ErrUnsafe, path.Join(at, e.Name))

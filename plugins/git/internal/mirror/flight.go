@@ -35,7 +35,7 @@ func (m *Mirror) Fetch(ctx context.Context, a Access, refs ...string) (map[strin
 		return f.results, f.err
 	case <-ctx.Done():
 		m.leave(f)
-		return nil, contextFault(ctx, a)
+		return nil, contextFault(ctx, a.URL)
 	}
 }
 

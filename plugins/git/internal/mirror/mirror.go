@@ -30,6 +30,7 @@ import (
 // Access is how a caller reaches the repository of a Mirror. Callers of one
 // Mirror have the same access, so that any of theirs will do.
 type Access struct {
+	URL       string // for messages
 	Transport remote.Transport
 	// Target returns the repository with its credentials. fresh asks for
 	// credentials that are read anew, after the old ones were refused.
@@ -39,6 +40,9 @@ type Access struct {
 
 // ErrUnknown is returned for a commit that the mirror does not hold.
 var ErrUnknown = errors.New("the mirror does not hold this commit")
+
+// ErrNotCommit is returned for a tag of something else.
+var ErrNotCommit = errors.New("it does not point to a commit")
 
 // Pool holds the mirrors below one directory.
 type Pool struct {
@@ -96,11 +100,10 @@ type Mirror struct {
 	repo    string
 	running sync.WaitGroup
 
-	verified map[string]plumbing.Hash // by ref: what was found readable; for the flight's goroutine
-
-	mu   sync.Mutex
-	next *flight // gathers wishes while another one is under way
-	busy bool    // a goroutine is working on flights
+	mu       sync.Mutex
+	verified map[string]plumbing.Hash // by ref: what was found readable
+	next     *flight                  // gathers wishes while another one is under way
+	busy     bool                     // a goroutine is working on flights
 }
 
 // localRef is where the mirror keeps the remote's ref. It is a hash, because

@@ -60,6 +60,7 @@ const main = "refs/heads/main"
 
 func accessOf(a remote.Address, tr remote.Transport) mirror.Access {
 	return mirror.Access{
+		URL:       a.String(),
 		Transport: tr,
 		Target: func(context.Context, bool) (remote.Target, error) {
 			return remote.Target{Address: a, Stall: 10 * time.Second}, nil
@@ -142,7 +143,7 @@ func (f *fixture) fetch(t *testing.T, ref string) string {
 func (f *fixture) export(t *testing.T, hash string) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	if _, err := f.mirror.Export(t.Context(), hash, dir); err != nil {
+	if _, err := f.mirror.Export(t.Context(), hash, dir, 1000); err != nil {
 		t.Fatal(err)
 	}
 	return files(t, dir)
@@ -431,7 +432,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 		if err != nil || r[main].Hash != want {
 			t.Fatalf("killed after %v ms: %v, %v", int(after), r, err)
 		}
-		if _, err := m.Export(t.Context(), want, t.TempDir()); err != nil {
+		if _, err := m.Export(t.Context(), want, t.TempDir(), 1000); err != nil {
 			t.Fatalf("killed after %v ms: %v", int(after), err)
 		}
 		pool.Close()
@@ -530,7 +531,7 @@ func TestExport(t *testing.T) {
 	f.Git("commit", "--quiet", "--message", "all")
 	hash := f.fetch(t, main)
 	dir := t.TempDir()
-	x, err := f.mirror.Export(t.Context(), hash, dir)
+	x, err := f.mirror.Export(t.Context(), hash, dir, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -600,7 +601,7 @@ func TestExportRefusesForgedTrees(t *testing.T) {
 			if err := os.Mkdir(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			_, err = f.mirror.Export(t.Context(), hash, dir)
+			_, err = f.mirror.Export(t.Context(), hash, dir, 1000)
 			if err == nil {
 				t.Fatalf("exported %v", files(t, dir))
 			}
@@ -612,6 +613,53 @@ func TestExportRefusesForgedTrees(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A few objects that stand for a hundred million files.
+func TestExportRefusesABomb(t *testing.T) {
+	f := newFixture(t, remote.Native{})
+	f.CommitFile("a", "1")
+	hash := f.GitInput("boom", "hash-object", "-w", "--stdin")
+	entry := "100644 blob "
+	for range 8 {
+		var tree strings.Builder
+		for i := range 10 {
+			tree.WriteString(entry + hash + "\t" + string(rune('a'+i)) + "\n")
+		}
+		hash = f.GitInput(tree.String(), "mktree")
+		entry = "040000 tree "
+	}
+	f.Git("update-ref", "refs/heads/main", f.Git("commit-tree", "-m", "bomb", hash))
+	commit := f.fetch(t, main)
+	if _, err := f.mirror.Export(t.Context(), commit, t.TempDir(), 1000); !errors.Is(err, mirror.ErrUnsafe) {
+		t.Fatalf("error %v", err)
+	}
+}
+
+// A server whose own objects are damaged must not cost the mirror.
+func TestDamageOfTheServerKeepsTheMirror(t *testing.T) {
+	transports(t, func(t *testing.T, tr remote.Transport) {
+		f := newFixture(t, tr)
+		want := f.CommitFile("a", "1")
+		f.fetch(t, main)
+		f.CommitFile("a", "2")
+		for _, path := range glob(t, f.Dir, ".git/objects/??/*") {
+			if err := os.Chmod(path, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(path, 10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := f.mirror.Fetch(t.Context(), f.access, main); err == nil {
+			t.Fatal("no error")
+		} else {
+			t.Log(err)
+		}
+		if got := f.export(t, want); got["a"] != "1" {
+			t.Fatalf("exported %v", got)
+		}
+	})
 }
 
 func TestLog(t *testing.T) {

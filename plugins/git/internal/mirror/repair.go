@@ -27,7 +27,7 @@ func (m *Mirror) prepare(ctx context.Context, a Access) error {
 		return m.create()
 	}
 	if err := m.framework(); err != nil {
-		a.Log.Warn("mirror is damaged and is built again", "cause", err)
+		a.Log.Warn("mirror is damaged and is built again", "url", a.URL, "cause", err)
 		return m.rebuild(ctx)
 	}
 	return m.tidy()
@@ -53,20 +53,59 @@ func (m *Mirror) Rebuild(ctx context.Context) error {
 		return err
 	}
 	defer fetching.release()
-	return m.rebuild(ctx)
+	if err := m.rebuild(ctx); err != nil {
+		return err
+	}
+	return m.settle(ctx, true)
 }
 
-// rebuild replaces the repository by an empty one, when nobody reads it.
+// rebuild puts an empty repository in the place of the one that is there,
+// which is kept aside until settle. It waits until nobody reads.
 func (m *Mirror) rebuild(ctx context.Context) error {
 	alone, err := waitLock(ctx, m.useLock(), syscall.LOCK_EX)
 	if err != nil {
 		return err
 	}
 	defer alone.release()
-	if err := os.RemoveAll(m.repo); err != nil {
+	m.forget()
+	if err := os.RemoveAll(m.aside()); err != nil {
+		return err
+	}
+	if err := os.Rename(m.repo, m.aside()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return m.create()
+}
+
+// settle ends a rebuild: it deletes the old repository, or, if the new one
+// could not be filled, puts it back. The fault may have been the server's.
+func (m *Mirror) settle(ctx context.Context, filled bool) error {
+	if filled {
+		return os.RemoveAll(m.aside())
+	}
+	alone, err := waitLock(ctx, m.useLock(), syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer alone.release()
+	m.forget()
+	if _, err := os.Lstat(m.aside()); err != nil {
+		return nil // there was none
+	}
+	if err := os.RemoveAll(m.repo); err != nil {
+		return err
+	}
+	return os.Rename(m.aside(), m.repo)
+}
+
+// aside is where the old repository is during a rebuild.
+func (m *Mirror) aside() string { return filepath.Join(m.dir, "old") }
+
+// forget drops what is known about the repository's content.
+func (m *Mirror) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.verified)
 }
 
 // framework checks the files without which git does not take the directory
@@ -92,7 +131,7 @@ func (m *Mirror) framework() error {
 // tidy removes locks and half-written packs: whoever wrote them is dead,
 // since the fetch lock is held. It looks only where git leaves them.
 func (m *Mirror) tidy() error {
-	var stale []string
+	stale := []string{m.aside()} // of a rebuild that was killed
 	for _, pattern := range []string{"*.lock", "new-*", "objects/pack/tmp_*", "objects/??/tmp_obj_*", "objects/tmp_objdir-*", "objects/pack/.tmp-*"} {
 		found, err := filepath.Glob(filepath.Join(m.repo, pattern))
 		if err != nil {
@@ -133,6 +172,9 @@ func (m *Mirror) damaged() error {
 			return nil
 		}
 		c, err := st.commit(r.Hash())
+		if errors.Is(err, ErrNotCommit) {
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Name(), err)
 		}

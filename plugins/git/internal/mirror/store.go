@@ -1,8 +1,9 @@
 package mirror
 
 import (
+	"context"
 	"errors"
-	"fmt"
+	"syscall"
 
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
@@ -37,6 +38,9 @@ func (s store) commit(hash plumbing.Hash) (*object.Commit, error) {
 		}
 		tag, terr := object.GetTag(s, hash)
 		if errors.Is(terr, plumbing.ErrObjectNotFound) {
+			if s.HasEncodedObject(hash) == nil {
+				return nil, ErrNotCommit
+			}
 			return nil, err
 		}
 		if terr != nil {
@@ -44,20 +48,17 @@ func (s store) commit(hash plumbing.Hash) (*object.Commit, error) {
 		}
 		hash = tag.Target
 	}
-	return nil, fmt.Errorf("%s is not a commit", hash)
-}
-
-// Has reports whether the mirror holds the commit hash.
-func (m *Mirror) Has(hash string) bool {
-	st := m.open()
-	defer st.close()
-	_, err := st.commit(plumbing.NewHash(hash))
-	return err == nil
+	return nil, ErrNotCommit
 }
 
 // Commit returns the commit that hash names, directly or through an annotated
 // tag, or ErrUnknown.
-func (m *Mirror) Commit(hash string) (*object.Commit, error) {
+func (m *Mirror) Commit(ctx context.Context, hash string) (*object.Commit, error) {
+	using, err := waitLock(ctx, m.useLock(), syscall.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	defer using.release()
 	st := m.open()
 	defer st.close()
 	c, err := st.commit(plumbing.NewHash(hash))

@@ -30,7 +30,11 @@ func (m *Mirror) update(ctx context.Context, a Access, refs []string) (map[strin
 		return nil, localFault(target, err)
 	}
 	u := &update{mirror: m, access: a, target: target, results: map[string]Result{}}
-	if err := u.fetch(ctx, slices.Clone(refs)); err != nil {
+	err = u.fetch(ctx, slices.Clone(refs))
+	if u.rebuilt {
+		err = errors.Join(err, m.settle(context.WithoutCancel(ctx), err == nil))
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := u.read(refs); err != nil {
@@ -80,11 +84,16 @@ func (u *update) missing(ctx context.Context, f *remote.Fault) error {
 	if !plumbing.IsHash(f.Ref) {
 		return nil
 	}
-	err := u.fetchAll(ctx)
-	if err == nil && u.mirror.Has(f.Ref) {
-		u.results[f.Ref] = Result{Hash: f.Ref}
+	if err := u.fetchAll(ctx); err != nil {
+		return err
 	}
-	return err
+	switch _, err := u.mirror.Commit(ctx, f.Ref); {
+	case err == nil:
+		u.results[f.Ref] = Result{Hash: f.Ref}
+	case !errors.Is(err, ErrUnknown):
+		return u.corrupt(f.Ref, err)
+	}
+	return nil
 }
 
 func (u *update) once(ctx context.Context, refs []string) error {
@@ -110,19 +119,31 @@ func (u *update) verify(refs []string) error {
 		if err != nil {
 			return u.corrupt(r, err)
 		}
-		if u.mirror.verified[r] == ref.Hash() {
+		if u.mirror.isVerified(r, ref.Hash()) {
 			continue
 		}
 		c, err := st.commit(ref.Hash())
 		if err == nil {
 			_, err = object.GetTree(st, c.TreeHash)
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrNotCommit) {
 			return u.corrupt(r, err)
 		}
-		u.mirror.verified[r] = ref.Hash()
+		u.mirror.setVerified(r, ref.Hash())
 	}
 	return nil
+}
+
+func (m *Mirror) isVerified(ref string, hash plumbing.Hash) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.verified[ref] == hash
+}
+
+func (m *Mirror) setVerified(ref string, hash plumbing.Hash) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.verified[ref] = hash
 }
 
 func (u *update) corrupt(ref string, err error) error {
@@ -153,7 +174,6 @@ func (u *update) repair(ctx context.Context, err error) error {
 	case f.Kind == remote.Corrupt, f.Kind == remote.Other && u.mirror.damaged() != nil:
 		u.rebuilt = true
 		u.access.Log.Warn("mirror is damaged and is built again", "url", f.URL, "cause", f.Detail)
-		clear(u.mirror.verified)
 		return u.mirror.rebuild(ctx)
 	}
 	return err
@@ -211,13 +231,9 @@ func localFault(t remote.Target, err error) error {
 }
 
 // contextFault words the end of a caller's context.
-func contextFault(ctx context.Context, a Access) error {
+func contextFault(ctx context.Context, url string) error {
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return ctx.Err()
 	}
-	f := &remote.Fault{Kind: remote.Timeout, Detail: "the deadline of the call has passed"}
-	if t, err := a.Target(context.WithoutCancel(ctx), false); err == nil {
-		f.URL = t.Address.String()
-	}
-	return f
+	return &remote.Fault{Kind: remote.Timeout, URL: url, Detail: "the deadline of the call has passed"}
 }

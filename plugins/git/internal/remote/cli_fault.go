@@ -103,6 +103,9 @@ func classify(t Target, stderr string) *Fault {
 	}
 	lower := strings.ToLower(stderr)
 	for _, s := range signs {
+		if s.kind == Corrupt && strings.Contains(lower, "remote: ") {
+			continue // the server's objects, not ours
+		}
 		if !strings.Contains(lower, s.text) {
 			continue
 		}
