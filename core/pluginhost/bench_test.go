@@ -3,7 +3,6 @@
 package pluginhost
 
 import (
-	"context"
 	"testing"
 )
 
@@ -17,7 +16,7 @@ func BenchmarkStart(b *testing.B) {
 	for b.Loop() {
 		i := h.open(b, "test", "a")
 		b.StopTimer()
-		if err := i.Close(context.Background()); err != nil {
+		if err := i.Close(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		h.awaitState(b, Stopped)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -157,7 +156,7 @@ func (h *Host) ask(ctx context.Context, c *candidate, exe *executable, file stri
 		return client.Description{}, err
 	}
 	if err := writeDescription(file, data); err != nil {
-		h.log.Warn("cannot cache the description of a plugin", "plugin", c.name, slog.Any("err", err))
+		h.log.Warn("cannot cache the description of a plugin", "plugin", c.name, "err", err)
 	}
 	return d, nil
 }

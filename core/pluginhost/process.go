@@ -236,7 +236,7 @@ func (p *process) startFailed(err error) {
 	p.keep = true
 	p.set(Backoff)
 	p.mu.Unlock()
-	p.log.Error("plugin cannot be started", slog.Any("err", err))
+	p.log.Error("plugin cannot be started", "err", err)
 }
 
 // acquire returns the session to call, waiting until there is one. It fails
