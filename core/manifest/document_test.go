@@ -240,6 +240,8 @@ var bombs = map[string]string{
 	"indentation":    cm("a") + "a:\n" + staircase(),
 	"documents":      strings.Repeat("---\n:\n", 5000),
 	"long line":      cm("a") + "a: " + strings.Repeat("x ", 1<<20) + "\n",
+	"long JSON line": `{"apiVersion":"v1","kind":"X","metadata":{"name":"a"},"a":[` + strings.Repeat(`"é",`, 150_000) + `{"a":1,"a":2}]}`,
+	"many values":    cm("a") + "a: [" + strings.Repeat("x,", 4<<20) + "]\n",
 	"many keys":      cm("a") + "a: {" + strings.Repeat("x, ", 100_000) + "}\n",
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -16,15 +17,15 @@ import (
 type jsonReader struct {
 	text []byte
 	dec  *json.Decoder
-	at   int // offset that line and begin are about
+	at   int // offset of what line and column are about
 	line int
-	bol  int // offset of the line's begin
+	col  int
 }
 
 // readJSON returns the values of text, which follow each other, as kubectl
 // reads them.
 func readJSON(text []byte) (values []*yaml.Node, err error) {
-	r := &jsonReader{text: text, dec: json.NewDecoder(bytes.NewReader(text)), line: 1}
+	r := &jsonReader{text: text, dec: json.NewDecoder(bytes.NewReader(text)), line: 1, col: 1}
 	r.dec.UseNumber()
 	for {
 		n, err := r.value(0)
@@ -100,11 +101,14 @@ func (r *jsonReader) next() (line, column int) {
 		offset++
 	}
 	for ; r.at < offset; r.at++ {
-		if r.text[r.at] == '\n' {
-			r.line, r.bol = r.line+1, r.at+1
+		switch c := r.text[r.at]; {
+		case c == '\n':
+			r.line, r.col = r.line+1, 1
+		case utf8.RuneStart(c):
+			r.col++
 		}
 	}
-	return r.line, len([]rune(string(r.text[r.bol:offset]))) + 1
+	return r.line, r.col
 }
 
 // jsonErrorLine returns the line of text that err is about, from 1.

@@ -18,6 +18,23 @@ import (
 // all should not bury the others.
 const maxProblems = 20
 
+// maxValues bounds the values of one document. The parser takes up to 250 bytes
+// for each, whatever its length.
+const maxValues = 1 << 20
+
+// tooManyValues reports whether text may hold more than maxValues values: each
+// of them is begun by one of a few characters, which text may hold as well.
+func tooManyValues(text []byte) bool {
+	if len(text) <= maxValues {
+		return false
+	}
+	n := 0
+	for _, c := range []string{",", "[", "{", "\n", "- "} {
+		n += bytes.Count(text, []byte(c))
+	}
+	return n > maxValues
+}
+
 // content is what a file holds, whatever its name. It is immutable once made.
 type content struct {
 	objects  []Object  // without their File
@@ -97,6 +114,10 @@ func (p *parser) at(n *yaml.Node, summary, detail string) {
 // chunk reads the one document of a chunk, or the several values of a JSON
 // stream.
 func (p *parser) chunk() {
+	if tooManyValues(p.text) {
+		p.problem(1, 0, fmt.Sprintf("the document holds more than %d values", maxValues), "Split it into several documents.")
+		return
+	}
 	documents, err := p.nodes()
 	for _, d := range documents {
 		p.document(d)

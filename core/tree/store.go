@@ -180,7 +180,7 @@ func (s *Store) lead(ctx context.Context, key string, f *flight, fill Fill) (t *
 	}
 	t, err = s.make(ctx, key, fill)
 	if err != nil {
-		return nil, fmt.Errorf("tree store: %w", explain(err, s.tmp))
+		return nil, fmt.Errorf("tree store: %w", explain(err, filepath.Dir(s.tmp)))
 	}
 	// What cannot be collected now can be the next time.
 	_ = s.GC()
