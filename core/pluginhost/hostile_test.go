@@ -31,6 +31,8 @@ var hostile = map[string]func(){
 	"quitter":    func() { describeAs("quitter"); fmt.Fprintln(os.Stderr, "no licence"); os.Exit(3) },
 	"babbler":    func() { describeForever() },
 	"nodescribe": func() { fmt.Println("usage: nodescribe"); os.Exit(0) },
+	"netrpc":     pretendPlugin("netrpc", "1|1|unix|/nowhere|netrpc"),
+	"tcp":        pretendPlugin("tcp", "1|1|tcp|127.0.0.1:1|grpc|"),
 	"indiscreet": serveIndiscreet,
 	"host":       runHost,
 	"chatter": func() {

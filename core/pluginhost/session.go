@@ -168,10 +168,10 @@ func (s *session) explain(err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// endsSoon tells whether the process has ended: the news comes a moment after
-// that of its closed output.
+// endsSoon tells whether the process has ended of its own accord: the news
+// comes a moment after that of its closed output.
 func (s *session) endsSoon() bool {
-	return within(pipeGrace, s.run.exited) && s.run.pid != 0 // else it never ran
+	return !s.run.wasKilled() && within(pipeGrace, s.run.exited) && s.run.pid != 0 // else it never ran
 }
 
 func wordsOf(e Exit) string {

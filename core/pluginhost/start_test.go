@@ -38,6 +38,8 @@ func TestPluginsThatCannotBeStarted(t *testing.T) {
 		"talker":  {`wrote "hello, world" to its standard output`, "sdk.Main"},
 		"quitter": {"ended before it was ready: exit status 3: no licence"},
 		"silent":  {"did not become ready within 1s"},
+		"netrpc":  {`unsupported plugin protocol "netrpc"`},
+		"tcp":     {`listens on "tcp", want a unix socket`},
 		"liar":    {"/nowhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
