@@ -84,6 +84,7 @@ func (s *stream) stop() {
 }
 
 func (s *stream) run(ctx context.Context) {
+	defer func() { s.settle(context.Cause(ctx)) }() // nobody waits for a stream that has ended
 	version, pause := "", firstPause
 	for ctx.Err() == nil {
 		began := time.Now()
