@@ -205,13 +205,6 @@ func (r *runner) Kill(ctx context.Context) error {
 	}
 }
 
-// wasKilled reports whether the host has ended the process, or tried.
-func (r *runner) wasKilled() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.killed
-}
-
 // killGroup needs r.mu, and a process that is not reaped yet.
 func (r *runner) killGroup() {
 	if r.pid > 0 {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -161,17 +162,13 @@ func (s *session) explain(err error) error {
 		return fmt.Errorf("%s started, but did not answer within %s: %w", path, limit, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s did not become ready within %s: %w", path, limit, err)
-	case s.endsSoon():
+	case within(pipeGrace, s.run.exited): // the news comes a moment after that of its closed output
 		exit := s.run.exit()
-		return fmt.Errorf("%s ended before it was ready: %s%s", path, exit, wordsOf(exit))
+		if exit.PID != 0 && (!spoke || exit.Signal != syscall.SIGKILL.String()) { // else go-plugin killed it, for err
+			return fmt.Errorf("%s ended before it was ready: %s%s", path, exit, wordsOf(exit))
+		}
 	}
 	return fmt.Errorf("%s: %w", path, err)
-}
-
-// endsSoon tells whether the process has ended of its own accord: the news
-// comes a moment after that of its closed output.
-func (s *session) endsSoon() bool {
-	return !s.run.wasKilled() && within(pipeGrace, s.run.exited) && s.run.pid != 0 // else it never ran
 }
 
 func wordsOf(e Exit) string {
