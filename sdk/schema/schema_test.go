@@ -19,26 +19,26 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 type config struct {
-	URL      string            `hcl:"url" format:"url" doc:"Where it is | lives."`
-	Depth    int               `hcl:"depth,optional"`
-	Ratio    float32           `hcl:"ratio" default:"0.5"`
-	Verbose  bool              `hcl:"verbose" default:"true"`
-	Poll     time.Duration     `hcl:"poll" default:"1m"`
-	Token    secret.Secret     `hcl:"token,optional"`
-	Limit    int64             `hcl:"limit" format:"bytes" default:"64MiB"`
-	Mode     string            `hcl:"mode" enum:"fast, safe" default:"safe"`
-	Paths    []string          `hcl:"paths" default:"[\"a\", \"b\"]"`
-	Labels   map[string]string `hcl:"labels,optional"`
-	Extra    any               `hcl:"extra,optional"`
-	Raw      json.RawMessage   `hcl:"raw,optional"`
-	Old      *bool             `hcl:"old" deprecated:"use mode"`
-	Mirrors  []mirror          `hcl:"mirrors,optional"`
-	Auth     *auth             `hcl:"auth,block" doc:"How to log in."`
-	Proxy    proxy             `hcl:"proxy,block"`
-	Rules    []rule            `hcl:"rule,block"`
-	Regions  map[string]region `hcl:"region,block"`
-	internal int
-	Skipped  func() `hcl:"-"`
+	URL     string            `hcl:"url" format:"url" doc:"Where it is | lives."`
+	Depth   int               `hcl:"depth,optional"`
+	Ratio   float32           `hcl:"ratio" default:"0.5"`
+	Verbose bool              `hcl:"verbose" default:"true"`
+	Poll    time.Duration     `hcl:"poll" default:"1m"`
+	Token   secret.Secret     `hcl:"token,optional"`
+	Limit   int64             `hcl:"limit" format:"bytes" default:"64MiB"`
+	Mode    string            `hcl:"mode" enum:"fast, safe" default:"safe"`
+	Paths   []string          `hcl:"paths" default:"[\"a\", \"b\"]"`
+	Labels  map[string]string `hcl:"labels,optional"`
+	Extra   any               `hcl:"extra,optional"`
+	Raw     json.RawMessage   `hcl:"raw,optional"`
+	Old     *bool             `hcl:"old" deprecated:"use mode"`
+	Mirrors []mirror          `hcl:"mirrors,optional"`
+	Auth    *auth             `hcl:"auth,block" doc:"How to log in."`
+	Proxy   proxy             `hcl:"proxy,block"`
+	Rules   []rule            `hcl:"rule,block"`
+	Regions map[string]region `hcl:"region,block"`
+	_       int
+	Skipped func() `hcl:"-"`
 }
 
 type mirror struct {

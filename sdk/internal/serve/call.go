@@ -50,7 +50,7 @@ func stream[S, M any](out grpc.ServerStreamingServer[M], t *instances, req reque
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e := &emitter[M]{send: out.Send, cancel: cancel}
-	defer e.end() // also after a panic: the author's goroutines may go on
+	defer func() { _ = e.end() }() // also after a panic: the author's goroutines may go on
 	result, err := do(ctx, value, e)
 	if failed := e.end(); failed != nil {
 		err = failed // the cause: err is at most the author's reaction to it

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
+	"go.uber.org/goleak"
 
 	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/client"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 		os.Args = append(os.Args[:1], os.Args[2:]...) // without -test.run
 		sdk.Main(sdk.Plugin{Name: "talker", Version: "1.0.0", Kinds: []sdk.Kind{source.New("talker", openTalker)}})
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // talker prints to the real streams and asks the host for a secret.
