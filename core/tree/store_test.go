@@ -260,6 +260,7 @@ func TestOneFillsForAll(t *testing.T) {
 		for range 20 {
 			wg.Go(func() { put(t, s, "k", fill) })
 		}
+		synctest.Wait()                         // one fills, the others wait
 		other := put(t, s, "other", files(nil)) // is not held up
 		other.Release()
 		short, stop := context.WithCancel(t.Context())
