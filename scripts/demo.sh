@@ -8,6 +8,10 @@ bold=''; dim=''; off=''
 [ -t 1 ] && bold=$'\e[1m' dim=$'\e[2m' off=$'\e[0m'
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$off"; }
 run() { printf '%s$ %s%s\n' "$dim" "$*" "$off"; "$@"; }
+# What is typed often is shown as one would type it with a configuration and a
+# PATH of one's own.
+sluice() { "$bin/sluice" --config "$example/sluice.hcl" --var "git=$url" --var "data_dir=$work/data" "$@"; }
+kubectl() { "$kubectl" "$@"; }
 
 bin=$PWD/bin
 example=$PWD/examples/two-repositories
@@ -59,33 +63,33 @@ echo "$url/platform.git and $url/shop.git"
 
 say "3. One HCL file for both"
 run cat "$example/sluice.hcl"
-sluice=("$bin/sluice" --config "$example/sluice.hcl" --var "git=$url" --var "data_dir=$work/data")
-run "${sluice[@]}" validate
-"${sluice[@]}" run >"$work/sluice.log" 2>&1 &
+run sluice validate
+echo "sluice run &"
+"$bin/sluice" --config "$example/sluice.hcl" --var "git=$url" --var "data_dir=$work/data" run >"$work/sluice.log" 2>&1 &
 pids+=($!)
-run "${sluice[@]}" sync platform shop --wait --timeout 3m --connect-timeout 30s
-run "${sluice[@]}" status
-run "$kubectl" -n shop get deployments,services,configmaps,resourcequotas
+run sluice sync platform shop --wait --timeout 3m --connect-timeout 30s
+run sluice status
+run kubectl -n shop get deployments,services,configmaps,resourcequotas
 
 say "4. A commit: three replicas and a new image"
 sed -i 's/replicas: 2/replicas: 3/; s/web:1.0.0/web:1.1.0/' "$work/shop/web.yaml"
 git -C "$work/shop" commit -q -am "web: three replicas of 1.1.0"
 git -C "$work/shop" push -q origin main
-run git -C "$work/shop" --no-pager diff --stat HEAD~1
-run "${sluice[@]}" sync shop --wait --timeout 3m
-run "$kubectl" -n shop get deployment web -o wide
+git -C "$work/shop" --no-pager diff --stat HEAD~1
+run sluice sync shop --wait --timeout 3m
+run kubectl -n shop get deployment web -o wide
 
 say "5. A deleted file: its objects are pruned"
 git -C "$work/shop" rm -q worker.yaml
 git -C "$work/shop" commit -q -m "worker: retired"
 git -C "$work/shop" push -q origin main
-run "${sluice[@]}" sync shop --wait --timeout 3m
-run "$kubectl" -n shop get deployments
-if "$kubectl" -n shop get deployment worker >/dev/null 2>&1; then
+run sluice sync shop --wait --timeout 3m
+run kubectl -n shop get deployments
+if kubectl -n shop get deployment worker >/dev/null 2>&1; then
   echo "the worker is still there"; exit 1
 fi
 
 say "6. What happened, and why"
-run "${sluice[@]}" events
-run "${sluice[@]}" why -n shop deployment/web
+run sluice events
+run sluice why -n shop deployment/web
 say "That was the loop."

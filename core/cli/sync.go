@@ -83,7 +83,11 @@ func (a *app) syncAndWait(ctx context.Context, client *api.Client, req engine.Sy
 func writeOutcomes(w io.Writer, details []engine.Detail) error {
 	for _, d := range details {
 		n := d.Node
-		_, _ = fmt.Fprintf(w, "%s %s: %s\n", n.ID, n.State, n.Reason)
+		_, _ = fmt.Fprintf(w, "%s %s: %s", n.ID, n.State, n.Reason)
+		if d.Report != nil && d.Report.Counts.Changed() && n.State != engine.Blocked {
+			_, _ = fmt.Fprintf(w, " (%s)", d.Report.Counts)
+		}
+		_, _ = fmt.Fprintln(w)
 		if n.Unblock != "" {
 			_, _ = fmt.Fprintf(w, "  to go on: %s\n", n.Unblock)
 		}

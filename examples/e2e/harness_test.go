@@ -139,7 +139,7 @@ type outcome struct {
 // run runs a built binary (sluice, kubectl) or any other command.
 func (w *world) run(name string, args ...string) outcome {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), 5*time.Minute) // also in cleanups
 	defer cancel()
 	cmd := w.command(ctx, name, args...)
 	var out, errOut bytes.Buffer
