@@ -132,12 +132,7 @@ func (s *shopEngine) Reload(context.Context) (engine.ConfigStatus, error) {
 // serve starts the API of e and returns its address and a client.
 func serve(t *testing.T, e Engine) (string, *Client) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "api") // short: the path of a socket is limited
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	address := "unix://" + filepath.Join(dir, "run", "api.sock")
+	address := "unix://" + filepath.Join(t.TempDir(), "run", "api.sock")
 	l, err := Listen(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)

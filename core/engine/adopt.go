@@ -77,7 +77,7 @@ func (e *Engine) runNow(ids []string) {
 		if n == nil {
 			continue
 		}
-		if n.sync != nil && !e.nodes[n.sync.cfg.Source].source.told {
+		if n.sync != nil && n.begun == 0 && !e.nodes[n.sync.cfg.Source].source.told {
 			continue
 		}
 		e.triggerLocked(id, sched.Webhook)
@@ -112,41 +112,17 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 	ch := &change{nodes: map[string]*node{}}
 	sameHost := e.running == nil || e.running.host == c.host
 	for _, s := range c.cfg.Sources {
-		n := e.takeOver(ch, s.Block, &s.Plugin, sameHost)
-		if n.source == nil {
-			n.source = &sourceNode{}
-			e.recallSource(n, s)
-		} else if pluginKey(n.source.cfg.Plugin) != pluginKey(s.Plugin) {
-			n.source.keep(nil, source.Revision{})
-			*n.source = sourceNode{}
-		} else if n.source.cfg.Suspend != s.Suspend {
-			ch.touched = append(ch.touched, s.Address)
-		}
-		n.source.cfg = s
+		e.compareSource(ch, s, e.takeOver(ch, s.Block, &s.Plugin, sameHost))
 	}
 	for _, a := range c.cfg.Appliers {
 		e.takeOver(ch, a.Block, &a.Plugin, sameHost)
 	}
 	for _, s := range c.cfg.Syncs {
-		n := e.takeOver(ch, s.Block, nil, true)
-		n.view.DependsOn = slices.Concat([]string{s.Source, s.Applier}, s.DependsOn)
-		if n.sync == nil {
-			n.sync = &syncNode{}
-			e.recallSync(n)
-		} else if fingerprint(withoutRange(n.sync.cfg)) != fingerprint(withoutRange(s)) {
-			ch.changed = append(ch.changed, s.Address)
-		}
-		n.sync.cfg = s
+		e.compareSync(ch, s, e.takeOver(ch, s.Block, nil, true))
 	}
 	for id, n := range e.nodes {
 		if ch.nodes[id] == nil {
-			ch.removed = append(ch.removed, id)
-			if n.handle != nil {
-				ch.close = append(ch.close, n.handle)
-			}
-			if n.source != nil {
-				n.source.keep(nil, source.Revision{})
-			}
+			ch.remove(n)
 		}
 	}
 	slices.Sort(ch.removed)
@@ -156,6 +132,45 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 		}
 	}
 	return ch, ch.link(c.cfg)
+}
+
+// compareSource gives n the declaration s. What was fetched by another
+// configuration is forgotten.
+func (e *Engine) compareSource(ch *change, s config.Source, n *node) {
+	switch {
+	case n.source == nil:
+		n.source = &sourceNode{}
+		e.recallSource(n, s)
+	case pluginKey(n.source.cfg.Plugin) != pluginKey(s.Plugin):
+		n.source.keep(nil, source.Revision{})
+		*n.source = sourceNode{}
+	case n.source.cfg.Suspend != s.Suspend:
+		ch.touched = append(ch.touched, s.Address)
+	}
+	n.source.cfg = s
+}
+
+// compareSync gives n the declaration s.
+func (e *Engine) compareSync(ch *change, s config.Sync, n *node) {
+	n.view.DependsOn = slices.Concat([]string{s.Source, s.Applier}, s.DependsOn)
+	if n.sync == nil {
+		n.sync = &syncNode{}
+		e.recallSync(n)
+	} else if fingerprint(withoutRange(n.sync.cfg)) != fingerprint(withoutRange(s)) {
+		ch.changed = append(ch.changed, s.Address)
+	}
+	n.sync.cfg = s
+}
+
+// remove drops a node that is declared no more.
+func (ch *change) remove(n *node) {
+	ch.removed = append(ch.removed, n.id)
+	if n.handle != nil {
+		ch.close = append(ch.close, n.handle)
+	}
+	if n.source != nil {
+		n.source.keep(nil, source.Revision{})
+	}
 }
 
 // takeOver puts the node of b into ch: the running one, or a new one. An

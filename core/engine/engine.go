@@ -100,25 +100,7 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	c := e.read
 	e.mu.Unlock()
 	e.dataDir = e.dataDirOf(c.cfg.Settings)
-	store, err := state.Open(e.dataDir, state.Options{Logger: e.log})
-	if err != nil {
-		if _, locked := errors.AsType[*state.LockedError](err); locked {
-			return fmt.Errorf("%w: %w", ErrLocked, err)
-		}
-		return err
-	}
-	e.store = store
-	e.onClose(func(context.Context) error { return store.Close() })
-	e.recorder = newRecorder(e.writeRecord)
-	e.onClose(func(context.Context) error { e.recorder.close(); return nil })
-	if err := os.RemoveAll(e.workDir()); err != nil {
-		return fmt.Errorf("engine: sweep: %w", err)
-	}
-	if e.trees, err = tree.Open(filepath.Join(e.dataDir, "trees"), tree.Options{}); err != nil {
-		return err
-	}
-	e.onClose(func(context.Context) error { return e.trees.Close() })
-	if err := e.openBus(); err != nil {
+	if err := e.openState(); err != nil {
 		return err
 	}
 	e.manifests = manifest.NewCache(manifestCacheBytes)
@@ -138,6 +120,30 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 		e.runNow(added)
 	}
 	return err
+}
+
+// openState opens what is kept in the data directory, and sweeps what a killed
+// process has left there.
+func (e *Engine) openState() error {
+	store, err := state.Open(e.dataDir, state.Options{Logger: e.log})
+	if _, locked := errors.AsType[*state.LockedError](err); locked {
+		return fmt.Errorf("%w: %w", ErrLocked, err)
+	}
+	if err != nil {
+		return err
+	}
+	e.store = store
+	e.onClose(func(context.Context) error { return store.Close() })
+	e.recorder = newRecorder(e.writeRecord)
+	e.onClose(func(context.Context) error { e.recorder.close(); return nil })
+	if err := os.RemoveAll(e.workDir()); err != nil {
+		return fmt.Errorf("engine: sweep: %w", err)
+	}
+	if e.trees, err = tree.Open(filepath.Join(e.dataDir, "trees"), tree.Options{}); err != nil {
+		return err
+	}
+	e.onClose(func(context.Context) error { return e.trees.Close() })
+	return e.openBus()
 }
 
 // manifestCacheBytes bounds the memory of parsed files.

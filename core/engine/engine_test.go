@@ -63,7 +63,6 @@ type repo struct {
 	err      error
 	resolves int
 	fetches  int
-	gone     bool
 }
 
 func (w *world) repo(url string) *repo {

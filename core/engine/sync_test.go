@@ -114,19 +114,59 @@ func TestApproval(t *testing.T) {
 			t.Errorf("another digest: %v", err)
 		}
 
-		// What is to be deleted changes: the approval is not for that.
-		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: n.Approval, By: "me"}); err != nil {
+		// What is to be deleted changes: an approval of the old list is void.
+		w.repo("mem://shop").commit(names(15)...)
+		sleepFor(t, 2*time.Minute)
+		now := expect(t, e, "sync.shop", Waiting, "would delete 25 of 40")
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: n.Approval, By: "me"}); !errors.Is(err, ErrConflict) {
+			t.Errorf("the digest of an old list: %v", err)
+		}
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: now.Approval, By: "me"}); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, e, "sync.shop", Ready, "")
-		if got := len(w.target(kube).Names("shop")); got != 20 {
-			t.Errorf("%d objects are left, want 20", got)
+		if got := len(w.target(kube).Names("shop")); got != 15 {
+			t.Errorf("%d objects are left, want 15", got)
 		}
-		w.repo("mem://shop").commit("c00")
+
+		// It is used up.
+		w.repo("mem://shop").commit(names(40)...)
 		sleepFor(t, 2*time.Minute)
-		expect(t, e, "sync.shop", Waiting, "would delete 19 of 20")
+		expect(t, e, "sync.shop", Ready, "40 objects")
+		w.repo("mem://shop").commit(names(15)...)
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Waiting, "would delete 25 of 40")
 		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "nope", By: "me"}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("an unknown name: %v", err)
+		}
+	})
+}
+
+func TestApprovalIsOfOneList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit(names(40)...)
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.repo("mem://shop").commit(names(20)...)
+		sleepFor(t, 2*time.Minute)
+		n := expect(t, e, "sync.shop", Waiting, "")
+
+		// Between the approval and the run somebody deletes even more.
+		w.repo("mem://shop").commit(names(10)...)
+		if _, err := e.SyncAndWait(t.Context(), SyncRequest{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		e.mu.Lock()
+		e.nodes["sync.shop"].sync.record.Approved = n.Approval
+		e.mu.Unlock()
+		sleepFor(t, time.Hour)
+		expect(t, e, "sync.shop", Waiting, "would delete 30 of 40")
+		w.repo("mem://shop").commit(names(20)...) // and takes it back: the approval is not waiting for that
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Waiting, "would delete 20 of 40")
+		if got := len(w.target(kube).Names("shop")); got != 40 {
+			t.Errorf("%d objects are left, want all 40", got)
 		}
 	})
 }
