@@ -45,7 +45,11 @@ type candidate struct {
 func (h *Host) find(ctx context.Context, kind, typ string) (*candidate, error) {
 	s := search{host: h, kind: kind, typ: typ}
 	for _, tier := range []func() []*candidate{h.declared, func() []*candidate { return h.named(typ) }, h.others} {
-		if found, err := s.among(ctx, tier()); found != nil || err != nil {
+		found, err := s.among(ctx, tier())
+		if found != nil && len(s.failures) > 0 {
+			h.log.Warn("plugins that cannot be used were passed over", "for", kind+"/"+typ, "using", found.name, "errs", s.failures)
+		}
+		if found != nil || err != nil {
 			return found, err
 		}
 	}

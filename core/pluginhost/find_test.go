@@ -58,6 +58,17 @@ func TestDeclaredPluginWinsOverTheOthers(t *testing.T) {
 	}
 }
 
+func TestUnusablePluginsArePassedOverWithAWarning(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, func(o *Options, _ *timing) {
+		o.Plugins = []Declaration{{Name: "mine", Path: "/nowhere/mine"}}
+	}, "test")
+	if _, err := h.Lookup("source", "test"); err != nil {
+		t.Fatal(err)
+	}
+	h.log.wait(t, "/nowhere/mine does not exist")
+}
+
 func TestMissingDeclaredPlugins(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -169,9 +168,7 @@ func TestPitfall03NothingOutlivesAKilledHost(t *testing.T) {
 				t.Fatalf("the host says %q: %v", line, err)
 			}
 			if stopped { // it cannot notice the end of the lifeline
-				if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-					t.Fatal(err)
-				}
+				stopProcess(t, pid)
 			}
 			if err := errors.Join(cmd.Process.Kill(), ignoreExit(cmd.Wait())); err != nil {
 				t.Fatal(err)
