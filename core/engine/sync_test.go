@@ -410,7 +410,7 @@ sync "shop" {
   wait { timeout = "2m" }
 }`)
 		expect(t, e, "sync.shop", Waiting, "")
-		sleepFor(t, 2*time.Minute)
+		sleepFor(t, 2*time.Minute+500*time.Millisecond) // before the first retry
 		expect(t, e, "sync.shop", Failed, "not ready after 2m0s: ConfigMap/a")
 	})
 }
