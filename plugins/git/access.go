@@ -78,7 +78,7 @@ func (a *access) httpCredentials(c *Auth) remote.Credentials {
 	case !c.Bearer.IsZero():
 		return remote.Credentials{Bearer: trim(c.Bearer)}
 	case !c.Token.IsZero():
-		return remote.Credentials{Username: user, Password: trim(c.Token)}
+		return remote.Credentials{Username: user, Password: trim(c.Token), Token: true}
 	}
 	return remote.Credentials{Username: user, Password: trim(c.Password)}
 }

@@ -29,6 +29,7 @@ type Target struct {
 type Credentials struct {
 	Username string        // with Password
 	Password secret.Secret // HTTP basic: a password or a token
+	Token    bool          // Password is a token, for messages
 	Bearer   secret.Secret // HTTP "Authorization: Bearer"
 	Key      *Key          // ssh
 }
@@ -45,8 +46,10 @@ func (c Credentials) String() string {
 		return "the ssh key " + c.Key.Fingerprint()
 	case !c.Bearer.IsZero():
 		return "the bearer token"
+	case c.Token:
+		return "the token"
 	case !c.Password.IsZero():
-		return "the password or token of user \"" + c.Username + "\""
+		return "the password of user \"" + c.Username + "\""
 	}
 	return "no credentials"
 }
