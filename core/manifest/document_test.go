@@ -57,16 +57,16 @@ func TestDocuments(t *testing.T) {
 		"flow style":               {"{kind: X, apiVersion: v1, metadata: {name: a},}", []string{"1 X/a"}},
 		"List": {"kind: List\napiVersion: v1\nitems:\n- kind: X\n  apiVersion: v1\n  metadata: {name: a}\n-\n  # note\n  kind: X\n  apiVersion: g/v1\n  metadata: {name: b}\n",
 			[]string{"4 X/a", "9 X.g/b"}},
-		"empty Lists":              {"kind: List\napiVersion: v1\n---\nkind: List\nitems:\n---\nkind: RoleList\nitems: []", nil},
-		"list of a kind":           {"kind: RoleList\napiVersion: g/v1\nitems:\n- metadata: {name: a}\n- {kind: X, apiVersion: v1, metadata: {name: b}}", []string{"4 Role.g/a", "5 X/b"}},
-		"a kind called List":       {"kind: AllowList\napiVersion: g/v1\nmetadata: {name: a}\nitems: [x]\n", []string{"1 AllowList.g/a"}},
-		"anchors and merges":       {"kind: X\napiVersion: v1\nmetadata: &m {name: a}\nb: &b {x: 1}\nc: {<<: *b, y: *b}\nd: *m\n", []string{"1 X/a"}},
-		"ignored":                  {obj("a")[:len(obj("a"))-2] + `, annotations: {sluice.dev/ignore: "true"}}`, []string{"1 X/a ignored by sluice.dev/ignore"}},
-		"ignored, as Flux 1 did":   {obj("a")[:len(obj("a"))-2] + `, annotations: {flux.weave.works/ignore: "true"}}`, []string{"1 X/a ignored by flux.weave.works/ignore"}},
-		"not ignored":              {obj("a")[:len(obj("a"))-2] + `, annotations: {fluxcd.io/ignore: "false", flux.weave.works/ignore: "true"}}`, []string{"1 X/a"}},
-		"sync_only is for pruning": {obj("a")[:len(obj("a"))-2] + `, annotations: {fluxcd.io/ignore: sync_only}}`, []string{"1 X/a"}},
-		"keys of all kinds":        {obj("a") + "1: a\n2.5: b\non: c\n", []string{"1 X/a"}},
-		"null labels":              {"kind: X\napiVersion: v1\nmetadata: {name: a, labels: , annotations: null, namespace: }\n", []string{"1 X/a"}},
+		"empty Lists":            {"kind: List\napiVersion: v1\n---\nkind: List\nitems:\n---\nkind: RoleList\nitems: []", nil},
+		"list of a kind":         {"kind: RoleList\napiVersion: g/v1\nitems:\n- metadata: {name: a}\n- {kind: X, apiVersion: v1, metadata: {name: b}}", []string{"4 Role.g/a", "5 X/b"}},
+		"a kind called List":     {"kind: AllowList\napiVersion: g/v1\nmetadata: {name: a}\nitems: [x]\n", []string{"1 AllowList.g/a"}},
+		"anchors and merges":     {"kind: X\napiVersion: v1\nmetadata: &m {name: a}\nb: &b {x: 1}\nc: {<<: *b, y: *b}\nd: *m\n", []string{"1 X/a"}},
+		"ignored":                {obj("a")[:len(obj("a"))-2] + `, annotations: {sluice.dev/ignore: "true"}}`, []string{"1 X/a ignored by sluice.dev/ignore=true"}},
+		"ignored, as Flux 1 did": {obj("a")[:len(obj("a"))-2] + `, annotations: {flux.weave.works/ignore: "true"}}`, []string{"1 X/a ignored by flux.weave.works/ignore=true"}},
+		"not ignored":            {obj("a")[:len(obj("a"))-2] + `, annotations: {fluxcd.io/ignore: "false", flux.weave.works/ignore: "true"}}`, []string{"1 X/a"}},
+		"ignored, sync_only":     {obj("a")[:len(obj("a"))-2] + `, annotations: {fluxcd.io/ignore: sync_only}}`, []string{"1 X/a ignored by annotation fluxcd.io/ignore=sync_only in the file"}},
+		"keys of all kinds":      {obj("a") + "1: a\n2.5: b\non: c\n", []string{"1 X/a"}},
+		"null labels":            {"kind: X\napiVersion: v1\nmetadata: {name: a, labels: , annotations: null, namespace: }\n", []string{"1 X/a"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestBadDocuments(t *testing.T) {
 
 func TestWarningsLeaveTheLoadComplete(t *testing.T) {
 	r := loadText(t, "f.yaml", cm("a")+"  annotations:\n    fluxcd.io/ignore: \"yes\"\n")
-	want := []string{`warning: f.yaml:6:23: fluxcd.io/ignore: "yes" has no effect: It takes "true" (leave the object alone) or "sync_only" (apply it, never delete it).`}
+	want := []string{`warning: f.yaml:6:23: fluxcd.io/ignore: "yes" has no effect: It takes "true", which leaves the object alone.`}
 	if diff := cmp.Diff(want, problems(r)); diff != "" || !r.Complete || len(r.Objects) != 1 {
 		t.Errorf("complete=%v, %d objects\n%s", r.Complete, len(r.Objects), diff)
 	}

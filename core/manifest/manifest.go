@@ -60,9 +60,9 @@ type Object struct {
 	Ref  applier.Ref // as written: without a namespace where the file has none
 	File string      // relative to the root, with slashes
 	Line int         // of the object's first key, from 1
-	// Ignore is the annotation by which the file tells to leave the object
-	// alone: it is wanted, so never pruned, but not applied. Empty if it is
-	// not ignored.
+	// Ignore names the annotation by which the file tells to leave the
+	// object alone: it is wanted, so never pruned, but not applied. Empty if it
+	// is not ignored.
 	Ignore string
 	// JSON is the object, with sorted keys. It is shared: do not change it.
 	JSON json.RawMessage

@@ -297,7 +297,7 @@ func TestWriteItems(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"file":"a.yaml","line":2,"ignore":"fluxcd.io/ignore","object":{"apiVersion":"v1","data":{"html":"<a&b>"},"kind":"ConfigMap","metadata":{"annotations":{"fluxcd.io/ignore":"true"},"name":"a"}}}
+	want := `{"file":"a.yaml","line":2,"ignore":"annotation fluxcd.io/ignore=true in the file","object":{"apiVersion":"v1","data":{"html":"<a&b>"},"kind":"ConfigMap","metadata":{"annotations":{"fluxcd.io/ignore":"true"},"name":"a"}}}
 {"file":"q\".yaml","line":1,"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b"}}}
 `
 	if diff := cmp.Diff(want, string(got)); diff != "" {

@@ -12,7 +12,7 @@ import (
 )
 
 // ignoreAnnotations tell that an object is to be left alone, if their value is
-// "true". The first that an object has counts.
+// "true" or "sync_only". The first that an object has counts.
 var ignoreAnnotations = []string{"sluice.dev/ignore", "fluxcd.io/ignore", "flux.weave.works/ignore"}
 
 // lookup returns the value of a mapping's key, or nil.
@@ -234,8 +234,6 @@ func (c *checker) stringMap(metadata map[string]any, field string) {
 }
 
 // ignored returns the annotation that tells to leave the object alone, or "".
-// Only "true" does: with Flux's "sync_only" the object is applied, and the
-// applier, which sees the annotation on the live object, never deletes it.
 func (c *checker) ignored() string {
 	metadata, _ := c.object["metadata"].(map[string]any)
 	annotations, _ := metadata["annotations"].(map[string]any)
@@ -245,13 +243,13 @@ func (c *checker) ignored() string {
 			continue
 		}
 		switch value {
-		case "true":
-			return key
-		case "sync_only", "false", "":
+		case "true", "sync_only":
+			return fmt.Sprintf("annotation %s=%s in the file", key, value)
+		case "false", "":
 		default:
 			n := c.place("metadata", "annotations", key)
 			c.add(diag.Warning, n.Line, n.Column, fmt.Sprintf("%s: %q has no effect", key, value),
-				`It takes "true" (leave the object alone) or "sync_only" (apply it, never delete it).`)
+				`It takes "true", which leaves the object alone.`)
 		}
 		return ""
 	}
