@@ -124,7 +124,7 @@ func (h *Host) declared() []*candidate {
 // named returns the binary that is called like the type.
 func (h *Host) named(typ string) []*candidate {
 	name := typeName(typ)
-	if path := h.inDirs(name); path != "" {
+	if path := h.inDirs(name); path != "" && isPluginName(name) {
 		return []*candidate{{name: name, path: path, origin: "found by name"}}
 	}
 	return nil
@@ -137,7 +137,7 @@ func (h *Host) others() []*candidate {
 		paths, _ := filepath.Glob(filepath.Join(globEscape(dir), handshake.BinaryPrefix+"*")) // the pattern is well-formed
 		for _, path := range paths {
 			name := strings.TrimPrefix(filepath.Base(path), handshake.BinaryPrefix)
-			if byName[name] == nil && isExecutable(path) {
+			if byName[name] == nil && isPluginName(name) && isExecutable(path) {
 				byName[name] = &candidate{name: name, path: path, origin: "found in " + dir}
 			}
 		}
@@ -195,6 +195,11 @@ func (s *search) suggest() string {
 // typeName is the plugin name that a type suggests: docker_config is offered
 // by sluice-plugin-docker-config, if it exists.
 func typeName(typ string) string { return strings.ReplaceAll(typ, "_", "-") }
+
+func isPluginName(name string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+	return name != "" && len(name) <= 64 && strings.Trim(name, letters) == ""
+}
 
 func sortedByName(byName map[string]*candidate) []*candidate {
 	list := make([]*candidate, 0, len(byName))

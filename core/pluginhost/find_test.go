@@ -58,6 +58,19 @@ func TestDeclaredPluginWinsOverTheOthers(t *testing.T) {
 	}
 }
 
+func TestPluginNamesAreFileNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", "../evil", "a/b", "a b", ".", "é", strings.Repeat("x", 65)} {
+		_, err := New(Options{RunDir: shortDir(t), Plugins: []Declaration{{Name: name}}})
+		wantError(t, err, "a name consists of")
+		_, err = New(Options{RunDir: shortDir(t), Dev: map[string]string{name: "p"}})
+		wantError(t, err, "a name consists of")
+	}
+	h := newTestHost(t, nil, "test")
+	_, err := h.Lookup("source", "x/../../"+filepath.Base(h.dir)+"/"+handshake.BinaryPrefix+"test")
+	wantError(t, err, "no plugin offers")
+}
+
 func TestUnusablePluginsArePassedOverWithAWarning(t *testing.T) {
 	t.Parallel()
 	h := newTestHost(t, func(o *Options, _ *timing) {

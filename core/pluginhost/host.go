@@ -24,7 +24,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,15 +104,8 @@ func newHost(o Options, tm timing) (*Host, error) {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
 	}
-	seen := map[string]bool{}
-	for _, d := range o.Plugins {
-		if seen[d.Name] {
-			return nil, fmt.Errorf("plugin %q is declared twice", d.Name)
-		}
-		seen[d.Name] = true
-		if err := checkDeclaredEnv(d.Name, d.Env); err != nil {
-			return nil, err
-		}
+	if err := checkPlugins(o); err != nil {
+		return nil, err
 	}
 	run, err := newRunDir(o.RunDir)
 	if err != nil {
@@ -126,6 +121,30 @@ func newHost(o Options, tm timing) (*Host, error) {
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h, nil
+}
+
+// checkPlugins checks the names and environments of plugins. A name becomes
+// part of file names.
+func checkPlugins(o Options) error {
+	seen := map[string]bool{}
+	for _, d := range o.Plugins {
+		if seen[d.Name] {
+			return fmt.Errorf("plugin %q is declared twice", d.Name)
+		}
+		seen[d.Name] = true
+		if err := checkDeclaredEnv(d.Name, d.Env); err != nil {
+			return err
+		}
+	}
+	for name := range o.Dev {
+		seen[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		if !isPluginName(name) {
+			return fmt.Errorf("plugin %q: a name consists of letters, digits, - and _", name)
+		}
+	}
+	return nil
 }
 
 // Scrubber knows the secrets that went to plugins. Register others that the
