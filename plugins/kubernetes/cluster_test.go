@@ -86,7 +86,7 @@ func deleteNamespace(t *testing.T, name string) {
 		return
 	}
 	defer c.Close()
-	_ = c.Dynamic.Resource(gvr("", "v1", "namespaces")).Delete(context.Background(), name, metav1.DeleteOptions{}) // may never have existed
+	_ = c.Dynamic.Resource(gvr("", "v1", "namespaces")).Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) // may never have existed
 }
 
 func gvr(group, version, resource string) schema.GroupVersionResource {
@@ -269,7 +269,7 @@ func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // ctxOf is a context for clean-up, when the test's own has ended.
 func ctxOf(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

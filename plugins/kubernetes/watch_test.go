@@ -17,7 +17,7 @@ import (
 func watching(t *testing.T, target *target, owner string) func(what string, match func(applier.ObjectStatus) bool) {
 	t.Helper()
 	seen := make(chan applier.ObjectStatus, 1000)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- target.Watch(ctx, owner, func(s applier.ObjectStatus) { seen <- s }) }()
 	t.Cleanup(func() {

@@ -22,6 +22,8 @@ import (
 
 const (
 	unservedPause  = 100 * time.Millisecond // a kind that was just defined is served a moment later
+	passingPause   = time.Second            // before a rejection is tried again that was none
+	passingTries   = 15
 	conflictsTaken = 3
 )
 
@@ -59,21 +61,28 @@ func (a *Applier) resource(s *plan.Step) metadata.ResourceInterface {
 }
 
 // patch sends the server-side apply and gets the object's metadata back. A kind
-// of the same set may need a moment until it is served.
+// of the same set may need a moment until it is served, and a server that
+// restarts rejects what it would take a moment later.
 func (a *Applier) patch(ctx context.Context, s *plan.Step) (*metav1.PartialObjectMetadata, error) {
 	wait, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
 	force := true
 	o := metav1.PatchOptions{FieldManager: a.Manager, Force: &force}
-	for {
+	for again := 0; ; {
 		m, err := a.resource(s).Patch(ctx, s.Ref.Name, types.ApplyPatchType, s.Object.Body, o)
-		if !s.Object.InSet || !unserved(err) {
+		pause := unservedPause
+		switch {
+		case s.Object.InSet && unserved(err):
+		case cluster.Passing(err) && again < passingTries:
+			again++
+			pause = passingPause
+		default:
 			return m, err
 		}
 		select {
 		case <-wait.Done():
 			return nil, err
-		case <-time.After(unservedPause):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -118,7 +127,7 @@ func advice(s *plan.Step, err error) string {
 		return fmt.Sprintf("Does namespace %q exist? Declare it in the repository, or create it.", s.Ref.Namespace)
 	case apierrors.IsForbidden(err):
 		return "Either the identity that the applier uses may not do this (RBAC), or an admission rule forbids it."
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), cluster.Malformed(err):
 		return "The API server rejects the manifest; correct it in the repository."
 	case apierrors.IsTooManyRequests(err), apierrors.IsInternalError(err), apierrors.IsServiceUnavailable(err):
 		return "The API server failed repeatedly; the next sync tries again."

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -42,6 +43,23 @@ func ImmutableFields(err error) []string {
 		return nil
 	}
 	return causes(status.Status(), func(c metav1.StatusCause) bool { return immutable(c.Message) })
+}
+
+// Passing tells an error that the API server calls a rejection, but that comes
+// from itself: while it starts or stops, what it needs (etcd, its own API for
+// addresses) may be away.
+func Passing(err error) bool {
+	return says(err, "connection refused", "failed to allocate", "etcdserver: ", "etcdclient: ", "server is shutting down")
+}
+
+// Malformed tells an object that does not fit its schema, which the API server
+// answers with an internal error.
+func Malformed(err error) bool { return says(err, malformed) }
+
+const malformed = "failed to create typed patch object"
+
+func says(err error, phrases ...string) bool {
+	return err != nil && slices.ContainsFunc(phrases, func(p string) bool { return strings.Contains(err.Error(), p) })
 }
 
 // immutable knows the phrases of the API server's own validation, none of

@@ -107,7 +107,9 @@ func retryable(resp *http.Response, err error, try int) (time.Duration, bool) {
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
 		return max(advised(resp), backOff(try)), try < mostOverload
-	case http.StatusServiceUnavailable, http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+	case http.StatusInternalServerError:
+		return backOff(try), try < mostErrors && !peek(resp, malformed)
+	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return max(advised(resp), backOff(try)), try < mostErrors
 	}
 	return 0, false
@@ -116,7 +118,7 @@ func retryable(resp *http.Response, err error, try int) (time.Duration, bool) {
 // backOff doubles from firstPause to longestPause, with jitter of a quarter.
 func backOff(try int) time.Duration {
 	d := min(longestPause, firstPause<<min(try-1, 10))
-	return d - rand.N(d/4) //nolint:gosec // jitter is no secret
+	return d - rand.N(d/4)
 }
 
 func advised(resp *http.Response) time.Duration {
@@ -143,6 +145,13 @@ func buffer(resp *http.Response) error {
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
+}
+
+// peek tells whether a buffered answer holds a phrase.
+func peek(resp *http.Response, phrase string) bool {
+	body, err := io.ReadAll(resp.Body)
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return err == nil && bytes.Contains(body, []byte(phrase))
 }
 
 func rewind(req *http.Request) (*http.Request, error) {

@@ -66,7 +66,7 @@ func shardName(owner string, index int) string {
 func shardOf(ref applier.Ref, count int) int {
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%s/%s/%s/%s", ref.Group, ref.Kind, ref.Namespace, ref.Name)
-	return int(h.Sum32() % uint32(count)) //nolint:gosec // count is small and positive
+	return int(h.Sum32() % uint32(count))
 }
 
 // encode builds the ConfigMaps, first shard first.

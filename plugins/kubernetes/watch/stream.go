@@ -92,7 +92,7 @@ func (s *stream) run(ctx context.Context) {
 		if time.Since(began) > goodRun {
 			pause = firstPause
 		}
-		wait(ctx, pause-rand.N(pause/4)) //nolint:gosec // jitter is no secret
+		wait(ctx, pause-rand.N(pause/4))
 		pause = min(longestPause, 2*pause)
 	}
 }
