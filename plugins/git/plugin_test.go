@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -207,6 +208,34 @@ func TestChooseTransport(t *testing.T) {
 	if _, err := p.chooseTransport("git", remote.Address{Scheme: "file"}); err == nil || !strings.Contains(err.Error(), "there is no git on PATH") {
 		t.Errorf("git wanted and absent: %v", err)
 	}
+}
+
+// What people commit is not always UTF-8, and not always meant well.
+func TestOddCommits(t *testing.T) {
+	transports(t, func(t *testing.T, transport string) {
+		repo := gittest.NewRepo(t)
+		repo.CommitFile("a", "1")
+		repo.Write("caf\xe9", "latin")
+		repo.Git("add", "--all")
+		commit := repo.GitInput(fmt.Sprintf("tree %s\nparent %s\nauthor Ren\xe9 \x1b[31m <r@example.com> 1700000000 +0100\ncommitter C <c@example.com> 1700000000 +0100\nencoding ISO-8859-1\n\n\x1b]0;gr\xfc\xdfe\x07 %s\nmore\n",
+			repo.Git("write-tree"), repo.Git("rev-parse", "HEAD"), strings.Repeat("x", 100_000)), "hash-object", "-t", "commit", "-w", "--literally", "--stdin")
+		repo.Git("update-ref", "refs/heads/main", commit)
+		s := start(t).Source("git", values{"url": repo.Dir, "transport": transport})
+		rev := resolve(t, s, source.Revision{})
+		if rev.ID != commit || len(rev.Message) > 600 || strings.ContainsAny(rev.Author+rev.Message, "\x1b\x07\n") || !utf8.ValidString(rev.Author+rev.Message) {
+			t.Errorf("revision %q %q", rev.Author, rev.Message)
+		}
+		if got := fetch(t, s, rev); got["caf\xe9"] != "latin" {
+			t.Errorf("exported %q", got)
+		}
+		var paths []string
+		if err := s.Log(t.Context(), source.Revision{}, rev, func(e source.Entry) { paths = append(paths, e.Paths...) }); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"caf\uFFFD"}, paths); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestConformance(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/hashicorp/go-hclog"
@@ -151,10 +152,26 @@ func (s *gitSource) revision(c *object.Commit) source.Revision {
 	return source.Revision{
 		ID:      c.Hash.String(),
 		Time:    c.Committer.When,
-		Author:  c.Author.String(),
-		Message: subject,
+		Author:  printable(c.Author.String()),
+		Message: printable(subject),
 		URL:     s.url,
 	}
+}
+
+// printable makes a committer's text fit for the wire and for terminals:
+// valid UTF-8 on one line, without control characters, and not too long.
+func printable(s string) string {
+	const most = 500
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most]) + "..."
+	}
+	return strings.TrimSpace(s)
 }
 
 // Fetch writes the tree of rev into dir. It needs the network only if the
@@ -221,6 +238,9 @@ func (s *gitSource) report(rev source.Revision, x mirror.Exported) {
 // touches.
 func (s *gitSource) Log(ctx context.Context, from, to source.Revision, emit func(source.Entry)) error {
 	err := s.mirror.Log(ctx, from.ID, to.ID, func(c *object.Commit, paths []string) {
+		for i, p := range paths {
+			paths[i] = strings.ToValidUTF8(p, "\uFFFD") // others do not cross the wire
+		}
 		emit(source.Entry{Revision: s.revision(c), Paths: paths})
 	})
 	if errors.Is(err, mirror.ErrUnknown) {
