@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
+
+// openTimeout bounds the opening of an applier, which has no timeout of its own
+// in the configuration.
+const openTimeout = time.Minute
 
 // runApplier opens an applier, and lets the syncs go that waited for it.
 func (e *Engine) runApplier(ctx context.Context, id string) {
@@ -25,7 +30,9 @@ func (e *Engine) runApplier(ctx context.Context, id string) {
 	}
 	e.mu.Unlock()
 
-	_, err := e.open(ctx, id)
+	opening, cancel := bounded(ctx, openTimeout)
+	_, err := e.open(opening, id)
+	cancel()
 	if ctx.Err() != nil {
 		e.abandon(id)
 		return
@@ -65,7 +72,7 @@ func (e *Engine) open(ctx context.Context, id string) (instance, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open: %w", located(cfg, err))
+		return nil, fmt.Errorf("open: %w", because(ctx, located(cfg, err)))
 	}
 	e.mu.Lock()
 	n = e.nodes[id]

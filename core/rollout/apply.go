@@ -120,7 +120,7 @@ func (r *Run) delete(ctx context.Context, refs []applier.Ref) error {
 	ctx, cancel := bounded(ctx, r.req.Timeout)
 	defer cancel()
 	results := newResults(len(refs))
-	sum, err := r.applier.Delete(ctx, applier.Deletion{Owner: r.req.Owner, Refs: refs, Timeout: r.req.Timeout}, func(res applier.Result) {
+	sum, err := r.applier.Delete(ctx, applier.Deletion{Owner: r.req.Owner, Refs: refs, Timeout: r.req.each()}, func(res applier.Result) {
 		o := resultObject(res)
 		o.Action = applier.Prune
 		r.progress(Progress{Step: StepPrune, Object: &o, Done: results.add(o), Total: len(refs)})

@@ -43,9 +43,13 @@ type Request struct {
 func (r Request) set(l *Loaded) applier.Set {
 	return applier.Set{
 		Owner: r.Owner, Objects: l.Items, Revision: r.Revision.ID, Complete: l.Complete && l.Objects > 0,
-		Adopt: r.Adopt, Recreate: r.Recreate, Timeout: r.Timeout,
+		Adopt: r.Adopt, Recreate: r.Recreate, Timeout: r.each(),
 	}
 }
+
+// each bounds the applier's wait for one object: by less than the call, so that
+// what does not come fails by itself and not the call with it.
+func (r Request) each() time.Duration { return r.Timeout / 2 }
 
 // Step is a part of a run.
 type Step string

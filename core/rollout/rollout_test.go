@@ -163,6 +163,21 @@ func TestRunHoldsPruneWhileObjectsFail(t *testing.T) {
 	}
 }
 
+func TestRunDeletionThatFails(t *testing.T) {
+	target := &rollouttest.Target{}
+	run(t, target, request(), loaded(t, names(9)...))
+	target.Reject("c08", "a finalizer does not end")
+	l := loaded(t, names(7)...)
+	report := run(t, target, request(), l)
+	if report.Counts.Deleted != 1 || report.Counts.Failed != 1 || report.Applied() {
+		t.Errorf("%+v", report.Counts)
+	}
+	target.Reject("c08", "")
+	if report := run(t, target, request(), l); report.Counts.Deleted != 1 || !report.Applied() {
+		t.Errorf("the next run: %+v", report.Counts)
+	}
+}
+
 func TestRunTwoOwners(t *testing.T) {
 	target := &rollouttest.Target{}
 	run(t, target, request(), loaded(t, "a"))

@@ -39,7 +39,7 @@ type object struct {
 
 var _ applier.Applier = (*Target)(nil)
 
-// Reject makes Apply fail objects called name, or accept them again if reason
+// Reject makes Apply and Delete fail objects called name, or accept them if reason
 // is empty.
 func (t *Target) Reject(name, reason string) {
 	t.mu.Lock()
@@ -252,6 +252,11 @@ func (t *Target) Delete(_ context.Context, del applier.Deletion, emit func(appli
 		ref = ref.Identity()
 		if o := t.objects[ref]; o == nil || o.owner != del.Owner {
 			d := diag.Errorf(nil, "%s is not owned by %s", ref, del.Owner)
+			emit(applier.Result{Ref: ref, Outcome: applier.Failed, Diagnostic: &d})
+			continue
+		}
+		if reason := t.rejected[ref.Name]; reason != "" {
+			d := diag.Errorf(nil, "%s", reason)
 			emit(applier.Result{Ref: ref, Outcome: applier.Failed, Diagnostic: &d})
 			continue
 		}
