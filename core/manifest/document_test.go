@@ -64,7 +64,7 @@ func TestDocuments(t *testing.T) {
 		"ignored":                {obj("a")[:len(obj("a"))-2] + `, annotations: {sluice.dev/ignore: "true"}}`, []string{"1 X/a ignored by annotation sluice.dev/ignore=true in the file"}},
 		"ignored, as Flux 1 did": {obj("a")[:len(obj("a"))-2] + `, annotations: {flux.weave.works/ignore: "true"}}`, []string{"1 X/a ignored by annotation flux.weave.works/ignore=true in the file"}},
 		"not ignored":            {obj("a")[:len(obj("a"))-2] + `, annotations: {fluxcd.io/ignore: "false", flux.weave.works/ignore: "true"}}`, []string{"1 X/a"}},
-		"ignored, sync_only":     {obj("a")[:len(obj("a"))-2] + `, annotations: {fluxcd.io/ignore: sync_only}}`, []string{"1 X/a ignored by annotation fluxcd.io/ignore=sync_only in the file"}},
+		"ignored, sync_only":     {obj("a")[:len(obj("a"))-2] + `, annotations: {fluxcd.io/ignore: sync_only}}`, []string{"1 X/a"}},
 		"keys of all kinds":      {obj("a") + "1: a\n2.5: b\non: c\n", []string{"1 X/a"}},
 		"null labels":            {"kind: X\napiVersion: v1\nmetadata: {name: a, labels: , annotations: null, namespace: }\n", []string{"1 X/a"}},
 	}
@@ -168,7 +168,7 @@ func TestBadDocuments(t *testing.T) {
 
 func TestWarningsLeaveTheLoadComplete(t *testing.T) {
 	r := loadText(t, "f.yaml", cm("a")+"  annotations:\n    fluxcd.io/ignore: \"yes\"\n")
-	want := []string{`warning: f.yaml:6:23: fluxcd.io/ignore: "yes" has no effect: It takes "true", which leaves the object alone.`}
+	want := []string{`warning: f.yaml:6:23: fluxcd.io/ignore: "yes" has no effect: It takes "true", which leaves the object alone, or "sync_only", which applies it and never deletes it.`}
 	if diff := cmp.Diff(want, problems(r)); diff != "" || !r.Complete || len(r.Objects) != 1 {
 		t.Errorf("complete=%v, %d objects\n%s", r.Complete, len(r.Objects), diff)
 	}

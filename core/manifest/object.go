@@ -12,7 +12,8 @@ import (
 )
 
 // ignoreAnnotations tell that an object is to be left alone, if their value is
-// "true" or "sync_only". The first that an object has counts.
+// "true". The first that an object has counts. "sync_only" is for the applier:
+// such an object is applied, and never pruned (adr/0004).
 var ignoreAnnotations = []string{"sluice.dev/ignore", "fluxcd.io/ignore", "flux.weave.works/ignore"}
 
 // lookup returns the value of a mapping's key, or nil.
@@ -243,13 +244,13 @@ func (c *checker) ignored() string {
 			continue
 		}
 		switch value {
-		case "true", "sync_only":
-			return fmt.Sprintf("annotation %s=%s in the file", key, value)
-		case "false", "":
+		case "true":
+			return fmt.Sprintf("annotation %s=true in the file", key)
+		case "sync_only", "false", "":
 		default:
 			n := c.place("metadata", "annotations", key)
 			c.add(diag.Warning, n.Line, n.Column, fmt.Sprintf("%s: %q has no effect", key, value),
-				`It takes "true", which leaves the object alone.`)
+				`It takes "true", which leaves the object alone, or "sync_only", which applies it and never deletes it.`)
 		}
 		return ""
 	}
