@@ -10,4 +10,4 @@ bin/devcluster up "$cluster"
   -kubeconfig "$("$PWD/../bin/devcluster" kubeconfig "$cluster")" \
   -audit "$("$PWD/../bin/devcluster" audit "$cluster")" "$@")
 echo
-GOWORK=off go test -run '^$' -bench PluginStart -benchtime 20x ./core/pluginhost
+GOWORK=off go test -run '^$' -bench "Start|Call" -benchtime 50x ./core/pluginhost
