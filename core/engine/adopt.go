@@ -261,6 +261,5 @@ func (e *Engine) schedule() {
 		if n.suspension != nil && !n.suspension.Until.IsZero() {
 			e.times.Set(resumeKey+id, time.Until(n.suspension.Until), 0)
 		}
-		e.showNext(n)
 	}
 }

@@ -18,9 +18,25 @@ func (e *Engine) Status() Status {
 	defer e.mu.Unlock()
 	st := Status{Nodes: make([]Node, 0, len(e.nodes))}
 	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
-		st.Nodes = append(st.Nodes, e.nodes[id].snapshot())
+		st.Nodes = append(st.Nodes, e.show(e.nodes[id]))
 	}
 	return st
+}
+
+// show returns what people see of n. e.mu is held.
+func (e *Engine) show(n *node) Node {
+	v := n.view
+	v.DependsOn = slices.Clone(v.DependsOn)
+	if s := n.suspended(); s != nil {
+		c := *s
+		v.Suspension = &c
+	}
+	if e.times != nil && v.State != Suspended && v.State != Blocked && v.State != Running {
+		if at, ok := e.times.Next(n.id); ok {
+			v.NextAttempt = at.UTC().Truncate(time.Millisecond)
+		}
+	}
+	return v
 }
 
 // Alive reports whether the daemon works: it has started and is not stopping.
@@ -56,7 +72,7 @@ func (e *Engine) detail(id string) Detail {
 	if n == nil {
 		return Detail{Node: Node{ID: id, State: Failed, Reason: "removed from the configuration"}}
 	}
-	d := Detail{Node: n.snapshot()}
+	d := Detail{Node: e.show(n)}
 	if n.sync != nil {
 		d.Report = n.sync.report
 	}

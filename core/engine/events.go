@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/sluice-gitops/sluice/core/event"
 )
@@ -33,6 +34,12 @@ var severities = map[string]event.Severity{
 	eventBadConfig: event.Error,
 }
 
+// levels are those of the log.
+var levels = map[event.Severity]slog.Level{
+	event.Warning: slog.LevelWarn,
+	event.Error:   slog.LevelError,
+}
+
 // eventsKept is how many events survive a restart.
 const eventsKept = 10_000
 
@@ -58,7 +65,7 @@ func (e *Engine) publish(n *node, reason, message string) {
 	ev := eventOf(n.id, reason, message)
 	ev.Revision = n.view.Revision
 	e.bus.Publish(ev)
-	e.log.Info(message, "node", n.id, "event", reason)
+	e.log.Log(context.Background(), levels[ev.Severity], message, "node", n.id, "event", reason)
 }
 
 // say publishes, unless it is what was said last: a failure that repeats is

@@ -54,7 +54,6 @@ func (e *Engine) triggerLocked(id string, p sched.Priority) {
 func (e *Engine) rest(n *node, state State, reason, unblock string) {
 	n.ended = n.begun
 	n.set(state, reason, unblock)
-	n.view.NextAttempt = time.Time{}
 	if e.times != nil {
 		e.times.Succeeded(n.id) // not a failure: the interval goes on
 	}
@@ -76,7 +75,6 @@ func (e *Engine) succeeded(n *node, state State, reason, unblock string) {
 	if e.times != nil {
 		e.times.Succeeded(n.id)
 	}
-	e.showNext(n)
 	if recovered && state == Ready {
 		e.publish(n, eventRecovered, reason)
 	}
@@ -97,8 +95,7 @@ func (e *Engine) failed(n *node, err error) {
 	if e.times != nil {
 		e.retry(n, err)
 	}
-	e.showNext(n)
-	if n.view.Unblock == "" && !n.view.NextAttempt.IsZero() {
+	if n.view.Unblock == "" && e.times != nil {
 		n.view.Unblock = "the next attempt, or a change of what it depends on"
 	}
 	e.say(n, eventFailed, n.view.Reason)
@@ -125,17 +122,6 @@ func (e *Engine) retry(n *node, err error) {
 	e.times.Failed(n.id)
 	if d, ok := sdk.RetryDelay(err); ok {
 		e.times.Postpone(n.id, d)
-	}
-}
-
-// showNext tells people when the node runs next. e.mu is held.
-func (e *Engine) showNext(n *node) {
-	n.view.NextAttempt = time.Time{}
-	if e.times == nil {
-		return
-	}
-	if at, ok := e.times.Next(n.id); ok {
-		n.view.NextAttempt = at.UTC().Truncate(time.Millisecond)
 	}
 }
 

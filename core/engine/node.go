@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -116,17 +115,6 @@ func (s Suspension) String() string {
 		text += ", until " + s.Until.Format(time.RFC3339)
 	}
 	return text
-}
-
-// snapshot returns what people see.
-func (n *node) snapshot() Node {
-	v := n.view
-	v.DependsOn = slices.Clone(v.DependsOn)
-	if s := n.suspended(); s != nil {
-		c := *s
-		v.Suspension = &c
-	}
-	return v
 }
 
 // fingerprint identifies a value by its JSON.

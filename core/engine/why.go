@@ -29,14 +29,14 @@ func (e *Engine) Why(ctx context.Context, target, namespace string) (Explanation
 	if n == nil {
 		return Explanation{}, fmt.Errorf("%s: %w", ids[0], ErrNotFound)
 	}
-	view := n.snapshot()
+	view := e.show(n)
 	return Explanation{Target: target, Node: &view, Lines: e.explain(n)}, nil
 }
 
 // explain tells about a node and, if others hold it back, about those. e.mu is
 // held.
 func (e *Engine) explain(n *node) []string {
-	v := n.snapshot()
+	v := e.show(n)
 	lines := []string{fmt.Sprintf("%s is %s since %s: %s", v.ID, v.State, v.Since.Format(time.RFC3339), v.Reason)}
 	if v.Declared != "" {
 		lines = append(lines, "declared at "+v.Declared)
@@ -125,7 +125,7 @@ func (e *Engine) whyObject(target, namespace string) (Explanation, error) {
 	if len(found) == 0 {
 		return Explanation{}, fmt.Errorf("no sync has an object %s in its last run: %w", target, ErrNotFound)
 	}
-	view := found[0].node.snapshot()
+	view := e.show(found[0].node)
 	x := Explanation{Target: target, Node: &view, Object: &found[0].object}
 	for _, f := range found {
 		x.Lines = append(x.Lines, e.explainObject(f)...)
