@@ -132,11 +132,11 @@ func (t *target) owners(ctx context.Context, v *view) (map[string]string, error)
 	return names, nil
 }
 
-// owned counts the recorded objects that exist.
+// owned counts the recorded objects that exist, or of which nobody can tell.
 func (v *view) owned() int {
 	n := 0
 	for _, record := range v.inv.Records() {
-		if _, exists := v.live.Get(record.Ref); exists {
+		if _, exists := v.live.Get(record.Ref); exists || v.live.Blind(record.Ref) != "" {
 			n++
 		}
 	}
