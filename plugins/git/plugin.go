@@ -108,7 +108,10 @@ func (p *plugin) chooseTransport(name string, a remote.Address) (remote.Transpor
 	if name == "go-git" {
 		return remote.Native{}, nil
 	}
-	p.findCLI.Do(func() { p.cli, p.cliErr = remote.FindCLI() })
+	p.findCLI.Do(func() {
+		remote.Sweep()
+		p.cli, p.cliErr = remote.FindCLI()
+	})
 	err := p.cliErr
 	if err == nil {
 		err = p.cli.CanReach(a)

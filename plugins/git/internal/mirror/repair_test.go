@@ -103,7 +103,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 	for _, after := range []time.Duration{0, 5, 10, 20, 30, 50, 80} {
 		dir := t.TempDir()
 		cmd := exec.Command(exe)
-		cmd.Env = append(os.Environ(), fetcherEnv+"="+dir+" "+repo.Dir)
+		cmd.Env = append(os.Environ(), fetcherEnv+"="+dir+" "+repo.Dir, "TMPDIR="+t.TempDir())
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}

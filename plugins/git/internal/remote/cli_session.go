@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/crypto/ssh/agent"
 )
@@ -40,12 +42,32 @@ func newSession(c CLI, t Target) (*session, error) {
 // privateDir makes a directory that only this user can read. Its path is short
 // enough for a socket in it, whatever TMPDIR is.
 func privateDir() (string, error) {
-	const longest = 80 // of the 104 bytes that a socket's path may have everywhere
-	base := os.TempDir()
-	if len(base) > longest {
-		base = "/tmp"
+	return os.MkdirTemp(sessionBase(), sessionPrefix+strconv.Itoa(os.Getpid())+"-")
+}
+
+const sessionPrefix = "sluice-git-" // followed by the process id
+
+func sessionBase() string {
+	const longest = 70 // of the 104 bytes that a socket's path may have everywhere
+	if base := os.TempDir(); len(base) <= longest {
+		return base
 	}
-	return os.MkdirTemp(base, "sluice-git-")
+	return "/tmp"
+}
+
+// Sweep removes the private directories of processes that were killed.
+func Sweep() {
+	found, err := filepath.Glob(filepath.Join(sessionBase(), sessionPrefix+"*"))
+	if err != nil {
+		return // the pattern is well formed, unless TMPDIR is odd
+	}
+	for _, dir := range found {
+		id, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), sessionPrefix), "-")
+		pid, err := strconv.Atoi(id)
+		if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir) // another user's stays, and is that user's
+		}
+	}
 }
 
 func (s *session) prepare(c CLI, t Target) error {

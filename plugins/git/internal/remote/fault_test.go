@@ -2,14 +2,18 @@ package remote_test
 
 import (
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	git "github.com/go-git/go-git/v5"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gitops/sluice/plugins/git/internal/gittest"
 	"github.com/sluice-gitops/sluice/plugins/git/internal/remote"
@@ -176,6 +180,27 @@ func TestNothingIsLeft(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a killed process left is removed, what a living one uses is not.
+func TestSweep(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	dead := exec.Command("true")
+	if err := dead.Run(); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{fmt.Sprintf("sluice-git-%d-1", dead.Process.Pid), fmt.Sprintf("sluice-git-%d-1", os.Getpid()), "sluice-git-notes", "other"}
+	for _, name := range names {
+		if err := os.Mkdir(filepath.Join(tmp, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remote.Sweep()
+	want := slices.Sorted(slices.Values(names[1:]))
+	if diff := cmp.Diff(want, entries(t, tmp)); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func entries(t *testing.T, dir string) []string {

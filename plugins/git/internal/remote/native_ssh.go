@@ -50,7 +50,7 @@ type hostCheck struct {
 }
 
 func sshConfig(t Target) (*ssh.ClientConfig, *hostCheck, error) {
-	dir, err := os.MkdirTemp("", "sluice-git-")
+	dir, err := privateDir()
 	if err != nil {
 		return nil, nil, err
 	}
