@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -210,14 +209,10 @@ func returnsWhenPlanCancelled(t T, s *Subject) {
 	o := s.open(t)
 	a := &openApplier{Applier: client.NewApplier(s.caller(t, o)), owner: "conformance-cancel", objects: s.Objects}
 	set := a.set(t, a.objects)
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() { _, _ = a.Plan(ctx, set, func(applier.Change) {}) })
-		wg.Go(func() { _ = a.Watch(ctx, a.owner, func(applier.ObjectStatus) {}) })
-	}
-	cancel()
-	wg.Wait()
+	interrupted(t, func(ctx context.Context, _ string) {
+		_, _ = a.Plan(ctx, set, func(applier.Change) {})
+		_ = a.Watch(ctx, a.owner, func(applier.ObjectStatus) {})
+	})
 	s.closed(t, o.Instance)
 }
 

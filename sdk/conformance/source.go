@@ -202,8 +202,8 @@ func refusesUnknownRevision(t T, s openSource) {
 	}
 }
 
-// returnsWhenCancelled cancels calls at once; Close, which waits for them,
-// must not take long then.
+// returnsWhenCancelled ends calls early; Close, which waits for them, must not
+// take long then.
 func returnsWhenCancelled(t T, s *Subject) {
 	o := s.open(t)
 	src := client.NewSource(s.caller(t, o))
@@ -211,16 +211,27 @@ func returnsWhenCancelled(t T, s *Subject) {
 	if err != nil {
 		t.Fatalf("Resolve: %v", err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	for range 4 {
-		dir := t.TempDir()
-		wg.Go(func() { _, _ = src.Resolve(ctx, rev) })
-		wg.Go(func() { _ = src.Fetch(ctx, rev, dir) })
-	}
-	cancel()
-	wg.Wait()
+	interrupted(t, func(ctx context.Context, dir string) {
+		_, _ = src.Resolve(ctx, rev)
+		_ = src.Fetch(ctx, rev, dir)
+	})
 	s.closed(t, o.Instance)
+}
+
+// interrupted calls do several times at once and ends each after another
+// while: some before their calls reach the plugin, some within it.
+func interrupted(t T, do func(ctx context.Context, dir string)) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for _, limit := range []time.Duration{0, 1, 5, 20, 100, 300} {
+		dir := t.TempDir()
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), limit*time.Millisecond)
+			defer cancel()
+			do(ctx, dir)
+		})
+	}
+	wg.Wait()
 }
 
 func keepsDeadlines(t T, s openSource) {
