@@ -10,13 +10,17 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/event"
 )
 
-// maxBody bounds what a request may send.
-const maxBody = 1 << 20
+// What a request may send, and how long it may take.
+const (
+	maxBody     = 1 << 20
+	bodyTimeout = 30 * time.Second
+)
 
 // server answers requests from an engine.
 type server struct {
@@ -163,11 +167,17 @@ func eventQuery(r *http.Request) (engine.EventQuery, error) {
 	return q, nil
 }
 
-// read decodes the body; it answers and returns false if that fails.
+// read decodes the body; it answers and returns false if that fails. The limit
+// is on the body alone: one for the whole connection would end streams.
 func (s *server) read(w http.ResponseWriter, r *http.Request, v any) bool {
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	err := dec.Decode(v)
+	body := http.NewResponseController(w)
+	err := body.SetReadDeadline(time.Now().Add(bodyTimeout))
+	if err == nil {
+		dec := json.NewDecoder(r.Body)
+		dec.DisallowUnknownFields()
+		err = dec.Decode(v)
+		s.noteWrite(body.SetReadDeadline(time.Time{}))
+	}
 	if err == nil || errors.Is(err, io.EOF) {
 		return true
 	}
