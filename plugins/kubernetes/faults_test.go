@@ -245,13 +245,15 @@ subjects: [{kind: User, name: tenant-NS}]
 	manifests := strings.ReplaceAll(small[strings.Index(small, "---\n")+4:], "NS", ns) + "---\n" +
 		"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: here}\n---\n" +
 		configMap("kube-system", "elsewhere", "x") + "---\n" +
-		"apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: wide-" + ns + "}\n"
+		"apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: wide-" + ns + "}\n---\n" +
+		"apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: forbidden}\n"
 	set := setOf(t, "tenant", ns, manifests)
 	results := applyOf(t, tenant, set)
 	for ref, want := range map[string]applier.Outcome{
 		ns + ":ConfigMap/settings":                         applier.Created,
 		ns + ":ConfigMap/here":                             applier.Created,
 		ns + ":Deployment.apps/web":                        applier.Created,
+		ns + ":ServiceAccount/forbidden":                   applier.Failed,
 		"kube-system:ConfigMap/elsewhere":                  applier.Failed,
 		"ClusterRole.rbac.authorization.k8s.io/wide-" + ns: applier.Failed,
 	} {

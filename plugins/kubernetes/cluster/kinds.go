@@ -99,6 +99,13 @@ func (k *Kinds) Refresh(ctx context.Context) error {
 	return k.load(ctx)
 }
 
+// Forget makes the next question ask the API server again.
+func (k *Kinds) Forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.loaded = false
+}
+
 func (k *Kinds) load(ctx context.Context) error {
 	if k.loaded {
 		return nil

@@ -66,7 +66,7 @@ func (d *Differ) update(ctx context.Context, s *plan.Step) error {
 		s.Action, s.Reason = applier.Create, "it does not exist any more"
 		return d.create(s)
 	} else if err != nil {
-		return fmt.Errorf("read %s: %w", s.Ref, err)
+		return d.rejected(ctx, s, nil, err)
 	}
 	force := true
 	after, err := c.Patch(ctx, s.Ref.Name, types.ApplyPatchType, s.Object.Body,
@@ -100,7 +100,7 @@ func (d *Differ) rejected(ctx context.Context, s *plan.Step, before *unstructure
 	s.Action, s.Reason = applier.Refused, summary
 	s.Diagnostic = &diag.Diagnostic{
 		Summary: fmt.Sprintf("%s: %s", s.Ref, summary),
-		Detail:  "The API server rejected a dry run of the apply.",
+		Detail:  "The API server rejected a dry run of the apply, or the read before it.",
 		Subject: &diag.Range{File: s.File, Start: diag.Pos{Line: s.Line}},
 	}
 	return nil

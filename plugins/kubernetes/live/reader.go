@@ -96,23 +96,40 @@ type gather struct {
 func (g *gather) kind(ctx context.Context, id string, gk schema.GroupKind, wants []Want) error {
 	kind, err := g.find(ctx, gk, wants)
 	if missing, ok := errors.AsType[*cluster.NotServedError](err); ok && missing.Cause != nil {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.facts.blind[gk] = missing.Error()
+		g.unseen(gk, missing)
 		return nil
 	} else if ok {
 		return nil // nothing of it exists
 	} else if err != nil {
 		return err
 	}
-	if kind.Namespaced || len(g.Namespaces) == 0 {
-		for _, namespace := range g.scopes(kind) {
-			if err := g.list(ctx, kind, namespace, MemberLabel+"="+id); err != nil {
-				return err
-			}
+	err = g.members(ctx, kind, id)
+	if err == nil {
+		err = g.others(ctx, kind, g.unknown(wants))
+	}
+	if apierrors.IsForbidden(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsMethodNotSupported(err) {
+		g.unseen(gk, err) // harms the objects of this kind only
+		return nil
+	}
+	return err
+}
+
+func (g *gather) unseen(gk schema.GroupKind, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.facts.blind[gk] = err.Error()
+}
+
+func (g *gather) members(ctx context.Context, kind cluster.Kind, id string) error {
+	if !kind.Namespaced && len(g.Namespaces) > 0 {
+		return nil // may only be read one by one
+	}
+	for _, namespace := range g.scopes(kind) {
+		if err := g.list(ctx, kind, namespace, MemberLabel+"="+id); err != nil {
+			return err
 		}
 	}
-	return g.others(ctx, kind, g.unknown(wants))
+	return nil
 }
 
 // find asks what is served. What the API server says of kinds may be a moment
@@ -205,7 +222,8 @@ func (g *gather) list(ctx context.Context, kind cluster.Kind, namespace, selecto
 		page, err := g.Client.Resource(kind.GVR()).Namespace(namespace).List(ctx, o)
 		switch {
 		case apierrors.IsNotFound(err):
-			return nil // the kind has just gone
+			g.Kinds.Forget() // the kind has gone
+			return nil
 		case apierrors.IsResourceExpired(err) && o.Continue != "":
 			o.Continue = ""
 			continue

@@ -46,11 +46,18 @@ func (in *Input) wanted(obj *desired.Object) Step {
 	if fact, ok := in.Live.Get(obj.Ref); ok {
 		s.Live = &fact
 	}
+	unseen := in.Live.Blind(obj.Ref)
 	switch foreign := in.foreign(s.Live); {
 	case obj.Ignored != "":
 		s.Action, s.Reason = applier.Ignored, obj.Ignored
 	case obj.Problem != nil:
 		s.refuse(obj.Problem)
+	case unseen != "":
+		s.refuse(&diag.Diagnostic{
+			Summary: fmt.Sprintf("%s cannot be looked at: %s", obj.Ref, unseen),
+			Detail:  "What is there now is not known, so it is left alone.",
+			Subject: &diag.Range{File: obj.File, Start: diag.Pos{Line: obj.Line}},
+		})
 	case s.Live != nil && s.Live.Ignored != "":
 		s.Action, s.Reason = applier.Ignored, s.Live.Ignored
 	case foreign && !in.Adopt:
