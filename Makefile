@@ -1,6 +1,8 @@
 # Sluice. `make` alone prints this help.
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# A semantic version, which plugins must have: that of the tag, or a development
+# version with the commit as build metadata.
+VERSION ?= $(or $(patsubst v%,%,$(shell git describe --tags --exact-match --match 'v*' 2>/dev/null)),0.0.0-dev+g$(or $(shell git rev-parse --short=10 HEAD 2>/dev/null),unknown))
 CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 BIN     := bin
 PLUGINS := $(notdir $(patsubst %/go.mod,%,$(wildcard plugins/*/go.mod)))
