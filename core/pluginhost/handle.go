@@ -127,6 +127,17 @@ func (i *Instance) Close(ctx context.Context) error {
 	return i.named(fmt.Errorf("close: %w", err))
 }
 
+// unlessClosed is ErrClosed for a call that was cancelled by Close, and not by
+// its own context.
+func (i *Instance) unlessClosed(ctx context.Context, err error) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.closed && ctx.Err() == nil && errors.Is(err, context.Canceled) {
+		return ErrClosed
+	}
+	return err
+}
+
 // openedIn returns the session that the instance is open in, and its id there.
 func (i *Instance) openedIn() (*session, string) {
 	i.mu.Lock()
@@ -185,7 +196,7 @@ func (i *Instance) Call(ctx context.Context, m client.Method, do func(context.Co
 		case err == nil:
 			return nil
 		case !died && !lost:
-			return i.named(err)
+			return i.named(i.unlessClosed(ctx, err))
 		case attempt < attempts && (lost || !sent || m.Idempotent) && ctx.Err() == nil:
 			i.p.log.Info("plugin ended during a call; trying again", "call", m.Name, "instance", i.name)
 		case lost:

@@ -50,7 +50,7 @@ func (s *session) reopenOne(i *Instance) {
 // closeInstances closes what is open in s, in bounded time. The process is
 // about to end anyway: errors say nothing new.
 func (s *session) closeInstances() {
-	ctx, cancel := context.WithTimeout(s.ctx, s.p.h.timing.closing)
+	ctx, cancel := context.WithTimeout(context.Background(), s.p.h.timing.closing)
 	defer cancel()
 	var wg sync.WaitGroup
 	for _, i := range s.instances() {

@@ -24,8 +24,13 @@ func TestMain(m *testing.M) {
 		run()
 		os.Exit(0)
 	}
+	baseEnv = append(baseEnv, "GORACE")
 	goleak.VerifyTestMain(m)
 }
+
+// quickExit keeps processes of a test binary with -race from taking a second
+// to exit.
+const quickExit = "GORACE=atexit_sleep_ms=0"
 
 // testPlugin makes the test binary available as plugin name in a directory of
 // its own, and returns the path.

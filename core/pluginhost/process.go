@@ -219,6 +219,7 @@ func (p *process) retire(s *session, force bool) bool {
 	p.session = nil
 	p.set(Draining)
 	p.mu.Unlock()
+	s.end() // cancels what is under way
 	s.closeInstances()
 	s.stop("the host stopped it", true)
 	exit := s.exit()

@@ -270,13 +270,14 @@ func (s *session) answers() bool {
 // died tells whether err, the outcome of a call, is due to the end of the
 // process. News of the end may come a little later than the call's failure.
 func (s *session) died(ctx context.Context, err error) bool {
+	limit := s.p.h.timing.exitNotice
 	switch {
-	case errors.Is(err, client.ErrTransport):
-	case errors.Is(err, context.Canceled) && s.ctx.Err() != nil: // by stop
-	default:
+	case errors.Is(err, context.Canceled) && s.ctx.Err() != nil: // it is being stopped
+		limit = s.p.h.timing.closing + stopGrace + killWait
+	case !errors.Is(err, client.ErrTransport):
 		return false
 	}
-	timer := time.NewTimer(s.p.h.timing.exitNotice)
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-s.run.exited:

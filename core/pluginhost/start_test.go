@@ -42,6 +42,7 @@ func TestPluginsThatCannotBeStarted(t *testing.T) {
 		"liar":    {"/nowhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h := newTestHost(t, func(_ *Options, tm *timing) {
 				if name == "silent" {
 					tm.start = time.Second

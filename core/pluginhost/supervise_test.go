@@ -123,6 +123,25 @@ func TestCloseCutsOffWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
+func TestCloseOfAnInstanceCancelsItsCalls(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, nil, "test")
+	h.open(t, "test", "stays")
+	i := h.open(t, "test", "a", "do", "hang")
+	result := make(chan error, 1)
+	go func() {
+		_, err := i.Source().Resolve(t.Context(), source.Revision{})
+		result <- err
+	}()
+	h.log.wait(t, "hanging")
+	if err := i.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-result; !errors.Is(err, ErrClosed) {
+		t.Errorf("the call ends with %v", err)
+	}
+}
+
 func TestCallsEndWithTheirContext(t *testing.T) {
 	t.Parallel()
 	h := newTestHost(t, nil, "test")
