@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -251,20 +250,6 @@ func decodeYAML(t *testing.T, text string) *unstructured.Unstructured {
 		t.Fatal(err)
 	}
 	return u
-}
-
-// counter counts requests by verb and by whether they are about one object.
-type counter struct {
-	mu       sync.Mutex
-	requests map[string]int
-	next     http.RoundTripper
-}
-
-func (c *counter) RoundTrip(req *http.Request) (*http.Response, error) {
-	c.mu.Lock()
-	c.requests[req.Method]++
-	c.mu.Unlock()
-	return c.next.RoundTrip(req)
 }
 
 // ctxOf is a context for clean-up, when the test's own has ended.

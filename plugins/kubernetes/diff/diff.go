@@ -40,10 +40,10 @@ func (d *Differ) Run(ctx context.Context, steps []plan.Step) error {
 	group.SetLimit(atOnce)
 	for i := range steps {
 		s := &steps[i]
-		switch {
-		case s.Action == applier.Create:
+		switch s.Action {
+		case applier.Create:
 			group.Go(func() error { return d.create(s) })
-		case s.Action == applier.Update:
+		case applier.Update:
 			group.Go(func() error { return d.update(ctx, s) })
 		}
 	}

@@ -65,7 +65,7 @@ func OwnedHash(entries []metav1.ManagedFieldsEntry, manager string) string {
 			fmt.Fprintln(h, e.Time.UTC().Format(time.RFC3339))
 		}
 		if e.FieldsV1 != nil {
-			h.Write(e.FieldsV1.Raw)
+			h.Write(e.FieldsV1.GetRawBytes())
 		}
 		return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:18])
 	}

@@ -9,7 +9,7 @@ import (
 
 func entry(manager string, op metav1.ManagedFieldsOperationType, sub, fields string, at time.Time) metav1.ManagedFieldsEntry {
 	t := metav1.NewTime(at)
-	return metav1.ManagedFieldsEntry{Manager: manager, Operation: op, Subresource: sub, APIVersion: "v1", Time: &t, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+	return metav1.ManagedFieldsEntry{Manager: manager, Operation: op, Subresource: sub, APIVersion: "v1", Time: &t, FieldsV1: metav1.NewFieldsV1(fields)}
 }
 
 func TestOwnedHash(t *testing.T) {

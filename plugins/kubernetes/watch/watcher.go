@@ -205,15 +205,13 @@ func (w *watcher) judge(ctx context.Context, r Record, busy bool) (s applier.Obj
 	if applied := number(r.Version); e.version < applied && version < applied {
 		return s, false
 	}
-	switch {
-	case e.uid == "":
+	s.Drifted = !busy && r.Owned != "" && (e.owned != r.Owned || e.uid != r.UID)
+	if e.uid == "" {
 		s.Health, s.Message = applier.NotFound, "it does not exist"
-		s.Drifted = !busy && r.Owned != ""
-	default:
-		s.Health, s.Message = e.status.Health, e.status.Message
-		s.Drifted = !busy && r.Owned != "" && (e.owned != r.Owned || e.uid != r.UID)
-		w.askPods(ctx, r.Ref.Namespace, e, &s)
+		return s, true
 	}
+	s.Health, s.Message = e.status.Health, e.status.Message
+	w.askPods(ctx, r.Ref.Namespace, e, &s)
 	return s, true
 }
 
