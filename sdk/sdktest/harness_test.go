@@ -231,6 +231,23 @@ func TestCloseCancelsAndWaits(t *testing.T) {
 	}
 }
 
+// An instance whose id nobody learns must not stay open.
+func TestOpenThatNobodyWaitsFor(t *testing.T) {
+	opening, closed := make(chan struct{}), make(chan struct{})
+	open := func(ctx context.Context, _ scriptConfig, _ sdk.Env) (*script, error) {
+		close(opening)
+		<-ctx.Done() // and goes on regardless
+		return &script{close: func() error { close(closed); return nil }}, nil
+	}
+	h := sdktest.New(t, sdk.Plugin{Name: "late", Version: "1.0.0", Kinds: []sdk.Kind{source.New("late", open)}}, sdktest.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-opening; cancel() }()
+	if _, _, err := h.Plugin().Open(ctx, client.OpenRequest{Kind: "source", Type: "late", Name: "x"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open: %v", err)
+	}
+	<-closed
+}
+
 func TestConflictAndRetry(t *testing.T) {
 	h := sdktest.New(t, script{
 		commit: func(c source.Change) (source.Revision, error) {
