@@ -56,6 +56,9 @@ func (a *app) render(ctx context.Context, paths []string) error {
 		}
 		complete = complete && res.Complete
 		a.reportProblems(root, res.Problems)
+		for _, s := range res.Skipped {
+			_, _ = fmt.Fprintf(a.Err, "skipped %s: %s\n", filepath.Join(root, filepath.FromSlash(s.Path)), s.Reason)
+		}
 		for _, o := range res.Objects {
 			o.File = filepath.Join(root, filepath.FromSlash(o.File))
 			objects = append(objects, o)

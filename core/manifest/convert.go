@@ -205,7 +205,8 @@ func scalar(n *yaml.Node) (any, error) {
 		return string(data), nil
 	case "!!int", "!!float", "!!bool", "!!null":
 		v, err := plain(n.Value)
-		if err == nil && tagOf(v) != tag && !(tag == "!!float" && tagOf(v) == "!!int") {
+		wholeFloat := tag == "!!float" && tagOf(v) == "!!int"
+		if err == nil && tagOf(v) != tag && !wholeFloat {
 			err = fmt.Errorf("%q is no %s", n.Value, tag)
 		}
 		return v, err
