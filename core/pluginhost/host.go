@@ -64,6 +64,7 @@ type timing struct {
 	backoffReset             time.Duration
 	drain, closing           time.Duration // limits: calls under way, Close calls
 	exitNotice               time.Duration // from a broken connection to the news of the exit
+	linger                   time.Duration // of a process without instances
 }
 
 var defaultTiming = timing{
@@ -71,7 +72,7 @@ var defaultTiming = timing{
 	healthEvery: 10 * time.Second, healthLimit: 2 * time.Second, healthMisses: 3,
 	backoffMin: time.Second, backoffMax: 2 * time.Minute, backoffReset: 10 * time.Minute,
 	drain: 30 * time.Second, closing: 5 * time.Second,
-	exitNotice: 3 * time.Second,
+	exitNotice: 3 * time.Second, linger: 10 * time.Second,
 }
 
 // Host is safe for concurrent use.

@@ -28,7 +28,7 @@ var testTiming = timing{
 	healthEvery: time.Hour, healthLimit: time.Second, healthMisses: 3,
 	backoffMin: 5 * time.Millisecond, backoffMax: 50 * time.Millisecond, backoffReset: time.Minute,
 	drain: 10 * time.Second, closing: 10 * time.Second,
-	exitNotice: 10 * time.Second,
+	exitNotice: 10 * time.Second, linger: 0,
 }
 
 type testHost struct {

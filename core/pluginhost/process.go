@@ -44,7 +44,7 @@ type process struct {
 	failures  int   // failed starts, ever
 	trouble   error // why it is in back-off
 	restarts  int
-	lastExit  *Exit
+	lastExit  *Exit // by accident
 	retryAt   time.Time
 
 	helpers sync.WaitGroup // goroutines that end with the session
@@ -129,12 +129,8 @@ func (p *process) pause(ctx context.Context, d time.Duration) {
 func (p *process) watch(ctx context.Context, s *session) (accident bool) {
 	health := time.NewTicker(p.h.timing.healthEvery)
 	defer health.Stop()
-	var idle <-chan time.Time
-	if p.h.o.IdleStop > 0 {
-		ticker := time.NewTicker(max(p.h.o.IdleStop/4, time.Millisecond))
-		defer ticker.Stop()
-		idle = ticker.C
-	}
+	idle := time.NewTicker(p.idleCheck())
+	defer idle.Stop()
 	misses := 0
 	for {
 		select {
@@ -148,7 +144,7 @@ func (p *process) watch(ctx context.Context, s *session) (accident bool) {
 			if p.retire(s, false) {
 				return false
 			}
-		case <-idle:
+		case <-idle.C:
 			if p.retire(s, false) {
 				return false
 			}
@@ -163,6 +159,15 @@ func (p *process) watch(ctx context.Context, s *session) (accident bool) {
 			}
 		}
 	}
+}
+
+// idleCheck is how often to look whether the process is still needed.
+func (p *process) idleCheck() time.Duration {
+	d := p.h.timing.linger
+	if p.h.o.IdleStop > 0 {
+		d = min(d, p.h.o.IdleStop)
+	}
+	return max(d/4, time.Millisecond)
 }
 
 // duringCall tells whether s ended while it was called. If so, the pauses grow
@@ -210,8 +215,9 @@ func (p *process) ended(s *session) {
 // not called for a while. With force it does so in any case.
 func (p *process) retire(s *session, force bool) bool {
 	p.mu.Lock()
-	unused := len(p.instances) == 0 ||
-		p.h.o.IdleStop > 0 && time.Since(s.lastUse) >= p.h.o.IdleStop
+	quiet := time.Since(s.lastUse)
+	unused := len(p.instances) == 0 && quiet >= p.h.timing.linger ||
+		p.h.o.IdleStop > 0 && quiet >= p.h.o.IdleStop
 	if !force && (s.inflight > 0 || p.waiters > 0 || !unused) {
 		p.mu.Unlock()
 		return false
@@ -222,11 +228,7 @@ func (p *process) retire(s *session, force bool) bool {
 	s.end() // cancels what is under way
 	s.closeInstances()
 	s.stop("the host stopped it", true)
-	exit := s.exit()
-	p.mu.Lock()
-	p.lastExit = &exit
-	p.mu.Unlock()
-	p.log.Debug("plugin stopped", "pid", exit.PID)
+	p.log.Debug("plugin stopped", "pid", s.run.pid)
 	return true
 }
 

@@ -169,8 +169,21 @@ func TestIdleProcessStopsAndComesBackOnDemand(t *testing.T) {
 		gone(t, before)
 	}
 	resolve(t, i)
-	if st := h.status(t); st.Restarts != 0 {
-		t.Errorf("%d restarts, want none: stopping when idle is no accident", st.Restarts)
+	if st := h.status(t); st.Restarts != 0 || st.LastExit != "" {
+		t.Errorf("%d restarts, last exit %q; want none: stopping when idle is no accident", st.Restarts, st.LastExit)
+	}
+}
+
+func TestProcessWithoutInstancesLingers(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, func(_ *Options, tm *timing) { tm.linger = time.Hour }, "test")
+	i := h.open(t, "test", "a")
+	before := resolve(t, i)
+	if err := i.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after := resolve(t, h.open(t, "test", "b")); after != before {
+		t.Error("the process was stopped between two instances")
 	}
 }
 
