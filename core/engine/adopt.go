@@ -67,20 +67,22 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 	return slices.Concat(ch.added, ch.touched, stop), nil
 }
 
-// runNow has nodes run that were added or changed. A new sync of a source that
+// runNow has nodes run that were added or changed: appliers before sources,
+// which may need a secret that an applier keeps. A new sync of a source that
 // has not told yet is left to the source.
 func (e *Engine) runNow(ids []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, id := range ids {
 		n := e.nodes[id]
-		if n == nil {
-			continue
+		switch {
+		case n == nil:
+		case n.source == nil && n.sync == nil:
+			e.triggerLocked(id, sched.Interactive)
+		case n.sync != nil && n.begun == 0 && !e.nodes[n.sync.cfg.Source].source.told:
+		default:
+			e.triggerLocked(id, sched.Webhook)
 		}
-		if n.sync != nil && n.begun == 0 && !e.nodes[n.sync.cfg.Source].source.told {
-			continue
-		}
-		e.triggerLocked(id, sched.Webhook)
 	}
 }
 

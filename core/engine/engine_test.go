@@ -190,7 +190,9 @@ type memoryInstance struct {
 
 func (i *memoryInstance) Source() source.Source    { return i.source }
 func (i *memoryInstance) Applier() applier.Applier { return i.applier }
-func (i *memoryInstance) Has(string) bool          { return false }
+func (i *memoryInstance) Has(capability string) bool {
+	return i.applier != nil && capability == applier.CanKeepSecrets
+}
 
 func (i *memoryInstance) Close(context.Context) error {
 	i.w.mu.Lock()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -29,7 +30,7 @@ func (s *services) Credential(_ context.Context, req host.CredentialRequest) (ho
 
 // ReadSecret reads a secret that an applier keeps in its target.
 func (s *services) ReadSecret(ctx context.Context, ref host.SecretRef) (secret.Secret, error) {
-	store, err := s.store(ref)
+	store, err := s.store(ctx, ref)
 	if err != nil {
 		return secret.Secret{}, err
 	}
@@ -38,7 +39,7 @@ func (s *services) ReadSecret(ctx context.Context, ref host.SecretRef) (secret.S
 
 // WriteSecret writes a secret to an applier's target.
 func (s *services) WriteSecret(ctx context.Context, ref host.SecretRef, value secret.Secret) error {
-	store, err := s.store(ref)
+	store, err := s.store(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -59,40 +60,63 @@ func (s *services) Event(_ context.Context, ev host.Event) error {
 
 // store returns the secret store of the applier that ref names, the only one
 // if it names none.
-func (s *services) store(ref host.SecretRef) (applier.SecretStore, error) {
-	in, err := s.engine.secretApplier(ref.Applier)
+func (s *services) store(ctx context.Context, ref host.SecretRef) (applier.SecretStore, error) {
+	in, err := s.engine.secretApplier(ctx, ref.Applier)
 	if err != nil {
 		return nil, fmt.Errorf("secret %s/%s: %w", ref.Namespace, ref.Name, err)
 	}
 	store, ok := in.Applier().(applier.SecretStore)
-	if !ok || !in.Has("applier.secrets") {
+	if !ok || !in.Has(applier.CanKeepSecrets) {
 		return nil, fmt.Errorf("secret %s/%s: this applier keeps no secrets: %w", ref.Namespace, ref.Name, host.ErrUnavailable)
 	}
 	return store, nil
 }
 
 // secretApplier returns the open applier with the address, the only one there
-// is if address is empty.
-func (e *Engine) secretApplier(address string) (instance, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// is if address is empty. It waits for one that is just being opened: a source
+// that needs a key begins at the same time.
+func (e *Engine) secretApplier(ctx context.Context, address string) (instance, error) {
+	for {
+		e.mu.Lock()
+		n, err := e.findApplier(address)
+		var in instance
+		opening := false
+		if err == nil {
+			in, opening = n.handle, n.busy()
+			err = fmt.Errorf("%s is not open (%s): %w", n.id, n.view.Reason, host.ErrUnavailable)
+		}
+		changed := e.changed
+		e.mu.Unlock()
+		switch {
+		case in != nil:
+			return in, nil
+		case !opening:
+			return nil, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, errors.Join(err, context.Cause(ctx))
+		}
+	}
+}
+
+// findApplier finds an applier's node. e.mu is held.
+func (e *Engine) findApplier(address string) (*node, error) {
 	var found *node
 	for id, n := range e.nodes {
-		if n.source != nil || n.sync != nil || address != "" && id != address {
-			continue
-		}
-		if found != nil {
+		switch {
+		case n.source != nil || n.sync != nil || address != "" && id != address:
+		case found != nil:
 			return nil, fmt.Errorf("there are several appliers: name the one that keeps it: %w", host.ErrDenied)
+		default:
+			found = n
 		}
-		found = n
 	}
-	switch {
-	case found == nil:
+	if found == nil {
 		return nil, fmt.Errorf("there is no applier %q: %w", address, host.ErrUnavailable)
-	case found.handle == nil:
-		return nil, fmt.Errorf("%s is not open (%s): %w", found.id, found.view.Reason, host.ErrUnavailable)
 	}
-	return found.handle, nil
+	return found, nil
 }
 
 // publishEvent publishes an event that is not of the engine's own making.

@@ -167,7 +167,10 @@ func quoted(name string) string {
 // rollOut runs the steps of one rollout. The error says that the run was
 // given up; a failure is in the report.
 func (e *Engine) rollOut(ctx context.Context, job *syncJob) (*rollout.Report, error) {
-	tell := func(p rollout.Progress) { e.progress(job.id, p) }
+	tell := func(p rollout.Progress) {
+		e.noteWait(job, p)
+		e.progress(job.id, p)
+	}
 	l, err := e.load(ctx, job)
 	if err != nil {
 		return rollout.FailedReport(job.req, l, err), nil
@@ -232,6 +235,26 @@ func (e *Engine) enterWait(job *syncJob, end func(error)) bool {
 		fmt.Sprintf("all objects being ready, a newer revision, or the end of %s", job.req.Wait))
 	e.nodeChanged()
 	return true
+}
+
+// noteWait keeps the reason of a wait up to date.
+func (e *Engine) noteWait(job *syncJob, p rollout.Progress) {
+	if p.Step != rollout.StepWait || p.Total == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[job.id]
+	if n == nil || n.view.State != Waiting {
+		return
+	}
+	n.view.Reason = fmt.Sprintf("for the objects of %s to become ready: %d of %d are", describeRevision(job.req.Revision), p.Done, p.Total)
+	if o := p.Object; o != nil && o.Health != applier.Current {
+		n.view.Reason += fmt.Sprintf("; %s is %s", o.Ref, o.Health)
+		if o.Reason != "" {
+			n.view.Reason += ": " + o.Reason
+		}
+	}
 }
 
 func (e *Engine) leaveWait(id string) {

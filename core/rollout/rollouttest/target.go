@@ -15,9 +15,10 @@ import (
 
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
-// Target is an applier.Applier. The zero Target is empty and accepts
+// Target is an applier.Applier and an applier.SecretStore. The zero Target is empty and accepts
 // everything; its methods may be called concurrently.
 type Target struct {
 	mu       sync.Mutex
@@ -28,6 +29,7 @@ type Target struct {
 	fresh    applier.Health
 	gate     chan struct{}
 	watchers map[chan struct{}]string
+	secrets  map[applier.SecretRef]secret.Secret
 }
 
 type object struct {
@@ -37,7 +39,10 @@ type object struct {
 	message string
 }
 
-var _ applier.Applier = (*Target)(nil)
+var (
+	_ applier.Applier     = (*Target)(nil)
+	_ applier.SecretStore = (*Target)(nil)
+)
 
 // Reject makes Apply and Delete fail objects called name, or accept them if reason
 // is empty.
@@ -265,6 +270,28 @@ func (t *Target) Delete(_ context.Context, del applier.Deletion, emit func(appli
 	}
 	t.wake()
 	return applier.Summary{Owned: len(t.owned(del.Owner))}, nil
+}
+
+// ReadSecret implements applier.SecretStore.
+func (t *Target) ReadSecret(_ context.Context, ref applier.SecretRef) (secret.Secret, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.secrets[ref]
+	if !ok {
+		return secret.Secret{}, applier.ErrNoSecret
+	}
+	return s, nil
+}
+
+// WriteSecret implements applier.SecretStore.
+func (t *Target) WriteSecret(_ context.Context, ref applier.SecretRef, value secret.Secret) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.secrets == nil {
+		t.secrets = map[applier.SecretRef]secret.Secret{}
+	}
+	t.secrets[ref] = value
+	return nil
 }
 
 // Status implements applier.Applier.

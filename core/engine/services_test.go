@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/sdk/host"
+	"github.com/sluice-gitops/sluice/sdk/secret"
+)
+
+func TestSecretsThroughTheApplier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.breakOpen(kube, errors.New("no kubeconfig"))
+		e := w.start(shop)
+		expect(t, e, kube, Failed, "no kubeconfig")
+		s := &services{engine: e, caller: pluginhost.Caller{Name: "source.memory.shop"}}
+		ref := host.SecretRef{Namespace: "flux", Name: "key", Key: "identity"}
+		if _, err := s.ReadSecret(t.Context(), ref); !errors.Is(err, host.ErrUnavailable) {
+			t.Errorf("with an applier that does not open: %v", err)
+		}
+		w.breakOpen(kube, nil)
+		sleepFor(t, time.Minute)
+		if _, err := s.ReadSecret(t.Context(), ref); !errors.Is(err, host.ErrNoSecret) {
+			t.Errorf("a secret that is not there: %v", err)
+		}
+		if err := s.WriteSecret(t.Context(), ref, secret.New("hunter2")); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.ReadSecret(t.Context(), ref); err != nil || got.Reveal() != "hunter2" {
+			t.Errorf("read back: %v, %v", got, err)
+		}
+		ref.Applier = "applier.kubernetes.other"
+		if _, err := s.ReadSecret(t.Context(), ref); !errors.Is(err, host.ErrUnavailable) {
+			t.Errorf("an applier that is not declared: %v", err)
+		}
+		if _, err := s.Credential(t.Context(), host.CredentialRequest{Host: "ghcr.io"}); !errors.Is(err, host.ErrAnonymous) {
+			t.Errorf("credential: %v", err)
+		}
+	})
+}
+
+func TestEventsOfPlugins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		e := w.start(shop)
+		s := &services{engine: e, caller: pluginhost.Caller{Name: "source.memory.shop"}}
+		if err := s.Event(t.Context(), host.Event{Reason: "KeyGenerated", Message: "a key was made", Warning: true}); err != nil {
+			t.Fatal(err)
+		}
+		reasons := eventReasons(t, e, "source.memory.shop")
+		if len(reasons) == 0 || reasons[len(reasons)-1] != "KeyGenerated" && reasons[0] != "KeyGenerated" {
+			t.Errorf("events: %v", reasons)
+		}
+	})
+}
