@@ -43,6 +43,7 @@ func makeNamespace(t *testing.T, target *target) string {
 }
 
 func TestTwoOwners(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	ref := ns + ":ConfigMap/shared"
@@ -85,6 +86,7 @@ func TestTwoOwners(t *testing.T) {
 
 // TestTwoOwnersAtOnce lets many owners race for one object: exactly one gets it.
 func TestTwoOwnersAtOnce(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	var mu sync.Mutex
@@ -112,6 +114,7 @@ func TestTwoOwnersAtOnce(t *testing.T) {
 }
 
 func TestIgnoredObjects(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	inFile := strings.Replace(configMap(ns, "in-file", "x"), "metadata: {", `metadata: {annotations: {flux.weave.works/ignore: "true"}, `, 1)
@@ -139,6 +142,7 @@ func TestIgnoredObjects(t *testing.T) {
 }
 
 func TestIncompleteSetKeeps(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	applyOf(t, target, setOf(t, "shop", ns, configMap(ns, "a", "x")+"---\n"+configMap(ns, "b", "x")))
@@ -157,6 +161,7 @@ func TestIncompleteSetKeeps(t *testing.T) {
 // TestTakesOverFromKubectl starts from an object as kubectl apply leaves it: a
 // field that is not in the manifest any more goes away.
 func TestTakesOverFromKubectl(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	live := strings.Replace(configMap(ns, "old", "kubectl"), "data: {", "data: {gone: soon, ", 1)
@@ -197,6 +202,7 @@ spec:
 `
 
 func TestRecreate(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	job := func(policy, tag string) applier.Set {
@@ -232,6 +238,7 @@ func TestRecreate(t *testing.T) {
 }
 
 func TestDiff(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	withSecret := func(value string) applier.Set {
@@ -263,6 +270,7 @@ func TestDiff(t *testing.T) {
 // TestRejectedObjects: one object's rejection harms only those that need it,
 // and a Secret's content stays out of the message.
 func TestRejectedObjects(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	group := strings.ReplaceAll(ns, "-", "") + ".example.com"
@@ -310,6 +318,7 @@ metadata: {name: lost, namespace: no-such-namespace-`+ns+`}
 }
 
 func TestDamagedInventory(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	both := configMap(ns, "a", "x") + "---\n" + configMap(ns, "b", "x")
@@ -354,6 +363,7 @@ func TestDamagedInventory(t *testing.T) {
 }
 
 func TestSecretStore(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ref := applier.SecretRef{Name: "flux-git-deploy", Key: "identity"}
 	if _, err := target.ReadSecret(t.Context(), ref); !errors.Is(err, applier.ErrNoSecret) {

@@ -10,6 +10,7 @@ import (
 
 // TestConformance runs the SDK's suite for appliers over the full wire.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	var items []applier.Item

@@ -14,6 +14,7 @@ import (
 // from then on nothing it sends arrives. Whatever it had made is known to the
 // next one, which converges; and nothing is left over.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	for _, at := range []int{1, 3, 5, 8, 9, 10, 12, 15, 20, 30} {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			t.Parallel()
@@ -63,6 +64,7 @@ func TestCrash(t *testing.T) {
 
 // TestCancelRecords: a cancelled apply writes down what it did.
 func TestCancelRecords(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := namespaceFor(t)
 	set := applier.Set{Owner: "cancelled", Complete: true, Objects: itemsOf(t, apps(20, ns))}

@@ -14,6 +14,7 @@ import (
 // TestStuckDeletion: a finalizer that nobody removes is named, the object stays
 // known, and what it stands on is not deleted under it.
 func TestStuckDeletion(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := namespaceFor(t)
 	held := strings.Replace(configMap(ns, "held", "x"), "metadata: {", "metadata: {finalizers: [example.com/wait], ", 1)
@@ -51,6 +52,7 @@ func TestStuckDeletion(t *testing.T) {
 // TestDeleteIsExact: an object that was made anew by somebody else, or that the
 // sync never had, is not deleted.
 func TestDeleteIsExact(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := makeNamespace(t, target)
 	applyOf(t, target, setOf(t, "shop", ns, configMap(ns, "mine", "x")))

@@ -74,6 +74,7 @@ spec:
 // TestRequests gates what the engine costs in requests, on the 1,004 objects
 // of the performance budget.
 func TestRequests(t *testing.T) {
+	t.Parallel()
 	n := 200
 	if testing.Short() {
 		n = 20
@@ -130,6 +131,7 @@ func TestRequests(t *testing.T) {
 // TestTroubledServer lets an apply through a server that is overloaded, fails
 // and drops connections, all at once.
 func TestTroubledServer(t *testing.T) {
+	t.Parallel()
 	p, kubeconfig := newProxy(t)
 	target := realTarget(t, Config{Kubeconfig: kubeconfig})
 	ns := namespaceFor(t)
@@ -162,6 +164,7 @@ func TestTroubledServer(t *testing.T) {
 
 // TestOneObjectFails: an error that stays is one object's only.
 func TestOneObjectFails(t *testing.T) {
+	t.Parallel()
 	p, kubeconfig := newProxy(t)
 	target := realTarget(t, Config{Kubeconfig: kubeconfig})
 	ns := namespaceFor(t)
@@ -183,6 +186,7 @@ func TestOneObjectFails(t *testing.T) {
 // TestServerGoesAway cuts every connection for a while in the midst of an
 // apply and of a watch, as a restart does.
 func TestServerGoesAway(t *testing.T) {
+	t.Parallel()
 	p, kubeconfig := newProxy(t)
 	target := realTarget(t, Config{Kubeconfig: kubeconfig})
 	ns := namespaceFor(t)
@@ -219,6 +223,7 @@ func TestServerGoesAway(t *testing.T) {
 
 // TestOnlyNamespaces works with the rights of one namespace.
 func TestOnlyNamespaces(t *testing.T) {
+	t.Parallel()
 	admin := realTarget(t, Config{})
 	ns := makeNamespace(t, admin)
 	rights := `apiVersion: rbac.authorization.k8s.io/v1

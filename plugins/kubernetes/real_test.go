@@ -15,6 +15,7 @@ import (
 // some of its kinds no cluster serves any more, and that holds nothing else
 // back.
 func TestFluxGetStarted(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := namespaceFor(t)
 	files := filesUnder(t, "flux-get-started", "charts")
@@ -49,6 +50,7 @@ func TestFluxGetStarted(t *testing.T) {
 // TestKubePrometheus applies definitions and their objects, and everything
 // around them, in one go.
 func TestKubePrometheus(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	files := privately(t, filesUnder(t, "kube-prometheus/manifests"))
 	set := applier.Set{Owner: "monitoring", Complete: true, Objects: itemsOf(t, files)}
@@ -122,6 +124,7 @@ func deleteAll(t *testing.T, target *target, owner string) {
 }
 
 func TestPodinfo(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := namespaceFor(t)
 	target.config.DefaultNamespace = ns

@@ -46,6 +46,7 @@ func setOf(t *testing.T, owner, namespace string, manifests string) applier.Set 
 }
 
 func TestPlanApplyDelete(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := namespaceFor(t)
 	set := setOf(t, "shop", ns, small)

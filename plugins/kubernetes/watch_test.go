@@ -43,6 +43,7 @@ func watching(t *testing.T, target *target, owner string) func(what string, matc
 }
 
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := namespaceFor(t)
 	set := setOf(t, "shop", ns, strings.Replace(small, "replicas: 0", "replicas: 2", 1))
@@ -85,6 +86,7 @@ func TestWatch(t *testing.T) {
 
 // TestWatchTellsWhyPodsFail sets the status that a kubelet would report.
 func TestWatchTellsWhyPodsFail(t *testing.T) {
+	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := namespaceFor(t)
 	manifest := strings.Replace(small, "replicas: 0", "replicas: 1", 1)
