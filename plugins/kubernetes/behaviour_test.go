@@ -333,6 +333,9 @@ func TestDamagedInventory(t *testing.T) {
 			_, err := inventories.Patch(t.Context(), inventory.Name("shop"), types.MergePatchType, []byte(`{"metadata":{"annotations":{"sluice.dev/checksum":null}}}`), metav1.PatchOptions{})
 			return err
 		},
+		"lost altogether": func() error {
+			return inventories.Delete(t.Context(), inventory.Name("shop"), metav1.DeleteOptions{})
+		},
 		"lost a shard": func() error {
 			_, err := inventories.Patch(t.Context(), inventory.Name("shop"), types.MergePatchType, []byte(`{"metadata":{"annotations":{"sluice.dev/shards":"2"}}}`), metav1.PatchOptions{})
 			return err

@@ -84,7 +84,7 @@ func (t *target) look(ctx context.Context, set applier.Set, want desired.Set) (*
 		return nil, err
 	}
 	t.post(v.inv, nil)
-	if v.live, err = t.reader(client).Read(ctx, v.inv.ID, wants(want, v.inv)); err != nil {
+	if v.live, err = t.facts(ctx, client, want, v.inv); err != nil {
 		return nil, err
 	}
 	owners, err := t.owners(ctx, v)
@@ -96,6 +96,26 @@ func (t *target) look(ctx context.Context, set applier.Set, want desired.Set) (*
 		Complete: set.Complete, Adopt: set.Adopt,
 	})
 	return v, nil
+}
+
+// facts reads the cluster. An owner without an inventory is taken for new, for
+// whom no list of members is worth its price, until an object turns up that
+// carries its label.
+func (t *target) facts(ctx context.Context, client *cluster.Client, want desired.Set, inv *inventory.Inventory) (live.Facts, error) {
+	if inv.Exists() {
+		return t.reader(client).Read(ctx, inv.ID, wants(want, inv))
+	}
+	facts, err := t.reader(client).Read(ctx, "", wants(want, inv))
+	if err != nil {
+		return live.Facts{}, err
+	}
+	for _, fact := range facts.All() {
+		if fact.Member == inv.ID {
+			inv.Lost()
+			return t.reader(client).Read(ctx, inv.ID, wants(want, inv))
+		}
+	}
+	return facts, nil
 }
 
 // wants are the objects to read facts of: those of the set and the recorded.

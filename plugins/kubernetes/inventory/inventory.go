@@ -77,6 +77,12 @@ func (i *Inventory) Put(r Record) { i.records[r.Ref.Identity()] = r }
 // Drop forgets an object.
 func (i *Inventory) Drop(ref applier.Ref) { delete(i.records, ref.Identity()) }
 
+// Exists tells whether there is an inventory in the cluster.
+func (i *Inventory) Exists() bool { return len(i.stored) > 0 }
+
+// Lost notes that there should be an inventory in the cluster.
+func (i *Inventory) Lost() { i.damaged("ConfigMap %s is missing", Name(i.Owner)) }
+
 // Len is the number of records.
 func (i *Inventory) Len() int { return len(i.records) }
 

@@ -66,7 +66,8 @@ func (f Facts) All() iter.Seq2[applier.Ref, Fact] { return maps.All(f.known) }
 func NewFacts(known map[applier.Ref]Fact) Facts { return Facts{known: known} }
 
 // Read returns the facts about the objects wanted, and about every other
-// object of their kinds that is a member of the ApplySet id.
+// object of their kinds that is a member of the ApplySet id, unless id is
+// empty.
 func (r Reader) Read(ctx context.Context, id string, wants []Want) (Facts, error) {
 	g := &gather{Reader: r, facts: Facts{map[applier.Ref]Fact{}, map[schema.GroupKind]string{}}}
 	byKind := map[schema.GroupKind][]Want{}
@@ -121,8 +122,8 @@ func (g *gather) unseen(gk schema.GroupKind, err error) {
 }
 
 func (g *gather) members(ctx context.Context, kind cluster.Kind, id string) error {
-	if !kind.Namespaced && len(g.Namespaces) > 0 {
-		return nil // may only be read one by one
+	if id == "" || !kind.Namespaced && len(g.Namespaces) > 0 {
+		return nil // none are asked for, or they may only be read one by one
 	}
 	for _, namespace := range g.scopes(kind) {
 		if err := g.list(ctx, kind, namespace, MemberLabel+"="+id); err != nil {
