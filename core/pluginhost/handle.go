@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -279,6 +278,9 @@ func (i *Instance) lost(s *session) bool {
 
 // named says in err which instance and plugin it is about.
 func (i *Instance) named(err error) error {
+	i.p.mu.Lock()
+	plugin := strings.TrimSpace(i.p.c.name + " " + i.p.version)
+	i.p.mu.Unlock()
 	name := strings.TrimPrefix(i.name, i.kind+"."+i.typ+".")
-	return i.p.h.scrub.Err(fmt.Errorf("%s/%s %s (plugin %s): %w", i.kind, i.typ, strconv.Quote(name), i.p.c.name, err))
+	return i.p.h.scrub.Err(fmt.Errorf("%s/%s %q (plugin %s): %w", i.kind, i.typ, name, plugin, err))
 }

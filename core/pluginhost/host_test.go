@@ -247,7 +247,7 @@ func TestErrorsNameTheInstanceAndKeepTheirIdentity(t *testing.T) {
 	if !errors.Is(err, source.ErrGone) {
 		t.Errorf("%v is not source.ErrGone", err)
 	}
-	wantError(t, err, `source/test "a" (plugin test): revision is gone`)
+	wantError(t, err, `source/test "a" (plugin test 1.2.3): revision is gone`)
 }
 
 func TestOpenReportsDiagnosticsWithoutSecrets(t *testing.T) {

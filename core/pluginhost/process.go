@@ -36,6 +36,7 @@ type process struct {
 	changed   chan struct{} // closed and replaced with each change of what follows
 	state     State
 	since     time.Time
+	version   string   // of the plugin that runs or ran last
 	session   *session // only while ready
 	waiters   int      // calls that wait for a session
 	keep      bool     // it ended by accident: bring the instances back unasked
@@ -54,7 +55,7 @@ func newProcess(h *Host, c *candidate) *process {
 	p := &process{
 		h: h, c: c, log: h.log.With("plugin", c.name),
 		poke: make(chan struct{}, 1), stopped: make(chan struct{}), changed: make(chan struct{}),
-		state: Stopped, since: time.Now(), instances: map[*Instance]bool{},
+		state: Stopped, since: time.Now(), version: c.description.Version, instances: map[*Instance]bool{},
 	}
 	go p.supervise(h.ctx)
 	return p
@@ -182,7 +183,7 @@ func (p *process) duringCall(s *session) bool {
 func (p *process) ready(s *session) {
 	p.mu.Lock()
 	s.lastUse = time.Now()
-	p.session = s
+	p.session, p.version = s, s.version
 	var reopen []*Instance
 	if p.keep {
 		p.restarts++
