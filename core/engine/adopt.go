@@ -45,8 +45,8 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 	slices.Sort(stop)
 	stop = slices.Compact(stop)
 	for _, id := range stop {
-		if n := e.nodes[id]; n.sync != nil && n.sync.endWait != nil {
-			n.sync.endWait(errSuperseded)
+		if n := e.nodes[id]; n.sync != nil {
+			n.sync.unsettle()
 		}
 	}
 	old := e.running

@@ -48,9 +48,23 @@ type syncNode struct {
 	loadedKey string // of loaded: tree and paths
 	report    *rollout.Report
 	record    syncRecord
-	tree      string            // digest of what the last run has begun with
-	settled   string            // digest of the tree that this process has seen through
-	endWait   func(cause error) // while it waits for objects
+	tree      string // digest of what the last run has begun with
+	settled   string // digest of the tree that this process has seen through
+
+	// settledLoad is the digest of the load that report is of, if all of it was
+	// seen through.
+	settledLoad string
+
+	endWait func(cause error) // while it waits for objects
+}
+
+// unsettle ends a wait, and has the next run look at the target whatever the
+// last one has seen.
+func (s *syncNode) unsettle() {
+	s.settled, s.settledLoad = "", ""
+	if s.endWait != nil {
+		s.endWait(errSuperseded)
+	}
 }
 
 // syncRecord is what a sync remembers across restarts.

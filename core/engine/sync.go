@@ -25,6 +25,8 @@ type syncJob struct {
 	loaded  *rollout.Loaded
 	key     string // of the load: tree and paths
 	origin  string
+	last    *rollout.Report // of the run that saw the load called settled through
+	settled string          // digest of that load, "" if there is none
 }
 
 // runSync brings one sync from its source's tree to a recorded result.
@@ -84,6 +86,9 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 	}
 	if s.loadedKey == job.key {
 		job.loaded = s.loaded
+	}
+	if s.settledLoad != "" {
+		job.last, job.settled = s.report, s.settledLoad
 	}
 	job.req = rollout.Request{
 		Owner: s.cfg.Name, Revision: src.source.revision, Tree: held.Digest,
@@ -175,6 +180,9 @@ func (e *Engine) rollOut(ctx context.Context, job *syncJob) (*rollout.Report, er
 	if err != nil {
 		return rollout.FailedReport(job.req, l, err), nil
 	}
+	if job.unaffected(l) {
+		return job.last.Carry(job.req), nil
+	}
 	run := rollout.Begin(ctx, job.applier, job.req, l, tell)
 	if run.NeedsWait() {
 		if err := e.park(ctx, job, run); err != nil {
@@ -182,6 +190,13 @@ func (e *Engine) rollOut(ctx context.Context, job *syncJob) (*rollout.Report, er
 		}
 	}
 	return run.Finish(ctx), nil
+}
+
+// unaffected reports whether the job is for a new revision that changes nothing
+// about this sync: then there is nothing to ask the target. The interval looks
+// after what others change there.
+func (j *syncJob) unaffected(l *rollout.Loaded) bool {
+	return j.settled != "" && j.settled == l.Digest && j.last.Revision.ID != j.req.Revision.ID && !j.req.Moved
 }
 
 // load returns the objects of the job's tree, from the last run if that was of
@@ -300,9 +315,12 @@ func (e *Engine) endSync(job *syncJob, report *rollout.Report) {
 	record.update(job, report)
 	changed := before == nil || !sameReport(before, report) || fingerprint(record) != fingerprint(s.record)
 	s.record = record
-	s.settled = ""
+	s.settled, s.settledLoad = "", ""
 	if report.Applied() {
 		s.settled = report.Tree
+		if n.view.State == Ready && s.loaded != nil && s.loadedKey == job.key {
+			s.settledLoad = s.loaded.Digest
+		}
 		e.tellDependents(job.id)
 	}
 	e.mu.Unlock()

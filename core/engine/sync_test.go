@@ -59,6 +59,47 @@ func TestQuietReconcileIsQuiet(t *testing.T) {
 	})
 }
 
+func TestOnlyWhatACommitTouchesIsPlanned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.repo("mem://one")
+		r.commit("platform/ns", "shop/web")
+		e := w.start(`
+source "memory" "one" { url = "mem://one" }
+sync "platform" {
+  source   = source.memory.one
+  paths    = ["platform"]
+  interval = "1h"
+}
+sync "shop" {
+  source   = source.memory.one
+  paths    = ["shop"]
+  interval = "1h"
+}
+`)
+		expect(t, e, "sync.platform", Ready, "")
+		before := w.target(kube).Calls("Plan")
+		r.commit("platform/ns", "shop/web", "shop/api")
+		sleepFor(t, 70*time.Second)
+		for _, id := range []string{"sync.platform", "sync.shop"} {
+			if n := expect(t, e, id, Ready, ""); n.Revision != "rev2" {
+				t.Errorf("%s is at %s", id, n.Revision)
+			}
+		}
+		if n := w.target(kube).Calls("Plan") - before; n != 1 {
+			t.Errorf("%d plans for a commit that touches one sync", n)
+		}
+		d, err := e.Node("platform")
+		if err != nil || d.Report.Counts.Unchanged != 1 || d.Report.Counts.Changed() {
+			t.Errorf("%+v, %v", d.Report.Counts, err)
+		}
+		sleepFor(t, 2*time.Hour)
+		if n := w.target(kube).Calls("Plan") - before; n < 3 {
+			t.Error("the interval does not look at the target any more")
+		}
+	})
+}
+
 func TestPartialLoadNeverPrunes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

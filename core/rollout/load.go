@@ -2,11 +2,16 @@ package rollout
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/manifest"
+	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
 // Loaded is the desired state of one sync, ready for an applier.
@@ -16,6 +21,7 @@ type Loaded struct {
 	Files    int       // read
 	Problems []Problem // files and documents that were left out
 	Complete bool      // Items holds everything that is wanted
+	Digest   string    // of all of this: loads with equal digests ask for the same
 }
 
 // Load reads the objects that o selects of the tree at root and writes them to
@@ -33,11 +39,49 @@ func Load(ctx context.Context, root, dir string, o manifest.Options) (*Loaded, e
 	l := &Loaded{
 		Items:   filepath.Join(dir, "objects.jsonl"),
 		Objects: len(res.Objects), Files: res.Files, Problems: Problems(res.Problems), Complete: res.Complete,
+		Digest: digest(&res),
 	}
 	if err := res.WriteItems(l.Items); err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
 	return l, nil
+}
+
+// digest adds to what the objects are where they stand, which reports tell.
+func digest(res *manifest.Result) string {
+	h := sha256.New()
+	_, _ = io.WriteString(h, res.Digest) // a hash takes everything
+	for _, o := range res.Objects {
+		_, _ = fmt.Fprintf(h, "\n%s:%d", o.File, o.Line)
+	}
+	for _, p := range res.Problems {
+		_, _ = fmt.Fprintf(h, "\n%v", p.Error())
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Carry returns the report of a run that had nothing to do, because rev loads
+// to the same objects as the run that r reports.
+func (r *Report) Carry(req Request) *Report {
+	c := *r
+	c.Revision, c.Tree = req.Revision, req.Tree
+	c.Started = time.Now().UTC()
+	c.Finished = c.Started
+	c.Objects = make([]Object, 0, len(r.Objects))
+	for _, o := range r.Objects {
+		switch o.Outcome {
+		case applier.Deleted:
+			continue
+		case applier.Created, applier.Updated, applier.Recreated:
+			o.Outcome, o.Reason = applier.Unchanged, ""
+		}
+		if o.Outcome == applier.Unchanged {
+			o.Action = applier.None
+		}
+		c.Objects = append(c.Objects, o)
+	}
+	c.count()
+	return &c
 }
 
 // FailedReport is the report of a run that ended before there was a plan. l
