@@ -47,7 +47,7 @@ func newTestHost(t testing.TB, change func(*Options, *timing), plugins ...string
 	rec, log := newRecorder()
 	o := Options{
 		Dirs: []string{dir}, RunDir: shortDir(t), DataDir: t.TempDir(), CacheDir: t.TempDir(), Logger: log,
-		Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=/nowhere", "SECRET_OF_HOST=x", quickExit},
+		Environ: append(ownEnv(t.TempDir()), "PATH="+os.Getenv("PATH"), "HOME=/nowhere", "SECRET_OF_HOST=x"),
 	}
 	tm := testTiming
 	if change != nil {

@@ -24,13 +24,18 @@ func TestMain(m *testing.M) {
 		run()
 		os.Exit(0)
 	}
-	baseEnv = append(baseEnv, "GORACE")
+	for _, kv := range ownEnv(os.TempDir()) {
+		name, _, _ := strings.Cut(kv, "=")
+		baseEnv = append(baseEnv, name)
+	}
 	goleak.VerifyTestMain(m)
 }
 
-// quickExit keeps processes of a test binary with -race from taking a second
-// to exit.
-const quickExit = "GORACE=atexit_sleep_ms=0"
+// ownEnv is what processes of a test binary need for themselves: with -race
+// not to take a second to exit, with -cover not to complain when they do.
+func ownEnv(coverage string) []string {
+	return []string{"GORACE=atexit_sleep_ms=0", "GOCOVERDIR=" + coverage}
+}
 
 // testPlugin makes the test binary available as plugin name in a directory of
 // its own, and returns the path.
