@@ -138,7 +138,7 @@ func (a *Applier) object(ctx context.Context, t *task) Done {
 	case s.Live != nil && s.Live.Deleting:
 		d.Outcome, d.Reason = applier.Skipped, "it is being deleted, and is applied again when it is gone"
 	default:
-		a.send(ctx, s, &d)
+		a.send(ctx, t, &d)
 	}
 	if d.Outcome == applier.Skipped || d.Outcome == applier.Failed {
 		t.cause = fmt.Sprintf("it needs %s (%s:%d), which could not be applied: %s", s.Ref, s.File, s.Line, d.Reason)

@@ -65,6 +65,7 @@ func Rank(ref applier.Ref) int {
 // which everything of a rank and a namespace is done.
 type task struct {
 	step   *plan.Step
+	fresh  bool // its kind is defined by a task before it
 	blocks []edge
 	waits  int
 	cause  string // why it did not work, once it is known
@@ -143,6 +144,7 @@ func (o *ordering) connect(t *task) {
 	if t.step.Object.InSet {
 		if definition := o.definitions[schema.GroupKind{Group: ref.Group, Kind: ref.Kind}]; definition != nil {
 			definition.before(t, true)
+			t.fresh = true
 		}
 	}
 	switch rank := Rank(ref); rank {

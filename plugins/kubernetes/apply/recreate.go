@@ -36,7 +36,7 @@ func (a *Applier) immutable(ctx context.Context, s *plan.Step, d *Done, changed 
 	if err := a.remove(ctx, s); err != nil {
 		return nil, err
 	}
-	m, err := a.patch(ctx, s)
+	m, err := a.patch(ctx, s, false)
 	d.Outcome, d.Reason = applier.Recreated, what
 	return m, err
 }

@@ -28,12 +28,13 @@ const (
 )
 
 // send applies one object and everything that belongs to it.
-func (a *Applier) send(ctx context.Context, s *plan.Step, d *Done) {
+func (a *Applier) send(ctx context.Context, t *task, d *Done) {
+	s := t.step
 	if err := a.takeOver(ctx, s); err != nil {
 		a.explain(s, d, fmt.Errorf("take over the fields of kubectl's client-side apply: %w", err))
 		return
 	}
-	m, err := a.patch(ctx, s)
+	m, err := a.patch(ctx, s, t.fresh)
 	if fields := cluster.ImmutableFields(err); len(fields) > 0 {
 		m, err = a.immutable(ctx, s, d, fields, err)
 	}
@@ -61,9 +62,9 @@ func (a *Applier) resource(s *plan.Step) metadata.ResourceInterface {
 }
 
 // patch sends the server-side apply and gets the object's metadata back. A kind
-// of the same set may need a moment until it is served, and a server that
+// that is fresh, just defined, may need a moment until it is served, and a server that
 // restarts rejects what it would take a moment later.
-func (a *Applier) patch(ctx context.Context, s *plan.Step) (*metav1.PartialObjectMetadata, error) {
+func (a *Applier) patch(ctx context.Context, s *plan.Step, fresh bool) (*metav1.PartialObjectMetadata, error) {
 	wait, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
 	force := true
@@ -72,7 +73,7 @@ func (a *Applier) patch(ctx context.Context, s *plan.Step) (*metav1.PartialObjec
 		m, err := a.resource(s).Patch(ctx, s.Ref.Name, types.ApplyPatchType, s.Object.Body, o)
 		pause := unservedPause
 		switch {
-		case s.Object.InSet && unserved(err):
+		case fresh && unserved(err):
 		case cluster.Passing(err) && again < passingTries:
 			again++
 			pause = passingPause

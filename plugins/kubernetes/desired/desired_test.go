@@ -157,6 +157,15 @@ func TestKindOfTheSameSet(t *testing.T) {
 	}
 }
 
+func TestIgnoredDefinitionDefinesNothing(t *testing.T) {
+	set := read(t, options,
+		`{apiVersion: example.com/v1, kind: Widget, metadata: {name: w}}`,
+		`{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: widgets.example.com, annotations: {sluice.dev/ignore: "true"}}, spec: {group: example.com, scope: Namespaced, names: {kind: Widget, plural: widgets}, versions: [{name: v1, served: true}]}}`)
+	if set.Objects[0].Problem == nil {
+		t.Error("an object of a kind that nobody will define has no problem")
+	}
+}
+
 func TestAnonymous(t *testing.T) {
 	if !read(t, options, `{apiVersion: v1, kind: ConfigMap}`).Anonymous {
 		t.Error("an object without a name is not anonymous")

@@ -153,7 +153,8 @@ func isDefinition(gvk schema.GroupVersionKind) bool {
 func definitions(drafts []draft) map[schema.GroupVersionKind]cluster.Kind {
 	defined := map[schema.GroupVersionKind]cluster.Kind{}
 	for _, d := range drafts {
-		if !isDefinition(d.gvk) || d.Ignore != "" {
+		meta, _ := d.content["metadata"].(map[string]any)
+		if !isDefinition(d.gvk) || d.Ignore != "" || ignoredInFile(meta, d.File, d.Line) != "" {
 			continue
 		}
 		spec, _ := d.content["spec"].(map[string]any)
