@@ -21,7 +21,11 @@ func (e *Engine) due(key string) {
 		e.expire(id)
 		return
 	}
-	e.trigger(key, sched.Interval)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := e.nodes[key]; n != nil && !n.busy() { // what is under way is fresh enough
+		e.triggerLocked(key, sched.Interval)
+	}
 }
 
 // trigger has the node run as soon as a worker is free. It never blocks.
@@ -35,6 +39,11 @@ func (e *Engine) triggerLocked(id string, p sched.Priority) {
 	n := e.nodes[id]
 	if n == nil || !e.alive || e.selected != nil && !e.selected[id] {
 		return
+	}
+	if n.queued {
+		if _, waiting := e.pool.State(id); !waiting {
+			return // about to begin: it will see what there is now
+		}
 	}
 	var run func(context.Context, string)
 	switch {

@@ -239,7 +239,7 @@ func (e *Engine) enterWait(job *syncJob, end func(error)) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := e.nodes[job.id]
-	if n == nil || n.sync == nil || !e.alive {
+	if n == nil || n.sync == nil || n.queued || !e.alive {
 		return false
 	}
 	if src := e.nodes[n.sync.cfg.Source]; src == nil || src.source.digest() != job.req.Tree {
