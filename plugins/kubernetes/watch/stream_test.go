@@ -28,7 +28,6 @@ type server struct {
 	objects map[string]int
 	watches []*kwatch.RaceFreeFakeWatcher
 	lists   int
-	opened  int
 	down    error
 }
 
@@ -65,6 +64,19 @@ func (s *server) meta(name string) *metav1.PartialObjectMetadata {
 	}}
 }
 
+func (s *server) listed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lists
+}
+
+func (s *server) has(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, there := s.objects[name]
+	return there
+}
+
 // endWatches closes all watches, as a server that restarts does.
 func (s *server) endWatches(down error) {
 	s.mu.Lock()
@@ -92,7 +104,6 @@ func (s *server) list(_ context.Context, _ metav1.ListOptions) (runtime.Object, 
 func (s *server) watch(_ context.Context, o metav1.ListOptions) (kwatch.Interface, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.opened++
 	from, err := strconv.Atoi(o.ResourceVersion)
 	switch {
 	case s.down != nil:
@@ -184,11 +195,11 @@ func TestStreamSurvives(t *testing.T) {
 				if !has(st, "late") {
 					t.Error("the change that came with the trouble was missed")
 				}
-				if _, there := srv.objects["early"]; has(st, "early") != there {
+				if there := srv.has("early"); has(st, "early") != there {
 					t.Errorf("early: there %t, believed there %t", there, !there)
 				}
-				if srv.lists > tt.lists {
-					t.Errorf("%d lists, want at most %d", srv.lists, tt.lists)
+				if n := srv.listed(); n > tt.lists {
+					t.Errorf("%d lists, want at most %d", n, tt.lists)
 				}
 			})
 		})
@@ -206,8 +217,8 @@ func TestStreamIsPatient(t *testing.T) {
 			t.Errorf("problem %q", problem)
 		}
 		time.Sleep(10 * time.Minute)
-		if srv.lists > 40 {
-			t.Errorf("%d lists in ten minutes of outage", srv.lists)
+		if n := srv.listed(); n > 40 {
+			t.Errorf("%d lists in ten minutes of outage", n)
 		}
 		srv.endWatches(nil)
 		time.Sleep(time.Minute)
