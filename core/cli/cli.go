@@ -164,6 +164,20 @@ func (a *app) logger(fallback slog.Level) (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: level})), nil
 }
 
+// needs checks how many arguments a command gets: at least least, at most most
+// (-1: any number). what names them, as the usage line does.
+func needs(what string, least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return withHint(fmt.Errorf("%s: %s is missing", cmd.CommandPath(), what), "usage: %s", cmd.UseLine())
+		case most >= 0 && len(args) > most:
+			return withHint(fmt.Errorf("%s: too many arguments: %s", cmd.CommandPath(), strings.Join(args[most:], " ")), "usage: %s", cmd.UseLine())
+		}
+		return nil
+	}
+}
+
 // pairs splits repeated name=value flags.
 func pairs(flag string, values []string) (map[string]string, error) {
 	m := make(map[string]string, len(values))

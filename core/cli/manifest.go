@@ -34,7 +34,7 @@ good objects are printed all the same, and the exit code is then 1.
 
 -o yaml prints documents that can be applied, -o jsonl a line
 {"file","line","object"} for each object, -o json an array of these.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: needs("PATH", 1, -1),
 		RunE: func(cmd *cobra.Command, paths []string) error { return a.render(cmd.Context(), paths) },
 	}
 }
@@ -49,7 +49,7 @@ type rendered struct {
 func (a *app) render(ctx context.Context, paths []string) error {
 	objects := []manifest.Object{}
 	complete := true
-	for _, path := range paths {
+	for _, path := range distinct(paths) {
 		root, res, err := loadPath(ctx, path)
 		if err != nil {
 			return err
@@ -71,6 +71,23 @@ func (a *app) render(ctx context.Context, paths []string) error {
 		return exitCode(ExitError)
 	}
 	return nil
+}
+
+// distinct drops paths that name the same file twice.
+func distinct(paths []string) []string {
+	seen := map[string]bool{}
+	var list []string
+	for _, path := range paths {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			abs = path
+		}
+		if !seen[abs] {
+			seen[abs] = true
+			list = append(list, path)
+		}
+	}
+	return list
 }
 
 // loadPath loads one file or directory. Names in the result are relative to

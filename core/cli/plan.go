@@ -82,17 +82,25 @@ func (p planPrinter) result(r engine.PlanResult) {
 		p.printf("  %s: %s\n", problem.Severity, problem)
 	}
 	for _, o := range r.Plan.Objects {
-		p.object(o)
+		if o.Action != applier.Kept && o.Action != applier.Ignored {
+			p.object(o)
+		}
+	}
+	for _, text := range leftAlone(r.Plan.Objects) {
+		p.printf("  = %s\n", text)
 	}
 	if r.Plan.Held != "" {
 		p.printf("  nothing will be deleted: %s\n", r.Plan.Held)
+	}
+	if r.Plan.Approval != "" {
+		p.printf("  to allow it: sluice approve %s, or sluice apply --approve %s\n", strings.TrimPrefix(r.Node, "sync."), r.Plan.Approval)
 	}
 }
 
 // marks are what each action is shown with.
 var marks = map[applier.Action]string{
 	applier.Create: "+", applier.Update: "~", applier.Recreate: "±", applier.Prune: "-",
-	applier.Kept: "=", applier.Ignored: "=", applier.Refused: "!",
+	applier.Refused: "!",
 }
 
 func (p planPrinter) object(o rollout.Object) {

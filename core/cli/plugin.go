@@ -125,7 +125,7 @@ func newPluginDescribe(a *app) *cobra.Command {
 		Short: "Show what a plugin offers and how it is configured",
 		Example: `  sluice plugin describe git
   sluice plugin describe ./bin/sluice-plugin-mine -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: needs("NAME or BINARY", 1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d, err := a.describe(cmd.Context(), args[0])
 			if err != nil {

@@ -47,7 +47,7 @@ Exit code 2 if a check fails.`,
       --instance '{"url": "file:///srv/git/repo.git"}'
   sluice plugin check ./bin/sluice-plugin-kubernetes --env KUBECONFIG=$KUBECONFIG \
       --instance '{}' --objects samples.jsonl`,
-		Args: cobra.ExactArgs(1),
+		Args: needs("BINARY", 1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.pluginCheck(cmd.Context(), args[0], f) },
 	}
 	fl := cmd.Flags()

@@ -11,8 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gitops/sluice/core/engine"
-	"github.com/sluice-gitops/sluice/core/rollout"
-	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
 func newStatus(a *app) *cobra.Command {
@@ -130,28 +128,6 @@ func writeDetail(w io.Writer, d engine.Detail) error {
 	}
 	writeReport(w, d.Report, "  ")
 	return nil
-}
-
-// writeReport lists what needs attention: what failed, and what was left alone.
-func writeReport(w io.Writer, r *rollout.Report, indent string) {
-	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, indent+format+"\n", args...) }
-	if r.Error != "" {
-		line("error: %s", r.Error)
-	}
-	if r.Waited != "" {
-		line("not ready: %s", r.Waited)
-	}
-	for _, p := range r.Problems {
-		line("%s: %s", p.Severity, p)
-	}
-	for _, o := range r.Objects {
-		switch {
-		case o.Problem != nil:
-			line("failed: %s: %s", o.Ref, o.Problem)
-		case o.Action == applier.Ignored || o.Action == applier.Kept:
-			line("%s: %s: %s", o.Action, o.Ref, o.Reason)
-		}
-	}
 }
 
 // revision shortens a hash as git does, after the name people know it by.

@@ -19,16 +19,19 @@ func newSuspend(a *app) *cobra.Command {
 		Short: "Stop a source or a sync until it is resumed",
 		Example: `  sluice suspend shop --reason "database migration" --for 2h
   sluice suspend source.git.platform --reason "moving the repository"`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              needs("NAME", 1, -1),
 		ValidArgsFunction: a.completeNodes(true),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			req := engine.SuspendRequest{Names: names, By: whoami(), Reason: reason}
+			if cmd.Flags().Changed("for") {
+				if period <= 0 {
+					return fmt.Errorf("--for %s: want a time in the future, such as 2h", period)
+				}
+				req.Until = time.Now().Add(period)
+			}
 			client, err := a.client(cmd.Context())
 			if err != nil {
 				return err
-			}
-			req := engine.SuspendRequest{Names: names, By: whoami(), Reason: reason}
-			if period > 0 {
-				req.Until = time.Now().Add(period)
 			}
 			ids, err := client.Suspend(cmd.Context(), req)
 			return a.done(ids, "suspended", err)
@@ -43,7 +46,7 @@ func newResume(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:               "resume NAME...",
 		Short:             "End a suspension",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              needs("NAME", 1, -1),
 		ValidArgsFunction: a.completeNodes(true),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			client, err := a.client(cmd.Context())
@@ -65,7 +68,7 @@ func newApprove(a *app) *cobra.Command {
 
 The approval holds for exactly the objects that were shown: if the list
 changes before they are deleted, the sync asks again.`,
-		Args:              cobra.ExactArgs(1),
+		Args:              needs("NAME", 1, 1),
 		ValidArgsFunction: a.completeNodes(false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := a.client(cmd.Context())

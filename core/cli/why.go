@@ -14,7 +14,7 @@ func newWhy(a *app) *cobra.Command {
 		Example: `  sluice why shop
   sluice why source.git.shop
   sluice why -n shop deployment/web`,
-		Args:              cobra.ExactArgs(1),
+		Args:              needs("TARGET", 1, 1),
 		ValidArgsFunction: a.completeNodes(true),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := a.client(cmd.Context())

@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// writeReport lists what needs attention: what failed, and what was left alone.
+func writeReport(w io.Writer, r *rollout.Report, indent string) {
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, indent+format+"\n", args...) }
+	if r.Error != "" {
+		line("error: %s", r.Error)
+	}
+	if r.Waited != "" {
+		line("not ready: %s", r.Waited)
+	}
+	for _, p := range r.Problems {
+		line("%s: %s", p.Severity, p)
+	}
+	for _, o := range r.Objects {
+		if o.Problem != nil {
+			line("failed: %s", objectProblem(o))
+		}
+	}
+	for _, text := range leftAlone(r.Objects) {
+		line("%s", text)
+	}
+}
+
+// objectProblem names the object once: many problems do so themselves.
+func objectProblem(o rollout.Object) string {
+	if strings.Contains(o.Problem.Summary, o.Ref.String()) {
+		return o.Problem.String()
+	}
+	return o.Ref.String() + ": " + o.Problem.String()
+}
+
+// leftAlone tells which objects are kept or ignored. One reason that holds for
+// many objects is told once: a broken file keeps all that the sync owns.
+func leftAlone(objects []rollout.Object) []string {
+	const most = 3 // named one by one
+	type group struct {
+		action applier.Action
+		reason string
+	}
+	var order []group
+	members := map[group][]string{}
+	for _, o := range objects {
+		if o.Problem != nil || o.Action != applier.Ignored && o.Action != applier.Kept {
+			continue
+		}
+		g := group{o.Action, o.Reason}
+		if members[g] == nil {
+			order = append(order, g)
+		}
+		members[g] = append(members[g], o.Ref.String())
+	}
+	var lines []string
+	for _, g := range order {
+		names := members[g]
+		what := strings.Join(names, ", ")
+		if len(names) > most {
+			what = fmt.Sprintf("%d objects", len(names))
+		}
+		lines = append(lines, fmt.Sprintf("%s: %s: %s", g.action, what, g.reason))
+	}
+	return lines
+}
