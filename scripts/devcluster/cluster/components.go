@@ -136,6 +136,8 @@ func controllerManagerArguments(l layout) []string {
 		"--cluster-signing-cert-file=" + l.pki("ca.crt"), "--cluster-signing-key-file=" + l.pki("ca.key"),
 		// What these do needs a cloud or a network.
 		"--controllers=*,-node-ipam-controller,-node-route-controller,-service-lb-controller",
+		// A fake node never fails: on a busy machine its heartbeats are late.
+		"--node-monitor-grace-period=10m",
 		"--kube-api-qps=" + clientQPS, "--kube-api-burst=" + clientQPS,
 		// The default is a directory of the system, which it would create.
 		"--flex-volume-plugin-dir=" + l.file("flexvolume"),
