@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/schema"
 )
 
@@ -75,7 +76,7 @@ func checkRegexp(s string) error {
 }
 
 func oneOf(allowed []string, s string) error {
-	if best := nearest(s, allowed); best != "" {
+	if best := diag.Nearest(s, allowed); best != "" {
 		return fmt.Errorf("did you mean %q? Allowed are %s", best, strings.Join(allowed, ", "))
 	}
 	return fmt.Errorf("allowed are %s", strings.Join(allowed, ", "))

@@ -5,6 +5,8 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // reference returns the address that the argument name refers to; "" if it is
@@ -160,7 +162,7 @@ func (l *loader) unquoted(kind, text string) string {
 		}
 	}
 	text = strings.TrimPrefix(text, kind+".")
-	if best := nearest(kind+"."+text, known); best != "" {
+	if best := diag.Nearest(kind+"."+text, known); best != "" {
 		return "did you mean " + best + ", without quotes?"
 	}
 	return "write it as " + example(kind) + ", without quotes."

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // resolve puts what traversal t needs into roots.
@@ -47,7 +49,7 @@ func (l *loader) unknownRoot(t hcl.Traversal, root string) string {
 		}
 	}
 	roots := []string{"var", "local", kindSource, kindApplier, kindCredential, kindSync}
-	if best := nearest(root, roots); best != "" {
+	if best := diag.Nearest(root, roots); best != "" {
 		return fmt.Sprintf("There is no %s. Did you mean %s?", root, best)
 	}
 	return fmt.Sprintf("There is no %s. Text stands in quotes: %[1]q. References start with var, local, each, source, applier, registry_credential or sync.", root)
@@ -173,7 +175,7 @@ func (l *loader) unknownReference(written []string) string {
 	if len(known) == 0 {
 		return fmt.Sprintf("There is no %s: no %s is declared.", address, kind)
 	}
-	if best := nearest(address, known); best != "" {
+	if best := diag.Nearest(address, known); best != "" {
 		return fmt.Sprintf("There is no %s. Did you mean %s?", address, best)
 	}
 	return fmt.Sprintf("There is no %s.%s", address, didYouMean(address, known))

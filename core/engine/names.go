@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // anyNode accepts every node, syncNodes only syncs, stoppable what can be
@@ -55,18 +57,19 @@ func (e *Engine) resolveName(name string, accept func(*node) bool) (string, erro
 
 // suggest names what may have been meant. e.mu is held.
 func (e *Engine) suggest(name string, accept func(*node) bool) string {
-	best, bestDistance := "", 1+len(name)/3
-	var all []string
+	var all, known []string
+	byName := map[string]string{} // ids by what a person may have typed
 	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
 		if !accept(e.nodes[id]) {
 			continue
 		}
 		all = append(all, id)
-		short := strings.TrimPrefix(id, "sync.")
-		if d := min(distance(name, id), distance(name, short)); d <= bestDistance && (best == "" || d < bestDistance) {
-			best, bestDistance = id, d
+		for _, typed := range []string{id, strings.TrimPrefix(id, "sync.")} {
+			known = append(known, typed)
+			byName[typed] = id
 		}
 	}
+	best := byName[diag.Nearest(name, known)]
 	const listed = 8
 	switch {
 	case best != "":
@@ -75,25 +78,4 @@ func (e *Engine) suggest(name string, accept func(*node) bool) string {
 		return " (there are " + strings.Join(all, ", ") + ")"
 	}
 	return ""
-}
-
-// distance is the number of single edits that turn a into b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

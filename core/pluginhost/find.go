@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gitops/sluice/sdk/client"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/handshake"
 )
 
@@ -175,17 +176,18 @@ func (s *search) notFound() error {
 
 // suggest names the nearest thing that some plugin offers.
 func (s *search) suggest() string {
-	best, bestDistance := "", 3
+	var offered []string
 	for _, c := range s.read {
 		for _, k := range c.description.Kinds {
 			if k.Type == s.typ {
 				return fmt.Sprintf("plugin %s offers %s/%s", c.name, k.Kind, k.Type)
 			}
-			if d := editDistance(k.Type, s.typ); k.Kind == s.kind && d < bestDistance {
-				best, bestDistance = k.Type, d
+			if k.Kind == s.kind {
+				offered = append(offered, k.Type)
 			}
 		}
 	}
+	best := diag.Nearest(s.typ, offered)
 	if best == "" {
 		return ""
 	}
@@ -218,24 +220,4 @@ func listOr(list []string, none string) string {
 
 func globEscape(dir string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
-}
-
-// editDistance is the number of letters to insert, delete or replace.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }

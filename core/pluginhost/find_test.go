@@ -256,17 +256,6 @@ func TestDescribeBinary(t *testing.T) {
 	wantError(t, err, "is it a Sluice plugin?")
 }
 
-func TestEditDistance(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"git", "git", 0}, {"git", "gti", 2}, {"git", "gits", 1}, {"", "abc", 3}, {"kubernetes", "kubernets", 1}} {
-		if got := editDistance(tt.a, tt.b); got != tt.want {
-			t.Errorf("editDistance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
-		}
-	}
-}
-
 func TestChecksumsNoticeEveryChange(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p")
 	write := func(text string, age time.Duration) {

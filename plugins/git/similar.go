@@ -1,13 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/plugins/git/internal/remote"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // didYouMean names refs of the repository that missing may have been meant to
@@ -36,54 +36,29 @@ func didYouMean(missing string, l remote.Listing) string {
 	return "did you mean " + strings.Join(names, ", ") + "?"
 }
 
-// similar returns up to three names below prefix, quoted, the likest first.
+// similar returns up to three names below prefix, quoted, the likeliest first:
+// names like it, and names that end alike, "team/main" for "main".
 func similar(name, prefix string, l remote.Listing) []string {
 	const most = 3
-	type candidate struct {
-		name     string
-		distance int
-	}
-	var found []candidate
-	for ref := range maps.Keys(l.Refs) {
+	var known, alike []string
+	for _, ref := range slices.Sorted(maps.Keys(l.Refs)) {
 		short, ok := strings.CutPrefix(ref, prefix)
 		if !ok {
 			continue
 		}
-		d := distance(strings.ToLower(name), strings.ToLower(short))
-		if d <= max(len(name)/3, 2) && d < len(name) || path(short) == path(name) {
-			found = append(found, candidate{short, d})
+		known = append(known, short)
+		if path(short) == path(name) {
+			alike = append(alike, short)
 		}
 	}
-	slices.SortFunc(found, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), strings.Compare(a.name, b.name))
-	})
 	var out []string
-	for _, c := range found[:min(len(found), most)] {
-		out = append(out, fmt.Sprintf("%q", c.name))
+	for _, n := range append(diag.Similar(name, known, most), alike...) {
+		if quoted := fmt.Sprintf("%q", n); len(out) < most && !slices.Contains(out, quoted) {
+			out = append(out, quoted)
+		}
 	}
 	return out
 }
 
 // path is the last element of a ref name: "main" for "team/main".
 func path(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
-
-// distance counts the edits between two names (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
-}

@@ -188,7 +188,7 @@ func outsideKubeconfig(rules *clientcmd.ClientConfigLoadingRules) (*rest.Config,
 func unknownContext[V any](name string, contexts map[string]V) error {
 	d := diag.Errorf(diag.Attr("context"), "the kubeconfig has no context %q", name)
 	all := names(contexts)
-	if near := nearest(name, all); near != "" {
+	if near := diag.Nearest(name, all); near != "" {
 		d.Detail = fmt.Sprintf("Did you mean %q?", near)
 	} else {
 		d.Detail = "It has: " + strings.Join(all, ", ") + "."
