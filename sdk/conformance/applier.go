@@ -20,7 +20,11 @@ var applierChecks = []Check{
 	{"applier-tells-status", withApplier(tellsStatus)},
 	{"applier-watches", withApplier(applierWatches)},
 	{"applier-keeps-after-incomplete-load", withApplier(keepsAfterIncompleteLoad)},
+	{"applier-apply-deletes-nothing", withApplier(applyDeletesNothing)},
+	{"applier-leaves-ignored-alone", withApplier(leavesIgnoredAlone)},
+	{"applier-refuses-another-owners", withApplier(refusesAnotherOwners)},
 	{"applier-deletes-only-its-own", withApplier(deletesOnlyItsOwn)},
+	{"applier-deletes-only-what-is-named", withApplier(deletesOnlyWhatIsNamed)},
 	{"applier-deletes", withApplier(deletes)},
 	{"applier-remembers-across-restarts", remembersAcrossRestarts},
 	{"applier-returns-when-cancelled", returnsWhenPlanCancelled},
@@ -104,7 +108,7 @@ func tellsStatus(t T, a *openApplier) {
 // applierWatches waits for the end of the first pass.
 func applierWatches(t T, a *openApplier) {
 	results, _ := a.apply(t, a.samples(t))
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	seen := map[applier.Ref]bool{}
 	synced := false
@@ -135,9 +139,59 @@ func keepsAfterIncompleteLoad(t T, a *openApplier) {
 	set.Complete = true
 	changes, _ = a.plan(t, set)
 	wantActions(t, changes, len(items), applier.Prune)
-	if got := len(a.status(t, a.owner)); got != len(items) {
-		t.Errorf("after plans only, the owner has %d objects, want %d", got, len(items))
+	a.wantAllThere(t, "plans only")
+}
+
+func applyDeletesNothing(t T, a *openApplier) {
+	items := a.samples(t)
+	a.apply(t, items)
+	if results, summary := a.apply(t, nil); len(results) != 0 || summary.Owned != len(items) {
+		t.Errorf("Apply of nothing emitted %d results and owns %d objects, want 0 and %d", len(results), summary.Owned, len(items))
 	}
+	a.wantAllThere(t, "an Apply of nothing")
+	changes, _ := a.plan(t, a.set(t, nil))
+	wantActions(t, changes, len(items), applier.Prune)
+}
+
+// leavesIgnoredAlone ignores objects that are not there yet, then ones that
+// the owner has.
+func leavesIgnoredAlone(t T, a *openApplier) {
+	items := a.samples(t)
+	ignored := slices.Clone(items)
+	for i := range ignored {
+		ignored[i].Ignore = "annotation sluice.dev/ignore=true in the file"
+	}
+	changes, _ := a.plan(t, a.set(t, ignored))
+	wantActions(t, changes, len(items), applier.Ignored)
+	a.apply(t, ignored)
+	changes, _ = a.plan(t, a.set(t, items))
+	wantActions(t, changes, len(items), applier.Create)
+
+	a.apply(t, items)
+	changes, _ = a.plan(t, a.set(t, ignored))
+	wantActions(t, changes, len(items), applier.Ignored)
+	a.apply(t, ignored)
+	a.wantAllThere(t, "they were ignored")
+}
+
+func refusesAnotherOwners(t T, a *openApplier) {
+	items := a.samples(t)
+	a.apply(t, items)
+	other := *a
+	other.owner += "-other"
+	defer other.removeAll(t)
+	changes, _ := other.plan(t, other.set(t, items))
+	wantActions(t, changes, len(items), applier.Refused)
+	_, err := other.Apply(t.Context(), other.set(t, items), func(r applier.Result) {
+		if r.Outcome != applier.Failed || r.Diagnostic == nil {
+			t.Errorf("%s: Apply of what another owns says %s, want failed with a diagnostic", r.Ref, r.Outcome)
+		}
+	})
+	if err != nil && !isClean(err) {
+		t.Errorf("Apply: %v", err)
+	}
+	changes, _ = a.plan(t, a.set(t, items))
+	wantActions(t, changes, len(items), applier.None)
 }
 
 func deletesOnlyItsOwn(t T, a *openApplier) {
@@ -154,9 +208,26 @@ func deletesOnlyItsOwn(t T, a *openApplier) {
 	if err != nil && !isClean(err) {
 		t.Errorf("Delete: %v", err)
 	}
+	a.wantAllThere(t, "somebody else's Delete")
+}
+
+func deletesOnlyWhatIsNamed(t T, a *openApplier) {
+	items := a.samples(t)
+	results, _ := a.apply(t, items)
+	if len(results) < 2 {
+		t.Skipf("only one sample object")
+	}
+	del := applier.Deletion{Owner: a.owner, Refs: []applier.Ref{results[0].Ref}, Timeout: time.Minute}
+	summary, err := a.Delete(t.Context(), del, func(applier.Result) {})
+	if err != nil {
+		t.Fatalf("Delete: %v", err)
+	}
+	if want := len(items) - 1; summary.Owned != want {
+		t.Errorf("Delete of 1 of %d objects leaves %d, want %d", len(items), summary.Owned, want)
+	}
 	for _, o := range a.status(t, a.owner) {
-		if o.Health == applier.NotFound || o.Health == applier.Terminating {
-			t.Errorf("%s is %s after somebody else's Delete", o.Ref, o.Health)
+		if o.Ref.Identity() == results[0].Ref.Identity() || gone(o) {
+			t.Errorf("after Delete of %s, %s is %s", results[0].Ref, o.Ref, o.Health)
 		}
 	}
 }
@@ -230,7 +301,8 @@ func listsWorkloads(t T, a *openApplier) {
 	if !slices.Contains(a.caps, applier.CanListWorkloads) {
 		t.Skipf("the applier lacks the capability %s", applier.CanListWorkloads)
 	}
-	err := a.Workloads(t.Context(), applier.WorkloadFilter{Owner: a.owner}, func(w applier.Workload) {
+	a.apply(t, a.samples(t))
+	err := a.Workloads(t.Context(), applier.WorkloadFilter{Owner: a.owner + "-other"}, func(w applier.Workload) {
 		t.Errorf("an owner that never applied anything has the workload %s", w.Ref)
 	})
 	if err != nil {

@@ -109,6 +109,24 @@ func (a *openApplier) status(t T, owner string) []applier.ObjectStatus {
 	return all.list
 }
 
+// wantAllThere fails unless the owner has every sample object in the target.
+func (a *openApplier) wantAllThere(t T, after string) {
+	t.Helper()
+	list := a.status(t, a.owner)
+	if len(list) != len(a.objects) {
+		t.Errorf("after %s the owner has %d objects, want %d", after, len(list), len(a.objects))
+	}
+	for _, o := range list {
+		if gone(o) {
+			t.Errorf("after %s, %s is %s", after, o.Ref, o.Health)
+		}
+	}
+}
+
+func gone(o applier.ObjectStatus) bool {
+	return o.Health == applier.NotFound || o.Health == applier.Terminating
+}
+
 // removeAll deletes what the owner has, whatever the check has left.
 func (a *openApplier) removeAll(t T) {
 	t.Helper()

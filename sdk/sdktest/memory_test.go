@@ -22,12 +22,11 @@ import (
 // target is a small cluster in memory. It behaves: objects have owners, owned
 // objects are remembered, watchers see changes.
 type target struct {
-	mu       sync.Mutex
-	objects  map[applier.Ref]stored
-	secrets  map[applier.SecretRef]secret.Secret
-	leases   map[string]bool
-	changed  chan struct{} // closed and replaced by each change
-	misprune bool          // plans to prune after an incomplete load, which is forbidden
+	mu      sync.Mutex
+	objects map[applier.Ref]stored
+	secrets map[applier.SecretRef]secret.Secret
+	leases  map[string]bool
+	changed chan struct{} // closed and replaced by each change
 }
 
 type stored struct {
@@ -88,7 +87,7 @@ func (m *target) Plan(ctx context.Context, set applier.Set, emit func(applier.Ch
 		if _, wanted := items[ref]; wanted {
 			continue
 		}
-		if set.Complete || m.misprune {
+		if set.Complete {
 			emit(applier.Change{Ref: ref, Action: applier.Prune})
 		} else {
 			emit(applier.Change{Ref: ref, Action: applier.Kept, Reason: "the load was incomplete"})
@@ -101,6 +100,8 @@ func (m *target) plan(ref applier.Ref, item applier.Item, set applier.Set) appli
 	c := applier.Change{Ref: ref, Action: applier.Create, File: item.File, Line: item.Line}
 	have, exists := m.objects[ref]
 	switch {
+	case item.Ignore != "":
+		c.Action, c.Reason = applier.Ignored, item.Ignore
 	case !exists:
 	case have.owner != set.Owner && !set.Adopt:
 		d := diag.Errorf(nil, "owned by %s", have.owner)
@@ -140,11 +141,11 @@ func (m *target) Apply(_ context.Context, set applier.Set, emit func(applier.Res
 	defer m.mu.Unlock()
 	outcomes := map[applier.Action]applier.Outcome{
 		applier.Create: applier.Created, applier.Update: applier.Updated,
-		applier.None: applier.Unchanged, applier.Refused: applier.Failed,
+		applier.None: applier.Unchanged, applier.Refused: applier.Failed, applier.Ignored: applier.Skipped,
 	}
 	for _, ref := range slices.SortedFunc(maps.Keys(items), byName) {
 		c := m.plan(ref, items[ref], set)
-		if c.Action != applier.Refused {
+		if c.Action == applier.Create || c.Action == applier.Update {
 			m.objects[ref] = stored{set.Owner, items[ref].Object}
 		}
 		emit(applier.Result{Ref: ref, Outcome: outcomes[c.Action], File: c.File, Line: c.Line, Diagnostic: c.Diagnostic})

@@ -119,11 +119,8 @@ func TestSuiteFindsFaults(t *testing.T) {
 		t.Run(tc.fault, func(t *testing.T) {
 			stuck := make(chan struct{})
 			p := faultyPlugin(tc.fault, stuck)
-			s := &conformance.Subject{
-				Kind: client.KindSource, Type: "faulty", Config: json.RawMessage(`{"token": "t0ken-value"}`),
-				Start: func(context.Context) (*conformance.Process, error) { return start(&lenient{T: t}, p) },
-			}
-			failed := failures(t, s, tc.check)
+			s := &conformance.Subject{Kind: client.KindSource, Type: "faulty", Config: json.RawMessage(`{"token": "t0ken-value"}`)}
+			failed := FailedChecks(t, p, s, tc.check)
 			close(stuck)
 			if tc.check == "" && len(failed) > 0 {
 				t.Errorf("a plugin without a fault fails %v", failed)
@@ -155,8 +152,10 @@ func TestSuiteFindsGreedyProvider(t *testing.T) {
 	}
 }
 
-// failures runs the check of that name, or all, and returns which failed.
-func failures(t *testing.T, s *conformance.Subject, only string) []string {
+// FailedChecks starts p, runs the check of that name, or all, and returns which
+// failed.
+func FailedChecks(t *testing.T, p sdk.Plugin, s *conformance.Subject, only string) []string {
+	s.Start = func(context.Context) (*conformance.Process, error) { return start(&lenient{T: t}, p) }
 	var failed []string
 	for _, c := range conformance.Checks(s.Kind) {
 		if only != "" && only != c.Name {

@@ -1,0 +1,211 @@
+package sdktest_test
+
+import (
+	"context"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/client"
+	"github.com/sluice-gitops/sluice/sdk/conformance"
+	"github.com/sluice-gitops/sluice/sdk/sdktest"
+	"github.com/sluice-gitops/sluice/sdk/secret"
+)
+
+// bad is an applier that breaks one rule, the one that fault names.
+type bad struct {
+	*target
+	fault string
+	stuck chan struct{}   // calls that hang wait for its end
+	known map[string]bool // owners that this instance has applied something for
+}
+
+// Each fault must be found by the check that is there for it, and each check
+// must find a fault.
+var applierFaults = []struct{ fault, check string }{
+	{"claims what it never applied", "applier-plans-nothing-for-nothing"},
+	{"takes a missing file for an empty one", "applier-refuses-missing-objects-file"},
+	{"applies in Plan", "applier-plan-changes-nothing"},
+	{"updates what is equal", "applier-applies-once"},
+	{"leaves one out of Status", "applier-tells-status"},
+	{"never completes the first pass", "applier-watches"},
+	{"plans to prune after an incomplete load", "applier-keeps-after-incomplete-load"},
+	{"prunes in Plan", "applier-keeps-after-incomplete-load"},
+	{"prunes in Apply", "applier-apply-deletes-nothing"},
+	{"applies what is ignored", "applier-leaves-ignored-alone"},
+	{"prunes what is ignored", "applier-leaves-ignored-alone"},
+	{"takes over from other owners", "applier-refuses-another-owners"},
+	{"deletes for anybody", "applier-deletes-only-its-own"},
+	{"deletes all that the owner has", "applier-deletes-only-what-is-named"},
+	{"says deleted and keeps", "applier-deletes"},
+	{"forgets its owners", "applier-remembers-across-restarts"},
+	{"plans on when cancelled", "applier-returns-when-cancelled"},
+	{"has an empty secret for everything", "applier-says-when-there-is-no-secret"},
+	{"lists everybody's workloads", "applier-lists-workloads"},
+}
+
+func TestSuiteFindsApplierFaults(t *testing.T) {
+	for _, tc := range applierFaults {
+		t.Run(tc.fault, func(t *testing.T) {
+			cluster, stuck := newTarget(), make(chan struct{})
+			open := func(context.Context, struct{}, sdk.Env) (*bad, error) {
+				return &bad{cluster, tc.fault, stuck, map[string]bool{}}, nil
+			}
+			p := sdk.Plugin{Name: "bad", Version: "1.0.0", Kinds: []sdk.Kind{applier.New("bad", open)}}
+			s := &conformance.Subject{Kind: client.KindApplier, Type: "bad", Objects: samples()}
+			failed := sdktest.FailedChecks(t, p, s, tc.check)
+			close(stuck)
+			if !slices.Contains(failed, tc.check) {
+				t.Errorf("%s does not find it", tc.check)
+			}
+			_ = s.Close() // the fault may be in closing
+		})
+	}
+}
+
+// A check that finds no planted fault is not known to find anything.
+func TestEachApplierCheckFindsAFault(t *testing.T) {
+	shared := map[string]bool{}
+	for _, c := range conformance.Checks(client.KindHelm) { // has only those that all kinds share
+		shared[c.Name] = true
+	}
+	for _, c := range conformance.Checks(client.KindApplier) {
+		found := slices.ContainsFunc(applierFaults, func(f struct{ fault, check string }) bool { return f.check == c.Name })
+		if !shared[c.Name] && !found {
+			t.Errorf("no fault is planted for the check %s", c.Name)
+		}
+	}
+}
+
+func (b *bad) Plan(ctx context.Context, set applier.Set, emit func(applier.Change)) (applier.Summary, error) {
+	switch b.fault {
+	case "takes a missing file for an empty one":
+		set.Objects = existing(set.Objects)
+	case "plans to prune after an incomplete load":
+		set.Complete = true
+	case "plans on when cancelled":
+		<-b.stuck
+	case "forgets its owners":
+		if !b.known[set.Owner] {
+			set.Owner = "nobody"
+		}
+	}
+	summary, err := b.target.Plan(ctx, set, func(c applier.Change) {
+		switch {
+		case b.fault == "takes over from other owners" && c.Action == applier.Refused:
+			c.Action, c.Diagnostic = applier.Update, nil
+		case b.fault == "prunes in Plan" && c.Action == applier.Kept:
+			defer b.steal(c.Ref)
+		}
+		emit(c)
+	})
+	switch b.fault {
+	case "claims what it never applied":
+		summary.Owned++
+	case "applies in Plan":
+		_, _ = b.target.Apply(ctx, set, func(applier.Result) {})
+	}
+	return summary, err
+}
+
+// steal takes an object away while a method of the target holds its lock.
+func (b *bad) steal(ref applier.Ref) { delete(b.objects, ref) }
+
+func existing(path string) string {
+	if _, err := os.Stat(path); err != nil {
+		return os.DevNull
+	}
+	return path
+}
+
+func (b *bad) Apply(ctx context.Context, set applier.Set, emit func(applier.Result)) (applier.Summary, error) {
+	b.known[set.Owner] = true
+	switch b.fault {
+	case "takes a missing file for an empty one":
+		set.Objects = existing(set.Objects)
+	case "takes over from other owners":
+		set.Adopt = true
+	case "prunes in Apply":
+		b.prune(set)
+	}
+	return b.target.Apply(ctx, set, func(r applier.Result) {
+		switch {
+		case b.fault == "updates what is equal" && r.Outcome == applier.Unchanged:
+			r.Outcome = applier.Updated
+		case b.fault == "applies what is ignored" && r.Outcome == applier.Skipped:
+			b.objects[r.Ref] = stored{owner: set.Owner}
+		case b.fault == "prunes what is ignored" && r.Outcome == applier.Skipped:
+			b.steal(r.Ref)
+		}
+		emit(r)
+	})
+}
+
+// prune deletes what the owner has and set no longer holds.
+func (b *bad) prune(set applier.Set) {
+	items, err := load(set.Objects)
+	if err != nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, ref := range b.owned(set.Owner) {
+		if _, wanted := items[ref]; !wanted {
+			b.steal(ref)
+		}
+	}
+}
+
+func (b *bad) Delete(ctx context.Context, del applier.Deletion, emit func(applier.Result)) (applier.Summary, error) {
+	switch b.fault {
+	case "deletes for anybody":
+		b.mu.Lock()
+		for _, ref := range del.Refs {
+			b.objects[ref] = stored{owner: del.Owner}
+		}
+		b.mu.Unlock()
+	case "deletes all that the owner has":
+		b.mu.Lock()
+		del.Refs = b.owned(del.Owner)
+		b.mu.Unlock()
+	case "says deleted and keeps":
+		for _, ref := range del.Refs {
+			emit(applier.Result{Ref: ref, Outcome: applier.Deleted})
+		}
+		return applier.Summary{}, nil
+	}
+	return b.target.Delete(ctx, del, emit)
+}
+
+func (b *bad) Status(ctx context.Context, owner string, emit func(applier.ObjectStatus)) error {
+	first := true
+	return b.target.Status(ctx, owner, func(o applier.ObjectStatus) {
+		if b.fault != "leaves one out of Status" || !first {
+			emit(o)
+		}
+		first = false
+	})
+}
+
+func (b *bad) Watch(ctx context.Context, owner string, emit func(applier.ObjectStatus)) error {
+	if b.fault == "never completes the first pass" {
+		return b.Status(ctx, owner, emit)
+	}
+	return b.target.Watch(ctx, owner, emit)
+}
+
+func (b *bad) Workloads(ctx context.Context, f applier.WorkloadFilter, emit func(applier.Workload)) error {
+	if b.fault == "lists everybody's workloads" {
+		f.Owner = ""
+	}
+	return b.target.Workloads(ctx, f, emit)
+}
+
+func (b *bad) ReadSecret(ctx context.Context, ref applier.SecretRef) (secret.Secret, error) {
+	if b.fault == "has an empty secret for everything" {
+		return secret.Secret{}, nil
+	}
+	return b.target.ReadSecret(ctx, ref)
+}
