@@ -1,6 +1,8 @@
 package serve_test
 
 import (
+	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -21,6 +23,26 @@ func TestProcessProtectsItsMemory(t *testing.T) {
 	if err != nil || rev.ID != "protected" {
 		t.Errorf("the memory of the process is %q, %v", rev.ID, err)
 	}
+}
+
+func TestProcessShowsItsName(t *testing.T) {
+	conn, _ := start(t, &keeper{})
+	opened, _, err := client.NewPlugin(conn).Open(t.Context(), client.OpenRequest{
+		Kind: "source", Type: "talker", Name: "source.talker.a", HostServices: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev, err := client.NewSource(client.Direct(conn, opened.Instance)).Resolve(t.Context(), source.Revision{ID: "name"})
+	if err != nil || rev.ID != "sluice-talker" {
+		t.Errorf("the process is called %q, %v", rev.ID, err)
+	}
+}
+
+// readName tells, from inside a plugin process, what ps calls it.
+func readName() (source.Revision, error) {
+	name, err := os.ReadFile("/proc/self/comm")
+	return source.Revision{ID: strings.TrimSpace(string(name))}, err
 }
 
 // readProtections tells, from inside a plugin process, whether its memory can

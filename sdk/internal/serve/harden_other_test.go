@@ -11,3 +11,5 @@ import (
 func readProtections() (source.Revision, error) {
 	return source.Revision{}, errors.ErrUnsupported
 }
+
+func readName() (source.Revision, error) { return source.Revision{}, errors.ErrUnsupported }

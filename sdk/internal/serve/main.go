@@ -69,6 +69,7 @@ func run(p Plugin) error {
 		return err
 	}
 	catchSignals()
+	showName(p.Name) // before harden, which takes the right to
 	harden()
 	log := newLogger(streams.log)
 	hostConn := newHostConn()

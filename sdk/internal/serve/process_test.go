@@ -50,8 +50,11 @@ func openTalker(ctx context.Context, c talkerConfig, env sdk.Env) (*talker, erro
 }
 
 func (t *talker) Resolve(ctx context.Context, previous source.Revision) (source.Revision, error) {
-	if previous.ID == "protections" {
+	switch previous.ID {
+	case "protections":
 		return readProtections()
+	case "name":
+		return readName()
 	}
 	_, _ = os.Stdout.WriteString("stray line on os.Stdout\n")
 	_, _ = os.NewFile(1, "fd1").WriteString("stray line on descriptor 1\n")
