@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestExamples runs each example as its README says, on a cluster of its own,
+// because their objects have fixed names.
+func TestExamples(t *testing.T) {
+	w := newWorld(t)
+	w.ownCluster()
+	t.Run("git-to-cluster", func(t *testing.T) {
+		w := w.in(t)
+		r := w.exampleRepository("deploy", "git-to-cluster/manifests")
+		args := []string{"--config", example("git-to-cluster/sluice.hcl"), "--var", "repository=" + r.url, "--data-dir", filepath.Join(w.dir, "one")}
+		if o := w.run("sluice", append([]string{"plan"}, args...)...); o.code != 2 {
+			t.Errorf("plan: exit %d, want 2\n%s%s", o.code, o.out, o.errOut)
+		}
+		w.must("sluice", append([]string{"apply"}, args...)...)
+		if !w.exists("shop", "deployment/web") {
+			t.Error("the deployment is missing")
+		}
+		w.must("kubectl", "delete", "namespace", "shop")
+	})
+	t.Run("two-repositories", func(t *testing.T) {
+		w := w.in(t)
+		w.exampleRepository("platform", "two-repositories/platform")
+		w.exampleRepository("shop", "two-repositories/shop")
+		args := []string{"--config", example("two-repositories/sluice.hcl"), "--var", "git=" + w.gitURL, "--var", "data_dir=" + filepath.Join(w.dir, "two")}
+		w.must("sluice", append([]string{"apply"}, args...)...)
+		if !w.exists("shop", "deployment/worker") || !w.exists("shop", "resourcequota/shop") {
+			t.Error("an object of one of the repositories is missing")
+		}
+	})
+	t.Run("plugin-dir", func(t *testing.T) {
+		w := w.in(t)
+		plugins := filepath.Join(w.dir, "plugins")
+		if err := os.CopyFS(plugins, os.DirFS(w.bin)); err != nil {
+			t.Fatal(err)
+		}
+		build := w.command(t.Context(), "go", "build", "-o", filepath.Join(plugins, "sluice-plugin-dir"), ".")
+		build.Dir, build.Env = example("plugin-dir"), append(os.Environ(), "GOWORK=off")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("build the plugin: %v\n%s", err, out)
+		}
+		args := []string{"--config", example("plugin-dir/sluice.hcl"), "--plugin-dir", plugins, "--data-dir", filepath.Join(w.dir, "three")}
+		w.must("sluice", append([]string{"apply"}, args...)...)
+		if !w.exists("default", "configmap/hello") {
+			t.Error("the object is missing")
+		}
+	})
+}
+
+// TestPluginCheck runs the conformance suites against our own plugins, as a
+// third party would against theirs.
+func TestPluginCheck(t *testing.T) {
+	w := newWorld(t)
+	r := w.repo("app", map[string]string{"a.yaml": configMap("", "a", "1")})
+	check := func(args ...string) {
+		t.Helper()
+		o := w.run("sluice", append([]string{"plugin", "check"}, args...)...)
+		if o.code != 0 || !strings.Contains(o.out, "ok") {
+			t.Errorf("exit %d\n%s%s", o.code, o.out, o.errOut)
+		}
+	}
+	check(filepath.Join(w.bin, "sluice-plugin-git"), "--instance", `{"url": "`+r.url+`"}`)
+
+	w.must("kubectl", "create", "namespace", w.prefix)
+	samples := filepath.Join(w.dir, "samples.jsonl")
+	text := w.must("sluice", "manifest", "render", r.dir, "-o", "jsonl")
+	if err := os.WriteFile(samples, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check(filepath.Join(w.bin, "sluice-plugin-kubernetes"), "--instance", "{}", "--objects", samples, "--env", "KUBECONFIG="+os.Getenv("SLUICE_TEST_KUBECONFIG"))
+}
+
+func example(path string) string {
+	abs, err := filepath.Abs(filepath.Join("..", path))
+	if err != nil {
+		panic(err) // the working directory is gone
+	}
+	return abs
+}
+
+// in is the world for a subtest.
+func (w *world) in(t *testing.T) *world {
+	sub := *w
+	sub.t = t
+	return &sub
+}
+
+// exampleRepository makes a repository of an example's files.
+func (w *world) exampleRepository(name, path string) *repo {
+	w.t.Helper()
+	r := w.repo(name, nil)
+	if err := os.CopyFS(r.dir, os.DirFS(example(path))); err != nil {
+		w.t.Fatal(err)
+	}
+	r.commit(nil)
+	return r
+}
