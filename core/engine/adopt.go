@@ -189,7 +189,7 @@ func (e *Engine) takeOver(ch *change, b config.Block, p *config.PluginConfig, sa
 			ch.changed = append(ch.changed, b.Address)
 			if n.handle != nil {
 				ch.close = append(ch.close, n.handle)
-				n.handle = nil
+				n.handle, n.warnings = nil, nil
 			}
 		}
 		n.plugin = p

@@ -37,12 +37,23 @@ func (e *Engine) runAndWait(ctx context.Context, ids []string) ([]Detail, error)
 	if err := e.await(ctx, e.submit(ids, before)); err != nil {
 		return nil, err
 	}
+	return e.outcomes(ids), nil
+}
+
+// outcomes returns what the last runs of syncs have come to, also if the next
+// ones have begun.
+func (e *Engine) outcomes(ids []string) []Detail {
 	details := make([]Detail, len(ids))
 	for i, id := range ids {
 		details[i] = e.detail(id)
+		e.mu.Lock()
+		if n := e.nodes[id]; n != nil && n.outcome.run > 0 {
+			details[i] = Detail{Node: n.outcome.view, Report: n.outcome.report}
+		}
+		e.mu.Unlock()
 		e.blameSource(&details[i])
 	}
-	return details, nil
+	return details
 }
 
 // blameSource makes a sync that was asked for fail with its source: what it
@@ -54,9 +65,9 @@ func (e *Engine) blameSource(d *Detail) {
 	if n == nil || d.Node.State != Ready {
 		return
 	}
-	if src := e.nodes[n.sync.cfg.Source]; src != nil && src.view.State == Failed {
-		d.Node.State = Failed
-		d.Node.Reason = fmt.Sprintf("%s: %s", src.id, src.view.Reason)
+	if src := e.nodes[n.sync.cfg.Source]; src != nil && src.failure != nil {
+		d.Node.State, d.Node.Problems = Failed, src.view.Problems
+		d.Node.Reason = fmt.Sprintf("%s: %s", src.id, oneLine(src.failure))
 	}
 }
 
@@ -126,21 +137,23 @@ func (e *Engine) await(ctx context.Context, runs map[string]uint64) error {
 	}
 }
 
-// restsAfter reports whether the node has ended run and nothing is about to
-// change its state. e.mu is held.
+// restsAfter reports whether run, or one after it, has come to its end. The end
+// of one that was blocked counts only when nothing is under way that may
+// unblock it. e.mu is held.
 func (e *Engine) restsAfter(id string, run uint64) bool {
 	n := e.nodes[id]
 	if n == nil {
 		return true
 	}
-	if n.ended < run {
+	if n.outcome.run < run {
 		return false
 	}
-	if n.view.State == Blocked {
-		for _, dep := range e.graph.AllDependencies(id) {
-			if e.nodes[dep].busy() {
-				return false
-			}
+	if n.outcome.view.State != Blocked {
+		return true
+	}
+	for _, dep := range e.graph.AllDependencies(id) {
+		if e.nodes[dep].busy() {
+			return false
 		}
 	}
 	return !n.busy()

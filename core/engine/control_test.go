@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
@@ -447,6 +449,42 @@ func TestWhy(t *testing.T) {
 			if _, err := e.Why(t.Context(), target, ""); !errors.Is(err, want) {
 				t.Errorf("%s: %v, want %v", target, err, want)
 			}
+		}
+	})
+}
+
+func TestSyncAndWaitEndsWithTheFirstRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		e := w.start(`
+source "memory" "shop" { url = "mem://shop" }
+sync "shop" {
+  source = source.memory.shop
+  wait { timeout = "60s" }
+}
+`)
+		expect(t, e, "sync.shop", Ready, "")
+		w.target(kube).Fresh(applier.InProgress)
+		w.repo("mem://shop").commit("a", "b")
+		type answer struct {
+			details []Detail
+			err     error
+		}
+		answers := make(chan answer, 1)
+		began := time.Now()
+		go func() {
+			details, err := e.SyncAndWait(t.Context(), SyncRequest{Names: []string{"shop"}}, nil)
+			answers <- answer{details, err}
+		}()
+		sleepFor(t, 10*time.Second)
+		e.trigger("sync.shop", sched.Interval) // it will begin as soon as this run has failed
+		a := <-answers
+		if took := time.Since(began); took > 61*time.Second {
+			t.Errorf("took %s", took)
+		}
+		if a.err != nil || a.details[0].Node.State != Failed || !strings.Contains(a.details[0].Node.Reason, "not ready after 1m0s") {
+			t.Errorf("%+v, %v", a.details, a.err)
 		}
 	})
 }

@@ -122,6 +122,10 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	return err
 }
 
+// oneShot reports whether this process ends when it has done what it was asked
+// for once.
+func (e *Engine) oneShot() bool { return e.times == nil }
+
 // openState opens what is kept in the data directory, and sweeps what a killed
 // process has left there.
 func (e *Engine) openState() error {

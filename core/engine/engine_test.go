@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -45,6 +46,7 @@ type world struct {
 	targets map[string]*rollouttest.Target
 	opens   map[string]int
 	broken  map[string]error // by node: why it does not open
+	warned  diag.List        // what each open says
 	open    int              // instances
 }
 
@@ -157,11 +159,11 @@ func (h *memoryHost) Schema(kind, typ string) (*schema.Schema, string, error) {
 
 func (h *memoryHost) Open(_ context.Context, kind, _, name string, cfg json.RawMessage) (instance, diag.List, error) {
 	h.w.mu.Lock()
-	err := h.w.broken[name]
+	err, warned := h.w.broken[name], slices.Clone(h.w.warned)
 	h.w.opens[name]++
 	h.w.mu.Unlock()
 	if err != nil {
-		return nil, nil, err
+		return nil, warned, err
 	}
 	var c struct{ URL string }
 	if err := json.Unmarshal(cfg, &c); err != nil {
@@ -176,7 +178,7 @@ func (h *memoryHost) Open(_ context.Context, kind, _, name string, cfg json.RawM
 	h.w.mu.Lock()
 	defer h.w.mu.Unlock()
 	h.w.open++
-	return in, nil, nil
+	return in, warned, nil
 }
 
 func (h *memoryHost) Status() []pluginhost.PluginStatus { return nil }

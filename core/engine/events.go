@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/sluice-gitops/sluice/core/event"
 )
@@ -69,11 +70,24 @@ func (e *Engine) publish(n *node, reason, message string) {
 }
 
 // say publishes, unless it is what was said last: a failure that repeats is
-// told once. e.mu is held.
-func (e *Engine) say(n *node, reason, message string) {
-	if said := reason + " " + message; n.said != said {
-		n.said = said
-		e.publish(n, reason, message)
+// told once. It reports whether it did. e.mu is held.
+func (e *Engine) say(n *node, reason, message string) bool {
+	said := reason + " " + message
+	if n.said == said {
+		return false
+	}
+	n.said = said
+	e.publish(n, reason, message)
+	return true
+}
+
+// logProblems logs what n.view.Problems adds to its reason, each with its
+// place. e.mu is held.
+func (e *Engine) logProblems(n *node) {
+	for _, p := range n.view.Problems {
+		if p.Severity == "error" && !strings.Contains(n.view.Reason, p.String()) {
+			e.log.Error(p.String(), "node", n.id)
+		}
 	}
 }
 

@@ -7,8 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gitops/sluice/config"
-	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/core/rollout"
 )
 
 // openTimeout bounds the opening of an applier, which has no timeout of its own
@@ -44,7 +43,7 @@ func (e *Engine) runApplier(ctx context.Context, id string) {
 		return
 	}
 	if err != nil {
-		e.failed(n, err)
+		e.failed(n, located(*n.plugin, err))
 		return
 	}
 	e.succeeded(n, Ready, "open", "")
@@ -65,51 +64,25 @@ func (e *Engine) open(ctx context.Context, id string) (instance, error) {
 	if handle != nil {
 		return handle, nil
 	}
-	handle, warnings, err := host.Open(ctx, cfg.Kind, cfg.Type, id, cfg.JSON)
-	for _, d := range locate(cfg, warnings) {
-		if d.Severity == diag.Warning {
-			e.log.WarnContext(ctx, d.Error(), "node", id)
-		}
+	handle, found, err := host.Open(ctx, cfg.Kind, cfg.Type, id, cfg.JSON)
+	warnings := onlyWarnings(locate(cfg, found))
+	for _, d := range warnings {
+		e.log.WarnContext(ctx, d.Error(), "node", id)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open: %w", because(ctx, located(cfg, err)))
+		return nil, fmt.Errorf("open: %w", because(ctx, err))
 	}
 	e.mu.Lock()
 	n = e.nodes[id]
 	current := n != nil && n.plugin != nil && pluginKey(*n.plugin) == pluginKey(cfg) && e.running.host == host
 	if current {
-		n.handle = handle
+		n.handle, n.warnings = handle, rollout.Problems(warnings)
 	}
 	e.mu.Unlock()
 	if !current {
 		return nil, errors.Join(errSuperseded, handle.Close(context.WithoutCancel(ctx)))
 	}
 	return handle, nil
-}
-
-// locate gives each diagnostic of a plugin its place in the user's file.
-func locate(cfg config.PluginConfig, l diag.List) diag.List {
-	placed := make(diag.List, len(l))
-	for i, d := range l {
-		if d.Subject == nil {
-			r := cfg.Locate(d.Path)
-			d.Subject = &r
-		}
-		placed[i] = d
-	}
-	return placed
-}
-
-// located replaces the diagnostics that err carries by ones with places.
-func located(cfg config.PluginConfig, err error) error {
-	l, ok := diag.From(err)
-	if !ok {
-		return err
-	}
-	if placed := locate(cfg, l).Err(); placed != nil {
-		return placed
-	}
-	return err
 }
 
 // closeInstances closes what is open, at the end of the engine.

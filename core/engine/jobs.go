@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,10 +62,19 @@ func (e *Engine) triggerLocked(id string, p sched.Priority) {
 
 // rest ends a run that could not do anything. e.mu is held.
 func (e *Engine) rest(n *node, state State, reason, unblock string) {
-	n.ended = n.begun
 	n.set(state, reason, unblock)
 	if e.times != nil {
 		e.times.Succeeded(n.id) // not a failure: the interval goes on
+	}
+	e.over(n)
+}
+
+// over marks the end of a run, whose outcome n shows. e.mu is held.
+func (e *Engine) over(n *node) {
+	n.ended = n.begun
+	n.outcome = outcome{run: n.begun, view: e.show(n)}
+	if n.sync != nil {
+		n.outcome.report = n.sync.report
 	}
 	e.nodeChanged()
 }
@@ -72,8 +82,8 @@ func (e *Engine) rest(n *node, state State, reason, unblock string) {
 // succeeded ends a run that went well. e.mu is held.
 func (e *Engine) succeeded(n *node, state State, reason, unblock string) {
 	recovered := n.view.Failures > 0
-	n.ended = n.begun
-	n.view.Failures, n.view.LastRun = 0, now()
+	n.failure = nil
+	n.view.Failures, n.view.LastRun, n.view.Problems = 0, now(), n.warnings
 	if state == Ready {
 		n.view.LastReady = n.view.LastRun
 	}
@@ -88,15 +98,16 @@ func (e *Engine) succeeded(n *node, state State, reason, unblock string) {
 		e.publish(n, eventRecovered, reason)
 	}
 	n.said = ""
-	e.nodeChanged()
+	e.over(n)
 }
 
 // failed ends a run that did not, and plans the next: with back-off, when the
 // plugin says, or at the interval if trying again is pointless. e.mu is held.
 func (e *Engine) failed(n *node, err error) {
-	n.ended = n.begun
+	n.failure = err
 	n.view.Failures++
 	n.view.LastRun = now()
+	n.view.Problems = slices.Concat(problemsOf(err), n.warnings)
 	n.set(Failed, oneLine(err), "")
 	if s := n.suspended(); s != nil {
 		n.set(Suspended, s.String(), resumeHint(s, n.id))
@@ -104,12 +115,14 @@ func (e *Engine) failed(n *node, err error) {
 	if e.times != nil {
 		e.retry(n, err)
 	}
-	if n.view.Unblock == "" && e.times != nil {
+	if n.view.Unblock == "" && !e.oneShot() {
 		n.view.Unblock = "the next attempt, or a change of what it depends on"
 	}
-	e.say(n, eventFailed, n.view.Reason)
+	if e.say(n, eventFailed, n.view.Reason) {
+		e.logProblems(n)
+	}
+	e.over(n)
 	e.tellDependents(n.id)
-	e.nodeChanged()
 }
 
 // tellDependents has the nodes look again that id may have held back, or that

@@ -18,10 +18,14 @@ type node struct {
 	id   string
 	view Node
 
-	queued bool   // a run has been triggered and has not begun
-	begun  uint64 // runs that have begun
-	ended  uint64 // of these, the last one that came to its end
-	said   string // the last event, so that the same is not said twice
+	queued  bool    // a run has been triggered and has not begun
+	begun   uint64  // runs that have begun
+	ended   uint64  // of these, the last one that is over, cancelled or not
+	outcome outcome // of the last one that was not cancelled
+	said    string  // the last event, so that the same is not said twice
+
+	failure  error             // of the last run, nil if it went well
+	warnings []rollout.Problem // of the plugin, when the instance was opened
 
 	suspension *Suspension // by a person; configuration's is in the block
 
@@ -30,6 +34,14 @@ type node struct {
 
 	source *sourceNode
 	sync   *syncNode
+}
+
+// outcome is what a run has come to. Whoever waited for that run may look only
+// when the next one has begun.
+type outcome struct {
+	run    uint64
+	view   Node
+	report *rollout.Report
 }
 
 // sourceNode is what only a source has.

@@ -15,6 +15,10 @@ type PlanResult struct {
 	Node  string        `json:"node"`
 	Plan  *rollout.Plan `json:"plan,omitempty"`
 	Error string        `json:"error,omitempty"`
+
+	// Problems are what the plugins of the sync's source and applier report
+	// about their configuration. There may be warnings beside a Plan.
+	Problems []rollout.Problem `json:"problems,omitempty"`
 }
 
 // ApplyOptions configures Apply.
@@ -42,12 +46,9 @@ func (e *Engine) Plan(ctx context.Context, names []string, progress func(Progres
 	if err != nil {
 		return nil, err
 	}
-	sources := e.sourcesOf(ids)
-	stop := e.listen(slices.Concat(ids, sources), progress)
+	stop := e.listen(slices.Concat(ids, e.sourcesOf(ids)), progress)
 	defer stop()
-	prepare := slices.Concat(sources, e.appliersOf(ids))
-	e.selectOnly(prepare)
-	if err := e.await(ctx, e.submit(prepare, nil)); err != nil {
+	if err := e.prepare(ctx, ids); err != nil {
 		return nil, err
 	}
 	results := make([]PlanResult, len(ids))
@@ -55,6 +56,31 @@ func (e *Engine) Plan(ctx context.Context, names []string, progress func(Progres
 		results[i] = e.planOne(ctx, id)
 	}
 	return results, ctx.Err()
+}
+
+// prepare resolves the sources of syncs and opens their appliers, and runs
+// nothing else: a sync that began with what an earlier process has fetched would
+// apply an old revision first.
+func (e *Engine) prepare(ctx context.Context, ids []string) error {
+	needed := slices.Concat(e.appliersOf(ids), e.sourcesOf(ids))
+	e.selectOnly(needed)
+	return e.await(ctx, e.submit(needed, nil))
+}
+
+// unprepared returns why a one-shot cannot run or plan n, nil if it can: there
+// is nobody to come back later, so the revision must be the newest one. e.mu is
+// held.
+func (e *Engine) unprepared(n *node) error {
+	var errs []error
+	for _, id := range []string{n.sync.cfg.Source, n.sync.cfg.Applier} {
+		switch need := e.nodes[id]; {
+		case need.failure != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", id, need.failure))
+		case need.view.State != Ready:
+			errs = append(errs, fmt.Errorf("%s is %s: %s", id, need.view.State, need.view.Reason))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // startAside starts with a data directory of its own, because a daemon has the
@@ -77,9 +103,9 @@ func (e *Engine) startAside(ctx context.Context) error {
 // error: a plan of an old revision would mislead.
 func (e *Engine) planOne(ctx context.Context, id string) PlanResult {
 	res := PlanResult{Node: id}
-	job, err := e.planJob(id)
+	job, err := e.planJob(&res)
 	if err != nil {
-		res.Error = err.Error()
+		res.Error = oneLine(err)
 		return res
 	}
 	defer job.release()
@@ -89,20 +115,20 @@ func (e *Engine) planOne(ctx context.Context, id string) PlanResult {
 		res.Plan, err = rollout.PlanOnly(ctx, job.applier, job.req, l)
 	}
 	if err != nil {
-		res.Error = err.Error()
+		res.Error = oneLine(err)
 	}
 	return res
 }
 
-func (e *Engine) planJob(id string) (*syncJob, error) {
+// planJob returns the input of a plan, and adds to res what plugins say.
+func (e *Engine) planJob(res *PlanResult) (*syncJob, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n := e.nodes[id]
+	n := e.nodes[res.Node]
 	src, app := e.nodes[n.sync.cfg.Source], e.nodes[n.sync.cfg.Applier]
-	for _, need := range []*node{src, app} {
-		if need.view.State != Ready {
-			return nil, fmt.Errorf("%s is %s: %s", need.id, need.view.State, need.view.Reason)
-		}
+	res.Problems = slices.Concat(src.view.Problems, app.view.Problems)
+	if err := e.unprepared(n); err != nil {
+		return nil, err
 	}
 	return e.syncJob(n, src, app)
 }
@@ -123,23 +149,27 @@ func (e *Engine) Apply(ctx context.Context, o ApplyOptions) ([]Detail, error) {
 		return nil, err
 	}
 	ids = e.withDependencies(ids)
-	e.selectOnly(slices.Concat(ids, e.sourcesOf(ids), e.appliersOf(ids)))
 	stop := e.listen(slices.Concat(ids, e.sourcesOf(ids)), o.Progress)
 	defer stop()
-	if err := e.await(ctx, e.submit(e.appliersOf(ids), nil)); err != nil {
+	if err := e.prepare(ctx, ids); err != nil {
 		return nil, err
 	}
-	details, err := e.runAndWait(ctx, ids)
-	if err != nil || !e.approveAll(ctx, details, o.Approve) {
-		return details, err
+	e.selectOnly(ids)
+	if err := e.await(ctx, e.submit(ids, nil)); err != nil {
+		return nil, err
 	}
-	return e.runAndWait(ctx, ids)
+	before := e.ended(ids)
+	approved := e.approveAll(ctx, e.outcomes(ids), o.Approve)
+	if err := e.await(ctx, e.submit(approved, before)); err != nil {
+		return nil, err
+	}
+	return e.outcomes(ids), nil
 }
 
-// approveAll approves what waits and is allowed; it reports whether there was
-// anything.
-func (e *Engine) approveAll(ctx context.Context, details []Detail, allowed []string) bool {
-	any := false
+// approveAll approves what waits and is allowed, and returns the syncs that
+// this concerns.
+func (e *Engine) approveAll(ctx context.Context, details []Detail, allowed []string) []string {
+	var approved []string
 	for _, d := range details {
 		digest := d.Node.Approval
 		if digest == "" || !slices.Contains(allowed, digest) && !slices.Contains(allowed, "all") {
@@ -149,9 +179,9 @@ func (e *Engine) approveAll(ctx context.Context, details []Detail, allowed []str
 			e.log.WarnContext(ctx, "cannot approve", "node", d.Node.ID, "err", err)
 			continue
 		}
-		any = true
+		approved = append(approved, d.Node.ID)
 	}
-	return any
+	return approved
 }
 
 func (e *Engine) selectOnly(ids []string) {

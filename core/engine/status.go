@@ -45,6 +45,10 @@ type Node struct {
 	Approval    string      `json:"approval,omitempty"`    // digest of the plan that waits for approval
 	Suspension  *Suspension `json:"suspension,omitempty"`  // while suspended
 	Declared    string      `json:"declared,omitempty"`    // file:line:column of the block
+
+	// Problems are what a plugin reports about its configuration, by their
+	// place in the user's files. A ready node may have warnings.
+	Problems []rollout.Problem `json:"problems,omitempty"`
 }
 
 // Suspension says who stopped a node, why, and until when.

@@ -57,6 +57,10 @@ func (e *Engine) beginSync(id string) (*syncJob, bool) {
 		e.rest(n, Suspended, s.String(), resumeHint(s, id))
 		return nil, false
 	}
+	if err := e.unprepared(n); e.oneShot() && err != nil {
+		e.failed(n, err)
+		return nil, false
+	}
 	if by, lack := e.obstacle(n); by != nil {
 		e.blocked(n, by, lack)
 		return nil, false

@@ -112,6 +112,10 @@ type Problem struct {
 	File     string `json:"file,omitempty"`
 	Line     int    `json:"line,omitempty"`
 	Column   int    `json:"column,omitempty"`
+
+	// The end of the place, exclusive; 0 where it is not known.
+	EndLine   int `json:"end_line,omitempty"`
+	EndColumn int `json:"end_column,omitempty"`
 }
 
 // NewProblem converts d.
@@ -119,11 +123,28 @@ func NewProblem(d diag.Diagnostic) Problem {
 	p := Problem{Severity: d.Severity.String(), Summary: d.Summary, Detail: d.Detail}
 	if d.Subject != nil {
 		p.File, p.Line, p.Column = d.Subject.File, d.Subject.Start.Line, d.Subject.Start.Column
+		p.EndLine, p.EndColumn = d.Subject.End.Line, d.Subject.End.Column
 	}
 	if d.Subject == nil && len(d.Path) > 0 {
 		p.Summary = d.Path.String() + ": " + p.Summary
 	}
 	return p
+}
+
+// Diagnostic converts p back, to be shown with the lines of its file.
+func (p Problem) Diagnostic() diag.Diagnostic {
+	d := diag.Diagnostic{Severity: diag.Error, Summary: p.Summary, Detail: p.Detail}
+	if p.Severity == diag.Warning.String() {
+		d.Severity = diag.Warning
+	}
+	if p.File != "" {
+		d.Subject = &diag.Range{
+			File:  p.File,
+			Start: diag.Pos{Line: p.Line, Column: p.Column},
+			End:   diag.Pos{Line: p.EndLine, Column: p.EndColumn},
+		}
+	}
+	return d
 }
 
 // Problems converts a list.
