@@ -129,12 +129,11 @@ func (a *app) listen() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Without schemas: only the settings are wanted, and the daemon has
-	// already judged the rest.
+	// Without schemas: only the settings are wanted, and they are there also
+	// when the rest is broken, which is when people ask.
 	c, diags := config.Load(a.configPaths, config.Options{Variables: variables, Env: os.LookupEnv})
-	if c == nil || c.Settings.API.Listen == "" {
-		a.renderDiagnostics(a.Err, diags, c)
-		return "", withHint(errors.New("cannot tell where the daemon listens"), "name its configuration with --config, or its address with --server unix:///path/api.sock")
+	if diags.HasErrors() {
+		fmt.Fprintf(a.Err, "note: the configuration has errors, `sluice validate` shows them; asking the daemon at %s\n", c.Settings.API.Listen)
 	}
 	return c.Settings.API.Listen, nil
 }
