@@ -41,6 +41,7 @@ func (l *loader) decodePlugin(p *PluginConfig, body hcl.Body, header hcl.Range, 
 	p.JSON = d.marshal(v.real, header)
 	p.display = d.marshal(v.shown, header)
 	p.Secrets = d.allSecrets()
+	l.plugged = append(l.plugged, *p)
 }
 
 // allSecrets returns the sensitive strings of the block and the secrets that

@@ -8,11 +8,13 @@
 // as JSON, with the ranges that turn a problem the plugin reports by attribute
 // path into a place in the user's file.
 //
-// The package starts no goroutines and no plugins, and opens no connections.
+// The package starts no goroutines and no plugins, and opens no connections; what
+// it must know of plugins it asks Options.Schemas.
 // A Config is immutable after Load and may be shared.
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,6 +48,14 @@ type Options struct {
 // label; it should say what was looked for and where.
 type SchemaSource interface {
 	Schema(kind, typ string) (*schema.Schema, string, error)
+}
+
+// Validator is a SchemaSource that can ask the plugins to check what their
+// schemas cannot say. configs are of one kind and type; the lists are in their
+// order, and each problem is at its attribute path. If it fails, Load warns
+// that those configurations were not checked.
+type Validator interface {
+	Validate(kind, typ string, configs []json.RawMessage) ([]diag.List, error)
 }
 
 // Config is a whole configuration. Each slice is in the order of the files and

@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -25,6 +26,7 @@ func Load(paths []string, o Options) (*Config, diag.List) {
 	if !ok {
 		// What a broken file declares is not known, so that every reference
 		// into it would look wrong.
+		l.cfg.Settings = salvageSettings(inputs, o)
 		return l.cfg, l.finish()
 	}
 	l.declare(inputs)
@@ -33,6 +35,7 @@ func Load(paths []string, o Options) (*Config, diag.List) {
 	l.loadHostBlocks()
 	l.loadLocals()
 	l.loadDecls()
+	l.askPlugins()
 	l.checkSyncs()
 	if !l.list.HasErrors() {
 		// With errors, much looks unused that is not.
@@ -40,6 +43,18 @@ func Load(paths []string, o Options) (*Config, diag.List) {
 	}
 	l.maskSecrets(inputs)
 	return l.cfg, l.finish()
+}
+
+// salvageSettings returns the settings as far as broken files tell them, with
+// the defaults for the rest: they lead to the daemon, which runs on with its
+// last good configuration and is the one to ask.
+func salvageSettings(inputs []input, o Options) Settings {
+	o.Schemas = nil
+	l := newLoader(o)
+	l.declare(slices.DeleteFunc(slices.Clone(inputs), func(in input) bool { return in.body == nil }))
+	l.loadVariables()
+	l.loadHostBlocks()
+	return l.cfg.Settings
 }
 
 // loader is the state of one Load.
@@ -61,6 +76,7 @@ type loader struct {
 	functions  map[string]map[string]function.Function // by directory
 	masked     []hcl.Range                             // literal secrets in the files
 	noSchema   map[string]bool                         // kind/type pairs without a schema, reported already
+	plugged    []PluginConfig                          // that fit their schemas
 }
 
 func newLoader(o Options) *loader {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"regexp"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -62,6 +63,9 @@ func within(r hcl.Range, all []hcl.Range) bool {
 	return false
 }
 
+// urlPassword finds the literal password in a URL, also where none belongs.
+var urlPassword = regexp.MustCompile(`://[^\s"/@:]*:([^\s"/@${}]+)@`)
+
 // maskSecrets overwrites the literal secrets in the text kept for snippets.
 func (l *loader) maskSecrets(inputs []input) {
 	for _, in := range inputs {
@@ -73,6 +77,11 @@ func (l *loader) maskSecrets(inputs []input) {
 			}
 			return nil
 		})
+	}
+	for name, src := range l.cfg.Files {
+		for _, at := range urlPassword.FindAllSubmatchIndex(src, -1) {
+			l.masked = append(l.masked, hcl.Range{Filename: name, Start: hcl.Pos{Byte: at[2]}, End: hcl.Pos{Byte: at[3]}})
+		}
 	}
 	copied := map[string]bool{}
 	for _, r := range l.masked {

@@ -44,9 +44,10 @@ type Plugin struct {
 
 // Main runs the plugin and does not return. Started by a host it serves the
 // host; with the argument "describe" it prints what the plugin offers, as
-// JSON; otherwise it explains to a person what the binary is.
+// JSON; with "validate" it checks configurations, see PROTOCOL.md; otherwise it
+// explains to a person what the binary is.
 func Main(p Plugin) {
-	os.Exit(serve.Main(serve.Plugin(p), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(serve.Main(serve.Plugin(p), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // Kind pairs a type name with the function that opens instances of it. It is

@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	describeOutputMax = 4 << 20 // bytes of JSON
-	describeErrorMax  = 4 << 10 // bytes of stderr that are shown
+	answerMax      = 4 << 20 // bytes of JSON
+	answerErrorMax = 4 << 10 // bytes of stderr that are shown
 )
 
 // description is what a binary says about itself, and which binary it was.
@@ -125,7 +125,7 @@ func (h *Host) describeOpen(ctx context.Context, c *candidate, exe *executable) 
 		d.Description, err = parseDescription(data)
 	}
 	if err != nil {
-		d.Description, err = h.ask(ctx, c, exe, file)
+		d.Description, err = h.askDescription(ctx, c, exe, file)
 	}
 	if err != nil {
 		return description{}, fmt.Errorf("plugin %s: %s describe: %w", c.name, exe.path, h.scrub.Err(err))
@@ -143,11 +143,11 @@ func (h *Host) remembered(key string) (description, bool) {
 	return d, ok
 }
 
-// ask runs the binary and leaves the answer in file.
-func (h *Host) ask(ctx context.Context, c *candidate, exe *executable, file string) (client.Description, error) {
+// askDescription runs the binary and leaves the answer in file.
+func (h *Host) askDescription(ctx context.Context, c *candidate, exe *executable, file string) (client.Description, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timing.describe)
 	defer cancel()
-	data, err := runDescribe(ctx, exe, pluginEnv(h.o.Environ, nil, c.env, os.TempDir(), os.TempDir()))
+	data, err := ask(ctx, exe, pluginEnv(h.o.Environ, nil, c.env, os.TempDir(), os.TempDir()), "describe", nil)
 	if err != nil {
 		return client.Description{}, err
 	}
@@ -184,7 +184,7 @@ func DescribeBinary(ctx context.Context, path string) (client.Description, error
 	defer func() { _ = exe.Close() }() // only read from
 	ctx, cancel := context.WithTimeout(ctx, defaultTiming.describe)
 	defer cancel()
-	data, err := runDescribe(ctx, exe, pluginEnv(os.Environ(), nil, nil, os.TempDir(), os.TempDir()))
+	data, err := ask(ctx, exe, pluginEnv(os.Environ(), nil, nil, os.TempDir(), os.TempDir()), "describe", nil)
 	if err != nil {
 		return client.Description{}, fmt.Errorf("%s describe: %w", path, err)
 	}
@@ -209,13 +209,17 @@ func writeDescription(path string, data []byte) error {
 	return writeFileAtomic(path, data, 0o600)
 }
 
-// runDescribe runs `exe describe` in bounded time and returns its output.
-func runDescribe(ctx context.Context, exe *executable, env []string) ([]byte, error) {
+// ask runs the binary with a question as its only argument, and input on its
+// standard input, in bounded time. It returns the output.
+func ask(ctx context.Context, exe *executable, env []string, question string, input []byte) ([]byte, error) {
 	runtime.LockOSThread() // see runner.own
 	defer runtime.UnlockOSThread()
-	out, problem := &limitedBuffer{max: describeOutputMax}, &limitedBuffer{max: describeErrorMax}
-	cmd := command(exe, "describe")
+	out, problem := &limitedBuffer{max: answerMax}, &limitedBuffer{max: answerErrorMax}
+	cmd := command(exe, question)
 	cmd.Env = env
+	if input != nil {
+		cmd.Stdin = bytes.NewReader(input)
+	}
 	cmd.Stdout, cmd.Stderr = out, problem
 	cmd.ExtraFiles = []*os.File{nil, exe.file}
 	cmd.SysProcAttr = processAttributes()
@@ -234,7 +238,7 @@ func runDescribe(ctx context.Context, exe *executable, env []string) ([]byte, er
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s; is it a Sluice plugin?", err, bytes.TrimSpace(problem.data))
 	case out.cut:
-		return nil, fmt.Errorf("more than %d bytes of output", describeOutputMax)
+		return nil, fmt.Errorf("more than %d bytes of output", answerMax)
 	}
 	return out.data, nil
 }

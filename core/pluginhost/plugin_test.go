@@ -36,6 +36,22 @@ func serveTest(name string, types ...string) func() {
 	}
 }
 
+// Validate runs in "BINARY validate", and before each open.
+func (c *testConfig) Validate() diag.List {
+	switch c.Do {
+	case "mistake":
+		return diag.List{diag.Errorf(diag.Attr("token"), "token %s is too short", c.Token.Reveal())}
+	case "die in validate":
+		fmt.Fprintln(os.Stderr, "cannot judge "+c.Token.Reveal())
+		os.Exit(9)
+	case "hang in validate":
+		sleepForever()
+	case "print in validate":
+		fmt.Println("judging")
+	}
+	return nil
+}
+
 type testSource struct {
 	c   testConfig
 	env sdk.Env

@@ -46,12 +46,21 @@ func Binary(path string, env ...string) func(ctx context.Context) (*Process, err
 				return b.abandon(ctx)
 			},
 			Describe: func(ctx context.Context) ([]byte, error) {
-				cmd := exec.CommandContext(ctx, path, "describe")
-				cmd.Env = environment("", env)
-				return cmd.Output()
+				return ask(ctx, path, env, "describe", nil)
+			},
+			Validate: func(ctx context.Context, stdin []byte) ([]byte, error) {
+				return ask(ctx, path, env, "validate", stdin)
 			},
 		}, nil
 	}
+}
+
+// ask runs the binary as a person does, without the cookie.
+func ask(ctx context.Context, path string, env []string, question string, stdin []byte) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, path, question)
+	cmd.Env = environment("", env)
+	cmd.Stdin = bytes.NewReader(stdin)
+	return cmd.Output()
 }
 
 // binary is a started process.

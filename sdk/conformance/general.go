@@ -28,6 +28,7 @@ var general = []Check{
 	{"starts", func(t T, s *Subject) { s.running(t) }},
 	{"describes-itself", describesItself},
 	{"describe-command-matches", describeCommandMatches},
+	{"validate-command-answers", validateCommandAnswers},
 	{"schema-is-sound", schemaIsSound},
 	{"opens-and-closes", opensAndCloses},
 	{"reopens-many-times", reopensManyTimes},
@@ -107,6 +108,42 @@ func describeCommandMatches(t T, s *Subject) {
 	}
 	if !bytes.Equal(a, b) {
 		t.Errorf("the command and the call differ:\n%s\n%s", a, b)
+	}
+}
+
+// validateCommandAnswers asks about the configuration that works, twice.
+func validateCommandAnswers(t T, s *Subject) {
+	p := s.running(t)
+	if p.Validate == nil {
+		t.Skipf("not a process")
+	}
+	config := s.Config
+	if len(config) == 0 {
+		config = json.RawMessage("{}")
+	}
+	question, err := json.Marshal(client.Validation{Kind: s.Kind, Type: s.Type, Configs: []json.RawMessage{config, config}})
+	if err != nil {
+		t.Fatalf("the configuration is not JSON: %v", err)
+	}
+	out, err := p.Validate(t.Context(), question)
+	if err != nil {
+		t.Fatalf("validate: %v", err)
+	}
+	var verdict client.Verdict
+	if err := json.Unmarshal(out, &verdict); err != nil {
+		t.Fatalf("validate does not print JSON: %v", err)
+	}
+	lists, err := verdict.Diagnostics()
+	if err != nil {
+		t.Fatalf("validate: %v", err)
+	}
+	if n := len(lists); n != 0 && n != 2 {
+		t.Errorf("validate answers about %d configurations, asked about 2", n)
+	}
+	for _, l := range lists {
+		if l.HasErrors() {
+			t.Errorf("validate refuses the configuration that works: %v", l.Err())
+		}
 	}
 }
 

@@ -49,6 +49,8 @@ type Process struct {
 	Stop func(ctx context.Context) error
 	// Describe runs the binary with the argument "describe".
 	Describe func(ctx context.Context) ([]byte, error)
+	// Validate runs the binary with the argument "validate".
+	Validate func(ctx context.Context, stdin []byte) ([]byte, error)
 	// Stdout returns what the plugin printed to standard output after the
 	// handshake.
 	Stdout func() string

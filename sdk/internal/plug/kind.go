@@ -36,6 +36,8 @@ type Spec struct {
 	Schema *schema.Schema
 	// Err is a mistake in the declaration; the plugin does not start.
 	Err error
+	// Validate checks a configuration without opening anything.
+	Validate func(config json.RawMessage) diag.List
 	// Open makes an instance. The list may hold warnings also without error.
 	Open func(ctx context.Context, config json.RawMessage, env Env) (any, diag.List, error)
 	// Capabilities tells what an instance can do beyond its kind.
@@ -92,6 +94,7 @@ func NewKind[C, S any](kind, typ string, all []Capability, open func(context.Con
 		Kind: kind, Type: typ, Schema: s, Err: err,
 		Capabilities: capabilities,
 		Sure:         capabilities(zero),
+		Validate:     func(config json.RawMessage) diag.List { return schema.Decode(config, new(C)) },
 		Open: func(ctx context.Context, config json.RawMessage, env Env) (any, diag.List, error) {
 			var c C
 			warnings := schema.Decode(config, &c)

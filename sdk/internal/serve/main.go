@@ -20,8 +20,8 @@ import (
 const closeGrace = 1500 * time.Millisecond
 
 // Main runs the plugin's binary and returns its exit code. Without the host's
-// cookie it explains itself, or describes the plugin.
-func Main(p Plugin, args []string, stdout, stderr io.Writer) int {
+// cookie it explains itself, describes the plugin, or checks configurations.
+func Main(p Plugin, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	s, err := New(p, Options{Log: hclog.NewNullLogger()})
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: the plugin is declared wrongly:\n%v\n", p.Name, err)
@@ -30,6 +30,8 @@ func Main(p Plugin, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case len(args) == 1 && args[0] == "describe":
 		return describe(s, stdout, stderr)
+	case len(args) == 1 && args[0] == "validate":
+		return validate(s, stdin, stdout, stderr)
 	case os.Getenv(handshake.CookieKey) != handshake.CookieValue:
 		explain(s, stderr)
 		return 1

@@ -34,8 +34,7 @@ func (p *pluginServer) open(ctx context.Context, req *pb.OpenRequest) (*pb.OpenR
 	s := p.server
 	spec, ok := s.kinds[kindKey{req.GetKind(), req.GetType()}]
 	if !ok {
-		return nil, plug.Permanent(fmt.Errorf("the plugin %s does not offer %s/%s; it offers %s",
-			s.description.Name, req.GetKind(), req.GetType(), s.offers()))
+		return nil, s.unknownType(req.GetKind(), req.GetType())
 	}
 	log, err := s.logger(req)
 	if err != nil {
@@ -95,6 +94,10 @@ func (s *Server) logger(req *pb.OpenRequest) (hclog.Logger, error) {
 	log := s.options.Log.Named(req.GetName())
 	log.SetLevel(level)
 	return log, nil
+}
+
+func (s *Server) unknownType(kind, typ string) error {
+	return plug.Permanent(fmt.Errorf("the plugin %s does not offer %s/%s; it offers %s", s.description.Name, kind, typ, s.offers()))
 }
 
 func (s *Server) offers() string {
