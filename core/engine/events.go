@@ -11,28 +11,30 @@ import (
 
 // Reasons of events: what programs filter by.
 const (
-	eventNewRevision = "new_revision"
-	eventApplied     = "applied"
-	eventApproval    = "approval_needed"
-	eventApproved    = "approved"
-	eventFailed      = "failed"
-	eventRecovered   = "recovered"
-	eventBlocked     = "blocked"
-	eventSuspended   = "suspended"
-	eventResumed     = "resumed"
-	eventRemoved     = "removed"
-	eventReloaded    = "reloaded"
-	eventBadConfig   = "bad_configuration"
-	eventStarted     = "started"
+	eventNewRevision   = "new_revision"
+	eventApplied       = "applied"
+	eventPartlyApplied = "partly_applied"
+	eventApproval      = "approval_needed"
+	eventApproved      = "approved"
+	eventFailed        = "failed"
+	eventRecovered     = "recovered"
+	eventBlocked       = "blocked"
+	eventSuspended     = "suspended"
+	eventResumed       = "resumed"
+	eventRemoved       = "removed"
+	eventReloaded      = "reloaded"
+	eventBadConfig     = "bad_configuration"
+	eventStarted       = "started"
 )
 
 // severities of the reasons that are more than news.
 var severities = map[string]event.Severity{
-	eventApproval:  event.Warning,
-	eventFailed:    event.Error,
-	eventBlocked:   event.Warning,
-	eventRemoved:   event.Warning,
-	eventBadConfig: event.Error,
+	eventApproval:      event.Warning,
+	eventFailed:        event.Error,
+	eventBlocked:       event.Warning,
+	eventPartlyApplied: event.Warning,
+	eventRemoved:       event.Warning,
+	eventBadConfig:     event.Error,
 }
 
 // levels are those of the log.

@@ -43,7 +43,7 @@ func (e *Engine) runApplier(ctx context.Context, id string) {
 		return
 	}
 	if err != nil {
-		e.failed(n, located(*n.plugin, err))
+		e.failed(n, located(*n.plugin, err), "")
 		return
 	}
 	e.succeeded(n, Ready, "open", "")

@@ -102,13 +102,14 @@ func (e *Engine) succeeded(n *node, state State, reason, unblock string) {
 }
 
 // failed ends a run that did not, and plans the next: with back-off, when the
-// plugin says, or at the interval if trying again is pointless. e.mu is held.
-func (e *Engine) failed(n *node, err error) {
+// plugin says, or at the interval if trying again is pointless. unblock may be
+// empty. e.mu is held.
+func (e *Engine) failed(n *node, err error, unblock string) {
 	n.failure = err
 	n.view.Failures++
 	n.view.LastRun = now()
 	n.view.Problems = slices.Concat(problemsOf(err), n.warnings)
-	n.set(Failed, oneLine(err), "")
+	n.set(Failed, oneLine(err), unblock)
 	if s := n.suspended(); s != nil {
 		n.set(Suspended, s.String(), resumeHint(s, n.id))
 	}

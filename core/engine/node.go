@@ -86,6 +86,7 @@ type syncRecord struct {
 	Config   string          `json:"config,omitempty"` // fingerprint of the block it was applied for
 	Origin   string          `json:"origin,omitempty"` // where the objects came from, see origin
 	Approved string          `json:"approved,omitempty"`
+	Refused  []string        `json:"refused,omitempty"` // objects that the target did not take when last nothing was left to delete
 	Ready    time.Time       `json:"ready,omitzero"`
 }
 

@@ -129,7 +129,7 @@ func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 		n.showRevision(s.revision)
 	}
 	if err != nil {
-		e.failed(n, located(job.cfg.Plugin, err))
+		e.failed(n, located(job.cfg.Plugin, err), "")
 	} else {
 		e.succeeded(n, Ready, describeRevision(s.revision), "")
 	}

@@ -57,9 +57,11 @@ func (e *Engine) beginSync(id string) (*syncJob, bool) {
 		e.rest(n, Suspended, s.String(), resumeHint(s, id))
 		return nil, false
 	}
-	if err := e.unprepared(n); e.oneShot() && err != nil {
-		e.failed(n, err)
-		return nil, false
+	if e.oneShot() {
+		if err := e.unprepared(n); err != nil {
+			e.failed(n, err, "")
+			return nil, false
+		}
 	}
 	if by, lack := e.obstacle(n); by != nil {
 		e.blocked(n, by, lack)
@@ -67,7 +69,7 @@ func (e *Engine) beginSync(id string) (*syncJob, bool) {
 	}
 	job, err := e.syncJob(n, e.nodes[n.sync.cfg.Source], e.nodes[n.sync.cfg.Applier])
 	if err != nil {
-		e.failed(n, err)
+		e.failed(n, err, "")
 		return nil, false
 	}
 	n.set(Running, "rolling out "+describeRevision(job.req.Revision), "")
@@ -99,9 +101,9 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 		Policy: rollout.Policy{
 			Prune: s.cfg.Prune.Enabled, Budget: rollout.Budget(s.cfg.Prune.Max), Kinds: s.cfg.Prune.Kinds,
 		},
-		Approved: s.record.Approved,
-		Moved:    s.record.Origin != "" && s.record.Origin != job.origin,
-		Adopt:    s.cfg.Adopt, Recreate: s.cfg.Recreate, Timeout: s.cfg.Timeout,
+		Approved: s.record.Approved, Refused: s.record.Refused,
+		Moved: s.record.Origin != "" && s.record.Origin != job.origin,
+		Adopt: s.cfg.Adopt, Recreate: s.cfg.Recreate, Timeout: s.cfg.Timeout,
 		Settled: s.settled == held.Digest,
 	}
 	if s.cfg.Wait != nil {
@@ -338,12 +340,14 @@ func (r *syncRecord) update(job *syncJob, report *rollout.Report) {
 	if report.Approval != "" && report.Approval != r.Approved {
 		r.Approved = "" // it was for another list
 	}
+	if report.Settled() {
+		r.Origin, r.Approved, r.Refused = job.origin, "", report.Refused()
+	}
 	if !report.Applied() {
 		return
 	}
 	r.Revision, r.Tree, r.Config = report.Revision, report.Tree, syncFingerprint(job.cfg)
 	if report.Approval == "" {
-		r.Origin, r.Approved = job.origin, ""
 		r.Ready = report.Finished
 	}
 }

@@ -455,3 +455,35 @@ sync "shop" {
 		expect(t, e, "sync.shop", Failed, "not ready after 2m0s: ConfigMap/a")
 	})
 }
+
+func TestARefusedObjectHoldsBackWhatItMayReplace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.repo("mem://shop")
+		r.commit("a", "b", "c", "d")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.target(kube).Refuse("release", "no such kind")
+		r.commit("a", "b", "c", "release") // release may stand for d
+		sleepFor(t, 30*time.Minute)
+		n := expect(t, e, "sync.shop", Failed, "no such kind; a deletion waits for approval: would delete 1 of 4")
+		if n.Approval == "" || n.Unblock != "sluice approve shop" {
+			t.Errorf("approval %q, unblock %q", n.Approval, n.Unblock)
+		}
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", By: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "sync.shop", Failed, "no such kind")
+		if diff := cmp.Diff([]string{"a", "b", "c"}, w.target(kube).Names("shop")); diff != "" {
+			t.Errorf("after the approval: %s", diff)
+		}
+		w.stop(e)
+		e = w.start(shop)
+		r.commit("a", "b", "release")
+		sleepFor(t, 30*time.Minute)
+		n = expect(t, e, "sync.shop", Failed, "no such kind")
+		if diff := cmp.Diff([]string{"a", "b"}, w.target(kube).Names("shop")); diff != "" || n.Approval != "" {
+			t.Errorf("release was refused before c left: %s", diff)
+		}
+	})
+}

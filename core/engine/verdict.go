@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/rollout"
@@ -11,24 +12,51 @@ import (
 // conclude turns a report into the node's state. e.mu is held.
 func (e *Engine) conclude(n *node, r *rollout.Report) {
 	if r.Counts.Changed() {
-		e.publish(n, eventApplied, describeRevision(r.Revision)+": "+r.Counts.String())
+		reason := eventApplied
+		if r.Counts.Failed > 0 {
+			reason = eventPartlyApplied
+		}
+		e.publish(n, reason, describeRevision(r.Revision)+": "+r.Counts.String())
 	}
+	err := e.runError(n, r)
 	switch {
-	case r.Err() != nil:
-		e.failed(n, r.Err())
-	case r.Waited != "":
-		e.failed(n, errors.New(r.Waited))
-	case r.Counts.Failed > 0:
-		e.failed(n, errors.New(failureText(r)))
-	case r.Counts.Wanted == 0 && r.Counts.Kept > 0:
-		e.failed(n, errors.New(r.Held))
+	case err != nil && r.Approval != "":
+		e.failed(n, fmt.Errorf("%w; a deletion waits for approval: %s", err, r.Held), approveHint(n))
+	case err != nil:
+		e.failed(n, err, "")
 	case r.Approval != "":
 		text := "for an approval: " + r.Held
-		e.succeeded(n, Waiting, text, "sluice approve "+quoted(n.sync.cfg.Name))
+		e.succeeded(n, Waiting, text, approveHint(n))
 		e.say(n, eventApproval, "waits "+text)
 	default:
 		e.succeeded(n, Ready, readyText(r), "")
 	}
+}
+
+func approveHint(n *node) string { return "sluice approve " + quoted(n.sync.cfg.Name) }
+
+// runError returns what makes a run a failed one. e.mu is held.
+func (e *Engine) runError(n *node, r *rollout.Report) error {
+	var errs []string
+	switch {
+	case r.Err() != nil:
+		if app := e.nodes[n.sync.cfg.Applier]; app != nil && app.plugin != nil {
+			return located(*app.plugin, r.Err())
+		}
+		return r.Err()
+	case r.Counts.Wanted == 0 && r.Counts.Kept > 0:
+		errs = append(errs, r.Held)
+	}
+	if r.Counts.Failed > 0 {
+		errs = append(errs, failureText(r))
+	}
+	if r.Waited != "" {
+		errs = append(errs, r.Waited)
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(errs, "; "))
 }
 
 func readyText(r *rollout.Report) string {
@@ -55,7 +83,7 @@ func failureText(r *rollout.Report) string {
 		}
 	}
 	if f := r.Failures(); len(f) > 0 && first == "" {
-		first = fmt.Sprintf("%s: %s", f[0].Ref, f[0].Problem)
+		first = f[0].Failure()
 	}
 	if r.Counts.Failed == 1 {
 		return first

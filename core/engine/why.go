@@ -77,14 +77,38 @@ func (e *Engine) explainSync(n *node) []string {
 		lines = append(lines, p.Severity+": "+p.String())
 	}
 	for _, o := range r.Failures() {
-		lines = append(lines, fmt.Sprintf("failed: %s: %s", o.Ref, o.Problem))
+		lines = append(lines, "failed: "+o.Failure())
 	}
 	if r.Held != "" {
 		lines = append(lines, "nothing was deleted: "+r.Held)
 	}
+	return append(lines, leftAlone(r)...)
+}
+
+// leftAlone names the objects that a run has not touched, but only counts them
+// where many have the same reason.
+func leftAlone(r *rollout.Report) []string {
+	const few = 3
+	byReason := map[string][]rollout.Object{}
+	var reasons []string
 	for _, o := range r.Objects {
-		if o.Outcome == applier.Skipped {
-			lines = append(lines, fmt.Sprintf("left alone: %s%s: %s", o.Ref, at(o), o.Reason))
+		if o.Outcome != applier.Skipped {
+			continue
+		}
+		if byReason[o.Reason] == nil {
+			reasons = append(reasons, o.Reason)
+		}
+		byReason[o.Reason] = append(byReason[o.Reason], o)
+	}
+	var lines []string
+	for _, reason := range reasons {
+		objects := byReason[reason]
+		if len(objects) > few {
+			lines = append(lines, fmt.Sprintf("left alone: %d objects: %s", len(objects), reason))
+			continue
+		}
+		for _, o := range objects {
+			lines = append(lines, fmt.Sprintf("left alone: %s%s: %s", o.Ref, at(o), reason))
 		}
 	}
 	return lines

@@ -104,12 +104,17 @@ func (r *Run) prune(ctx context.Context) error {
 // holdPrune returns why the plan's deletions must wait for a better run. What
 // takes the place of the old objects has to stand first.
 func (r *Run) holdPrune() string {
-	r.report.count()
+	failed := 0
+	for _, o := range r.report.Objects {
+		if o.Failed() && o.Action != applier.Refused { // the guard has seen those
+			failed++
+		}
+	}
 	switch {
 	case r.report.Error != "":
 		return "nothing is deleted after a failed apply"
-	case r.report.Counts.Failed > 0:
-		return fmt.Sprintf("nothing is deleted while %d objects fail to apply", r.report.Counts.Failed)
+	case failed > 0:
+		return fmt.Sprintf("nothing is deleted while %d objects fail to apply", failed)
 	case r.report.Waited != "":
 		return "nothing is deleted until what was applied is ready"
 	}

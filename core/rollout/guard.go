@@ -45,9 +45,9 @@ type Hold string
 //
 // The order matters: what no person may allow (an empty or a partial load)
 // comes before what one may.
-func (p *Plan) guard(policy Policy, approved string, moved bool) {
-	candidates := p.keepUnprunable(policy)
-	if hold := p.holdAll(policy); hold != "" {
+func (p *Plan) guard(req Request) {
+	candidates := p.keepUnprunable(req.Policy)
+	if hold := p.holdAll(req.Policy); hold != "" {
 		p.keep(candidates, hold)
 		if p.Count(applier.Kept) > 0 {
 			p.Held = hold
@@ -62,8 +62,8 @@ func (p *Plan) guard(policy Policy, approved string, moved bool) {
 		refs[i] = p.Objects[c].Ref
 	}
 	digest := pruneDigest(p.Owner, refs)
-	ask := p.mustAsk(policy, len(refs), moved)
-	if ask == "" || approved == digest {
+	ask := p.mustAsk(req, len(refs))
+	if ask == "" || req.Approved == digest {
 		p.Prune = refs
 		return
 	}
@@ -103,14 +103,28 @@ func (p *Plan) holdAll(policy Policy) Hold {
 }
 
 // mustAsk returns why a person must approve pruning n objects.
-func (p *Plan) mustAsk(policy Policy, n int, moved bool) Hold {
+func (p *Plan) mustAsk(req Request, n int) Hold {
 	switch {
 	case n >= p.Owned:
 		return Hold(fmt.Sprintf("would delete all %d objects of this sync", n))
-	case moved:
+	case req.Moved:
 		return Hold(fmt.Sprintf("would delete %d of %d objects after the source or the paths of this sync changed", n, p.Owned))
-	case policy.Budget.Exceeded(n, p.Owned):
+	case req.Policy.Budget.Exceeded(n, p.Owned):
 		return Hold(fmt.Sprintf("would delete %d of %d objects, more than prune.max allows", n, p.Owned))
+	}
+	if r := p.newlyRefused(req.Refused); r != "" {
+		return Hold(fmt.Sprintf("would delete %d of %d objects while %s, which may take their place, cannot be applied", n, p.Owned, r))
+	}
+	return ""
+}
+
+// newlyRefused returns an object that the target does not take at all, other
+// than those that were known, "" if there is none.
+func (p *Plan) newlyRefused(known []string) string {
+	for _, o := range p.Objects {
+		if o.Action == applier.Refused && !slices.Contains(known, o.Ref.Identity().String()) {
+			return o.Ref.String()
+		}
 	}
 	return ""
 }

@@ -45,7 +45,7 @@ func TestGuardBudget(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := prunePlan(tt.n, tt.owned)
-			p.guard(Policy{Prune: true, Budget: tt.budget}, "", tt.moved)
+			p.guard(Request{Policy: Policy{Prune: true, Budget: tt.budget}, Moved: tt.moved})
 			if got := p.Approval != ""; got != tt.ask {
 				t.Errorf("asks for approval: %v, want %v (%s)", got, tt.ask, p.Held)
 			}
@@ -63,16 +63,16 @@ func TestGuardBudget(t *testing.T) {
 func TestGuardApproval(t *testing.T) {
 	policy := Policy{Prune: true, Budget: DefaultBudget}
 	asked := prunePlan(30, 40)
-	asked.guard(policy, "", false)
+	asked.guard(Request{Policy: policy})
 
 	approved := prunePlan(30, 40)
-	approved.guard(policy, asked.Approval, false)
+	approved.guard(Request{Policy: policy, Approved: asked.Approval})
 	if len(approved.Prune) != 30 || approved.Approval != "" {
 		t.Errorf("approved plan prunes %d, waits for %q", len(approved.Prune), approved.Approval)
 	}
 
 	other := prunePlan(31, 40)
-	other.guard(policy, asked.Approval, false)
+	other.guard(Request{Policy: policy, Approved: asked.Approval})
 	if len(other.Prune) != 0 || other.Approval == "" || other.Approval == asked.Approval {
 		t.Errorf("an approval of another list: prunes %d, waits for %q", len(other.Prune), other.Approval)
 	}
@@ -91,7 +91,7 @@ func TestGuardNobodyCanApprove(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p, policy := prunePlan(2, 40), Policy{Prune: true, Budget: DefaultBudget}
 			tt.change(p, &policy)
-			p.guard(policy, pruneDigest("shop", []applier.Ref{p.Objects[0].Ref, p.Objects[1].Ref}), false)
+			p.guard(Request{Policy: policy, Approved: pruneDigest("shop", []applier.Ref{p.Objects[0].Ref, p.Objects[1].Ref})})
 			if len(p.Prune) != 0 || p.Approval != "" || p.Held == "" {
 				t.Errorf("prune %v, approval %q, held %q", p.Prune, p.Approval, p.Held)
 			}
@@ -112,12 +112,12 @@ func TestGuardProtectedKinds(t *testing.T) {
 		return p
 	}
 	p := protected()
-	p.guard(Policy{Prune: true, Budget: DefaultBudget}, "", false)
+	p.guard(Request{Policy: Policy{Prune: true, Budget: DefaultBudget}})
 	if len(p.Prune) != 1 || p.Prune[0].Kind != "ConfigMap" || p.Objects[0].Action != applier.Kept {
 		t.Errorf("prunes %v, namespace is %s", p.Prune, p.Objects[0].Action)
 	}
 	p = protected()
-	p.guard(Policy{Prune: true, Budget: DefaultBudget, Kinds: []string{"namespace"}}, "", false)
+	p.guard(Request{Policy: Policy{Prune: true, Budget: DefaultBudget, Kinds: []string{"namespace"}}})
 	if len(p.Prune) != 2 {
 		t.Errorf("a named kind is not pruned: %v", p.Prune)
 	}

@@ -45,7 +45,7 @@ func newPlan(ctx context.Context, a applier.Applier, req Request, l *Loaded, dif
 		return nil, fmt.Errorf("plan: %w", err)
 	}
 	p.Owned = sum.Owned
-	p.guard(req.Policy, req.Approved, req.Moved)
+	p.guard(req)
 	return p, nil
 }
 

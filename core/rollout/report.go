@@ -104,6 +104,20 @@ func (o Object) Origin() string {
 // Failed reports whether the object could not be brought to what was wanted.
 func (o Object) Failed() bool { return o.Problem != nil }
 
+// Failure says what went wrong with a failed object: its place, its name and
+// the problem, each once.
+func (o Object) Failure() string {
+	text := o.Problem.String()
+	if strings.Contains(text, o.Ref.String()) {
+		return text
+	}
+	place := ""
+	if p := o.Problem; p.File != "" {
+		place = p.Diagnostic().Subject.String() + ": "
+	}
+	return place + o.Ref.String() + ": " + strings.TrimPrefix(text, place)
+}
+
 // Problem is a diagnostic as it is stored and shown.
 type Problem struct {
 	Severity string `json:"severity"` // error or warning
@@ -178,6 +192,27 @@ func (r *Report) Failures() []Object {
 		}
 	}
 	return failed
+}
+
+// Refused returns the identities of the objects that the target does not take
+// at all, such as one of a kind that it does not know. They are wanted, and
+// nothing short of another commit or another target will change that.
+func (r *Report) Refused() []string {
+	var refused []string
+	for _, o := range r.Objects {
+		if o.Failed() && o.Action == applier.Refused {
+			refused = append(refused, o.Ref.Identity().String())
+		}
+	}
+	return refused
+}
+
+// Settled reports whether the run has done all that it can do: what the target
+// takes stands there, and nothing waits for a better run or for a person to be
+// deleted.
+func (r *Report) Settled() bool {
+	emptied := r.Counts.Wanted == 0 && r.Counts.Kept > 0
+	return r.Error == "" && r.Waited == "" && r.Approval == "" && !emptied && r.Counts.Failed == len(r.Refused())
 }
 
 // Applied reports whether everything that was wanted stands in the target, so

@@ -9,8 +9,9 @@
 //
 // Deletion is what a run is careful about. Nothing is pruned after an empty,
 // partial or failed load, while an object fails to apply or to become ready,
-// or beyond the budget without the approval of exactly this list. See
-// Plan.guard.
+// or, without the approval of exactly this list, beyond the budget and while an
+// object that the target has newly refused may be what takes the place of the
+// old ones. See Plan.guard.
 package rollout
 
 import (
@@ -30,8 +31,9 @@ type Request struct {
 	Revision source.Revision // of the tree
 	Tree     string          // digest of the tree
 	Policy   Policy
-	Approved string // digest of the pruning that a person allowed
-	Moved    bool   // the source or the paths are not those of the last run
+	Approved string   // digest of the pruning that a person allowed
+	Moved    bool     // the source or the paths are not those of the last run
+	Refused  []string // objects that were refused before anything left the load, see Report.Refused
 
 	Adopt    bool
 	Recreate bool

@@ -163,6 +163,37 @@ func TestRunHoldsPruneWhileObjectsFail(t *testing.T) {
 	}
 }
 
+func TestRunPrunesBesideARefusedObject(t *testing.T) {
+	target := &rollouttest.Target{}
+	target.Refuse("release", "no such kind")
+	first := run(t, target, request(), loaded(t, "a", "b", "c", "release"))
+	if diff := cmp.Diff([]string{"ConfigMap/release"}, first.Refused()); diff != "" || !first.Settled() || first.Applied() {
+		t.Errorf("%s settled %v, applied %v", diff, first.Settled(), first.Applied())
+	}
+	req := request()
+	req.Refused = first.Refused()
+	report := run(t, target, req, loaded(t, "a", "b", "release"))
+	if report.Counts.Deleted != 1 || report.Counts.Failed != 1 || !report.Settled() {
+		t.Errorf("c left the load, release was refused before: %+v, held %q", report.Counts, report.Held)
+	}
+}
+
+func TestRunAsksBeforeARefusedObjectReplacesOthers(t *testing.T) {
+	target := &rollouttest.Target{}
+	run(t, target, request(), loaded(t, "a", "b", "web"))
+	target.Refuse("rollout", "no such kind")
+	l := loaded(t, "a", "b", "rollout")
+	report := run(t, target, request(), l)
+	if report.Counts.Deleted != 0 || report.Approval == "" || !strings.Contains(report.Held, "rollout, which may take their place") || report.Settled() {
+		t.Fatalf("web is what runs: %+v, held %q", report.Counts, report.Held)
+	}
+	req := request()
+	req.Approved = report.Approval
+	if report := run(t, target, req, l); report.Counts.Deleted != 1 || !report.Settled() {
+		t.Errorf("after the approval: %+v, held %q", report.Counts, report.Held)
+	}
+}
+
 func TestRunDeletionThatFails(t *testing.T) {
 	target := &rollouttest.Target{}
 	run(t, target, request(), loaded(t, names(9)...))

@@ -25,6 +25,7 @@ type Target struct {
 	objects  map[applier.Ref]*object
 	calls    map[string]int
 	rejected map[string]string // object name to reason
+	refused  map[string]string // object name to reason
 	down     error
 	fresh    applier.Health
 	gate     chan struct{}
@@ -53,6 +54,17 @@ func (t *Target) Reject(name, reason string) {
 		t.rejected = map[string]string{}
 	}
 	t.rejected[name] = reason
+}
+
+// Refuse makes Plan refuse objects called name, as one of an unknown kind, or
+// take them if reason is empty.
+func (t *Target) Refuse(name, reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.refused == nil {
+		t.refused = map[string]string{}
+	}
+	t.refused[name] = reason
 }
 
 // Down makes every call fail with err, or work again if err is nil.
@@ -161,6 +173,9 @@ func (t *Target) change(set applier.Set, it applier.Item, ref applier.Ref) appli
 	c := applier.Change{Ref: ref, File: it.File, Line: it.Line}
 	live := t.objects[ref]
 	switch {
+	case t.refused[ref.Name] != "":
+		d := diag.Errorf(nil, "%s", t.refused[ref.Name])
+		c.Action, c.Diagnostic = applier.Refused, &d
 	case live == nil:
 		c.Action, c.Reason = applier.Create, "not in the target"
 	case live.owner != set.Owner && !set.Adopt:
