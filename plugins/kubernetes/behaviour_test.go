@@ -123,7 +123,7 @@ func TestIgnoredObjects(t *testing.T) {
 	if got := results[ns+":ConfigMap/in-file"]; got.Outcome != applier.Skipped || !strings.Contains(got.Reason, "flux.weave.works/ignore=true at all.yaml:1") {
 		t.Errorf("ignored in the file: %+v", got)
 	}
-	annotate := []byte(`{"metadata":{"annotations":{"sluice.dev/ignore":"sync_only"}},"data":{"owner":"by hand"}}`)
+	annotate := []byte(`{"metadata":{"annotations":{"sluice.dev/ignore":"true"}},"data":{"owner":"by hand"}}`)
 	for _, name := range []string{"on-live", "pruned"} {
 		if _, err := target.client.Dynamic.Resource(gvr("", "v1", "configmaps")).Namespace(ns).
 			Patch(t.Context(), name, types.MergePatchType, annotate, metav1.PatchOptions{}); err != nil {
@@ -138,6 +138,32 @@ func TestIgnoredObjects(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+}
+
+// TestSyncOnly: the object is applied and updated, and stays when it leaves the
+// repository.
+func TestSyncOnly(t *testing.T) {
+	t.Parallel()
+	target := realTarget(t, Config{})
+	ns := makeNamespace(t, target)
+	ref := ns + ":ConfigMap/a"
+	withValue := func(value string) applier.Set {
+		return setOf(t, "shop", ns, strings.Replace(configMap(ns, "a", value), "metadata: {", `metadata: {annotations: {fluxcd.io/ignore: sync_only}, `, 1))
+	}
+	if r := applyOf(t, target, withValue("x"))[ref]; r.Outcome != applier.Created {
+		t.Fatalf("%+v, want created", r)
+	}
+	if r := applyOf(t, target, withValue("z"))[ref]; r.Outcome != applier.Updated {
+		t.Errorf("changed file: %+v, want updated", r)
+	}
+	const why = "annotation fluxcd.io/ignore=sync_only on the live object"
+	c := planOf(t, target, setOf(t, "shop", ns, ""))[ref]
+	if c.Action != applier.Kept || c.Reason != why {
+		t.Errorf("left the files: %+v, want kept because of the %s", c, why)
+	}
+	if r := deleteOf(t, target, applier.Deletion{Owner: "shop", Refs: []applier.Ref{c.Ref}})[ref]; r.Outcome != applier.Skipped || r.Reason != why {
+		t.Errorf("deletion: %+v, want skipped because of the %s", r, why)
 	}
 }
 

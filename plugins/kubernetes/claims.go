@@ -27,7 +27,7 @@ func (c *claims) take(owner string, objects []desired.Object) (release func()) {
 	var taken []applier.Ref
 	for i := range objects {
 		obj := &objects[i]
-		if obj.Problem != nil {
+		if obj.Problem != nil || obj.Ignored != "" {
 			continue
 		}
 		ref := obj.Ref.Identity()

@@ -63,9 +63,23 @@ func TestKubePrometheus(t *testing.T) {
 			t.Errorf("%s: %+v", ref, r)
 		}
 	}
-	for ref, c := range planOf(t, target, set) {
-		if c.Action != applier.None {
-			t.Errorf("second plan: %s: %s (%s)", ref, c.Action, c.Reason)
+	staysAsItIs(t, target, set)
+}
+
+// staysAsItIs plans and applies a set again, twice: nothing changes, whatever
+// the cluster's own controllers have done since.
+func staysAsItIs(t *testing.T, target *target, set applier.Set) {
+	t.Helper()
+	for round := range 2 {
+		for ref, c := range planOf(t, target, set) {
+			if c.Action != applier.None {
+				t.Errorf("round %d: plan: %s: %s (%s)", round+1, ref, c.Action, c.Reason)
+			}
+		}
+		for ref, r := range applyOf(t, target, set) {
+			if r.Outcome != applier.Unchanged {
+				t.Errorf("round %d: apply: %s: %s (%s)", round+1, ref, r.Outcome, r.Reason)
+			}
 		}
 	}
 }
@@ -131,7 +145,8 @@ func TestPodinfo(t *testing.T) {
 	files := filesUnder(t, "podinfo/kustomize")
 	delete(files, "kustomization.yaml") // the core's loader leaves it out
 	files["ns.yaml"] = "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + ns + "}\n"
-	results := applyOf(t, target, applier.Set{Owner: "podinfo", Complete: true, Objects: itemsOf(t, files)})
+	set := applier.Set{Owner: "podinfo", Complete: true, Objects: itemsOf(t, files)}
+	results := applyOf(t, target, set)
 	for _, ref := range slices.Sorted(maps.Keys(results)) {
 		if results[ref].Outcome != applier.Created {
 			t.Errorf("%s: %+v", ref, results[ref])
@@ -140,4 +155,5 @@ func TestPodinfo(t *testing.T) {
 	if len(results) != 4 {
 		t.Errorf("%d results, want 4", len(results))
 	}
+	staysAsItIs(t, target, set)
 }

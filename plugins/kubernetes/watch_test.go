@@ -59,6 +59,9 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	until("the rollout", is("Deployment", false, applier.Current))
+	if c := planOf(t, target, set)[ns+":Deployment.apps/web"]; c.Action != applier.None {
+		t.Errorf("plan after controllers wrote the status: %s (%s), want none", c.Action, c.Reason)
+	}
 
 	configMaps := target.client.Dynamic.Resource(gvr("", "v1", "configmaps")).Namespace(ns)
 	patch := func(body string) {
@@ -74,7 +77,9 @@ func TestWatch(t *testing.T) {
 	if c.Action != applier.Update || !strings.Contains(c.Reason, "intruder") {
 		t.Errorf("plan after a foreign write: %s (%s), want update naming intruder", c.Action, c.Reason)
 	}
-	applyOf(t, target, set)
+	if r := applyOf(t, target, set)[ns+":ConfigMap/settings"]; r.Outcome != applier.Updated || !strings.Contains(r.Reason, "changed in the cluster by intruder") {
+		t.Errorf("the repair: %s (%s), want updated, naming intruder", r.Outcome, r.Reason)
+	}
 	until("the repair", is("ConfigMap", false, applier.Current))
 	if err := configMaps.Delete(t.Context(), "settings", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)

@@ -149,7 +149,7 @@ func (a *Applier) object(ctx context.Context, t *task) Done {
 func (d *Done) fail(summary, detail string) {
 	d.Outcome, d.Reason = applier.Failed, summary
 	d.Diagnostic = &diag.Diagnostic{
-		Summary: fmt.Sprintf("%s: %s", d.Ref, summary),
+		Summary: summary,
 		Detail:  detail,
 		Subject: &diag.Range{File: d.File, Start: diag.Pos{Line: d.Line}},
 	}

@@ -9,11 +9,11 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
-// Ranks in the order of their application. Within a namespace, and among the
+// Ranks in the order of their application; deletion goes the other way. Within a namespace, and among the
 // cluster-scoped objects, a rank waits for the ones below it, except for
-// foundations: those are waited for only by what stands on them.
+// Foundations: those are waited for only by what stands on them.
 const (
-	foundations = iota // namespaces and definitions of kinds
+	Foundations = iota // namespaces and definitions of kinds
 	settings           // what workloads refer to
 	bindings
 	workloads // and everything else
@@ -22,8 +22,8 @@ const (
 
 // ranks lists the kinds that are not workloads.
 var ranks = map[string]int{
-	"Namespace": foundations,
-	"CustomResourceDefinition.apiextensions.k8s.io": foundations,
+	"Namespace": Foundations,
+	"CustomResourceDefinition.apiextensions.k8s.io": Foundations,
 
 	"ServiceAccount":                               settings,
 	"Role.rbac.authorization.k8s.io":               settings,
@@ -148,7 +148,7 @@ func (o *ordering) connect(t *task) {
 		}
 	}
 	switch rank := Rank(ref); rank {
-	case foundations:
+	case Foundations:
 	case hooks:
 		o.barrier(place{"", hooks}).before(t, false)
 	default:

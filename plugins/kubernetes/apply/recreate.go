@@ -22,12 +22,8 @@ import (
 // only after a dry run has shown that the new one can be made.
 func (a *Applier) immutable(ctx context.Context, s *plan.Step, d *Done, changed []string, cause error) (*metav1.PartialObjectMetadata, error) {
 	what := "immutable fields changed: " + strings.Join(changed, ", ")
-	switch {
-	case plan.Protected(s.Ref):
-		d.fail(what, fmt.Sprintf("A %s is never recreated, since that takes other objects or data with it. Undo the change, or delete it by hand.", s.Ref.Kind))
-		return nil, cause
-	case !a.Recreate:
-		d.fail(what, "Undo the change, give the object another name, or set recreate = true in the sync to let it be deleted and made anew.")
+	if !a.Recreate || plan.Protected(s.Ref) {
+		d.fail(what, plan.ImmutableAdvice(s.Ref))
 		return nil, cause
 	}
 	if err := a.prove(ctx, s); err != nil {

@@ -22,6 +22,7 @@ import (
 
 const (
 	unservedPause  = 100 * time.Millisecond // a kind that was just defined is served a moment later
+	schemaTries    = 3                      // until the schema of a changed definition counts
 	passingPause   = time.Second            // before a rejection is tried again that was none
 	passingTries   = 15
 	conflictsTaken = 3
@@ -62,8 +63,8 @@ func (a *Applier) resource(s *plan.Step) metadata.ResourceInterface {
 }
 
 // patch sends the server-side apply and gets the object's metadata back. A kind
-// that is fresh, just defined, may need a moment until it is served, and a server that
-// restarts rejects what it would take a moment later.
+// that is fresh, just defined, may need a moment until it is served with its new
+// schema, and a server that restarts rejects what it would take a moment later.
 func (a *Applier) patch(ctx context.Context, s *plan.Step, fresh bool) (*metav1.PartialObjectMetadata, error) {
 	wait, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
@@ -74,6 +75,9 @@ func (a *Applier) patch(ctx context.Context, s *plan.Step, fresh bool) (*metav1.
 		pause := unservedPause
 		switch {
 		case fresh && unserved(err):
+		case fresh && cluster.Malformed(err) && again < schemaTries:
+			again++
+			pause = passingPause
 		case cluster.Passing(err) && again < passingTries:
 			again++
 			pause = passingPause
@@ -119,19 +123,5 @@ func (a *Applier) takeOver(ctx context.Context, s *plan.Step) error {
 // explain makes an error of the API server the object's failure.
 func (a *Applier) explain(s *plan.Step, d *Done, err error) {
 	secret := s.Ref.Group == "" && s.Ref.Kind == "Secret"
-	d.fail(cluster.Explain(err, secret), advice(s, err))
-}
-
-func advice(s *plan.Step, err error) string {
-	switch {
-	case apierrors.IsNotFound(err) && s.Ref.Namespace != "":
-		return fmt.Sprintf("Does namespace %q exist? Declare it in the repository, or create it.", s.Ref.Namespace)
-	case apierrors.IsForbidden(err):
-		return "Either the identity that the applier uses may not do this (RBAC), or an admission rule forbids it."
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), cluster.Malformed(err):
-		return "The API server rejects the manifest; correct it in the repository."
-	case apierrors.IsTooManyRequests(err), apierrors.IsInternalError(err), apierrors.IsServiceUnavailable(err):
-		return "The API server failed repeatedly; the next sync tries again."
-	}
-	return ""
+	d.fail(cluster.Explain(err, secret), cluster.Advice(err, s.Ref.Namespace))
 }

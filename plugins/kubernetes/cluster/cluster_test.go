@@ -239,6 +239,51 @@ func TestImmutableFields(t *testing.T) {
 	}
 }
 
+func TestExplainMisfits(t *testing.T) {
+	const start = "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): "
+	for message, want := range map[string]string{
+		start + ".spec.replicaz: field not declared in schema":                          "unknown field spec.replicaz",
+		start + ".data.port: expected string, got &value.valueUnstructured{Value:8080}": "data.port: expected string, got 8080",
+		start + `.spec.containers[name="a"].x: field not declared in schema`:            `unknown field spec.containers[name="a"].x`,
+		"failed to create typed patch object: of an unknown form":                       "failed to create typed patch object: of an unknown form",
+		"Deployment.apps \"web\" is invalid: spec.selector: Required value":             "Deployment.apps \"web\" is invalid: spec.selector: Required value",
+	} {
+		err := apierrors.NewInternalError(errors.New(""))
+		err.ErrStatus.Message = message
+		if got := Explain(err, false); got != want {
+			t.Errorf("%q: %q, want %q", message, got, want)
+		}
+		if Rejected(err) != strings.HasPrefix(message, "failed") {
+			t.Errorf("%q: rejected: %t", message, Rejected(err))
+		}
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	internal := func(message string) error { return apierrors.NewInternalError(errors.New(message)) }
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"too large for the store":  {internal("etcdserver: request is too large"), "Make the object smaller"},
+		"too large for its client": {internal("rpc error: trying to send message larger than max (2 vs. 1)"), "Make the object smaller"},
+		"too large for the server": {apierrors.NewRequestEntityTooLargeError("limit is 3145728"), "Make the object smaller"},
+		"webhook down":             {internal(`failed calling webhook "w": connection refused`), "webhook that the API server names"},
+		"rights":                   {apierrors.NewForbidden(schema.GroupResource{}, "a", errors.New(`User "x" cannot patch`)), "RBAC"},
+		"credentials":              {apierrors.NewUnauthorized("Unauthorized"), "credentials"},
+		"server fails":             {internal("something broke"), "failed repeatedly"},
+		"nothing to say":           {errors.New("connection reset"), ""},
+	} {
+		got := Advice(tt.err, "shop")
+		if !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+		if Passing(tt.err) {
+			t.Errorf("%s: counts as passing", name)
+		}
+	}
+}
+
 func TestExplainWithholdsSecrets(t *testing.T) {
 	err := apierrors.NewBadRequest(`illegal base64 data at input byte 3: "hunter2"`)
 	if got := Explain(err, false); !strings.Contains(got, "hunter2") {

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,8 +23,76 @@ func Explain(err error, secret bool) string {
 	if secret {
 		return withheld(s)
 	}
-	return strings.TrimSpace(s.Message)
+	return misfit(strings.TrimSpace(s.Message))
 }
+
+// misfit makes the server's words about an object that does not fit its schema
+// readable. They are "failed to create typed patch object (NAME; KIND):
+// .spec.replicaz: field not declared in schema", or, in place of the end,
+// "expected string, got &value.valueUnstructured{Value:1}".
+func misfit(message string) string {
+	if !strings.HasPrefix(message, malformed) {
+		return message
+	}
+	_, what, found := strings.Cut(message, "): ")
+	if !found {
+		return message
+	}
+	what = strings.TrimPrefix(what, ".")
+	if field, unknown := strings.CutSuffix(what, ": field not declared in schema"); unknown {
+		return "unknown field " + field
+	}
+	return goValue.ReplaceAllString(what, "$1")
+}
+
+var goValue = regexp.MustCompile(`&value\.valueUnstructured\{Value:(.*)\}`)
+
+// Advice says what a person can do about an error that the server returned for
+// an object of the namespace, or "".
+func Advice(err error, namespace string) string {
+	switch {
+	case apierrors.HasStatusCause(err, namespaceTerminating):
+		return fmt.Sprintf("Namespace %q is being deleted, and takes nothing new until it is gone. The next sync tries again.", namespace)
+	case apierrors.IsNotFound(err) && namespace != "":
+		return fmt.Sprintf("Does namespace %q exist? Declare it in the repository, or create it.", namespace)
+	case says(err, webhookFails):
+		return "The admission webhook that the API server names does not answer. Mend it, or remove its configuration. The next sync tries again."
+	case tooLarge(err):
+		return "The API server takes 3 MB in one request, and its store 1.5 MB in one object. Make the object smaller, or split it."
+	case says(err, "exceeded quota"):
+		return "Raise the ResourceQuota, or ask for less."
+	case says(err, "denied the request", "denied request"):
+		return "An admission webhook or policy forbids it; the message is its own."
+	case apierrors.IsUnauthorized(err):
+		return "The API server does not accept the credentials of the kubeconfig."
+	case apierrors.IsForbidden(err):
+		return "Either the identity that the applier uses may not do this (RBAC), or an admission rule forbids it."
+	case Rejected(err):
+		return "The API server rejects the manifest; correct it in the repository."
+	case apierrors.IsTooManyRequests(err), apierrors.IsInternalError(err), apierrors.IsServiceUnavailable(err):
+		return "The API server failed repeatedly; the next sync tries again."
+	}
+	return ""
+}
+
+// Rejected tells an error that is the manifest's mistake, and nothing that the
+// cluster's state or rights have a part in.
+func Rejected(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) && !says(err, "does not support dry run") || Malformed(err)
+}
+
+const (
+	namespaceTerminating = metav1.CauseType("NamespaceTerminating")
+	webhookFails         = "failed calling webhook"
+)
+
+func tooLarge(err error) bool {
+	return apierrors.IsRequestEntityTooLargeError(err) || says(err, storeTooLarge...)
+}
+
+// storeTooLarge is what etcd and its client say of an object that they do not
+// take, which the API server answers with an internal error.
+var storeTooLarge = []string{"etcdserver: request is too large", "trying to send message larger than max"}
 
 func withheld(s metav1.Status) string {
 	text := string(s.Reason)
@@ -49,7 +119,7 @@ func ImmutableFields(err error) []string {
 // from itself: while it starts or stops, what it needs (etcd, its own API for
 // addresses) may be away.
 func Passing(err error) bool {
-	return says(err, "connection refused", "failed to allocate", "etcdserver: ", "etcdclient: ", "server is shutting down")
+	return !tooLarge(err) && !says(err, webhookFails) && says(err, "connection refused", "failed to allocate", "etcdserver: ", "etcdclient: ", "server is shutting down")
 }
 
 // Malformed tells an object that does not fit its schema, which the API server

@@ -3,10 +3,13 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -46,7 +49,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, err := t.once(req)
 		pause, again := retryable(resp, err, try)
 		if err != nil {
-			again = req.Context().Err() == nil && time.Since(began) < t.patience()
+			again = req.Context().Err() == nil && time.Since(began) < t.patience() && !untrusted(err)
 		}
 		if !again {
 			if err != nil {
@@ -79,6 +82,13 @@ func (t *transport) once(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// untrusted tells a server whose certificate is not the one to expect, which
+// does not pass.
+func untrusted(err error) bool {
+	_, bad := errors.AsType[*tls.CertificateVerificationError](err)
+	return bad
+}
+
 func (t *transport) patience() time.Duration {
 	if t.answered.Load() {
 		return longestOutage
@@ -108,7 +118,7 @@ func retryable(resp *http.Response, err error, try int) (time.Duration, bool) {
 	case http.StatusTooManyRequests:
 		return max(advised(resp), backOff(try)), try < mostOverload
 	case http.StatusInternalServerError:
-		return backOff(try), try < mostErrors && !peek(resp, malformed)
+		return backOff(try), try < mostErrors && !peek(resp, hopeless...)
 	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return max(advised(resp), backOff(try)), try < mostErrors
 	}
@@ -147,11 +157,14 @@ func buffer(resp *http.Response) error {
 	return nil
 }
 
-// peek tells whether a buffered answer holds a phrase.
-func peek(resp *http.Response, phrase string) bool {
+// hopeless are internal errors that are the same every time.
+var hopeless = append([]string{malformed}, storeTooLarge...)
+
+// peek tells whether a buffered answer holds one of phrases.
+func peek(resp *http.Response, phrases ...string) bool {
 	body, err := io.ReadAll(resp.Body)
 	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return err == nil && bytes.Contains(body, []byte(phrase))
+	return err == nil && slices.ContainsFunc(phrases, func(p string) bool { return bytes.Contains(body, []byte(p)) })
 }
 
 func rewind(req *http.Request) (*http.Request, error) {

@@ -33,7 +33,7 @@ type Object struct {
 	Line    int
 	Body    []byte            // JSON to send, keys sorted
 	Hash    string            // of Body
-	Ignored string            // why it is to be left alone; empty: it is not
+	Ignored string            // why it is not to be applied; empty: it is
 	Problem *diag.Diagnostic  // why it cannot be sent; nil: it can
 	Defines *schema.GroupKind // the kind that it defines, for a CRD
 	InSet   bool              // its kind is defined by a CRD of the same set

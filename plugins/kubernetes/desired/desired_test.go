@@ -176,17 +176,34 @@ func TestAnonymous(t *testing.T) {
 }
 
 func TestIgnoreAnnotation(t *testing.T) {
-	for key, value := range map[string]string{"sluice.dev/ignore": "true", "fluxcd.io/ignore": "sync_only", "flux.weave.works/ignore": "true"} {
-		if got := IgnoreAnnotation(map[string]string{key: value}); got != key+"="+value {
-			t.Errorf("%s=%s: %q", key, value, got)
-		}
-		if got := IgnoreAnnotation(map[string]string{key: "false"}); got != "" {
-			t.Errorf("%s=false: %q", key, got)
+	const ours, flux1, old = "sluice.dev/ignore", "fluxcd.io/ignore", "flux.weave.works/ignore"
+	for _, tt := range []struct {
+		annotations map[string]string
+		want        string
+		alone       bool
+	}{
+		{map[string]string{ours: "true"}, ours + "=true", true},
+		{map[string]string{flux1: "true"}, flux1 + "=true", true},
+		{map[string]string{old: "true"}, old + "=true", true},
+		{map[string]string{ours: "sync_only"}, ours + "=sync_only", false},
+		{map[string]string{flux1: "sync_only"}, flux1 + "=sync_only", false},
+		{map[string]string{old: "sync_only"}, old + "=sync_only", false},
+		{map[string]string{ours: "false"}, "", false},
+		{map[string]string{flux1: "false", old: "true"}, "", false},
+		{map[string]string{flux1: "sync_only", old: "true"}, flux1 + "=sync_only", false},
+		{map[string]string{"other": "true"}, "", false},
+	} {
+		if got, alone := IgnoreAnnotation(tt.annotations); got != tt.want || alone != tt.alone {
+			t.Errorf("%v: %q, %t; want %q, %t", tt.annotations, got, alone, tt.want, tt.alone)
 		}
 	}
 	set := read(t, options, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, annotations: {sluice.dev/ignore: true}}}`)
 	if got := set.Objects[0].Ignored; got != "annotation sluice.dev/ignore=true at x.yaml:1" {
 		t.Errorf("an unquoted true: %q", got)
+	}
+	set = read(t, options, `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, annotations: {fluxcd.io/ignore: sync_only}}}`)
+	if got := set.Objects[0]; got.Ignored != "" || got.Hash == "" {
+		t.Errorf("sync_only is not applied: %+v", got)
 	}
 }
 

@@ -6,19 +6,26 @@ import (
 	"fmt"
 )
 
-// ignoreAnnotations leave an object alone, in the file or in the cluster. The
-// first two are those of Flux v1.
+// ignoreAnnotations ask to leave an object alone, in the file or in the
+// cluster. The first that an object has counts. The last two are those of
+// Flux v1.
 var ignoreAnnotations = []string{"sluice.dev/ignore", "fluxcd.io/ignore", "flux.weave.works/ignore"}
 
-// IgnoreAnnotation returns the annotation (key=value) that says to leave the
-// object alone, or "".
-func IgnoreAnnotation(annotations map[string]string) string {
+// IgnoreAnnotation returns the annotation (key=value) that limits what is done
+// with an object: it is never pruned, and, if alone is set, not applied either.
+// It returns "" if there is none.
+func IgnoreAnnotation(annotations map[string]string) (annotation string, alone bool) {
 	for _, key := range ignoreAnnotations {
-		if v := annotations[key]; v == "true" || v == "sync_only" {
-			return key + "=" + v
+		value, there := annotations[key]
+		switch {
+		case !there:
+		case value == "true", value == "sync_only":
+			return key + "=" + value, value == "true"
+		default:
+			return "", false
 		}
 	}
-	return ""
+	return "", false
 }
 
 func ignoredInFile(meta map[string]any, file string, line int) string {
@@ -27,7 +34,7 @@ func ignoredInFile(meta map[string]any, file string, line int) string {
 	for k, v := range raw {
 		annotations[k] = fmt.Sprint(v)
 	}
-	if a := IgnoreAnnotation(annotations); a != "" {
+	if a, alone := IgnoreAnnotation(annotations); alone {
 		return fmt.Sprintf("annotation %s at %s:%d", a, file, line)
 	}
 	return ""

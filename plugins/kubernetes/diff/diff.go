@@ -5,7 +5,7 @@ package diff
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"strings"
 
 	godiff "github.com/rogpeppe/go-internal/diff"
@@ -31,18 +31,28 @@ type Differ struct {
 	Client   dynamic.Interface
 	Manager  string // field manager
 	Recreate bool   // immutable fields may be changed by making the object anew
+
+	pending map[applier.Ref]bool // what the plan would create or update
 }
 
-// Run sets the Diff of each step that creates or updates. An update that the
-// API server rejects becomes Refused, or Recreate where that is the way.
+// Run sets the Diff of each step that creates or updates. One that the API
+// server rejects in a dry run becomes Refused, or Recreate where that is the
+// way. Whether an object is right whose namespace or definition changes with
+// it cannot be known before.
 func (d *Differ) Run(ctx context.Context, steps []plan.Step) error {
+	d.pending = map[applier.Ref]bool{}
+	for _, s := range steps {
+		if s.Action == applier.Create || s.Action == applier.Update {
+			d.pending[s.Ref.Identity()] = true
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i := range steps {
 		s := &steps[i]
 		switch s.Action {
 		case applier.Create:
-			group.Go(func() error { return d.create(s) })
+			group.Go(func() error { return d.create(ctx, s) })
 		case applier.Update:
 			group.Go(func() error { return d.update(ctx, s) })
 		}
@@ -50,13 +60,44 @@ func (d *Differ) Run(ctx context.Context, steps []plan.Step) error {
 	return group.Wait()
 }
 
-func (d *Differ) create(s *plan.Step) error {
+func (d *Differ) create(ctx context.Context, s *plan.Step) error {
 	u, err := parse(s.Object.Body)
 	if err != nil {
 		return err
 	}
-	s.Diff, err = Unified(s.Ref, nil, u)
-	return err
+	if s.Diff, err = Unified(s.Ref, nil, u); err != nil || d.early(s) {
+		return err
+	}
+	// Other errors than these may have gone when the rest of the set is there.
+	_, err = d.dryRun(ctx, s)
+	if cluster.Rejected(err) || missingNamespace(err, s.Ref) {
+		return d.rejected(ctx, s, nil, err)
+	}
+	return ctx.Err()
+}
+
+// early tells a step on which the API server cannot judge yet.
+func (d *Differ) early(s *plan.Step) bool {
+	if s.Object.InSet {
+		definition := applier.Ref{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: s.Object.Kind.GVR().GroupResource().String()}
+		if d.pending[definition] {
+			return true
+		}
+	}
+	return d.pending[applier.Ref{Kind: "Namespace", Name: s.Ref.Namespace}]
+}
+
+// missingNamespace tells whether err says that ref's namespace does not exist.
+func missingNamespace(err error, ref applier.Ref) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && apierrors.IsNotFound(err) && status.ErrStatus.Details != nil &&
+		status.ErrStatus.Details.Kind == "namespaces" && status.ErrStatus.Details.Name == ref.Namespace
+}
+
+func (d *Differ) dryRun(ctx context.Context, s *plan.Step) (*unstructured.Unstructured, error) {
+	force := true
+	return d.Client.Resource(s.Object.Kind.GVR()).Namespace(s.Ref.Namespace).Patch(ctx, s.Ref.Name, types.ApplyPatchType, s.Object.Body,
+		metav1.PatchOptions{FieldManager: d.Manager, Force: &force, DryRun: []string{metav1.DryRunAll}})
 }
 
 func (d *Differ) update(ctx context.Context, s *plan.Step) error {
@@ -64,14 +105,14 @@ func (d *Differ) update(ctx context.Context, s *plan.Step) error {
 	before, err := c.Get(ctx, s.Ref.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		s.Action, s.Reason = applier.Create, "it does not exist any more"
-		return d.create(s)
+		return d.create(ctx, s)
 	} else if err != nil {
 		return d.rejected(ctx, s, nil, err)
 	}
-	force := true
-	after, err := c.Patch(ctx, s.Ref.Name, types.ApplyPatchType, s.Object.Body,
-		metav1.PatchOptions{FieldManager: d.Manager, Force: &force, DryRun: []string{metav1.DryRunAll}})
-	if err != nil {
+	after, err := d.dryRun(ctx, s)
+	if err != nil && d.early(s) && ctx.Err() == nil {
+		return nil
+	} else if err != nil {
 		return d.rejected(ctx, s, before, err)
 	}
 	s.Diff, err = Unified(s.Ref, before, after)
@@ -93,14 +134,15 @@ func (d *Differ) rejected(ctx context.Context, s *plan.Step, before *unstructure
 		s.Diff, err = Unified(s.Ref, before, after)
 		return err
 	}
-	summary := cluster.Explain(cause, secret(s.Ref))
+	summary, detail := cluster.Explain(cause, secret(s.Ref)), cluster.Advice(cause, s.Ref.Namespace)
 	if len(fields) > 0 {
 		summary = "immutable fields changed: " + strings.Join(fields, ", ")
+		detail = plan.ImmutableAdvice(s.Ref)
 	}
 	s.Action, s.Reason = applier.Refused, summary
 	s.Diagnostic = &diag.Diagnostic{
-		Summary: fmt.Sprintf("%s: %s", s.Ref, summary),
-		Detail:  "The API server rejected a dry run of the apply, or the read before it.",
+		Summary: summary,
+		Detail:  detail,
 		Subject: &diag.Range{File: s.File, Start: diag.Pos{Line: s.Line}},
 	}
 	return nil

@@ -24,7 +24,8 @@ type Fact struct {
 	UID        string
 	Member     string // id of the ApplySet it belongs to; empty: none
 	Owned      string // hash of our managedFields entry; empty: we have none
-	Ignored    string // annotation that says to leave it alone; empty: none
+	Ignored    string // why it is left alone, neither applied nor pruned; empty: it is not
+	Spared     string // why it is never pruned, applied or not; empty: it may be
 	Deleting   bool
 	Controlled bool                          // has a controlling owner in the cluster
 	Legacy     *metav1.PartialObjectMetadata // set if kubectl's client-side apply owns fields of it
@@ -40,8 +41,11 @@ func FromMeta(m *metav1.PartialObjectMetadata, manager string) Fact {
 		Deleting:   m.GetDeletionTimestamp() != nil,
 		Controlled: metav1.GetControllerOfNoCopy(m) != nil,
 	}
-	if a := desired.IgnoreAnnotation(m.GetAnnotations()); a != "" {
-		f.Ignored = "annotation " + a + " on the live object"
+	if a, alone := desired.IgnoreAnnotation(m.GetAnnotations()); a != "" {
+		f.Spared = "annotation " + a + " on the live object"
+		if alone {
+			f.Ignored = f.Spared
+		}
 	}
 	if slices.ContainsFunc(m.GetManagedFields(), legacy) {
 		f.Legacy = m

@@ -51,7 +51,7 @@ func TestFromMeta(t *testing.T) {
 	}}
 	f := FromMeta(m, "sluice")
 	if f.UID != "u" || f.Member != "id" || f.Owned == "" || !f.Controlled || f.Deleting || f.Legacy != m ||
-		f.Ignored != "annotation fluxcd.io/ignore=true on the live object" || f.Writer != "kubectl-client-side-apply at 2026-01-02 03:04:05 UTC" {
+		f.Ignored != "annotation fluxcd.io/ignore=true on the live object" || f.Spared != f.Ignored || f.Writer != "kubectl-client-side-apply at 2026-01-02 03:04:05 UTC" {
 		t.Errorf("%+v", f)
 	}
 }

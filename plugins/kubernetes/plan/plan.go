@@ -38,7 +38,41 @@ func Compute(in Input) []Step {
 	for i := range in.Set.Objects {
 		steps = append(steps, in.wanted(&in.Set.Objects[i]))
 	}
-	return append(steps, in.leftovers()...)
+	steps = append(steps, in.leftovers()...)
+	in.spareHolders(steps)
+	return steps
+}
+
+// spareHolders keeps each Namespace and CustomResourceDefinition in which an
+// object stays that would go with it.
+func (in *Input) spareHolders(steps []Step) {
+	staying := map[applier.Ref]applier.Ref{}
+	for _, s := range steps {
+		if s.Action == applier.Prune {
+			continue
+		}
+		if s.Ref.Namespace != "" {
+			staying[applier.Ref{Kind: "Namespace", Name: s.Ref.Namespace}] = s.Ref
+		}
+		if resource := in.resource(s); resource != "" && s.Ref.Group != "" {
+			staying[applier.Ref{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: resource + "." + s.Ref.Group}] = s.Ref
+		}
+	}
+	for i := range steps {
+		s := &steps[i]
+		if inside, holds := staying[s.Ref.Identity()]; holds && s.Action == applier.Prune {
+			s.Action, s.Reason, s.Protected = applier.Kept, fmt.Sprintf("%s stays, and would be deleted with it", inside), false
+		}
+	}
+}
+
+// resource is the plural under which a step's object is served, if known.
+func (in *Input) resource(s Step) string {
+	if s.Object != nil {
+		return s.Object.Kind.Resource
+	}
+	record, _ := in.Inventory.Get(s.Ref)
+	return record.Resource
 }
 
 func (in *Input) wanted(obj *desired.Object) Step {
@@ -54,7 +88,7 @@ func (in *Input) wanted(obj *desired.Object) Step {
 		s.refuse(obj.Problem)
 	case unseen != "":
 		s.refuse(&diag.Diagnostic{
-			Summary: fmt.Sprintf("%s cannot be looked at: %s", obj.Ref, unseen),
+			Summary: "it cannot be looked at: " + unseen,
 			Detail:  "What is there now is not known, so it is left alone.",
 			Subject: &diag.Range{File: obj.File, Start: diag.Pos{Line: obj.Line}},
 		})
@@ -79,7 +113,7 @@ func (in *Input) foreign(fact *live.Fact) bool {
 
 func (in *Input) claimed(obj *desired.Object, fact *live.Fact) *diag.Diagnostic {
 	return &diag.Diagnostic{
-		Summary: fmt.Sprintf("%s belongs to %s, and %q wants it too", obj.Ref, in.owner(fact), in.Owner),
+		Summary: fmt.Sprintf("it belongs to %s, and %q wants it too", in.owner(fact), in.Owner),
 		Detail:  "It stays with the one that has it. Remove it from one of the two, or set adopt = true in the sync that shall have it.",
 		Subject: &diag.Range{File: obj.File, Start: diag.Pos{Line: obj.Line}},
 	}
@@ -152,8 +186,8 @@ func (in *Input) leftover(ref applier.Ref, fact live.Fact) Step {
 		s.Reason = "the load was not complete"
 	case in.Set.Anonymous:
 		s.Reason = "an object without kind or name was loaded, and this may be the one that was meant"
-	case fact.Ignored != "":
-		s.Reason = fact.Ignored
+	case fact.Spared != "":
+		s.Reason = fact.Spared
 	case fact.Controlled:
 		s.Reason = "another object controls it by now"
 	default:
@@ -195,6 +229,15 @@ func Protected(ref applier.Ref) bool {
 	return slices.Contains([]string{
 		"Namespace", "PersistentVolume", "PersistentVolumeClaim", "CustomResourceDefinition.apiextensions.k8s.io",
 	}, groupKind(ref))
+}
+
+// ImmutableAdvice says what a person can do who changed an immutable field of
+// ref.
+func ImmutableAdvice(ref applier.Ref) string {
+	if Protected(ref) {
+		return fmt.Sprintf("A %s is never recreated, since that takes other objects or data with it. Undo the change, or delete it by hand.", ref.Kind)
+	}
+	return "Undo the change, give the object another name, or set recreate = true in the sync to let it be deleted and made anew."
 }
 
 func groupKind(ref applier.Ref) string {

@@ -64,9 +64,9 @@ func TestCompute(t *testing.T) {
 		{name: "made anew", obj: new(object()), record: &recorded, live: fact(func(f *live.Fact) { f.UID = "u2" }), want: "update: somebody deleted it and made it again"},
 		{name: "found", obj: new(object()), live: fact(func(f *live.Fact) { f.Member, f.Owned = "", "" }), want: "update: it exists, but was never applied by this sync"},
 		{name: "another's", obj: new(object()), live: fact(func(f *live.Fact) { f.Member = theirs }),
-			want: `refused: shop:ConfigMap/a belongs to "other", and "shop" wants it too`},
+			want: `refused: it belongs to "other", and "shop" wants it too`},
 		{name: "nobody known's", obj: new(object()), live: fact(func(f *live.Fact) { f.Member = "applyset-x" }),
-			want: `refused: shop:ConfigMap/a belongs to the ApplySet applyset-x, which is not one of this applier's, and "shop" wants it too`},
+			want: `refused: it belongs to the ApplySet applyset-x, which is not one of this applier's, and "shop" wants it too`},
 		{name: "taken over", obj: new(object()), live: fact(func(f *live.Fact) { f.Member = theirs }), change: func(in *Input) { in.Adopt = true },
 			want: `update: taken over from "other"`},
 		{name: "ignored in the file", obj: new(object(func(o *desired.Object) { o.Ignored = "annotation x" })), want: "ignored: annotation x"},
@@ -82,7 +82,9 @@ func TestCompute(t *testing.T) {
 			want: "kept: an object without kind or name was loaded, and this may be the one that was meant"},
 		{name: "left, damaged inventory", record: &recorded, live: fact(), change: func(in *Input) { in.Inventory.Damage = []string{"torn"} },
 			want: "kept: the inventory is damaged, so nothing is deleted until it has been written anew: torn"},
-		{name: "left, ignored live", record: &recorded, live: fact(func(f *live.Fact) { f.Ignored = "annotation y" }), want: "kept: annotation y"},
+		{name: "left, ignored live", record: &recorded, live: fact(func(f *live.Fact) { f.Spared = "annotation y" }), want: "kept: annotation y"},
+		{name: "changed file, live object only spared", obj: new(object(func(o *desired.Object) { o.Hash = "h2" })), record: &recorded,
+			live: fact(func(f *live.Fact) { f.Spared = "annotation y" }), want: "update: its manifest changed"},
 		{name: "left, controlled", record: &recorded, live: fact(func(f *live.Fact) { f.Controlled = true }), want: "kept: another object controls it by now"},
 		{name: "left, another's by now", record: &recorded, live: fact(func(f *live.Fact) { f.Member = theirs }), want: ""},
 		{name: "left, made anew by somebody", record: &recorded, live: fact(func(f *live.Fact) { f.Member, f.UID = "", "u2" }), want: ""},
@@ -113,6 +115,44 @@ func TestCompute(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestHolders: what holds an object that stays is not deleted.
+func TestHolders(t *testing.T) {
+	in := Input{Owner: "shop", Inventory: inventory.Of("shop", mine), Complete: true}
+	known := map[applier.Ref]live.Fact{}
+	add := func(r inventory.Record, f *live.Fact) {
+		in.Inventory.Put(r)
+		known[r.Ref.Identity()] = *f
+	}
+	spared := fact(func(f *live.Fact) { f.Spared = "annotation y" })
+	definition := applier.Ref{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+	widgets, gadgets := definition, definition
+	widgets.Name, gadgets.Name = "widgets.example.com", "gadgets.example.com"
+	widget := record(applier.Ref{Group: "example.com", Version: "v1", Kind: "Widget", Name: "w"})
+	widget.Resource = "widgets"
+	add(record(applier.Ref{Version: "v1", Kind: "Namespace", Name: "shop"}), fact())
+	add(record(applier.Ref{Version: "v1", Kind: "Namespace", Name: "empty"}), fact())
+	add(record(ref), spared)
+	add(record(widgets), fact())
+	add(record(gadgets), fact())
+	add(widget, spared)
+	in.Live = live.NewFacts(known)
+	got := map[string]string{}
+	for _, s := range Compute(in) {
+		got[s.Ref.String()] = fmt.Sprintf("%s: %s", s.Action, s.Reason)
+	}
+	want := map[string]string{
+		"Namespace/shop":    "kept: shop:ConfigMap/a stays, and would be deleted with it",
+		"Namespace/empty":   "prune: no file declares it any more",
+		ref.String():        "kept: annotation y",
+		widgets.String():    "kept: Widget.example.com/w stays, and would be deleted with it",
+		gadgets.String():    "prune: no file declares it any more",
+		widget.Ref.String(): "kept: annotation y",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

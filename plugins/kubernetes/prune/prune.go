@@ -55,8 +55,11 @@ func (p *Pruner) Run(ctx context.Context, inv *inventory.Inventory, refs []appli
 		v, why := r.victim(ctx, ref, inv, facts)
 		switch {
 		case why != nil:
+			if why.Outcome != applier.Deleted {
+				r.stuck = append(r.stuck, ref)
+			}
 			report(*why)
-		case apply.Rank(ref) == foundation:
+		case apply.Rank(ref) == apply.Foundations:
 			low = append(low, v)
 		default:
 			high = append(high, v)
@@ -66,9 +69,6 @@ func (p *Pruner) Run(ctx context.Context, inv *inventory.Inventory, refs []appli
 	low = slices.DeleteFunc(low, r.stillNeeded)
 	r.delete(ctx, low, max(leastWait, p.Timeout-time.Since(r.began)))
 }
-
-// foundation is the rank of what others stand on: it is deleted after them.
-const foundation = 0
 
 type victim struct {
 	ref  applier.Ref
@@ -97,8 +97,8 @@ func (r *run) victim(ctx context.Context, ref applier.Ref, inv *inventory.Invent
 		return victim{}, refused(ref, facts.Blind(ref))
 	case !exists:
 		return victim{}, &applier.Result{Ref: ref, Outcome: applier.Deleted, Reason: "it was gone already"}
-	case fact.Ignored != "":
-		return victim{}, &applier.Result{Ref: ref, Outcome: applier.Skipped, Reason: fact.Ignored}
+	case fact.Spared != "":
+		return victim{}, &applier.Result{Ref: ref, Outcome: applier.Skipped, Reason: fact.Spared}
 	case !recorded:
 		return victim{}, refused(ref, "it is not in the inventory of this sync")
 	case fact.Member != inv.ID && (fact.Member != "" || record.UID != fact.UID):
@@ -114,9 +114,7 @@ func (r *run) victim(ctx context.Context, ref applier.Ref, inv *inventory.Invent
 }
 
 func refused(ref applier.Ref, why string) *applier.Result {
-	return &applier.Result{Ref: ref, Outcome: applier.Failed, Reason: why, Diagnostic: &diag.Diagnostic{
-		Summary: fmt.Sprintf("%s is not deleted: %s", ref, why),
-	}}
+	return &applier.Result{Ref: ref, Outcome: applier.Failed, Reason: why, Diagnostic: &diag.Diagnostic{Summary: "it is not deleted: " + why}}
 }
 
 // delete asks for the deletion of all, the last applied first, then waits.
@@ -241,7 +239,7 @@ func (r *run) fail(v victim, why string) {
 	r.stuck = append(r.stuck, v.ref)
 	r.mu.Unlock()
 	r.say(applier.Result{Ref: v.ref, Outcome: applier.Failed, Reason: why, Diagnostic: &diag.Diagnostic{
-		Summary: fmt.Sprintf("%s: %s", v.ref, why),
+		Summary: why,
 		Detail:  "It stays in the inventory, and the next sync looks again.",
 	}})
 }
