@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -52,6 +53,7 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 	old := e.running
 	e.running, e.nodes, e.graph = c, ch.nodes, ch.graph
 	e.status.Loaded, e.status.OK = now(), true
+	e.setLogLevel(c.cfg.Settings)
 	e.nodeChanged()
 	e.mu.Unlock()
 
@@ -65,6 +67,18 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 		e.log.WarnContext(ctx, "stopping what the new configuration does not hold", "err", err)
 	}
 	return slices.Concat(ch.added, ch.touched, stop), nil
+}
+
+// setLogLevel has the log tell what the configuration wants it to.
+func (e *Engine) setLogLevel(s config.Settings) {
+	if e.opts.LogLevel == nil {
+		return
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		panic(fmt.Sprintf("engine: log_level %q: %v", s.LogLevel, err)) // config knows the same names
+	}
+	e.opts.LogLevel.Set(level)
 }
 
 // runNow has nodes run that were added or changed: appliers before sources,

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -485,6 +486,32 @@ sync "shop" {
 		}
 		if a.err != nil || a.details[0].Node.State != Failed || !strings.Contains(a.details[0].Node.Reason, "not ready after 1m0s") {
 			t.Errorf("%+v, %v", a.details, a.err)
+		}
+	})
+}
+
+func TestReloadOfWhatOnlyARestartTakesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		w.configure(`sluice { log_level = "debug" }` + shop)
+		e := w.engine()
+		e.opts.LogLevel = &slog.LevelVar{}
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.stop(e) })
+		if got := e.opts.LogLevel.Level(); got != slog.LevelDebug {
+			t.Errorf("level %s at the start", got)
+		}
+		before := e.Listen()
+		w.configure("sluice {\n api { listen = \"unix:///elsewhere.sock\" }\n log_level = \"warn\"\n}" + shop)
+		st := reload(t, e, true)
+		if len(st.Problems) != 1 || st.Problems[0].Severity != "warning" || !strings.Contains(st.Problems[0].Detail, "listens on "+before) {
+			t.Errorf("problems %+v", st.Problems)
+		}
+		if got := e.opts.LogLevel.Level(); got != slog.LevelWarn {
+			t.Errorf("level %s after the reload", got)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
@@ -66,8 +67,9 @@ func (e *Engine) ConfigError() error {
 
 // Listen returns the address of the API, which goes with the data directory
 // unless the configuration says where it is.
-func (e *Engine) Listen() string {
-	s := e.Config().Settings
+func (e *Engine) Listen() string { return e.listenOf(e.Config().Settings) }
+
+func (e *Engine) listenOf(s config.Settings) string {
 	if s.API.Listen == ListenIn(s.DataDir) {
 		return ListenIn(e.dataDirOf(s))
 	}
@@ -89,7 +91,9 @@ func (e *Engine) Reload(ctx context.Context) (ConfigStatus, error) {
 	e.reloading.Lock()
 	defer e.reloading.Unlock()
 	c, diags := e.readConfig(ctx)
-	diags = append(diags, e.checkFixed(c)...)
+	if !diags.HasErrors() {
+		diags = append(diags, e.checkFixed(c)...)
+	}
 	e.mu.Lock()
 	if !e.alive {
 		e.mu.Unlock()
@@ -116,16 +120,26 @@ func (e *Engine) Reload(ctx context.Context) (ConfigStatus, error) {
 	}
 	e.publishEvent(eventOf("", eventReloaded, "the configuration was read again"))
 	e.log.InfoContext(ctx, "the configuration was read again")
+	for _, d := range onlyWarnings(diags) {
+		e.log.WarnContext(ctx, d.Error())
+	}
 	e.runNow(ids)
 	return e.ConfigStatus(), nil
 }
 
-// checkFixed reports changes that only a restart can take up.
+// checkFixed reports changes that only a restart can take up: an error where
+// going on would be wrong, else a warning.
 func (e *Engine) checkFixed(c *candidate) diag.List {
 	if dir := e.dataDirOf(c.cfg.Settings); dir != e.dataDir && c.cfg.Settings.DataDir != "" {
 		return diag.List{{
 			Severity: diag.Error, Summary: "data_dir cannot change while the daemon runs",
 			Detail: fmt.Sprintf("It runs with %s, the configuration says %s. Restart it.", e.dataDir, dir),
+		}}
+	}
+	if listen := e.listenOf(c.cfg.Settings); e.listening != listen {
+		return diag.List{{
+			Severity: diag.Warning, Summary: "The new address of the API is taken up by a restart only",
+			Detail: fmt.Sprintf("It listens on %s, the configuration says %s. Until it is restarted, commands need --server %s.", e.listening, listen, e.listening),
 		}}
 	}
 	return nil

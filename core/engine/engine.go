@@ -59,6 +59,7 @@ type Engine struct {
 
 	// Set by start, and constant until Close.
 	dataDir   string
+	listening string // where the API listens
 	store     *state.Store
 	trees     *tree.Store
 	recorder  *recorder
@@ -99,7 +100,7 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	e.mu.Lock()
 	c := e.read
 	e.mu.Unlock()
-	e.dataDir = e.dataDirOf(c.cfg.Settings)
+	e.dataDir, e.listening = e.dataDirOf(c.cfg.Settings), e.listenOf(c.cfg.Settings)
 	if err := e.openState(); err != nil {
 		return err
 	}
@@ -138,7 +139,7 @@ func (e *Engine) openState() error {
 	}
 	e.store = store
 	e.onClose(func(context.Context) error { return store.Close() })
-	e.recorder = newRecorder(e.writeRecord)
+	e.recorder = newRecorder(e.writeRecords)
 	e.onClose(func(context.Context) error { e.recorder.close(); return nil })
 	if err := os.RemoveAll(e.workDir()); err != nil {
 		return fmt.Errorf("engine: sweep: %w", err)

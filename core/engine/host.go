@@ -114,7 +114,7 @@ func declarations(plugins []config.Plugin) []pluginhost.Declaration {
 		for name, value := range p.Env {
 			env[name] = value.Reveal()
 		}
-		list[i] = pluginhost.Declaration{Name: p.Name, Path: p.Path, Env: env}
+		list[i] = pluginhost.Declaration{Name: p.Name, Path: p.Path, Env: env, IdleStop: p.IdleStop}
 	}
 	return list
 }

@@ -26,6 +26,11 @@ type Options struct {
 	Grace   time.Duration // for running applies to end at shutdown; default 25 s
 	Logger  *slog.Logger
 
+	// LogLevel is the level of Logger, for the engine to set to the
+	// configuration's log_level, at the start and with each reload. nil: it is
+	// not the configuration's to say.
+	LogLevel *slog.LevelVar
+
 	// newHost starts the plugin host. Tests set it to run plugins in process.
 	newHost func(hostOptions) (pluginHost, error)
 }

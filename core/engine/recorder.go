@@ -1,12 +1,16 @@
 package engine
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // recorder writes what nodes remember behind their work, so that no worker
 // waits for a disk. However often a node changes meanwhile, it is written
 // once. A crash loses what was not written yet, which costs a rescan.
 type recorder struct {
-	write func(id string)
+	write func(ids []string)
 	wake  chan struct{}
 	done  sync.WaitGroup
 
@@ -15,9 +19,9 @@ type recorder struct {
 	closed bool
 }
 
-// newRecorder returns a recorder that calls write for each node that was
-// marked. The caller owes it a close.
-func newRecorder(write func(id string)) *recorder {
+// newRecorder returns a recorder that calls write with the nodes that were
+// marked, each at most once in a call. The caller owes it a close.
+func newRecorder(write func(ids []string)) *recorder {
 	r := &recorder{write: write, wake: make(chan struct{}, 1), dirty: map[string]bool{}}
 	r.done.Go(r.loop)
 	return r
@@ -58,25 +62,19 @@ func (r *recorder) loop() {
 	}
 }
 
-// writeAll writes several at a time, so that the store can join them in one
-// transaction.
-func (r *recorder) writeAll(dirty map[string]bool) {
-	const atOnce = 64
-	slots := make(chan struct{}, atOnce)
-	var writes sync.WaitGroup
-	for id := range dirty {
-		slots <- struct{}{}
-		writes.Go(func() {
-			defer func() { <-slots }()
-			r.write(id)
-		})
+// writeAll writes a part at a time, so that a part is one write to the disk and
+// the engine is not held up by the whole.
+func (r *recorder) writeAll(dirty []string) {
+	const atOnce = 256
+	for part := range slices.Chunk(dirty, atOnce) {
+		r.write(part)
 	}
-	writes.Wait()
 }
 
-func (r *recorder) take() (dirty map[string]bool, closed bool) {
+func (r *recorder) take() (dirty []string, closed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	dirty, r.dirty = r.dirty, map[string]bool{}
+	dirty = slices.Sorted(maps.Keys(r.dirty))
+	clear(r.dirty)
 	return dirty, r.closed
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -23,26 +22,24 @@ type storedSync struct {
 	Report *rollout.Report `json:"report,omitempty"`
 }
 
-// writeRecord writes what a node remembers now.
-func (e *Engine) writeRecord(id string) {
+// writeRecords writes what nodes remember now.
+func (e *Engine) writeRecords(ids []string) {
+	changes := make([]state.Change, 0, len(ids))
 	e.mu.Lock()
-	n := e.nodes[id]
-	var write func() error
-	switch {
-	case n == nil: // removed
-	case n.source != nil:
-		r := sourceRecord{Revision: n.source.revision, Config: fingerprint(n.source.cfg.Plugin)}
-		write = func() error { return sourceRecords.Put(e.store, id, r) }
-	case n.sync != nil:
-		r := storedSync{Record: n.sync.record, Report: n.sync.report}
-		write = func() error { return syncRecords.Put(e.store, id, r) }
+	for _, id := range ids {
+		switch n := e.nodes[id]; {
+		case n == nil: // removed
+		case n.source != nil:
+			changes = append(changes, sourceRecords.Change(id, sourceRecord{
+				Revision: n.source.revision, Config: fingerprint(n.source.cfg.Plugin),
+			}))
+		case n.sync != nil:
+			changes = append(changes, syncRecords.Change(id, storedSync{Record: n.sync.record, Report: n.sync.report}))
+		}
 	}
 	e.mu.Unlock()
-	if write == nil {
-		return
-	}
-	if err := write(); err != nil {
-		e.log.Error("cannot write state", "node", id, "err", err)
+	if err := e.store.Write(changes); err != nil {
+		e.log.Error("cannot write state", "err", err)
 	}
 }
 
@@ -94,10 +91,7 @@ func (e *Engine) recallSuspension(id string) *Suspension {
 }
 
 func (e *Engine) deleteRecords(id string) error {
-	return errors.Join(
-		sourceRecords.Delete(e.store, id), syncRecords.Delete(e.store, id),
-		suspensions.Delete(e.store, id),
-	)
+	return e.store.Write([]state.Change{sourceRecords.Removal(id), syncRecords.Removal(id), suspensions.Removal(id)})
 }
 
 func isSync(id string) bool { return strings.HasPrefix(id, "sync.") }

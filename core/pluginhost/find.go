@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-gitops/sluice/sdk/client"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -38,6 +39,7 @@ type candidate struct {
 	name        string
 	path        string
 	env         map[string]string
+	idleStop    time.Duration
 	origin      string // where the path comes from, for errors
 	dev         bool
 	description description
@@ -106,7 +108,7 @@ func (s *search) among(ctx context.Context, all []*candidate) (*candidate, error
 func (h *Host) declared() []*candidate {
 	byName := map[string]*candidate{}
 	for _, d := range h.o.Plugins {
-		c := &candidate{name: d.Name, path: d.Path, env: d.Env, origin: fmt.Sprintf("plugin %q block", d.Name)}
+		c := &candidate{name: d.Name, path: d.Path, env: d.Env, idleStop: d.IdleStop, origin: fmt.Sprintf("plugin %q block", d.Name)}
 		if c.path == "" {
 			c.path = h.inDirs(d.Name)
 		}
@@ -115,7 +117,7 @@ func (h *Host) declared() []*candidate {
 	for name, path := range h.o.Dev {
 		c := &candidate{name: name, path: path, origin: "--dev-plugin", dev: true}
 		if d, ok := byName[name]; ok {
-			c.env = d.env
+			c.env, c.idleStop = d.env, d.idleStop
 		}
 		byName[name] = c
 	}

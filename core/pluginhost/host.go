@@ -44,7 +44,7 @@ type Options struct {
 	CacheDir string            // descriptions of plugins
 	Services Services          // what plugins may ask of the host; nil: nothing
 	Logger   *slog.Logger      // nil: slog.Default()
-	IdleStop time.Duration     // stop a process that was not called for so long; 0: never
+	IdleStop time.Duration     // stop a process that was not called for so long; 0: see Declaration
 	Environ  []string          // nil: os.Environ()
 }
 
@@ -53,6 +53,13 @@ type Declaration struct {
 	Name string
 	Path string            // empty: sluice-plugin-NAME in Options.Dirs
 	Env  map[string]string // for the process, wins over everything
+
+	// IdleStop stops the process when it was not called for so long, though it
+	// has open instances; the next call starts it again and opens them anew. A
+	// call that runs, a Watch among them, keeps it. 0: only a process without
+	// instances is stopped. What is called at an interval wants more than that
+	// interval, or each call pays for a start.
+	IdleStop time.Duration
 }
 
 // timing holds what tests make shorter.

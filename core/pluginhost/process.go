@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -165,11 +166,15 @@ func (p *process) watch(ctx context.Context, s *session) (accident bool) {
 // idleCheck is how often to look whether the process is still needed.
 func (p *process) idleCheck() time.Duration {
 	d := p.h.timing.linger
-	if p.h.o.IdleStop > 0 {
-		d = min(d, p.h.o.IdleStop)
+	if idle := p.idleStop(); idle > 0 {
+		d = min(d, idle)
 	}
 	return max(d/4, time.Millisecond)
 }
+
+// idleStop is how long the process may be idle with open instances; 0: as long
+// as it likes.
+func (p *process) idleStop() time.Duration { return cmp.Or(p.c.idleStop, p.h.o.IdleStop) }
 
 // duringCall tells whether s ended while it was called. If so, the pauses grow
 // for the instances that were called (see Instance.blame), not for all.
@@ -217,8 +222,8 @@ func (p *process) ended(s *session) {
 func (p *process) retire(s *session, force bool) bool {
 	p.mu.Lock()
 	quiet := time.Since(s.lastUse)
-	unused := len(p.instances) == 0 && quiet >= p.h.timing.linger ||
-		p.h.o.IdleStop > 0 && quiet >= p.h.o.IdleStop
+	idle := p.idleStop()
+	unused := len(p.instances) == 0 && quiet >= p.h.timing.linger || idle > 0 && quiet >= idle
 	if !force && (s.inflight > 0 || p.waiters > 0 || !unused) {
 		p.mu.Unlock()
 		return false

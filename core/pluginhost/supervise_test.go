@@ -161,7 +161,10 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 
 func TestIdleProcessStopsAndComesBackOnDemand(t *testing.T) {
 	t.Parallel()
-	h := newTestHost(t, func(o *Options, _ *timing) { o.IdleStop = 20 * time.Millisecond }, "test")
+	h := newTestHost(t, func(o *Options, _ *timing) {
+		o.IdleStop = time.Hour // what the block says wins
+		o.Plugins = append(o.Plugins, Declaration{Name: "test", IdleStop: 20 * time.Millisecond})
+	}, "test")
 	i := h.open(t, "test", "a")
 	before := h.status(t).PID
 	h.awaitState(t, Stopped)

@@ -92,6 +92,34 @@ func TestKind(t *testing.T) {
 	}
 }
 
+func TestWriteIsAllOrNothing(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := records.Put(s, "a", record{N: 1}); err != nil {
+		t.Fatal(err)
+	}
+	const others state.Kind[func()] = "other"
+	for _, bad := range []state.Change{records.Change("", record{}), others.Change("a", nil)} {
+		err := s.Write([]state.Change{records.Removal("a"), records.Change("b", record{N: 2}), bad})
+		if err == nil || !strings.HasPrefix(err.Error(), "state: ") {
+			t.Errorf("a change that cannot be made: %v", err)
+		}
+	}
+	all, err := records.All(s)
+	if diff := cmp.Diff(map[string]record{"a": {N: 1}}, all); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	var many []state.Change
+	for i := range 1000 {
+		many = append(many, records.Change(fmt.Sprint(i), record{N: i}))
+	}
+	if err := s.Write(append(many, records.Removal("7"))); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := records.All(s); err != nil || len(all) != 1000 || all["999"].N != 999 {
+		t.Errorf("%d records, %v", len(all), err)
+	}
+}
+
 func TestKindErrorsNameTheRecord(t *testing.T) {
 	s := open(t, t.TempDir())
 	const text state.Kind[string] = "record"
