@@ -89,7 +89,8 @@ func TestWatch(t *testing.T) {
 	until("the return", is("ConfigMap", false, applier.Current))
 }
 
-// TestWatchTellsWhyPodsFail sets the status that a kubelet would report.
+// TestWatchTellsWhyPodsFail has the scheduler's reason first, then sets the
+// status that a kubelet would report.
 func TestWatchTellsWhyPodsFail(t *testing.T) {
 	t.Parallel()
 	target := realTarget(t, Config{})
@@ -98,8 +99,8 @@ func TestWatchTellsWhyPodsFail(t *testing.T) {
 	manifest = strings.Replace(manifest, "spec: {containers:", "spec: {nodeSelector: {no: such-node}, containers:", 1)
 	applyOf(t, target, setOf(t, "shop", ns, manifest))
 	until := watching(t, target, "shop")
-	until("the rollout to begin", func(s applier.ObjectStatus) bool {
-		return s.Ref.Kind == "Deployment" && s.Health == applier.InProgress && strings.Contains(s.Message, "available")
+	until("the scheduler's reason", func(s applier.ObjectStatus) bool {
+		return s.Ref.Kind == "Deployment" && s.Health == applier.InProgress && strings.Contains(s.Message, "available; pod web-") && strings.Contains(s.Message, "not scheduled: ")
 	})
 	pods := target.client.Dynamic.Resource(gvr("", "v1", "pods")).Namespace(ns)
 	list, err := pods.List(t.Context(), metav1.ListOptions{})

@@ -105,3 +105,14 @@ func TestRolloutFailure(t *testing.T) {
 		t.Errorf("another workload's pod: %q", got)
 	}
 }
+
+func TestPodWaits(t *testing.T) {
+	p := PodOf(parse(t, "kind: Pod\nmetadata: {name: web-1, labels: {app: web}}\nstatus: {conditions: [{type: PodScheduled, status: 'False', reason: Unschedulable, message: 0/3 nodes are available}]}"))
+	r, _ := RolloutOf(parse(t, "kind: ReplicaSet\nspec: {selector: {matchLabels: {app: web}}}"))
+	if got, want := r.Waiting([]Pod{p}), "pod web-1: not scheduled: Unschedulable: 0/3 nodes are available"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := r.Failure([]Pod{p}); got != "" {
+		t.Errorf("a pod that waits counts as failed: %q", got)
+	}
+}

@@ -17,11 +17,17 @@ type Pod struct {
 	Labels  labels.Set
 	Created time.Time
 	Failure string // why it cannot run; empty: nothing says so
+	Waiting string // what it waits for, which may yet come; empty: nothing
 }
 
 // PodOf reads a pod.
 func PodOf(u *unstructured.Unstructured) Pod {
-	return Pod{u.GetName(), u.GetLabels(), u.GetCreationTimestamp().Time, startFailure(object{u.Object})}
+	o := object{u.Object}
+	p := Pod{Name: u.GetName(), Labels: u.GetLabels(), Created: u.GetCreationTimestamp().Time, Failure: startFailure(o)}
+	if c := o.condition("PodScheduled"); c.is("False") {
+		p.Waiting = "not scheduled: " + c.text()
+	}
+	return p
 }
 
 // dead are the reasons for which a waiting container will not start unless
@@ -90,6 +96,16 @@ func RolloutOf(u *unstructured.Unstructured) (r Rollout, ok bool) {
 // Failure returns why the rollout cannot succeed, judged by pods of the
 // workload's namespace, or "".
 func (r Rollout) Failure(pods []Pod) string {
+	return r.first(pods, func(p Pod) string { return p.Failure })
+}
+
+// Waiting returns what the rollout waits for, judged likewise, or "".
+func (r Rollout) Waiting(pods []Pod) string {
+	return r.first(pods, func(p Pod) string { return p.Waiting })
+}
+
+// first returns what the first pod of the newest template has to say.
+func (r Rollout) first(pods []Pod, says func(Pod) string) string {
 	if r.selector == nil || !r.started {
 		return ""
 	}
@@ -102,8 +118,8 @@ func (r Rollout) Failure(pods []Pod) string {
 		revision = revisionOf(slices.MaxFunc(mine, func(a, b Pod) int { return a.Created.Compare(b.Created) }))
 	}
 	for _, p := range mine {
-		if p.Failure != "" && (revision == "" || revisionOf(p) == revision) {
-			return fmt.Sprintf("pod %s: %s", p.Name, p.Failure)
+		if what := says(p); what != "" && (revision == "" || revisionOf(p) == revision) {
+			return fmt.Sprintf("pod %s: %s", p.Name, what)
 		}
 	}
 	return ""

@@ -236,6 +236,8 @@ func (w *watcher) askPods(ctx context.Context, namespace string, e entry, s *app
 	}
 	if why := e.pod.rollout.Failure(all); why != "" {
 		s.Health, s.Message = applier.Stalled, why
+	} else if why := e.pod.rollout.Waiting(all); why != "" {
+		s.Message += "; " + why
 	}
 }
 
