@@ -57,7 +57,7 @@ type Set struct {
 	// Owner names who owns the objects: a sync. Unique within the target.
 	Owner string
 	// Objects is the path of a file with one JSON Item a line, in the order of
-	// the files they came from. See Item.
+	// the files they came from. See Item and Items.
 	Objects string
 	// Revision is recorded with the owner's intent, for people to read.
 	Revision string
@@ -78,6 +78,10 @@ type Set struct {
 	Timeout time.Duration
 	// As is the identity to act as, empty for the applier's own.
 	As string
+	// Origin tells where the desired state comes from, without secrets, for
+	// people to read and for hosts to compare. Apply records it with the
+	// owner's intent, in place of what was recorded before.
+	Origin string
 }
 
 // Item is a line of the file Set.Objects: an object and where it came from.
@@ -171,6 +175,9 @@ type Result struct {
 // Summary closes a Plan, Apply or Delete.
 type Summary struct {
 	Owned int // objects that the owner has in the target, before (Plan) or after (Apply, Delete)
+	// Origin is what the last Apply recorded of Set.Origin; only Plan tells.
+	// Empty means that nothing is recorded.
+	Origin string
 }
 
 // Deletion is what Delete removes.

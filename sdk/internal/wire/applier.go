@@ -69,6 +69,7 @@ func SetToProto(s applier.Set) *pb.ObjectSet {
 		Recreate: s.Recreate,
 		Timeout:  durationToProto(s.Timeout),
 		As:       text(s.As),
+		Origin:   text(s.Origin),
 	}
 }
 
@@ -84,6 +85,7 @@ func SetFromProto(p *pb.ObjectSet) applier.Set {
 		Recreate: p.GetRecreate(),
 		Timeout:  durationFromProto(p.GetTimeout()),
 		As:       p.GetAs(),
+		Origin:   p.GetOrigin(),
 	}
 }
 
@@ -178,11 +180,13 @@ func ResultFromProto(p *pb.ObjectResult) (applier.Result, error) {
 }
 
 // SummaryToProto converts what closes a Plan, Apply or Delete.
-func SummaryToProto(s applier.Summary) *pb.Summary { return &pb.Summary{Owned: int64(s.Owned)} }
+func SummaryToProto(s applier.Summary) *pb.Summary {
+	return &pb.Summary{Owned: int64(s.Owned), Origin: text(s.Origin)}
+}
 
 // SummaryFromProto is the inverse of SummaryToProto.
 func SummaryFromProto(p *pb.Summary) applier.Summary {
-	return applier.Summary{Owned: int(p.GetOwned())}
+	return applier.Summary{Owned: int(p.GetOwned()), Origin: p.GetOrigin()}
 }
 
 // StatusToProto converts how an object fares.
