@@ -1,8 +1,10 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 var applierChecks = []Check{
 	{"applier-plans-nothing-for-nothing", withApplier(plansNothingForNothing)},
 	{"applier-refuses-missing-objects-file", withApplier(refusesMissingObjectsFile)},
+	{"applier-reads-long-lines", withApplier(readsLongLines)},
 	{"applier-plan-changes-nothing", withApplier(planChangesNothing)},
 	{"applier-applies-once", withApplier(appliesOnce)},
 	{"applier-tells-status", withApplier(tellsStatus)},
@@ -52,6 +55,23 @@ func refusesMissingObjectsFile(t T, a *openApplier) {
 	if _, err := a.Apply(t.Context(), set, func(applier.Result) {}); !isClean(err) {
 		t.Errorf("Apply of a missing file: %v; want an error of the plugin", err)
 	}
+}
+
+// readsLongLines pads each line with white space, which means nothing in JSON:
+// a reader that gives up at a long line must not take the rest for gone.
+func readsLongLines(t T, a *openApplier) {
+	const length = 2 << 20
+	set := a.set(t, a.samples(t))
+	short, err := os.ReadFile(set.Objects)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	long := bytes.ReplaceAll(short, []byte("}\n"), append(bytes.Repeat([]byte(" "), length), '}', '\n'))
+	if err := os.WriteFile(set.Objects, long, 0o600); err != nil {
+		t.Fatalf("%v", err)
+	}
+	changes, _ := a.plan(t, set)
+	wantActions(t, changes, len(a.objects), applier.Create)
 }
 
 func planChangesNothing(t T, a *openApplier) {

@@ -1,6 +1,8 @@
 package sdktest_test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"os"
 	"slices"
@@ -27,6 +29,7 @@ type bad struct {
 var applierFaults = []struct{ fault, check string }{
 	{"claims what it never applied", "applier-plans-nothing-for-nothing"},
 	{"takes a missing file for an empty one", "applier-refuses-missing-objects-file"},
+	{"reads lines of up to 64 KiB", "applier-reads-long-lines"},
 	{"applies in Plan", "applier-plan-changes-nothing"},
 	{"updates what is equal", "applier-applies-once"},
 	{"leaves one out of Status", "applier-tells-status"},
@@ -83,6 +86,8 @@ func (b *bad) Plan(ctx context.Context, set applier.Set, emit func(applier.Chang
 	switch b.fault {
 	case "takes a missing file for an empty one":
 		set.Objects = existing(set.Objects)
+	case "reads lines of up to 64 KiB":
+		set.Objects = shortLines(set.Objects)
 	case "plans to prune after an incomplete load":
 		set.Complete = true
 	case "plans on when cancelled":
@@ -120,6 +125,17 @@ func existing(path string) string {
 	return path
 }
 
+// shortLines writes a file with what a careless reader finds in that of path.
+func shortLines(path string) string {
+	data, _ := os.ReadFile(path)
+	var found []byte
+	for lines := bufio.NewScanner(bytes.NewReader(data)); lines.Scan(); { // gives up silently
+		found = append(append(found, lines.Bytes()...), '\n')
+	}
+	_ = os.WriteFile(path+".short", found, 0o600)
+	return path + ".short"
+}
+
 func (b *bad) Apply(ctx context.Context, set applier.Set, emit func(applier.Result)) (applier.Summary, error) {
 	b.known[set.Owner] = true
 	switch b.fault {
@@ -145,7 +161,7 @@ func (b *bad) Apply(ctx context.Context, set applier.Set, emit func(applier.Resu
 
 // prune deletes what the owner has and set no longer holds.
 func (b *bad) prune(set applier.Set) {
-	items, err := load(set.Objects)
+	items, err := load(set)
 	if err != nil {
 		return
 	}

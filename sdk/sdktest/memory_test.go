@@ -1,14 +1,11 @@
 package sdktest_test
 
 import (
-	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"sync"
@@ -49,16 +46,10 @@ func (m *target) plugin() sdk.Plugin {
 	return sdk.Plugin{Name: "memory", Version: "0.1.0", Kinds: []sdk.Kind{applier.New("memory", open)}}
 }
 
-func load(path string) (map[applier.Ref]applier.Item, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
+func load(set applier.Set) (map[applier.Ref]applier.Item, error) {
 	items := map[applier.Ref]applier.Item{}
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var item applier.Item
-		if err := json.Unmarshal(lines.Bytes(), &item); err != nil {
+	for item, err := range set.Items() {
+		if err != nil {
 			return nil, err
 		}
 		kind, _ := item.Object["kind"].(string)
@@ -71,7 +62,7 @@ func load(path string) (map[applier.Ref]applier.Item, error) {
 func byName(a, b applier.Ref) int { return cmp.Compare(a.String(), b.String()) }
 
 func (m *target) Plan(ctx context.Context, set applier.Set, emit func(applier.Change)) (applier.Summary, error) {
-	items, err := load(set.Objects)
+	items, err := load(set)
 	if err != nil {
 		return applier.Summary{}, err
 	}
@@ -133,7 +124,7 @@ func (m *target) notify() {
 }
 
 func (m *target) Apply(_ context.Context, set applier.Set, emit func(applier.Result)) (applier.Summary, error) {
-	items, err := load(set.Objects)
+	items, err := load(set)
 	if err != nil {
 		return applier.Summary{}, err
 	}
