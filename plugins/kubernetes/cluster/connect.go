@@ -46,8 +46,7 @@ type Client struct {
 	Host      string // of the API server, to tell clusters apart
 	Kinds     *Kinds
 
-	config    *rest.Config
-	transport http.RoundTripper
+	transport *renewing
 	mu        sync.Mutex
 	as        map[string]*Client
 }
@@ -65,7 +64,11 @@ func Connect(o Options) (*Client, error) {
 	config.WarningHandler = warnings{o.Log}
 	flow := newFlow()
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return newTransport(next, flow) })
-	c, err := newClient(config)
+	reload := func() (*rest.Config, error) {
+		fresh, _, err := load(o)
+		return fresh, err
+	}
+	c, err := newClient(config, reload, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -73,12 +76,13 @@ func Connect(o Options) (*Client, error) {
 	return c, nil
 }
 
-func newClient(config *rest.Config) (*Client, error) {
-	hc, err := rest.HTTPClientFor(config)
+func newClient(config *rest.Config, reload func() (*rest.Config, error), log hclog.Logger) (*Client, error) {
+	transport, err := newRenewing(config, reload, log)
 	if err != nil {
 		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
 	}
-	c := &Client{Host: config.Host, config: config, transport: hc.Transport, as: map[string]*Client{}}
+	hc := &http.Client{Transport: transport, Timeout: config.Timeout}
+	c := &Client{Host: config.Host, transport: transport, as: map[string]*Client{}}
 	if c.Metadata, err = metadata.NewForConfigAndClient(config, hc); err != nil {
 		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
 	}
@@ -104,9 +108,9 @@ func (c *Client) As(user string) (*Client, error) {
 	if other := c.as[user]; other != nil {
 		return other, nil
 	}
-	config := rest.CopyConfig(c.config)
+	config := c.transport.copyConfig()
 	config.Impersonate = rest.ImpersonationConfig{UserName: user}
-	other, err := newClient(config)
+	other, err := newClient(config, c.transport.reload, c.transport.log)
 	if err != nil {
 		return nil, err
 	}
