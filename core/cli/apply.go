@@ -2,9 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -47,12 +47,13 @@ func (a *app) apply(ctx context.Context, e *engine.Engine, names []string, f app
 	if err != nil {
 		return err
 	}
-	if err := a.view(details, func(w io.Writer) error { return writeOutcomes(w, details) }); err != nil {
+	for i := range details {
+		if n := &details[i].Node; n.Approval != "" { // there is no daemon to approve it to
+			n.Unblock = fmt.Sprintf("sluice apply %s --approve %s", strings.TrimPrefix(n.ID, "sync."), n.Approval)
+		}
+	}
+	if err := a.view(details, func(w io.Writer) error { return a.writeOutcomes(w, details) }); err != nil {
 		return err
 	}
-	err = outcomeCode(details)
-	if errors.Is(err, exitCode(ExitChanges)) {
-		fmt.Fprintln(a.Err, "a deletion waits for approval: run again with --approve DIGEST")
-	}
-	return err
+	return outcomeCode(details)
 }

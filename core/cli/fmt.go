@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -95,6 +97,9 @@ func (a *app) formatFile(file string, check bool) (*bool, error) {
 	return &different, err
 }
 
+// stdin is the name of standard input in diagnostics.
+const stdin = "<stdin>"
+
 func (a *app) formatStdin() error {
 	src, err := io.ReadAll(a.In)
 	if err != nil {
@@ -102,7 +107,12 @@ func (a *app) formatStdin() error {
 	}
 	out, diags := config.Format(src)
 	if diags.HasErrors() {
-		config.Render(a.Err, diags, map[string][]byte{"": src}, a.colour(a.Err))
+		for i := range diags {
+			if diags[i].Subject != nil {
+				diags[i].Subject.File = stdin
+			}
+		}
+		config.Render(a.Err, diags, map[string][]byte{stdin: src}, a.colour(a.Err))
 		return exitCode(ExitError)
 	}
 	_, err = a.Out.Write(out)
@@ -118,7 +128,11 @@ func hclFiles(path string) ([]string, error) {
 	if !info.IsDir() {
 		return []string{path}, nil
 	}
-	return filepath.Glob(filepath.Join(path, "*.hcl"))
+	files, err := filepath.Glob(filepath.Join(path, "*.hcl"))
+	return slices.DeleteFunc(files, func(file string) bool { // as the language reads a directory
+		name := filepath.Base(file)
+		return strings.HasPrefix(name, ".") || name == "plugins.lock.hcl"
+	}), err
 }
 
 // replaceFile writes beside the file and renames, so that a crash or a full

@@ -36,7 +36,7 @@ func (a *app) plan(ctx context.Context, e *engine.Engine, names []string) error 
 		return err
 	}
 	if err := a.view(map[string]any{"plans": results}, func(w io.Writer) error {
-		p := planPrinter{w: w, colour: a.colour(w)}
+		p := planPrinter{w: w, colour: a.colour(w), problems: func(list []rollout.Problem) { a.renderProblems(w, list) }}
 		for _, r := range results {
 			p.result(r)
 		}
@@ -63,15 +63,22 @@ func planCode(results []engine.PlanResult) error {
 
 // planPrinter writes plans for people.
 type planPrinter struct {
-	w      io.Writer
-	colour bool
+	w        io.Writer
+	colour   bool
+	problems func([]rollout.Problem)
 }
 
 func (p planPrinter) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format, args...) }
 
 func (p planPrinter) result(r engine.PlanResult) {
+	if len(r.Problems) > 0 {
+		p.printf("%s:\n", r.Node)
+		p.problems(r.Problems)
+	}
 	if r.Plan == nil {
-		p.printf("%s: %s\n", r.Node, r.Error)
+		if len(r.Problems) == 0 {
+			p.printf("%s: %s\n", r.Node, r.Error)
+		}
 		return
 	}
 	p.printf("%s at %s: %s\n", r.Node, revision(r.Plan.Revision.Ref, r.Plan.Revision.ID), planCounts(r.Plan))
@@ -93,7 +100,7 @@ func (p planPrinter) result(r engine.PlanResult) {
 		p.printf("  nothing will be deleted: %s\n", r.Plan.Held)
 	}
 	if r.Plan.Approval != "" {
-		p.printf("  to allow it: sluice approve %s, or sluice apply --approve %s\n", strings.TrimPrefix(r.Node, "sync."), r.Plan.Approval)
+		p.printf("  to allow it: sluice apply %s --approve %s\n", strings.TrimPrefix(r.Node, "sync."), r.Plan.Approval)
 	}
 }
 

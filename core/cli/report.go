@@ -5,9 +5,25 @@ import (
 	"io"
 	"strings"
 
+	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
+
+// renderProblems prints problems of the configuration with the lines they are
+// about, as they stand in the files now.
+func (a *app) renderProblems(w io.Writer, problems []rollout.Problem) {
+	files := map[string][]byte{}
+	list := make(diag.List, 0, len(problems))
+	for _, p := range problems {
+		if _, read := files[p.File]; !read && p.File != "" {
+			files[p.File] = snippetSource(p.File)
+		}
+		list = append(list, p.Diagnostic())
+	}
+	config.Render(w, list, files, a.colour(w))
+}
 
 // writeReport lists what needs attention: what failed, and what was left alone.
 func writeReport(w io.Writer, r *rollout.Report, indent string) {

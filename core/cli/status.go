@@ -44,7 +44,7 @@ func (a *app) status(ctx context.Context, names []string, check bool) error {
 			}
 			details = append(details, d)
 		}
-		if err := a.view(details, func(w io.Writer) error { return writeDetails(w, details) }); err != nil {
+		if err := a.view(details, func(w io.Writer) error { return a.writeDetails(w, details) }); err != nil {
 			return err
 		}
 		return checked(check, func(yield func(engine.Node)) {
@@ -57,7 +57,14 @@ func (a *app) status(ctx context.Context, names []string, check bool) error {
 	if err != nil {
 		return err
 	}
-	if err := a.view(s, func(w io.Writer) error { return writeStatus(w, s) }); err != nil {
+	conf, err := client.Config(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.view(statusView{s.Nodes, conf}, func(w io.Writer) error {
+		a.writeConfigStatus(w, conf)
+		return writeStatus(w, s)
+	}); err != nil {
 		return err
 	}
 	return checked(check, func(yield func(engine.Node)) {
@@ -65,6 +72,22 @@ func (a *app) status(ctx context.Context, names []string, check bool) error {
 			yield(n)
 		}
 	})
+}
+
+// statusView is the JSON form of status.
+type statusView struct {
+	Nodes  []engine.Node       `json:"nodes"`
+	Config engine.ConfigStatus `json:"config"`
+}
+
+// writeConfigStatus tells when the configuration on disk is not what runs.
+func (a *app) writeConfigStatus(w io.Writer, c engine.ConfigStatus) {
+	if c.OK {
+		return
+	}
+	_, _ = fmt.Fprintf(w, "The configuration was refused %s ago; the last good one runs on:\n", age(c.Tried))
+	a.renderProblems(w, c.Problems)
+	_, _ = fmt.Fprintln(w)
 }
 
 // checked turns states into the exit code of --check.
@@ -89,19 +112,19 @@ func writeStatus(w io.Writer, s engine.Status) error {
 	})
 }
 
-func writeDetails(w io.Writer, details []engine.Detail) error {
+func (a *app) writeDetails(w io.Writer, details []engine.Detail) error {
 	for i, d := range details {
 		if i > 0 {
 			_, _ = fmt.Fprintln(w)
 		}
-		if err := writeDetail(w, d); err != nil {
+		if err := a.writeDetail(w, d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func writeDetail(w io.Writer, d engine.Detail) error {
+func (a *app) writeDetail(w io.Writer, d engine.Detail) error {
 	n := d.Node
 	err := table(w, n.ID, func(row func(...any)) {
 		field := func(name, value string) {
@@ -123,6 +146,7 @@ func writeDetail(w io.Writer, d engine.Detail) error {
 			field("held", d.Report.Held)
 		}
 	})
+	a.renderProblems(w, n.Problems)
 	if err != nil || d.Report == nil {
 		return err
 	}

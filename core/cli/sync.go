@@ -73,16 +73,21 @@ func (a *app) syncAndWait(ctx context.Context, client *api.Client, req engine.Sy
 	if err != nil {
 		return err
 	}
-	if err := a.view(details, func(w io.Writer) error { return writeOutcomes(w, details) }); err != nil {
+	if err := a.view(details, func(w io.Writer) error { return a.writeOutcomes(w, details) }); err != nil {
 		return err
 	}
 	return outcomeCode(details)
 }
 
 // writeOutcomes prints a line for each sync, and below it what needs attention.
-func writeOutcomes(w io.Writer, details []engine.Detail) error {
+func (a *app) writeOutcomes(w io.Writer, details []engine.Detail) error {
 	for _, d := range details {
 		n := d.Node
+		if len(n.Problems) > 0 && n.State != engine.Ready { // the reason is their text on one line
+			_, _ = fmt.Fprintf(w, "%s %s:\n", n.ID, n.State)
+			a.renderProblems(w, n.Problems)
+			continue
+		}
 		_, _ = fmt.Fprintf(w, "%s %s: %s", n.ID, n.State, n.Reason)
 		if d.Report != nil && d.Report.Counts.Changed() && n.State != engine.Blocked {
 			_, _ = fmt.Fprintf(w, " (%s)", d.Report.Counts)
