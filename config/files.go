@@ -25,7 +25,7 @@ const (
 type input struct {
 	name string // as the user wrote it, or below the directory that they wrote
 	src  []byte
-	body *hclsyntax.Body
+	body *hclsyntax.Body // nil if the file is no text
 }
 
 // readInputs reads and parses what paths name and reports whether all of it is
@@ -129,17 +129,17 @@ func readFile(name string, limit int64) (src []byte, err error) {
 	return src, nil
 }
 
-// parse sets in.body and reports whether the file is well-formed.
+// parse sets in.body, to what can be made out of a broken file, and reports
+// whether the file is well-formed.
 func (in *input) parse(r *report) bool {
 	if !checkText(in.name, in.src, r) {
 		return false
 	}
 	file, diags := hclsyntax.ParseConfig(in.src, in.name, hcl.InitialPos)
-	if !r.hcl(onePerLine(diags)) {
-		return false
+	if file != nil {
+		in.body, _ = file.Body.(*hclsyntax.Body) // nil if there is none
 	}
-	in.body = file.Body.(*hclsyntax.Body)
-	return true
+	return r.hcl(onePerLine(diags))
 }
 
 // onePerLine drops all but the first mistake of a line: in broken syntax the

@@ -99,3 +99,30 @@ func TestBudget(t *testing.T) {
 		}
 	}
 }
+
+// TestBrokenFilesStillTellTheSettings keeps the way to a running daemon open.
+func TestBrokenFilesStillTellTheSettings(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"after.hcl":  "sluice {\n  data_dir = \"/srv/sluice\"\n}\nsync \"x\" {\n",
+		"binary.hcl": "\x00\xff",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := func(name string) (string, bool) { return "/home/u", name == "HOME" }
+	for file, want := range map[string]string{
+		"after.hcl":   "unix:///srv/sluice/api.sock",
+		"binary.hcl":  "unix:///home/u/.local/state/sluice/api.sock",
+		"missing.hcl": "unix:///home/u/.local/state/sluice/api.sock",
+	} {
+		c, diags := config.Load([]string{filepath.Join(dir, file)}, config.Options{Env: env})
+		if !diags.HasErrors() {
+			t.Errorf("%s: no error", file)
+		}
+		if got := c.Settings.API.Listen; got != want {
+			t.Errorf("%s: listens at %q, want %q", file, got, want)
+		}
+	}
+}
