@@ -50,6 +50,10 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 			n.sync.unsettle()
 		}
 	}
+	gone := make([]*node, len(ch.removed))
+	for i, id := range ch.removed {
+		gone[i] = e.nodes[id]
+	}
 	old := e.running
 	e.running, e.nodes, e.graph = c, ch.nodes, ch.graph
 	e.status.Loaded, e.status.OK = now(), true
@@ -58,7 +62,9 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 	e.mu.Unlock()
 
 	errs := []error{e.stopJobs(ctx, stop), closeAll(ctx, ch.close)}
-	e.forget(ctx, ch.removed)
+	for _, n := range gone {
+		e.forget(ctx, n)
+	}
 	if old != nil && old.host != c.host {
 		errs = append(errs, old.host.Close(ctx))
 	}
@@ -240,21 +246,21 @@ func withoutRange(s config.Sync) config.Sync {
 	return s
 }
 
-// forget drops what is kept for removed nodes, and says so: the objects of a
+// forget drops what is kept for a removed node, and says so: the objects of a
 // removed sync stay in the target.
-func (e *Engine) forget(ctx context.Context, ids []string) {
-	for _, id := range ids {
-		if e.times != nil {
-			e.times.Remove(id)
-			e.times.Remove(resumeKey + id)
-		}
-		if isSync(id) {
-			e.bus.Publish(eventOf(id, eventRemoved,
-				"not in the configuration any more: its objects stay in the target, where nothing manages them"))
-		}
-		if err := e.deleteRecords(id); err != nil {
-			e.log.ErrorContext(ctx, "cannot write state", "node", id, "err", err)
-		}
+func (e *Engine) forget(ctx context.Context, n *node) {
+	if e.times != nil {
+		e.times.Remove(n.id)
+		e.times.Remove(resumeKey + n.id)
+	}
+	e.mu.Lock()
+	if n.sync != nil && n.sync.report != nil {
+		e.publish(n, eventRemoved, fmt.Sprintf("not in the configuration any more: its %d objects stay in the target, where nothing manages them",
+			n.sync.report.Counts.Owned))
+	}
+	e.mu.Unlock()
+	if err := e.deleteRecords(n.id); err != nil {
+		e.log.ErrorContext(ctx, "cannot write state", "node", n.id, "err", err)
 	}
 }
 

@@ -49,18 +49,18 @@ func (e *Engine) Alive() bool {
 // checkAlive is the error of a request that comes too early or too late.
 func (e *Engine) checkAlive() error {
 	if !e.Alive() {
-		return fmt.Errorf("the daemon is starting or stopping: %w", ErrConflict)
+		return refuse(ErrConflict, "the daemon is starting or stopping")
 	}
 	return nil
 }
 
 // Node returns one node, by id or sync name, with its last report.
 func (e *Engine) Node(name string) (Detail, error) {
-	ids, err := e.resolveNames([]string{name}, anyNode)
+	id, err := e.resolveOne(name, anyNode)
 	if err != nil {
 		return Detail{}, err
 	}
-	return e.detail(ids[0]), nil
+	return e.detail(id), nil
 }
 
 // detail returns what is known of id; reports are never changed once they are
@@ -109,10 +109,10 @@ func (e *Engine) Suspend(ctx context.Context, req SuspendRequest) ([]string, err
 		return nil, err
 	}
 	if len(req.Names) == 0 {
-		return nil, fmt.Errorf("name what to suspend: %w", ErrInvalid)
+		return nil, refuse(ErrInvalid, "name what to suspend")
 	}
 	if !req.Until.IsZero() && !req.Until.After(time.Now()) {
-		return nil, fmt.Errorf("%s is in the past: %w", req.Until.Format(time.RFC3339), ErrInvalid)
+		return nil, refuse(ErrInvalid, "%s is in the past", req.Until.Format(time.RFC3339))
 	}
 	ids, err := e.resolveNames(req.Names, stoppable)
 	if err != nil {
@@ -159,7 +159,7 @@ func (e *Engine) Resume(_ context.Context, req ResumeRequest) ([]string, error) 
 		return nil, err
 	}
 	if len(req.Names) == 0 {
-		return nil, fmt.Errorf("name what to resume: %w", ErrInvalid)
+		return nil, refuse(ErrInvalid, "name what to resume")
 	}
 	ids, err := e.resolveNames(req.Names, stoppable)
 	if err != nil {
@@ -192,9 +192,9 @@ func (e *Engine) resume(id, why string) error {
 	}
 	if n.suspension == nil {
 		if s := n.suspended(); s != nil {
-			return fmt.Errorf("%s is suspended by the configuration: remove `suspend = true` there: %w", id, ErrConflict)
+			return refuse(ErrConflict, "%s is suspended by the configuration: remove `suspend = true` there", id)
 		}
-		return fmt.Errorf("%s is not suspended: %w", id, ErrConflict)
+		return refuse(ErrConflict, "%s is not suspended", id)
 	}
 	n.suspension = nil
 	n.set(Waiting, "for its next run", "")
@@ -213,24 +213,23 @@ func (e *Engine) Approve(ctx context.Context, req ApproveRequest) (string, error
 	if err := e.checkAlive(); err != nil {
 		return "", err
 	}
-	ids, err := e.resolveNames([]string{req.Name}, syncNodes)
+	id, err := e.resolveOne(req.Name, syncNodes)
 	if err != nil {
 		return "", err
 	}
-	id := ids[0]
 	e.mu.Lock()
 	n := e.nodes[id]
 	if n == nil {
 		e.mu.Unlock()
-		return "", fmt.Errorf("%s: %w", id, ErrNotFound)
+		return "", refuse(ErrNotFound, "%s is not in the configuration any more", id)
 	}
 	pending := n.view.Approval
 	switch {
 	case pending == "":
-		err = fmt.Errorf("%s waits for no approval: %w", id, ErrConflict)
+		err = refuse(ErrConflict, "%s waits for no approval", id)
 	case req.Digest != "" && req.Digest != pending:
-		err = fmt.Errorf("%s waits for the approval of %s, not of %s: what would be deleted has changed, look at it again: %w",
-			id, pending, req.Digest, ErrConflict)
+		err = refuse(ErrConflict, "%s waits for the approval of %s, not of %s: what would be deleted has changed, look at it again",
+			id, pending, req.Digest)
 	default:
 		n.sync.record.Approved = pending
 		e.publish(n, eventApproved, fmt.Sprintf("%s approved the deletion of %s", req.By, pending))

@@ -97,7 +97,7 @@ func (e *Engine) Reload(ctx context.Context) (ConfigStatus, error) {
 	e.mu.Lock()
 	if !e.alive {
 		e.mu.Unlock()
-		return ConfigStatus{}, errors.Join(fmt.Errorf("%w: %w", errStopping, ErrConflict), diags.Err())
+		return ConfigStatus{}, errors.Join(refuse(ErrConflict, "%v", errStopping), diags.Err())
 	}
 	e.noteLoad(diags)
 	unused := c.host != e.running.host && diags.HasErrors()

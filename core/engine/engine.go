@@ -56,6 +56,7 @@ type Engine struct {
 	watchers map[*watcher]struct{}
 	alive    bool            // between start and Close
 	selected map[string]bool // in a one-shot, the only nodes that run; nil: all
+	aside    bool            // a plan beside the daemon that has the records
 
 	// Set by start, and constant until Close.
 	dataDir   string

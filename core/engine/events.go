@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/core/event"
@@ -109,11 +110,11 @@ func (e *Engine) Events(ctx context.Context, q EventQuery, fn func(event.Event) 
 	}
 	match := func(event.Event) bool { return true }
 	if q.Node != "" {
-		ids, err := e.resolveNames([]string{q.Node}, anyNode)
+		ids, err := e.resolveNames([]string{q.Node}, anyNode) // all instances of a for_each
 		if err != nil {
 			return err
 		}
-		match = func(ev event.Event) bool { return ev.Node == ids[0] }
+		match = func(ev event.Event) bool { return slices.Contains(ids, ev.Node) }
 	}
 	past, err := e.bus.Since(q.Since, 0, match)
 	if err != nil {

@@ -57,7 +57,7 @@ func (e *Engine) open(ctx context.Context, id string) (instance, error) {
 	n := e.nodes[id]
 	if n == nil {
 		e.mu.Unlock()
-		return nil, fmt.Errorf("%s: %w", id, ErrNotFound)
+		return nil, refuse(ErrNotFound, "%s is not in the configuration any more", id)
 	}
 	handle, cfg, host := n.handle, *n.plugin, e.running.host
 	e.mu.Unlock()

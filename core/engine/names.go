@@ -30,29 +30,48 @@ func (e *Engine) resolveNames(names []string, accept func(*node) bool) ([]string
 		return ids, nil
 	}
 	for _, name := range names {
-		id, err := e.resolveName(name, accept)
+		found, err := e.resolveName(name, accept)
 		if err != nil {
 			return nil, err
 		}
-		ids = append(ids, id)
+		ids = append(ids, found...)
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
 }
 
-// resolveName finds the node called name. e.mu is held.
-func (e *Engine) resolveName(name string, accept func(*node) bool) (string, error) {
+// resolveOne is resolveNames for a name that must mean one node.
+func (e *Engine) resolveOne(name string, accept func(*node) bool) (string, error) {
+	ids, err := e.resolveNames([]string{name}, accept)
+	switch {
+	case err != nil:
+		return "", err
+	case len(ids) > 1:
+		return "", refuse(ErrInvalid, "%q has %d instances: name one of them, such as '%s'", name, len(ids), ids[0])
+	}
+	return ids[0], nil
+}
+
+// resolveName finds the node called name, or the instances of the for_each that
+// is. e.mu is held.
+func (e *Engine) resolveName(name string, accept func(*node) bool) ([]string, error) {
 	for _, id := range []string{name, "sync." + name} {
-		n := e.nodes[id]
-		switch {
-		case n == nil:
-		case !accept(n):
-			return "", fmt.Errorf("%s cannot be used here: %w", id, ErrInvalid)
-		default:
-			return id, nil
+		if n := e.nodes[id]; n != nil && !accept(n) {
+			return nil, refuse(ErrInvalid, "%s is %s: that is not possible with it", id, n.kind())
+		} else if n != nil {
+			return []string{id}, nil
+		}
+		var instances []string
+		for other, n := range e.nodes {
+			if strings.HasPrefix(other, id+"[") && accept(n) {
+				instances = append(instances, other)
+			}
+		}
+		if len(instances) > 0 {
+			return instances, nil
 		}
 	}
-	return "", fmt.Errorf("%q is not in the configuration%s: %w", name, e.suggest(name, accept), ErrNotFound)
+	return nil, refuse(ErrNotFound, "%q is not in the configuration%s", name, e.suggest(name, accept))
 }
 
 // suggest names what may have been meant. e.mu is held.

@@ -105,6 +105,17 @@ func (n *node) set(state State, reason, unblock string) {
 	n.view.State, n.view.Reason, n.view.Unblock = state, reason, unblock
 }
 
+// kind says what n is.
+func (n *node) kind() string {
+	switch {
+	case n.source != nil:
+		return "a source"
+	case n.sync != nil:
+		return "a sync"
+	}
+	return "an applier"
+}
+
 // begin counts a run.
 func (n *node) begin() {
 	n.queued = false

@@ -92,7 +92,7 @@ func (e *Engine) startAside(ctx context.Context) error {
 	}
 	e.log.InfoContext(ctx, "a daemon uses data_dir: planning from a temporary one", "dir", dir)
 	e.onClose(func(context.Context) error { return os.RemoveAll(dir) })
-	e.opts.DataDir = dir
+	e.opts.DataDir, e.aside = dir, true
 	if diags := e.Load(ctx); diags.HasErrors() {
 		return diags.Err()
 	}
@@ -113,6 +113,9 @@ func (e *Engine) planOne(ctx context.Context, id string) PlanResult {
 	if err == nil {
 		e.progress(id, rollout.Progress{Step: rollout.StepPlan, Total: l.Objects})
 		res.Plan, err = rollout.PlanOnly(ctx, job.applier, job.req, l)
+	}
+	if err == nil && res.Plan.Emptied() {
+		err = errors.New(string(res.Plan.Held))
 	}
 	if err != nil {
 		res.Error = oneLine(err)

@@ -78,8 +78,12 @@ func TestApplyApprovesInASecondRunOnly(t *testing.T) {
 		w.configure(shop)
 		w.once(ApplyOptions{})
 		w.repo("mem://shop").commit(names(3)...)
+		details, _ := w.once(ApplyOptions{})
+		if n := details[0].Node; n.State != Waiting || n.Unblock != "sluice apply shop --approve "+n.Approval {
+			t.Errorf("%s: %s; %s", n.State, n.Reason, n.Unblock)
+		}
 		resolves, plans := w.repo("mem://shop").resolves, w.target(kube).Calls("Plan")
-		details, _ := w.once(ApplyOptions{Approve: []string{"all"}})
+		details, _ = w.once(ApplyOptions{Approve: []string{"all"}})
 		if n := details[0].Node; n.State != Ready || n.Objects != 3 {
 			t.Errorf("%s: %s", n.State, n.Reason)
 		}

@@ -102,7 +102,7 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 			Prune: s.cfg.Prune.Enabled, Budget: rollout.Budget(s.cfg.Prune.Max), Kinds: s.cfg.Prune.Kinds,
 		},
 		Approved: s.record.Approved, Refused: s.record.Refused,
-		Moved: s.record.Origin != "" && s.record.Origin != job.origin,
+		Moved: e.moved(s.record.Origin, job.origin),
 		Adopt: s.cfg.Adopt, Recreate: s.cfg.Recreate, Timeout: s.cfg.Timeout,
 		Settled: s.settled == held.Digest,
 	}
@@ -110,6 +110,19 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 		job.req.Wait = s.cfg.Wait.Timeout
 	}
 	return job, nil
+}
+
+// moved tells why objects may have left the load though nobody deleted them: they
+// were applied from elsewhere, or it is not known from where, as in a new data
+// directory.
+func (e *Engine) moved(before, origin string) string {
+	switch {
+	case before == origin, before == "" && e.aside:
+		return ""
+	case before == "":
+		return "data_dir does not tell from which source and paths they were applied"
+	}
+	return "the source or the paths of this sync have changed"
 }
 
 // obstacle returns the node that n has to wait for and what that node lacks,
@@ -202,7 +215,7 @@ func (e *Engine) rollOut(ctx context.Context, job *syncJob) (*rollout.Report, er
 // about this sync: then there is nothing to ask the target. The interval looks
 // after what others change there.
 func (j *syncJob) unaffected(l *rollout.Loaded) bool {
-	return j.settled != "" && j.settled == l.Digest && j.last.Revision.ID != j.req.Revision.ID && !j.req.Moved
+	return j.settled != "" && j.settled == l.Digest && j.last.Revision.ID != j.req.Revision.ID && j.req.Moved == ""
 }
 
 // load returns the objects of the job's tree, from the last run if that was of
@@ -340,8 +353,11 @@ func (r *syncRecord) update(job *syncJob, report *rollout.Report) {
 	if report.Approval != "" && report.Approval != r.Approved {
 		r.Approved = "" // it was for another list
 	}
+	if report.Settled() || r.Origin == "" && report.First() {
+		r.Origin = job.origin
+	}
 	if report.Settled() {
-		r.Origin, r.Approved, r.Refused = job.origin, "", report.Refused()
+		r.Approved, r.Refused = "", report.Refused()
 	}
 	if !report.Applied() {
 		return

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -221,7 +223,7 @@ func TestMovedSourceAsks(t *testing.T) {
 		expect(t, e, "sync.shop", Ready, "")
 		w.configure(strings.ReplaceAll(shop, "mem://shop", "mem://moved"))
 		reload(t, e, true)
-		expect(t, e, "sync.shop", Waiting, "the source or the paths of this sync changed")
+		expect(t, e, "sync.shop", Waiting, "the source or the paths of this sync have changed")
 		if got := len(w.target(kube).Names("shop")); got != 10 {
 			t.Errorf("%d objects are left, want 10", got)
 		}
@@ -484,6 +486,67 @@ func TestARefusedObjectHoldsBackWhatItMayReplace(t *testing.T) {
 		n = expect(t, e, "sync.shop", Failed, "no such kind")
 		if diff := cmp.Diff([]string{"a", "b"}, w.target(kube).Names("shop")); diff != "" || n.Approval != "" {
 			t.Errorf("release was refused before c left: %s", diff)
+		}
+	})
+}
+
+func TestALostRecordAsksBeforeItDeletes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		r := w.repo("mem://shop")
+		r.commit(names(20)...)
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "20 objects")
+		w.stop(e)
+		if err := os.RemoveAll(filepath.Join(w.dir, "data")); err != nil {
+			t.Fatal(err)
+		}
+		r.commit(names(19)...)
+		e = w.start(shop)
+		expect(t, e, "sync.shop", Waiting, "data_dir does not tell from which source")
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", By: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "sync.shop", Ready, "19 objects")
+		r.commit(names(18)...)
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Ready, "18 objects")
+	})
+}
+
+func TestAFirstRunThatFailsIsRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.target(kube).Reject("bad", "admission says no")
+		w.repo("mem://shop").commit("a", "b", "c", "bad")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Failed, "admission says no")
+		w.repo("mem://shop").commit("a", "b")
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Ready, "2 objects")
+	})
+}
+
+func TestNamesOfInstances(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a/x", "b/x")
+		e := w.start(`
+source "memory" "shop" { url = "mem://shop" }
+sync "app" {
+  for_each = toset(["a", "b"])
+  source   = source.memory.shop
+  paths    = [each.key]
+}
+`)
+		synctest.Wait()
+		ids, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{"app"}, By: "ann"})
+		if diff := cmp.Diff([]string{`sync.app["a"]`, `sync.app["b"]`}, ids); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		_, err = e.Node("app")
+		if !errors.Is(err, ErrInvalid) || err.Error() != `"app" has 2 instances: name one of them, such as 'sync.app["a"]'` {
+			t.Errorf("one of several: %v", err)
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 func (e *Engine) conclude(n *node, r *rollout.Report) {
 	if r.Counts.Changed() {
 		reason := eventApplied
-		if r.Counts.Failed > 0 {
+		if r.Counts.Failed > 0 || r.Error != "" {
 			reason = eventPartlyApplied
 		}
 		e.publish(n, reason, describeRevision(r.Revision)+": "+r.Counts.String())
@@ -21,19 +21,26 @@ func (e *Engine) conclude(n *node, r *rollout.Report) {
 	err := e.runError(n, r)
 	switch {
 	case err != nil && r.Approval != "":
-		e.failed(n, fmt.Errorf("%w; a deletion waits for approval: %s", err, r.Held), approveHint(n))
+		e.failed(n, fmt.Errorf("%w; a deletion waits for approval: %s", err, r.Held), e.approveHint(n))
 	case err != nil:
 		e.failed(n, err, "")
 	case r.Approval != "":
 		text := "for an approval: " + r.Held
-		e.succeeded(n, Waiting, text, approveHint(n))
+		e.succeeded(n, Waiting, text, e.approveHint(n))
 		e.say(n, eventApproval, "waits "+text)
 	default:
 		e.succeeded(n, Ready, readyText(r), "")
 	}
 }
 
-func approveHint(n *node) string { return "sluice approve " + quoted(n.sync.cfg.Name) }
+// approveHint is the command that approves what n waits for.
+func (e *Engine) approveHint(n *node) string {
+	name := quoted(n.sync.cfg.Name)
+	if e.oneShot() {
+		return "sluice apply " + name + " --approve " + n.view.Approval
+	}
+	return "sluice approve " + name
+}
 
 // runError returns what makes a run a failed one. e.mu is held.
 func (e *Engine) runError(n *node, r *rollout.Report) error {

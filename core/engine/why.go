@@ -19,15 +19,15 @@ func (e *Engine) Why(ctx context.Context, target, namespace string) (Explanation
 	if strings.Contains(target, "/") {
 		return e.whyObject(target, namespace)
 	}
-	ids, err := e.resolveNames([]string{target}, anyNode)
+	id, err := e.resolveOne(target, anyNode)
 	if err != nil {
 		return Explanation{}, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n := e.nodes[ids[0]]
+	n := e.nodes[id]
 	if n == nil {
-		return Explanation{}, fmt.Errorf("%s: %w", ids[0], ErrNotFound)
+		return Explanation{}, refuse(ErrNotFound, "%s is not in the configuration any more", id)
 	}
 	view := e.show(n)
 	return Explanation{Target: target, Node: &view, Lines: e.explain(n)}, nil
@@ -147,7 +147,7 @@ func (e *Engine) whyObject(target, namespace string) (Explanation, error) {
 		}
 	}
 	if len(found) == 0 {
-		return Explanation{}, fmt.Errorf("no sync has an object %s in its last run: %w", target, ErrNotFound)
+		return Explanation{}, refuse(ErrNotFound, "no sync has an object %s in its last run", target)
 	}
 	view := e.show(found[0].node)
 	x := Explanation{Target: target, Node: &view, Object: &found[0].object}
@@ -205,7 +205,7 @@ func parseObject(target, namespace string) (objectQuery, error) {
 	}
 	kind, name, _ := strings.Cut(rest, "/")
 	if kind == "" || name == "" || strings.Contains(name, "/") {
-		return q, fmt.Errorf("%q: want kind/name or namespace:kind/name: %w", target, ErrInvalid)
+		return q, refuse(ErrInvalid, "%q: want kind/name or namespace:kind/name", target)
 	}
 	q.name = name
 	q.kind, q.group, _ = strings.Cut(strings.ToLower(kind), ".")

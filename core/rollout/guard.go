@@ -107,8 +107,8 @@ func (p *Plan) mustAsk(req Request, n int) Hold {
 	switch {
 	case n >= p.Owned:
 		return Hold(fmt.Sprintf("would delete all %d objects of this sync", n))
-	case req.Moved:
-		return Hold(fmt.Sprintf("would delete %d of %d objects after the source or the paths of this sync changed", n, p.Owned))
+	case req.Moved != "":
+		return Hold(fmt.Sprintf("would delete %d of %d objects, and %s", n, p.Owned, req.Moved))
 	case req.Policy.Budget.Exceeded(n, p.Owned):
 		return Hold(fmt.Sprintf("would delete %d of %d objects, more than prune.max allows", n, p.Owned))
 	}

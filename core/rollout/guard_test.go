@@ -24,7 +24,7 @@ func TestGuardBudget(t *testing.T) {
 		name     string
 		n, owned int
 		budget   Budget
-		moved    bool
+		moved    string
 		ask      bool
 	}{
 		{name: "nothing", n: 0, owned: 5, budget: DefaultBudget},
@@ -40,7 +40,7 @@ func TestGuardBudget(t *testing.T) {
 		{name: "count alone, over", n: 6, owned: 1000, budget: Budget{Count: 5}, ask: true},
 		{name: "percentage alone", n: 2, owned: 9, budget: Budget{Percent: 20}, ask: true},
 		{name: "zero budget", n: 1, owned: 1000, budget: Budget{}, ask: true},
-		{name: "moved", n: 1, owned: 1000, budget: DefaultBudget, moved: true, ask: true},
+		{name: "moved", n: 1, owned: 1000, budget: DefaultBudget, moved: "the paths have changed", ask: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

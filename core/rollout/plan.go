@@ -99,6 +99,10 @@ func (p *Plan) Changes() bool {
 	return p.Writes() || len(p.Prune) > 0 || p.Approval != ""
 }
 
+// Emptied reports whether the load is empty and the target is not. That is a
+// mistake rather than a wish.
+func (p *Plan) Emptied() bool { return p.Wanted == 0 && p.Owned > 0 }
+
 // Failures reports how many files and objects the plan cannot bring to the
 // target.
 func (p *Plan) Failures() int { return p.Count(applier.Refused) + errorsIn(p.Problems) }

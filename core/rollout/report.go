@@ -27,7 +27,8 @@ type Report struct {
 	Waited   string    `json:"waited,omitempty"`   // why the wait for ready objects failed
 	Error    string    `json:"error,omitempty"`    // why the run as a whole failed
 
-	err error // what Error tells, with what it wraps
+	err   error // what Error tells, with what it wraps
+	first bool  // see First
 }
 
 // Err returns why the run as a whole failed, nil if it did not. In a report
@@ -206,6 +207,11 @@ func (r *Report) Refused() []string {
 	}
 	return refused
 }
+
+// First reports whether the sync had nothing in the target before this run: what
+// it has there now is of this run's tree. In a report that was stored that is
+// not known.
+func (r *Report) First() bool { return r.first }
 
 // Settled reports whether the run has done all that it can do: what the target
 // takes stands there, and nothing waits for a better run or for a person to be

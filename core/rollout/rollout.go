@@ -32,7 +32,7 @@ type Request struct {
 	Tree     string          // digest of the tree
 	Policy   Policy
 	Approved string   // digest of the pruning that a person allowed
-	Moved    bool     // the source or the paths are not those of the last run
+	Moved    string   // why what left the load may have left it by a move, "" if it has not
 	Refused  []string // objects that were refused before anything left the load, see Report.Refused
 
 	Adopt    bool
@@ -119,6 +119,7 @@ func (r *Run) begin(ctx context.Context, l *Loaded) error {
 		return err
 	}
 	r.plan = plan
+	r.report.first = plan.Owned == 0
 	r.report.Approval, r.report.Held = plan.Approval, string(plan.Held)
 	r.needWait = r.req.Wait > 0 && (plan.Writes() || !r.req.Settled)
 	if !plan.Writes() {
