@@ -34,20 +34,23 @@ type access struct {
 	knownHosts string      // from the Secret
 }
 
-// identity distinguishes credentials from each other. It is only ever hashed.
+// identity stands for all that decides how the server is reached, by whom, and
+// whether it is trusted: sources share a mirror, and so each other's
+// exchanges, only if they agree in everything but what they follow. It is only
+// ever hashed.
 func (a *access) identity() string {
 	c := a.config
-	var parts []string
+	parts := []string{a.address.User, c.Transport, c.StallTimeout.String()}
 	if c.Auth != nil {
-		parts = append(parts, "http", c.Auth.Username, c.Auth.Password.Reveal(), c.Auth.Token.Reveal(), c.Auth.Bearer.Reveal())
+		parts = append(parts, "auth", c.Auth.Username, c.Auth.Password.Reveal(), c.Auth.Token.Reveal(), c.Auth.Bearer.Reveal())
 	}
 	if c.SSH != nil {
-		parts = append(parts, "ssh", c.SSH.Key.Reveal(), c.SSH.KeyFile, c.SSH.KeySecret)
+		parts = append(parts, "ssh", c.SSH.Key.Reveal(), c.SSH.KeyFile, c.SSH.KeySecret, c.SSH.Passphrase.Reveal(), c.SSH.KnownHosts, c.SSH.KnownHostsFile)
 	}
 	if c.TLS != nil {
-		parts = append(parts, "tls", c.TLS.CertFile)
+		parts = append(parts, "tls", c.TLS.CAFile, c.TLS.CertFile, c.TLS.KeyFile)
 	}
-	return strings.Join(parts, "\x00")
+	return fmt.Sprintf("%q", parts)
 }
 
 // target returns the repository with credentials; fresh reads them anew.

@@ -1,7 +1,8 @@
 // Package mirror keeps bare copies of repositories on disk, and reads them.
 //
-// There is one Mirror for each repository and credential. All sources of the
-// process share it: wishes that arrive while a fetch runs are gathered and
+// There is one Mirror for each repository and way to reach it: credentials,
+// trusted keys and certificates, transport. All sources of the process that
+// agree in these share it: wishes that arrive while a fetch runs are gathered and
 // served by one next fetch. A fetch brings only what is new; when it fails,
 // what was there stays. A mirror that is damaged (a crash, a full disk, a
 // deleted file) is noticed and built again. A mirror is a cache: it may be
@@ -70,8 +71,8 @@ func (p *Pool) Close() {
 	}
 }
 
-// Mirror returns the mirror for the repository at a as seen with the
-// credential that identity stands for. Only a hash of identity is stored.
+// Mirror returns the mirror for the repository at a as reached in the way that
+// identity stands for. Only a hash of identity is stored.
 func (p *Pool) Mirror(a remote.Address, identity string) (*Mirror, error) {
 	sum := sha256.Sum256([]byte(a.String() + "\x00" + identity))
 	key := hex.EncodeToString(sum[:16])
