@@ -53,19 +53,17 @@ type TLS struct {
 
 // Validate checks what the schema cannot say.
 func (c *Config) Validate() diag.List {
-	var l diag.List
-	address, err := remote.ParseAddress(c.URL)
-	if err != nil {
-		return append(l, diag.Errorf(diag.Attr("url"), "%s", err))
-	}
-	l = append(l, c.validateRef()...)
-	l = append(l, c.validateAuth(address)...)
-	l = append(l, c.validateSSH(address)...)
-	l = append(l, c.validateTLS(address)...)
+	l := c.validateRef()
 	if c.StallTimeout < time.Second {
 		l = append(l, diag.Errorf(diag.Attr("stall_timeout"), "stall_timeout is shorter than a second"))
 	}
-	return l
+	address, err := remote.ParseAddress(c.URL)
+	if err != nil {
+		return append(l, diag.Errorf(diag.Attr("url"), "%s", err)) // what goes with it cannot be told
+	}
+	l = append(l, c.validateAuth(address)...)
+	l = append(l, c.validateSSH(address)...)
+	return append(l, c.validateTLS(address)...)
 }
 
 func (c *Config) validateRef() diag.List {
