@@ -95,7 +95,7 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("api: %w", err)
+		return nil, fmt.Errorf("api: the directory of its socket, which is data_dir unless api { listen } says otherwise: %w", err)
 	}
 	if err := removeStale(ctx, path); err != nil {
 		return nil, err

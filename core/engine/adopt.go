@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/graph"
+	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/source"
@@ -255,8 +256,8 @@ func (e *Engine) forget(ctx context.Context, n *node) {
 	}
 	e.mu.Lock()
 	if n.sync != nil && n.sync.report != nil {
-		e.publish(n, eventRemoved, fmt.Sprintf("not in the configuration any more: its %d objects stay in the target, where nothing manages them",
-			n.sync.report.Counts.Owned))
+		e.publish(n, eventRemoved, fmt.Sprintf("not in the configuration any more: %s of it stay in the target, where nothing manages them",
+			rollout.Objects(n.sync.report.Counts.Owned)))
 	}
 	e.mu.Unlock()
 	if err := e.deleteRecords(n.id); err != nil {

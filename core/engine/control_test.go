@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -122,7 +123,7 @@ func TestRestartWithoutTheSource(t *testing.T) {
 		r.fail(errors.New("connection refused"))
 		e = w.start(shop)
 		expect(t, e, "source.memory.shop", Failed, "connection refused")
-		n := expect(t, e, "sync.shop", Ready, "1 objects")
+		n := expect(t, e, "sync.shop", Ready, "1 object")
 		if n.Revision != "rev1" || r.fetches != 1 {
 			t.Errorf("revision %q, %d fetches", n.Revision, r.fetches)
 		}
@@ -162,7 +163,7 @@ func TestRunTakesUpChanges(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- e.Run(ctx) }()
 		sleepFor(t, time.Second)
-		expect(t, e, "sync.shop", Ready, "1 objects")
+		expect(t, e, "sync.shop", Ready, "1 object")
 		w.configure(strings.ReplaceAll(shop, "mem://shop", "mem://moved"))
 		sleepFor(t, 5*time.Second)
 		expect(t, e, "sync.shop", Ready, "2 objects")
@@ -513,5 +514,22 @@ func TestReloadOfWhatOnlyARestartTakesUp(t *testing.T) {
 		if got := e.opts.LogLevel.Level(); got != slog.LevelWarn {
 			t.Errorf("level %s after the reload", got)
 		}
+	})
+}
+
+func TestTreesRemovedByHandAreFetchedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "1 object")
+		if err := exec.Command("rm", "-rf", filepath.Join(w.dir, "data", "trees")).Run(); err != nil {
+			t.Fatal(err)
+		}
+		sleepFor(t, 2*time.Minute)
+		if n := w.repo("mem://shop").fetches; n != 2 {
+			t.Errorf("%d fetches", n)
+		}
+		expect(t, e, "sync.shop", Ready, "1 object")
 	})
 }

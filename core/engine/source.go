@@ -59,7 +59,7 @@ func (e *Engine) beginSource(id string) (sourceJob, bool) {
 		e.nodeChanged()
 	}
 	s := n.source
-	return sourceJob{id: id, cfg: s.cfg, previous: s.previous, revision: s.revision, fetched: s.tree != nil}, true
+	return sourceJob{id: id, cfg: s.cfg, previous: s.previous, revision: s.revision, fetched: s.tree != nil && s.tree.Intact()}, true
 }
 
 // refresh resolves, and fetches if the revision is new. Where there is nothing

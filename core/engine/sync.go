@@ -82,7 +82,8 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 	s := n.sync
 	held, ok := e.trees.Get(treeKey(src.source.cfg, src.source.revision))
 	if !ok {
-		return nil, fmt.Errorf("the tree of %s is not in the store any more", describeRevision(src.source.revision))
+		e.triggerLocked(src.id, sched.Webhook)
+		return nil, fmt.Errorf("the files of %s are gone from data_dir and are fetched again", describeRevision(src.source.revision))
 	}
 	s.tree = held.Digest
 	job := &syncJob{

@@ -70,7 +70,7 @@ func readyText(r *rollout.Report) string {
 	if r.Counts.Wanted == 0 {
 		return describeRevision(r.Revision) + ": the paths hold no objects"
 	}
-	text := fmt.Sprintf("%s: %d objects", describeRevision(r.Revision), r.Counts.Wanted)
+	text := fmt.Sprintf("%s: %s", describeRevision(r.Revision), rollout.Objects(r.Counts.Wanted))
 	if r.Counts.Ignored > 0 {
 		text += fmt.Sprintf(", %d of them ignored", r.Counts.Ignored)
 	}

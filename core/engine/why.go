@@ -104,7 +104,7 @@ func leftAlone(r *rollout.Report) []string {
 	for _, reason := range reasons {
 		objects := byReason[reason]
 		if len(objects) > few {
-			lines = append(lines, fmt.Sprintf("left alone: %d objects: %s", len(objects), reason))
+			lines = append(lines, fmt.Sprintf("left alone: %s: %s", rollout.Objects(len(objects)), reason))
 			continue
 		}
 		for _, o := range objects {

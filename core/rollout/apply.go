@@ -114,7 +114,7 @@ func (r *Run) holdPrune() string {
 	case r.report.Error != "":
 		return "nothing is deleted after a failed apply"
 	case failed > 0:
-		return fmt.Sprintf("nothing is deleted while %d objects fail to apply", failed)
+		return fmt.Sprintf("nothing is deleted before what fails is applied (%s)", Objects(failed))
 	case r.report.Waited != "":
 		return "nothing is deleted until what was applied is ready"
 	}

@@ -106,7 +106,7 @@ func (p *Plan) holdAll(policy Policy) Hold {
 func (p *Plan) mustAsk(req Request, n int) Hold {
 	switch {
 	case n >= p.Owned:
-		return Hold(fmt.Sprintf("would delete all %d objects of this sync", n))
+		return Hold(fmt.Sprintf("would delete everything that this sync has: %s", Objects(n)))
 	case req.Moved != "":
 		return Hold(fmt.Sprintf("would delete %d of %d objects, and %s", n, p.Owned, req.Moved))
 	case req.Policy.Budget.Exceeded(n, p.Owned):

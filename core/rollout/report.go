@@ -53,6 +53,14 @@ type Counts struct {
 	Failed    int `json:"failed"`  // objects that failed and files that could not be read
 }
 
+// Objects counts objects in words: 1 object, 2 objects.
+func Objects(n int) string {
+	if n == 1 {
+		return "1 object"
+	}
+	return fmt.Sprintf("%d objects", n)
+}
+
 // Changed reports whether the run altered the target.
 func (c Counts) Changed() bool { return c.Created+c.Updated+c.Deleted > 0 }
 

@@ -90,6 +90,13 @@ func (t *Tree) Release() {
 	})
 }
 
+// Intact reports whether the tree is still there: somebody may have cleaned the
+// data directory by hand. Another Put brings it back.
+func (t *Tree) Intact() bool {
+	_, err := os.Lstat(t.Dir)
+	return err == nil
+}
+
 // Open opens the store in dir, makes it if needed, and removes what a crash
 // has left unfinished.
 func Open(dir string, o Options) (*Store, error) {
@@ -111,12 +118,19 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := remove(s.tmp); err != nil {
 		return nil, fmt.Errorf("tree store: sweep: %w", err)
 	}
-	for _, d := range []string{s.trees, s.keys, s.tmp} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, fmt.Errorf("tree store: %w", err)
-		}
+	if err := s.makeDirs(); err != nil {
+		return nil, fmt.Errorf("tree store: %w", err)
 	}
 	return s, nil
+}
+
+func (s *Store) makeDirs() error {
+	for _, d := range []string{s.trees, s.keys, s.tmp} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Put returns the tree of key, which identifies what it holds: a URL and a
@@ -213,15 +227,16 @@ func (s *Store) Get(key string) (*Tree, bool) {
 // checked first, and removed if it is not what its name says.
 func (s *Store) hold(digest string) (*Tree, bool) {
 	dir := s.dir(digest)
+	t := &Tree{Dir: dir, Digest: digest, store: s}
 	s.mu.Lock()
 	e := s.known[digest]
-	if e != nil {
+	held := e != nil && t.Intact()
+	if held {
 		e.refs++
 		e.used = time.Now()
 	}
 	s.mu.Unlock()
-	t := &Tree{Dir: dir, Digest: digest, store: s}
-	if e != nil {
+	if held {
 		return t, true
 	}
 	found, err := scan(dir, s.opts)
@@ -254,6 +269,9 @@ func (s *Store) adopt(digest string) bool {
 
 // make has fill make a tree and gives it its place.
 func (s *Store) make(ctx context.Context, key string, fill Fill) (*Tree, error) {
+	if err := s.makeDirs(); err != nil { // removed by hand, perhaps
+		return nil, err
+	}
 	work, err := os.MkdirTemp(s.tmp, "new-")
 	if err != nil {
 		return nil, err
@@ -319,7 +337,13 @@ func (s *Store) move(digest, content string) error {
 	if err := os.Rename(content, s.dir(digest)); err != nil {
 		return err
 	}
-	s.known[digest] = &entry{refs: 1, used: time.Now()}
+	e := s.known[digest]
+	if e == nil {
+		e = &entry{} // else it was removed by hand, and is held by some
+		s.known[digest] = e
+	}
+	e.refs++
+	e.used = time.Now()
 	return nil
 }
 

@@ -442,6 +442,29 @@ func check(t *testing.T, err error) {
 	}
 }
 
+func TestTreesRemovedByHandComeBack(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, tree.Options{})
+	fill := files(map[string]string{"a": "1"})
+	first, err := s.Put(t.Context(), "k", fill)
+	if err != nil {
+		t.Fatal(err)
+	}
+	makeRemovable(t, dir)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.Get("k"); ok || first.Intact() {
+		t.Error("a tree that is gone is given out")
+	}
+	again, err := s.Put(t.Context(), "k", fill)
+	if err != nil || again.Digest != first.Digest || !first.Intact() {
+		t.Fatalf("%+v, %v", again, err)
+	}
+	again.Release()
+	first.Release()
+}
+
 func TestClosed(t *testing.T) {
 	s := open(t, t.TempDir(), tree.Options{})
 	check(t, s.Close())
