@@ -20,6 +20,9 @@ func (e *Engine) Status() Status {
 	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
 		st.Nodes = append(st.Nodes, e.show(e.nodes[id]))
 	}
+	if !e.status.OK || len(e.status.Problems) > 0 {
+		st.Config = new(e.configStatus())
+	}
 	return st
 }
 
@@ -97,6 +100,11 @@ func (e *Engine) Plugins() []pluginhost.PluginStatus {
 func (e *Engine) ConfigStatus() ConfigStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.configStatus()
+}
+
+// configStatus copies e.status. e.mu is held.
+func (e *Engine) configStatus() ConfigStatus {
 	st := e.status
 	st.Problems = slices.Clone(st.Problems)
 	return st

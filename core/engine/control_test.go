@@ -141,6 +141,9 @@ func TestReloadKeepsTheLastGood(t *testing.T) {
 		if len(st.Problems) == 0 || !strings.Contains(st.Problems[0].File, "sluice.hcl") || st.Problems[0].Line == 0 {
 			t.Errorf("problems: %+v", st.Problems)
 		}
+		if c := e.Status().Config; c == nil || c.OK || len(c.Problems) == 0 {
+			t.Errorf("the status does not tell: %+v", c)
+		}
 		w.repo("mem://shop").commit("a", "b")
 		sleepFor(t, 2*time.Minute)
 		expect(t, e, "sync.shop", Ready, "2 objects")
@@ -149,6 +152,9 @@ func TestReloadKeepsTheLastGood(t *testing.T) {
 		}
 		w.configure(shop)
 		reload(t, e, true)
+		if c := e.Status().Config; c != nil {
+			t.Errorf("the status still tells of %+v", c)
+		}
 	})
 }
 

@@ -21,6 +21,10 @@ const (
 // Status is the state of everything the daemon runs, ordered by ID.
 type Status struct {
 	Nodes []Node `json:"nodes"`
+
+	// Config is there if the configuration on disk is not what runs: it was
+	// refused, or a part of it needs a restart.
+	Config *ConfigStatus `json:"config,omitempty"`
 }
 
 // Node is one declaration of the configuration and how it fares. The first
