@@ -110,6 +110,11 @@ func TestRequests(t *testing.T) {
 	for what, run := range map[string]func(){
 		"no-op plan":  func() { planOf(t, target, set) },
 		"no-op apply": func() { applyOf(t, target, set) },
+		"only the origin moves": func() {
+			moved := set
+			moved.Origin = "elsewhere"
+			applyOf(t, target, moved)
+		},
 	} {
 		counts := measure(what, run)
 		if counts["object"]+counts["apply"] != 0 || total(counts) > 12 {

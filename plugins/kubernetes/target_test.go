@@ -45,6 +45,15 @@ func setOf(t *testing.T, owner, namespace string, manifests string) applier.Set 
 	}
 }
 
+func originOf(t *testing.T, target *target, set applier.Set) string {
+	t.Helper()
+	summary, err := target.Plan(t.Context(), set, func(applier.Change) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return summary.Origin
+}
+
 func TestPlanApplyDelete(t *testing.T) {
 	t.Parallel()
 	target := realTarget(t, Config{})
@@ -71,6 +80,16 @@ func TestPlanApplyDelete(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, actions(planOf(t, target, set))); diff != "" {
 		t.Fatalf("second plan (-want +got):\n%s", diff)
+	}
+
+	moved := set
+	moved.Origin = "git https://git.example.com/shop.git main deploy"
+	if got := originOf(t, target, moved); got != "" {
+		t.Errorf("origin before one was recorded: %q", got)
+	}
+	applyOf(t, target, moved)
+	if got := originOf(t, target, set); got != moved.Origin {
+		t.Errorf("origin: %q, want %q", got, moved.Origin)
 	}
 
 	less := setOf(t, "shop", ns, strings.SplitAfter(small, "---\n")[0]+strings.SplitAfter(small, "---\n")[1])

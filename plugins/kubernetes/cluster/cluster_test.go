@@ -58,6 +58,7 @@ func TestConnect(t *testing.T) {
 		{"typing mistake", Options{Kubeconfig: kubeconfig(t, "staging"), Context: "prodction"}, "context", `no context "prodction": Did you mean "production"?`},
 		{"other context", Options{Kubeconfig: kubeconfig(t, "staging"), Context: "moon"}, "context", "It has: production, staging."},
 		{"no current context", Options{Kubeconfig: kubeconfig(t, `""`)}, "context", "no current context: Set context to one of: production, staging."},
+		{"current context that is not there", Options{Kubeconfig: kubeconfig(t, "gone")}, "context", `the kubeconfig has no context "gone", which it calls the current one: Set context to one of: production, staging.`},
 		{"no file", Options{Kubeconfig: "/does/not/exist"}, "kubeconfig", "/does/not/exist does not exist"},
 		{"broken file", Options{Kubeconfig: broken}, "kubeconfig", "cannot be read"},
 		{"not in a cluster", Options{InCluster: true}, "in_cluster", "not running in a cluster"},
@@ -91,7 +92,7 @@ func answers(t *testing.T, handlers ...http.HandlerFunc) (c *http.Client, url st
 	}))
 	base := &http.Transport{}
 	t.Cleanup(func() { base.CloseIdleConnections(); s.Close() })
-	return &http.Client{Transport: newTransport(base, newFlow())}, s.URL, seen
+	return &http.Client{Transport: newTransport(base, newFlow(), nil)}, s.URL, seen
 }
 
 func code(n int, header ...string) http.HandlerFunc {
@@ -242,11 +243,12 @@ func TestImmutableFields(t *testing.T) {
 func TestExplainMisfits(t *testing.T) {
 	const start = "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): "
 	for message, want := range map[string]string{
-		start + ".spec.replicaz: field not declared in schema":                          "unknown field spec.replicaz",
-		start + ".data.port: expected string, got &value.valueUnstructured{Value:8080}": "data.port: expected string, got 8080",
-		start + `.spec.containers[name="a"].x: field not declared in schema`:            `unknown field spec.containers[name="a"].x`,
-		"failed to create typed patch object: of an unknown form":                       "failed to create typed patch object: of an unknown form",
-		"Deployment.apps \"web\" is invalid: spec.selector: Required value":             "Deployment.apps \"web\" is invalid: spec.selector: Required value",
+		start + ".spec.replicaz: field not declared in schema":                                    "unknown field spec.replicaz",
+		start + ".data.port: expected string, got &value.valueUnstructured{Value:8080}":           "data.port: expected string, got 8080",
+		start + `.spec.containers[name="a"].x: field not declared in schema`:                      `unknown field spec.containers[name="a"].x`,
+		"failed to create typed patch object: of an unknown form":                                 "failed to create typed patch object: of an unknown form",
+		"failed to convert new object (shop/a; /v1, Kind=Secret) to proper version: illegal data": "failed to convert new object (shop/a; /v1, Kind=Secret) to proper version: illegal data",
+		"Deployment.apps \"web\" is invalid: spec.selector: Required value":                       "Deployment.apps \"web\" is invalid: spec.selector: Required value",
 	} {
 		err := apierrors.NewInternalError(errors.New(""))
 		err.ErrStatus.Message = message

@@ -63,7 +63,7 @@ func Connect(o Options) (*Client, error) {
 	config.QPS = -1 // the transport limits by what the server can take
 	config.WarningHandler = warnings{o.Log}
 	flow := newFlow()
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return newTransport(next, flow) })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return newTransport(next, flow, o.Log) })
 	reload := func() (*rest.Config, error) {
 		fresh, _, err := load(o)
 		return fresh, err
@@ -162,9 +162,7 @@ func fromKubeconfig(o Options, rules *clientcmd.ClientConfigLoadingRules) (*rest
 		if o.Kubeconfig == "" && len(raw.Contexts) == 0 {
 			return outsideKubeconfig(rules)
 		}
-		d := diag.Errorf(diag.Attr("context"), "the kubeconfig has no current context")
-		d.Detail = "Set context to one of: " + strings.Join(names(raw.Contexts), ", ") + "."
-		return nil, "", d
+		return nil, "", noCurrentContext(raw.CurrentContext, names(raw.Contexts))
 	}
 	config, err := loader.ClientConfig()
 	if err != nil {
@@ -187,6 +185,18 @@ func outsideKubeconfig(rules *clientcmd.ClientConfigLoadingRules) (*rest.Config,
 	d.Detail = "Looked for a kubeconfig in " + strings.Join(rules.GetLoadingPrecedence(), ", ") +
 		". Set kubeconfig in the applier block, or the KUBECONFIG variable in the daemon's environment."
 	return nil, "", d
+}
+
+func noCurrentContext(current string, all []string) error {
+	d := diag.Errorf(diag.Attr("context"), "the kubeconfig has no current context")
+	if current != "" {
+		d = diag.Errorf(diag.Attr("context"), "the kubeconfig has no context %q, which it calls the current one", current)
+	}
+	d.Detail = "Set context to one of: " + strings.Join(all, ", ") + "."
+	if len(all) == 0 {
+		d.Detail = "It has no contexts at all. Give the path of another one as kubeconfig."
+	}
+	return d
 }
 
 func unknownContext[V any](name string, contexts map[string]V) error {

@@ -31,7 +31,7 @@ func Explain(err error, secret bool) string {
 // .spec.replicaz: field not declared in schema", or, in place of the end,
 // "expected string, got &value.valueUnstructured{Value:1}".
 func misfit(message string) string {
-	if !strings.HasPrefix(message, malformed) {
+	if !strings.HasPrefix(message, untyped) {
 		return message
 	}
 	_, what, found := strings.Cut(message, "): ")
@@ -124,9 +124,12 @@ func Passing(err error) bool {
 
 // Malformed tells an object that does not fit its schema, which the API server
 // answers with an internal error.
-func Malformed(err error) bool { return says(err, malformed) }
+func Malformed(err error) bool { return says(err, untyped, unconvertible) }
 
-const malformed = "failed to create typed patch object"
+const (
+	untyped       = "failed to create typed patch object"
+	unconvertible = "failed to convert new object"
+)
 
 func says(err error, phrases ...string) bool {
 	return err != nil && slices.ContainsFunc(phrases, func(p string) bool { return strings.Contains(err.Error(), p) })

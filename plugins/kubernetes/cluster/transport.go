@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 const (
@@ -32,10 +34,14 @@ const (
 type transport struct {
 	next     http.RoundTripper
 	flow     *flow
+	log      hclog.Logger // may be nil
 	answered atomic.Bool
+	away     atomic.Bool // the last request got no answer
 }
 
-func newTransport(next http.RoundTripper, f *flow) *transport { return &transport{next: next, flow: f} }
+func newTransport(next http.RoundTripper, f *flow, log hclog.Logger) *transport {
+	return &transport{next: next, flow: f, log: log}
+}
 
 // WrappedRoundTripper lets client-go find the connections below.
 func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
@@ -79,7 +85,22 @@ func (t *transport) once(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		t.answered.Store(true)
 	}
+	if req.Context().Err() == nil {
+		t.tell(err)
+	}
 	return resp, err
+}
+
+// tell logs when the server stops to answer, and when it answers again.
+func (t *transport) tell(err error) {
+	if before := t.away.Swap(err != nil); t.log == nil || before == (err != nil) {
+		return
+	}
+	if err != nil {
+		t.log.Warn("the API server does not answer; requests are repeated for a while", "error", err)
+	} else {
+		t.log.Info("the API server answers again")
+	}
 }
 
 // untrusted tells a server whose certificate is not the one to expect, which
@@ -158,7 +179,7 @@ func buffer(resp *http.Response) error {
 }
 
 // hopeless are internal errors that are the same every time.
-var hopeless = append([]string{malformed}, storeTooLarge...)
+var hopeless = append([]string{untyped, unconvertible}, storeTooLarge...)
 
 // peek tells whether a buffered answer holds one of phrases.
 func peek(resp *http.Response, phrases ...string) bool {

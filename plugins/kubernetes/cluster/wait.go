@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -13,19 +13,20 @@ import (
 	"k8s.io/client-go/metadata"
 )
 
-const rewatchPause = 200 * time.Millisecond
-
-// Until watches until see returns true for an event, or ctx ends. A watch that
-// ends or fails is started again.
+// Until watches until see returns true for an event, ctx ends, or the server
+// does not allow it. A watch that ends or fails is started again, with growing
+// pauses.
 func Until(ctx context.Context, start func(context.Context) (watch.Interface, error), see func(watch.Event) bool) error {
-	for {
-		if w, err := start(ctx); err == nil {
-			if consume(ctx, w, see) {
-				return nil
-			}
+	for try := 1; ; try++ {
+		w, err := start(ctx)
+		if err == nil && consume(ctx, w, see) {
+			return nil
 		}
-		if err := sleep(ctx, rewatchPause); err != nil {
+		if apierrors.IsForbidden(err) {
 			return err
+		}
+		if ended := sleep(ctx, backOff(try)); ended != nil {
+			return errors.Join(ended, err)
 		}
 	}
 }
@@ -49,12 +50,13 @@ func consume(ctx context.Context, w watch.Interface, see func(watch.Event) bool)
 
 // WaitGone waits until no object that o selects has one of uids. It takes each
 // uid out of the set as its object goes, so that what is left when ctx ends is
-// what is still there, with the finalizers that hold it.
+// what is still there, with the finalizers that hold it. It gives up at once if
+// the server does not allow it to look.
 func WaitGone(ctx context.Context, c metadata.ResourceInterface, o metav1.ListOptions, uids map[types.UID][]string) error {
-	for {
+	for try := 1; ; try++ {
 		version, err := present(ctx, c, o, uids)
-		if err == nil && len(uids) == 0 {
-			return nil
+		if err == nil && len(uids) == 0 || apierrors.IsForbidden(err) {
+			return err
 		}
 		if err == nil {
 			from := o
@@ -63,7 +65,7 @@ func WaitGone(ctx context.Context, c metadata.ResourceInterface, o metav1.ListOp
 				return nil
 			}
 		}
-		if ended := sleep(ctx, rewatchPause); ended != nil {
+		if ended := sleep(ctx, backOff(try)); ended != nil {
 			return errors.Join(ended, err)
 		}
 	}

@@ -103,6 +103,8 @@ func TestProblems(t *testing.T) {
 		{"no name", `{apiVersion: v1, kind: ConfigMap}`, "no metadata.name", options},
 		{"generated name", `{apiVersion: v1, kind: ConfigMap, metadata: {generateName: a-}}`, "metadata.generateName cannot be applied", options},
 		{"labels are a list", `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labels: [x]}}`, "metadata.labels is not a map", options},
+		{"secret that is not base64", `{apiVersion: v1, kind: Secret, metadata: {name: a}, data: {ok: aGk=, p: "hunter2!"}}`, "data.p is not base64", options},
+		{"secret that is no text", `{apiVersion: v1, kind: Secret, metadata: {name: a}, data: {p: 1}}`, "data.p is not base64", options},
 		{"cluster-scoped in a namespace", `{apiVersion: v1, kind: Namespace, metadata: {name: a, namespace: b}}`,
 			`Namespace is cluster-scoped, but has metadata.namespace "b"`, options},
 		{"outside", `{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: kube-system}}`,

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // ignoreAnnotations ask to leave an object alone, in the file or in the
@@ -58,6 +60,10 @@ func prepare(content, meta map[string]any, obj *Object, o Options) ([]byte, erro
 		return nil, nil
 	}
 	if obj.Ref.Group == "" && obj.Ref.Kind == "Secret" {
+		if key := undecodable(content); key != "" {
+			obj.fail(fmt.Sprintf("data.%s is not base64", key), "Encode it, or write it as plain text under stringData.")
+			return nil, nil
+		}
 		encodeStringData(content)
 	}
 	body, err := json.Marshal(content)
@@ -78,6 +84,22 @@ func label(meta map[string]any, o Options) bool {
 	}
 	labels[o.Label] = o.Member
 	return true
+}
+
+// undecodable returns the first key of a Secret's data whose value is not
+// base64, or "". The API server calls that an internal error, and quotes it.
+func undecodable(content map[string]any) string {
+	data, _ := content["data"].(map[string]any)
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		if data[key] == nil {
+			continue
+		}
+		s, ok := data[key].(string)
+		if _, err := base64.StdEncoding.DecodeString(s); err != nil || !ok {
+			return key
+		}
+	}
+	return ""
 }
 
 // encodeStringData moves stringData to data, as the API server would. Left

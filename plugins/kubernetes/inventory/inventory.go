@@ -52,6 +52,7 @@ type Inventory struct {
 	Owner    string
 	ID       string // of the ApplySet
 	Revision string // of the source, for people to read
+	Origin   string // where the owner's objects come from, as the host put it
 	// Damage says what is wrong with what was read, empty if it is whole.
 	// Nothing may be deleted on the word of a damaged inventory.
 	Damage []string

@@ -26,6 +26,7 @@ const (
 
 	ownerAnnotation    = "sluice.dev/owner"
 	revisionAnnotation = "sluice.dev/revision"
+	originAnnotation   = "sluice.dev/origin"
 	shardsAnnotation   = "sluice.dev/shards" // on the first shard: how many there must be
 	sumAnnotation      = "sluice.dev/checksum"
 )
@@ -89,7 +90,7 @@ func (i *Inventory) encode(namespace, version string) []*unstructured.Unstructur
 	annotations[tooling] = "sluice/" + version
 	annotations[groupKinds], annotations[namespaces] = i.contains(namespace)
 	annotations[shardsAnnotation] = strconv.Itoa(count)
-	annotations[revisionAnnotation] = i.Revision
+	annotations[revisionAnnotation], annotations[originAnnotation] = i.Revision, i.Origin
 	parent.SetAnnotations(annotations)
 	return out
 }

@@ -58,7 +58,7 @@ func (i *Inventory) count(items []unstructured.Unstructured) {
 		if items[n].GetName() != Name(i.Owner) {
 			continue
 		}
-		i.Revision = items[n].GetAnnotations()[revisionAnnotation]
+		i.Revision, i.Origin = items[n].GetAnnotations()[revisionAnnotation], items[n].GetAnnotations()[originAnnotation]
 		want, err := strconv.Atoi(items[n].GetAnnotations()[shardsAnnotation])
 		if err != nil || want > len(items) {
 			i.damaged("%d of the ConfigMaps that ConfigMap %s speaks of are missing", max(1, want-len(items)), items[n].GetName())

@@ -99,7 +99,9 @@ func (l *Ledger) attend(owner string, w *watcher, on bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !on {
-		delete(l.watches[owner], w)
+		if delete(l.watches[owner], w); len(l.watches[owner]) == 0 {
+			delete(l.watches, owner)
+		}
 		return
 	}
 	if l.watches[owner] == nil {
