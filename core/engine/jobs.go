@@ -10,7 +10,6 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk"
-	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // resumeKey is the timetable's key for the end of a suspension.
@@ -164,14 +163,8 @@ func (e *Engine) abandon(id string) {
 	e.nodeChanged()
 }
 
-// oneLine makes err a reason: one line, located where it is a diagnostic.
-func oneLine(err error) string {
-	text := err.Error()
-	if l, ok := diag.From(err); ok && len(l) == 1 && strings.HasPrefix(text, l[0].Error()) {
-		text = l[0].Error()
-	}
-	return strings.Join(strings.Fields(text), " ")
-}
+// oneLine makes err a reason: one line.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // bounded adds a timeout that names itself; zero adds none.
 func bounded(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {

@@ -80,7 +80,7 @@ func (e *Engine) unprepared(n *node) error {
 			errs = append(errs, fmt.Errorf("%s is %s: %s", id, need.view.State, need.view.Reason))
 		}
 	}
-	return errors.Join(errs...)
+	return joined(errs)
 }
 
 // startAside starts with a data directory of its own, because a daemon has the

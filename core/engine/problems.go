@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/rollout"
@@ -25,48 +27,51 @@ func onlyWarnings(l diag.List) diag.List {
 	return slices.DeleteFunc(l, func(d diag.Diagnostic) bool { return d.Severity != diag.Warning })
 }
 
-// located adds the places to the diagnostics that err carries. It says and
-// wraps what err did otherwise.
+// placedError is an error with the diagnostics of a plugin by their places.
+type placedError struct {
+	text     string
+	cause    error
+	problems diag.List
+}
+
+func (p *placedError) Error() string { return p.text }
+func (p *placedError) Unwrap() error { return p.cause }
+
+// located adds the places to the diagnostics that err carries. It says where
+// they are and what, and wraps err.
 func located(cfg config.PluginConfig, err error) error {
 	l, ok := diag.From(err)
 	if !ok {
 		return err
 	}
-	return &placedError{err: err, problems: locate(cfg, l)}
-}
-
-// placedError is an error of a plugin with its diagnostics by their places.
-type placedError struct {
-	err      error
-	problems diag.List
-}
-
-func (p *placedError) Error() string {
-	if err := p.problems.Err(); err != nil {
-		return err.Error()
+	p := &placedError{text: err.Error(), cause: err, problems: locate(cfg, l)}
+	if placed := p.problems.Err(); placed != nil {
+		p.text = placed.Error()
 	}
-	return p.err.Error()
+	return p
 }
 
-// Unwrap lets diag.From find the problems by their places before those without.
-func (p *placedError) Unwrap() []error { return []error{p.problems.Err(), p.err} }
-
-// problemsOf returns the diagnostics with a place that err carries, of every
-// error that was joined to it.
-func problemsOf(err error) []rollout.Problem {
-	switch x := err.(type) {
-	case nil:
+// joined is errors.Join on one line, with the problems of all.
+func joined(errs []error) error {
+	if len(errs) == 0 {
 		return nil
-	case *placedError:
-		return rollout.Problems(x.problems)
-	case interface{ Unwrap() error }:
-		return problemsOf(x.Unwrap())
-	case interface{ Unwrap() []error }:
-		var all []rollout.Problem
-		for _, e := range x.Unwrap() {
-			all = append(all, problemsOf(e)...)
+	}
+	p := &placedError{cause: errors.Join(errs...)}
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+		if placed, ok := errors.AsType[*placedError](err); ok {
+			p.problems = append(p.problems, placed.problems...)
 		}
-		return all
+	}
+	p.text = strings.Join(texts, "; ")
+	return p
+}
+
+// problemsOf returns the diagnostics with a place that err carries.
+func problemsOf(err error) []rollout.Problem {
+	if p, ok := errors.AsType[*placedError](err); ok {
+		return rollout.Problems(p.problems)
 	}
 	return nil
 }
