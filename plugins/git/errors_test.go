@@ -172,3 +172,27 @@ func rm(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+// When a server says when to come back, the host is told so.
+func TestServerAsksToComeBackLater(t *testing.T) {
+	root := t.TempDir()
+	gittest.NewRepoAt(t, filepath.Join(root, "shop")).CommitFile("a", "1")
+	for header, want := range map[string]time.Duration{"": time.Minute, "7": 7 * time.Second} {
+		for _, code := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+			server := gittest.NewHTTP(t, root, gittest.HTTPOptions{Intercept: func(w http.ResponseWriter, _ *http.Request) bool {
+				if header != "" {
+					w.Header().Set("Retry-After", header)
+				}
+				http.Error(w, "later", code)
+				return true
+			}})
+			transports(t, func(t *testing.T, transport string) {
+				s := start(t).Source("git", values{"url": server.URL + "/shop", "branch": "main", "transport": transport})
+				_, err := s.Resolve(t.Context(), source.Revision{})
+				if d, ok := sdk.RetryDelay(err); !ok || d != want {
+					t.Errorf("status %d, Retry-After %q: %v, %v (%v)", code, header, d, ok, err)
+				}
+			})
+		}
+	}
+}

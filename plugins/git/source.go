@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -263,7 +264,7 @@ func (s *gitSource) explain(ctx context.Context, err error) error {
 	}
 	switch {
 	case f.Kind == remote.Busy:
-		return sdk.RetryAfter(f, time.Minute)
+		return sdk.RetryAfter(f, cmp.Or(f.After, time.Minute))
 	case f.Kind.Temporary():
 		return f
 	}

@@ -134,6 +134,9 @@ func (c CLI) run(ctx context.Context, t Target, args []string) ([]byte, error) {
 	if f.Kind == HostKey {
 		return nil, hostKeyFault(ctx, t, s.knownHosts)
 	}
+	if f.Kind == Busy && t.Address.IsHTTP() {
+		f.After = tracedRetryAfter(s.trace(), time.Now())
+	}
 	return nil, f
 }
 

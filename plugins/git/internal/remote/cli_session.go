@@ -81,12 +81,17 @@ func (s *session) prepare(c CLI, t Target) error {
 		s.env = append(s.env, "GIT_ALLOW_PROTOCOL=ssh")
 		return s.prepareSSH(c, t)
 	case t.Address.IsHTTP():
-		s.env = append(s.env, "GIT_ALLOW_PROTOCOL=http:https")
+		s.env = append(s.env, "GIT_ALLOW_PROTOCOL=http:https",
+			// The headers, for Retry-After; without bodies and credentials.
+			"GIT_TRACE_CURL="+s.trace(), "GIT_TRACE_CURL_NO_DATA=1", "GIT_TRACE_REDACT=1")
 		return s.preparePassword(t.Credentials)
 	}
 	s.env = append(s.env, "GIT_ALLOW_PROTOCOL=file")
 	return nil
 }
+
+// trace is where git writes what it exchanges with an http server.
+func (s *session) trace() string { return filepath.Join(s.dir, "trace") }
 
 // preparePassword fills a pipe that the credential helper empties.
 func (s *session) preparePassword(c Credentials) error {

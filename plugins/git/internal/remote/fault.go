@@ -2,6 +2,7 @@ package remote
 
 import (
 	"strings"
+	"time"
 )
 
 // Kind tells what went wrong, and so whether trying again may help.
@@ -38,12 +39,13 @@ func (k Kind) Temporary() bool {
 type Fault struct {
 	Kind   Kind
 	URL    string
-	Ref    string // with RefMissing
-	Detail string // what git or the server said, or what was seen
-	Hint   string // what to do; empty: the usual for Kind
-	As     string // with NotFound and Denied: the credentials that were used
-	Anon   bool   // there were no credentials
-	Local  bool   // it is a repository on this machine
+	Ref    string        // with RefMissing
+	Detail string        // what git or the server said, or what was seen
+	Hint   string        // what to do; empty: the usual for Kind
+	As     string        // with NotFound and Denied: the credentials that were used
+	Anon   bool          // there were no credentials
+	Local  bool          // it is a repository on this machine
+	After  time.Duration // with Busy: when the server says to come back; 0: it does not
 }
 
 func (f *Fault) Error() string {

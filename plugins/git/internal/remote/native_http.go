@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -100,7 +101,12 @@ func classifyNative(ctx context.Context, t Target, err error) error {
 		err = u.Err
 	}
 	if k := kindOfError(err); k != Other {
-		return fault(t, k, detail(k, err))
+		f := fault(t, k, detail(k, err))
+		var status *githttp.Err
+		if errors.As(err, &status) {
+			f.After = retryAfter(status.Response.Header.Get("Retry-After"), time.Now())
+		}
+		return f
 	}
 	// The rest are texts of the server or of the ssh package.
 	return classify(t, err.Error())
