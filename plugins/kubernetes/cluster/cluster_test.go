@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -237,6 +238,35 @@ func TestImmutableFields(t *testing.T) {
 	}
 	if got := ImmutableFields(apierrors.NewConflict(schema.GroupResource{}, "a", errors.New("field is immutable"))); len(got) != 0 {
 		t.Errorf("conflict: %v", got)
+	}
+}
+
+// TestWarnings: what the API server warns about is logged, once.
+func TestWarnings(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Warning", `299 - "v1 Things are deprecated"`)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"apiVersion":"v1","kind":"Thing","metadata":{"name":"a"}}`))
+	}))
+	defer s.Close()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	text := strings.NewReplacer("CURRENT", "staging", "https://127.0.0.1:1", s.URL).Replace(twoContexts)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	c, err := Connect(Options{Kubeconfig: path, Log: hclog.New(&hclog.LoggerOptions{Output: &log})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 2 {
+		if _, err := c.Metadata.Resource(schema.GroupVersionResource{Version: "v1", Resource: "things"}).Get(t.Context(), "a", metav1.GetOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(log.String(), "v1 Things are deprecated"); n != 1 {
+		t.Errorf("logged %d times, want once:\n%s", n, log.String())
 	}
 }
 

@@ -61,7 +61,7 @@ func Connect(o Options) (*Client, error) {
 	config = rest.CopyConfig(config)
 	config.UserAgent = o.UserAgent
 	config.QPS = -1 // the transport limits by what the server can take
-	config.WarningHandler = warnings{o.Log}
+	config.WarningHandler = &warnings{log: o.Log, said: map[string]bool{}}
 	flow := newFlow()
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return newTransport(next, flow, o.Log) })
 	reload := func() (*rest.Config, error) {
@@ -219,11 +219,25 @@ func names[V any](m map[string]V) []string {
 	return out
 }
 
-// warnings sends what the API server warns about to the log.
-type warnings struct{ log hclog.Logger }
+// mostWarnings bounds the texts that are remembered as said.
+const mostWarnings = 500
 
-func (w warnings) HandleWarningHeader(code int, agent, text string) {
-	if w.log != nil && code == 299 && text != "" {
-		w.log.Debug("warning from the API server", "text", text)
+// warnings sends what the API server warns about to the log, each text once:
+// deprecated versions, what Pod security would object to, and the like.
+type warnings struct {
+	log  hclog.Logger // may be nil
+	mu   sync.Mutex
+	said map[string]bool
+}
+
+func (w *warnings) HandleWarningHeader(code int, _, text string) {
+	if w.log == nil || code != 299 || text == "" {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.said[text] && len(w.said) < mostWarnings {
+		w.said[text] = true
+		w.log.Warn("the API server warns: " + text)
 	}
 }

@@ -52,7 +52,8 @@ func (r *renewing) copyConfig() *rest.Config {
 func (r *renewing) RoundTrip(req *http.Request) (*http.Response, error) {
 	used := r.WrappedRoundTripper()
 	resp, err := used.RoundTrip(req)
-	if !(err == nil && resp.StatusCode == http.StatusUnauthorized) && !untrusted(err) {
+	rejected := err == nil && resp.StatusCode == http.StatusUnauthorized
+	if !rejected && !untrusted(err) {
 		return resp, err
 	}
 	next := r.renew(used)

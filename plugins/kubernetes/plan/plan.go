@@ -40,7 +40,25 @@ func Compute(in Input) []Step {
 	}
 	steps = append(steps, in.leftovers()...)
 	in.spareHolders(steps)
+	adviseOnce(steps)
 	return steps
+}
+
+// adviseOnce leaves each advice with the first of the steps that it is for.
+func adviseOnce(steps []Step) {
+	given := map[string]bool{}
+	for i := range steps {
+		d := steps[i].Diagnostic
+		if d == nil || d.Detail == "" {
+			continue
+		}
+		if given[d.Detail] {
+			short := *d
+			short.Detail = ""
+			steps[i].Diagnostic = &short
+		}
+		given[d.Detail] = true
+	}
 }
 
 // spareHolders keeps each Namespace and CustomResourceDefinition in which an

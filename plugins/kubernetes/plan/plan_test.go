@@ -156,6 +156,24 @@ func TestHolders(t *testing.T) {
 	}
 }
 
+func TestAdviseOnce(t *testing.T) {
+	var in Input
+	in.Inventory = inventory.Of("shop", mine)
+	for _, detail := range []string{"do this", "do that", "do this"} {
+		in.Set.Objects = append(in.Set.Objects, object(func(o *desired.Object) { o.Problem = &diag.Diagnostic{Summary: "wrong", Detail: detail} }))
+	}
+	var got []string
+	for _, s := range Compute(in) {
+		got = append(got, s.Diagnostic.Detail)
+	}
+	if diff := cmp.Diff([]string{"do this", "do that", ""}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if detail := in.Set.Objects[2].Problem.Detail; detail == "" {
+		t.Error("the set was changed")
+	}
+}
+
 func summary(steps []Step) string {
 	var lines []string
 	for _, s := range steps {
