@@ -108,18 +108,24 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		}
 	}
 
-	set := setOf(t, "shop", ns, rejected+"---\n"+configMap("no-such-"+ns, "lost", "x")+"---\n"+configMap(ns, "good", "x"))
-	set.Diff = true
+	set := applier.Set{Owner: "shop", Complete: true, Diff: true}
+	set.Objects = itemsOf(t, map[string]string{"all.yaml": strings.ReplaceAll(rejected, "NS", ns) + "---\n" +
+		namespaceManifest(ns+"-new") + "---\n" + configMap(ns+"-new", "good", "x") + "---\n" + configMap(ns+"-new", "bad", "1") + "---\n" +
+		configMap("no-such-"+ns, "lost", "x") + "---\n" + configMap(ns, "good", "x")})
 	plan := planOf(t, target, set)
 	for ref, want := range map[string]applier.Action{
 		ns + ":Deployment.apps/misspelled":      applier.Refused,
 		ns + ":ConfigMap/Upper":                 applier.Refused,
 		"no-such-" + ns + ":ConfigMap/lost":     applier.Refused,
 		ns + ":ConfigMap/good":                  applier.Create,
+		ns + "-new:ConfigMap/good":              applier.Create, // its namespace comes with it
+		ns + "-new:ConfigMap/bad":               applier.Refused,
 		ns + ":ServiceAccount/beyond-the-quota": applier.Create, // perhaps another one is deleted before
 	} {
 		if got := plan[ref]; got.Action != want {
 			t.Errorf("plan: %s: %s (%s), want %s", ref, got.Action, got.Reason, want)
+		} else if (got.Diff == "") != (want == applier.Refused) {
+			t.Errorf("plan: %s: %s with the diff %q", ref, got.Action, got.Diff)
 		}
 	}
 }

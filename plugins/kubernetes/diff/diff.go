@@ -37,8 +37,8 @@ type Differ struct {
 
 // Run sets the Diff of each step that creates or updates. One that the API
 // server rejects in a dry run becomes Refused, or Recreate where that is the
-// way. Whether an object is right whose namespace or definition changes with
-// it cannot be known before.
+// way. Whether an object is right whose definition changes with it cannot be
+// known before.
 func (d *Differ) Run(ctx context.Context, steps []plan.Step) error {
 	d.pending = map[applier.Ref]bool{}
 	for _, s := range steps {
@@ -65,26 +65,24 @@ func (d *Differ) create(ctx context.Context, s *plan.Step) error {
 	if err != nil {
 		return err
 	}
-	if s.Diff, err = Unified(s.Ref, nil, u); err != nil || d.early(s) {
-		return err
-	}
-	// Other errors than these may have gone when the rest of the set is there.
-	_, err = d.dryRun(ctx, s)
-	if cluster.Rejected(err) || missingNamespace(err, s.Ref) {
-		return d.rejected(ctx, s, nil, err)
-	}
-	return ctx.Err()
-}
-
-// early tells a step on which the API server cannot judge yet.
-func (d *Differ) early(s *plan.Step) bool {
-	if s.Object.InSet {
-		definition := applier.Ref{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: s.Object.Kind.GVR().GroupResource().String()}
-		if d.pending[definition] {
-			return true
+	if !d.early(s) {
+		// Other errors than these may have gone when the rest of the set is there.
+		_, err = d.dryRun(ctx, s)
+		lost := missingNamespace(err, s.Ref) && !d.pending[applier.Ref{Kind: "Namespace", Name: s.Ref.Namespace}]
+		if lost || cluster.Rejected(err) {
+			return d.rejected(ctx, s, nil, err)
 		}
 	}
-	return d.pending[applier.Ref{Kind: "Namespace", Name: s.Ref.Namespace}]
+	s.Diff, err = Unified(s.Ref, nil, u)
+	return errors.Join(err, ctx.Err())
+}
+
+// early tells a step on which the API server cannot judge yet, because the
+// definition of its kind changes with it.
+func (d *Differ) early(s *plan.Step) bool {
+	return s.Object.InSet && d.pending[applier.Ref{
+		Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition", Name: s.Object.Kind.GVR().GroupResource().String(),
+	}]
 }
 
 // missingNamespace tells whether err says that ref's namespace does not exist.
