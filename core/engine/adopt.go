@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -260,8 +261,8 @@ func (e *Engine) forget(ctx context.Context, n *node) {
 			rollout.Objects(n.sync.report.Counts.Owned)))
 	}
 	e.mu.Unlock()
-	if err := e.deleteRecords(n.id); err != nil {
-		e.log.ErrorContext(ctx, "cannot write state", "node", n.id, "err", err)
+	if err := errors.Join(e.deleteRecords(n.id), os.RemoveAll(e.workDirOf(n.id))); err != nil {
+		e.log.ErrorContext(ctx, "cannot remove what was kept", "node", n.id, "err", err)
 	}
 }
 

@@ -114,7 +114,10 @@ func (e *Engine) Reload(ctx context.Context) (ConfigStatus, error) {
 		e.log.ErrorContext(ctx, text)
 		return e.ConfigStatus(), nil
 	}
-	ids, err := e.adopt(ctx, c)
+	// Half of an adoption is worse than a late one: who asked may be gone.
+	adopting, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), e.opts.Grace, errors.New("the jobs of the old configuration do not end"))
+	defer cancel()
+	ids, err := e.adopt(adopting, c)
 	if err != nil {
 		return ConfigStatus{}, err
 	}

@@ -158,6 +158,9 @@ const manifestCacheBytes = 32 << 20
 // workDir holds what a run needs only while it lasts.
 func (e *Engine) workDir() string { return filepath.Join(e.dataDir, "work") }
 
+// workDirOf holds what runs of one sync need.
+func (e *Engine) workDirOf(id string) string { return filepath.Join(e.workDir(), fingerprint(id)) }
+
 func (e *Engine) onClose(f func(ctx context.Context) error) { e.closers = append(e.closers, f) }
 
 // Close stops all work: no job begins any more, waits end, and a running apply

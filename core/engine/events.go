@@ -116,11 +116,11 @@ func (e *Engine) Events(ctx context.Context, q EventQuery, fn func(event.Event) 
 		}
 		match = func(ev event.Event) bool { return slices.Contains(ids, ev.Node) }
 	}
+	after := max(q.Since, e.bus.Last()) // before Since, so that nothing falls between
 	past, err := e.bus.Since(q.Since, 0, match)
 	if err != nil {
 		return err
 	}
-	after := max(q.Since, e.bus.Last())
 	if len(past) > 0 {
 		after = past[len(past)-1].Seq
 	}

@@ -72,9 +72,6 @@ func (e *Engine) rest(n *node, state State, reason, unblock string) {
 func (e *Engine) over(n *node) {
 	n.ended = n.begun
 	n.outcome = outcome{run: n.begun, view: e.show(n)}
-	if n.sync != nil {
-		n.outcome.report = n.sync.report
-	}
 	e.nodeChanged()
 }
 

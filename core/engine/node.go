@@ -41,7 +41,7 @@ type node struct {
 type outcome struct {
 	run    uint64
 	view   Node
-	report *rollout.Report
+	report *rollout.Report // of a sync's run that came as far as that
 }
 
 // sourceNode is what only a source has.

@@ -65,6 +65,9 @@ func TestApplyIsNotReadyWithoutItsSource(t *testing.T) {
 		if n.State != Failed || !strings.Contains(n.Reason, "source.memory.shop: resolve: connection refused") {
 			t.Errorf("%s: %s", n.State, n.Reason)
 		}
+		if details[0].Report != nil {
+			t.Error("the report of an earlier run is shown as this one's")
+		}
 		if w.target(kube).Calls("Plan") != plans {
 			t.Error("the target was asked about an old revision")
 		}

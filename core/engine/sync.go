@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -226,8 +225,7 @@ func (e *Engine) load(ctx context.Context, job *syncJob) (*rollout.Loaded, error
 		return job.loaded, nil
 	}
 	e.progress(job.id, rollout.Progress{Step: rollout.StepLoad})
-	dir := filepath.Join(e.workDir(), fingerprint(job.id))
-	l, err := rollout.Load(ctx, job.root, dir, manifest.Options{Paths: job.cfg.Paths, Tree: job.req.Tree, Cache: e.manifests})
+	l, err := rollout.Load(ctx, job.root, e.workDirOf(job.id), manifest.Options{Paths: job.cfg.Paths, Tree: job.req.Tree, Cache: e.manifests})
 	if err != nil {
 		return nil, err
 	}
@@ -331,6 +329,7 @@ func (e *Engine) endSync(job *syncJob, report *rollout.Report) {
 		n.showRevision(report.Revision)
 	}
 	e.conclude(n, report)
+	n.outcome.report = report
 	record := s.record
 	record.update(job, report)
 	changed := before == nil || !sameReport(before, report) || fingerprint(record) != fingerprint(s.record)
