@@ -15,8 +15,9 @@ import (
 const (
 	systemDataDir = "/var/lib/sluice"
 
-	// maxSocketPath is what a unix socket address holds on every system.
-	maxSocketPath = 103
+	// maxSocketPath is what a unix socket address holds on every system, less
+	// what the daemon appends to it while it takes the socket over.
+	maxSocketPath = 90
 )
 
 var (

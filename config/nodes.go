@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/schema"
 )
 
@@ -150,7 +151,12 @@ func (l *loader) schemaOf(kind, typ string, at hcl.Range) (*schema.Schema, strin
 	s, by, err := l.schemas.Schema(kind, typ)
 	if err != nil {
 		l.noSchema[kind+"/"+typ] = true
-		l.errorf(at, "No plugin for "+kind+" "+quote(typ), "%s", fullStop(upperFirst(err.Error())))
+		if list, ok := diag.From(err); ok && list[0].Subject != nil {
+			l.list = append(l.list, list...) // in another file, the same for each type
+			return nil, ""
+		}
+		text := strings.TrimPrefix(err.Error(), kind+"/"+typ+": ")
+		l.errorf(at, "No usable plugin for "+kind+" "+quote(typ), "%s", fullStop(upperFirst(text)))
 		return nil, ""
 	}
 	return s, by

@@ -10,6 +10,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/schema"
 )
 
@@ -119,6 +120,10 @@ func (a *arguments) paths(name string) []string {
 // kindName is a Kubernetes kind, with its group if it needs one.
 var kindName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*(\.[a-z0-9.-]+)?$`)
 
+// protectedKinds are those of Kubernetes, to find slips. Appliers for other
+// targets may have others.
+var protectedKinds = []string{"Namespace", "CustomResourceDefinition", "PersistentVolume", "PersistentVolumeClaim"}
+
 func (a *arguments) prune() Prune {
 	p := Prune{Enabled: true, Max: DefaultBudget}
 	b := a.block("prune", pruneSchema)
@@ -131,6 +136,10 @@ func (a *arguments) prune() Prune {
 		if !kindName.MatchString(e.text) {
 			b.l.errorf(e.at, "Wrong kind", "%q is not a kind such as \"Namespace\" or \"PersistentVolumeClaim\".", e.text)
 			continue
+		}
+		kind, _, _ := strings.Cut(e.text, ".")
+		if near := diag.Nearest(kind, protectedKinds); near != "" && !slices.Contains(protectedKinds, kind) {
+			b.l.warnf(e.at, "Kind is not protected", "%q is no protected kind, so that naming it changes nothing. Did you mean %q?", e.text, near)
 		}
 		p.Kinds = append(p.Kinds, e.text)
 	}

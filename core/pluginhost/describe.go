@@ -225,7 +225,7 @@ func ask(ctx context.Context, exe *executable, env []string, question string, in
 	cmd.SysProcAttr = processAttributes()
 	cmd.WaitDelay = pipeGrace // for grandchildren that hold the pipes
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return nil, withPath(err, exe)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 	awaitExit(cmd)

@@ -97,3 +97,12 @@ func (c *checksums) of(f *os.File) (string, error) {
 
 // Close releases the file. A process that was started from it runs on.
 func (e *executable) Close() error { return e.file.Close() }
+
+// withPath replaces the descriptor that a start went through, in its error, by
+// what a person knows.
+func withPath(err error, exe *executable) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("start %s: %w", exe.path, pe.Err)
+	}
+	return err
+}

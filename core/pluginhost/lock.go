@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // Lock is the content of plugins.lock.hcl: which binaries may run. It is
@@ -55,7 +57,7 @@ func ReadLock(path string) (*Lock, error) {
 	return ParseLock(path, data)
 }
 
-// ParseLock reads data; errors name file and the line.
+// ParseLock reads data. The error is a diag.Diagnostic with the place.
 func ParseLock(file string, data []byte) (*Lock, error) {
 	p := lockParser{lock: &Lock{Plugins: map[string]LockedPlugin{}}}
 	lines := bufio.NewScanner(bytes.NewReader(data))
@@ -67,16 +69,23 @@ func ParseLock(file string, data []byte) (*Lock, error) {
 			continue
 		}
 		if err := p.line(line); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w; the file is written by \"sluice plugin lock\"", file, n, err)
+			return nil, badLock(file, n, err.Error())
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s:%d: %w", file, n+1, err)
+		return nil, badLock(file, n+1, err.Error())
 	}
 	if p.in != outside {
-		return nil, fmt.Errorf("%s:%d: the file ends inside plugin %q; run \"sluice plugin lock\"", file, n+1, p.name)
+		return nil, badLock(file, n+1, fmt.Sprintf("the file ends inside plugin %q", p.name))
 	}
 	return p.lock, nil
+}
+
+func badLock(file string, line int, summary string) error {
+	return diag.Diagnostic{
+		Summary: summary, Detail: "The file is written by \"sluice plugin lock\".",
+		Subject: &diag.Range{File: file, Start: diag.Pos{Line: line}},
+	}
 }
 
 type lockPlace int

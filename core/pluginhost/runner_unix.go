@@ -138,7 +138,7 @@ func (r *runner) startUnlessKilled(cmd *exec.Cmd) error {
 		return errors.New("killed before it was started")
 	}
 	if err := cmd.Start(); err != nil {
-		return err
+		return withPath(err, r.exe)
 	}
 	r.pid = cmd.Process.Pid
 	return nil

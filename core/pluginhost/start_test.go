@@ -313,3 +313,16 @@ func TestDeclaredEnvironmentCannotBreakTheProtocol(t *testing.T) {
 		wantError(t, err, `plugin "x"`)
 	}
 }
+
+func TestErrorsNameThePathAndNotTheDescriptor(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "sluice-plugin-text")
+	if err := os.WriteFile(path, []byte("not a program\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := DescribeBinary(t.Context(), path)
+	wantError(t, err, "start "+path+": exec format error")
+	if err != nil && strings.Contains(err.Error(), "/proc/self") {
+		t.Error(err)
+	}
+}

@@ -15,6 +15,6 @@ sync "d" {
   source = source.git.shop
   prune {
     max   = 2.5
-    kinds = ["Namespace", "namespaces", "Foo.example.com"]
+    kinds = ["Namespace", "namespaces", "Foo.example.com", "Namepsace"]
   }
 }
