@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -178,7 +179,7 @@ func pluginKey(p config.PluginConfig) string {
 // secrets, and the paths. If it changes, what leaves the load has not been
 // deleted by anybody.
 func origin(src config.Source, s config.Sync) string {
-	return fingerprint(src.Plugin, s.Paths)
+	return fmt.Sprintf("%s, paths %s, configuration %s", src.Plugin, strings.Join(s.Paths, " "), fingerprint(src.Plugin, s.Paths))
 }
 
 // syncFingerprint identifies what a sync applies and where, so that a

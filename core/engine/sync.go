@@ -102,27 +102,17 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 			Prune: s.cfg.Prune.Enabled, Budget: rollout.Budget(s.cfg.Prune.Max), Kinds: s.cfg.Prune.Kinds,
 		},
 		Approved: s.record.Approved, Refused: s.record.Refused,
-		Moved: e.moved(s.record.Origin, job.origin),
+		Origin: job.origin, Recorded: s.record.Origin,
 		Adopt: s.cfg.Adopt, Recreate: s.cfg.Recreate, Timeout: s.cfg.Timeout,
 		Settled: s.settled == held.Digest,
+	}
+	if e.aside && job.req.Recorded == "" {
+		job.req.Recorded = job.origin // the daemon knows: the plan is not to ask
 	}
 	if s.cfg.Wait != nil {
 		job.req.Wait = s.cfg.Wait.Timeout
 	}
 	return job, nil
-}
-
-// moved tells why objects may have left the load though nobody deleted them: they
-// were applied from elsewhere, or it is not known from where, as in a new data
-// directory.
-func (e *Engine) moved(before, origin string) string {
-	switch {
-	case before == origin, before == "" && e.aside:
-		return ""
-	case before == "":
-		return "data_dir does not tell from which source and paths they were applied"
-	}
-	return "the source or the paths of this sync have changed"
 }
 
 // obstacle returns the node that n has to wait for and what that node lacks,
@@ -215,7 +205,7 @@ func (e *Engine) rollOut(ctx context.Context, job *syncJob) (*rollout.Report, er
 // about this sync: then there is nothing to ask the target. The interval looks
 // after what others change there.
 func (j *syncJob) unaffected(l *rollout.Loaded) bool {
-	return j.settled != "" && j.settled == l.Digest && j.last.Revision.ID != j.req.Revision.ID && j.req.Moved == ""
+	return j.settled != "" && j.settled == l.Digest && j.last.Revision.ID != j.req.Revision.ID && j.req.Recorded == j.req.Origin
 }
 
 // load returns the objects of the job's tree, from the last run if that was of

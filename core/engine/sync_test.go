@@ -503,14 +503,22 @@ func TestALostRecordAsksBeforeItDeletes(t *testing.T) {
 		}
 		r.commit(names(19)...)
 		e = w.start(shop)
-		expect(t, e, "sync.shop", Waiting, "data_dir does not tell from which source")
+		expect(t, e, "sync.shop", Ready, "19 objects") // the target knows where they came from
+		w.stop(e)
+		if err := os.RemoveAll(filepath.Join(w.dir, "data")); err != nil {
+			t.Fatal(err)
+		}
+		w.target(kube).ForgetOrigins()
+		r.commit(names(18)...)
+		e = w.start(shop)
+		expect(t, e, "sync.shop", Waiting, "it is not known from which source")
 		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", By: "ann"}); err != nil {
 			t.Fatal(err)
 		}
-		expect(t, e, "sync.shop", Ready, "19 objects")
-		r.commit(names(18)...)
-		sleepFor(t, 2*time.Minute)
 		expect(t, e, "sync.shop", Ready, "18 objects")
+		r.commit(names(17)...)
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Ready, "17 objects")
 	})
 }
 

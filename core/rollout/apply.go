@@ -37,7 +37,9 @@ func (r *Run) apply(ctx context.Context, l *Loaded) error {
 	ctx, cancel := bounded(ctx, r.req.Timeout)
 	defer cancel()
 	results := newResults(len(r.plan.Objects))
-	sum, err := r.applier.Apply(ctx, r.req.set(l), func(res applier.Result) {
+	set := r.req.set(l)
+	set.Origin = r.plan.newOrigin(r.req)
+	sum, err := r.applier.Apply(ctx, set, func(res applier.Result) {
 		o := resultObject(res)
 		done := results.add(o)
 		if res.Outcome != applier.Unchanged {

@@ -107,8 +107,8 @@ func (p *Plan) mustAsk(req Request, n int) Hold {
 	switch {
 	case n >= p.Owned:
 		return Hold(fmt.Sprintf("would delete everything that this sync has: %s", Objects(n)))
-	case req.Moved != "":
-		return Hold(fmt.Sprintf("would delete %d of %d objects, and %s", n, p.Owned, req.Moved))
+	case p.moved(req) != "":
+		return Hold(fmt.Sprintf("would delete %d of %d objects, and %s", n, p.Owned, p.moved(req)))
 	case req.Policy.Budget.Exceeded(n, p.Owned):
 		return Hold(fmt.Sprintf("would delete %d of %d objects, more than prune.max allows", n, p.Owned))
 	}

@@ -24,7 +24,7 @@ func TestGuardBudget(t *testing.T) {
 		name     string
 		n, owned int
 		budget   Budget
-		moved    string
+		recorded string
 		ask      bool
 	}{
 		{name: "nothing", n: 0, owned: 5, budget: DefaultBudget},
@@ -40,12 +40,12 @@ func TestGuardBudget(t *testing.T) {
 		{name: "count alone, over", n: 6, owned: 1000, budget: Budget{Count: 5}, ask: true},
 		{name: "percentage alone", n: 2, owned: 9, budget: Budget{Percent: 20}, ask: true},
 		{name: "zero budget", n: 1, owned: 1000, budget: Budget{}, ask: true},
-		{name: "moved", n: 1, owned: 1000, budget: DefaultBudget, moved: "the paths have changed", ask: true},
+		{name: "moved", n: 1, owned: 1000, budget: DefaultBudget, recorded: "elsewhere", ask: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := prunePlan(tt.n, tt.owned)
-			p.guard(Request{Policy: Policy{Prune: true, Budget: tt.budget}, Moved: tt.moved})
+			p.guard(Request{Policy: Policy{Prune: true, Budget: tt.budget}, Recorded: tt.recorded})
 			if got := p.Approval != ""; got != tt.ask {
 				t.Errorf("asks for approval: %v, want %v (%s)", got, tt.ask, p.Held)
 			}

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -24,7 +25,8 @@ type Plan struct {
 	Held     Hold            `json:"held,omitempty"`     // why nothing will be deleted, if something could be
 	Approval string          `json:"approval,omitempty"` // digest that allows what is held, if a person can
 
-	index map[place]int // of Objects, see find
+	origin string        // of the owner's objects, as the target recorded it
+	index  map[place]int // of Objects, see find
 }
 
 // newPlan asks the target and applies the guard.
@@ -44,9 +46,37 @@ func newPlan(ctx context.Context, a applier.Applier, req Request, l *Loaded, dif
 	if err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
-	p.Owned = sum.Owned
+	p.Owned, p.origin = sum.Owned, sum.Origin
 	p.guard(req)
 	return p, nil
+}
+
+// moved tells why objects may have left the load though nobody deleted them:
+// they were applied from elsewhere, or it is not known from where.
+func (p *Plan) moved(req Request) string {
+	switch before := cmp.Or(p.origin, req.Recorded); before {
+	case req.Origin:
+		return ""
+	case "":
+		return "it is not known from which source and paths they were applied"
+	}
+	return "the source or the paths of this sync have changed"
+}
+
+// newOrigin is what Apply is to record. While deletions wait it stays what it
+// was, so that the next run still knows of the move.
+func (p *Plan) newOrigin(req Request) string {
+	if p.Held != "" {
+		return cmp.Or(p.origin, req.Recorded)
+	}
+	return req.Origin
+}
+
+// mustRecord reports whether the target has another origin on record than it
+// should, though nothing else is to be written. A target that records none is
+// left in peace.
+func (p *Plan) mustRecord(req Request) bool {
+	return p.origin != "" && p.origin != p.newOrigin(req)
 }
 
 func planned(c applier.Change) Object {

@@ -32,7 +32,8 @@ type Request struct {
 	Tree     string          // digest of the tree
 	Policy   Policy
 	Approved string   // digest of the pruning that a person allowed
-	Moved    string   // why what left the load may have left it by a move, "" if it has not
+	Origin   string   // where the objects come from: a change of it is no wish to delete
+	Recorded string   // Origin of the last run that left nothing to delete, "" if unknown; the target's word goes before
 	Refused  []string // objects that were refused before anything left the load, see Report.Refused
 
 	Adopt    bool
@@ -122,7 +123,7 @@ func (r *Run) begin(ctx context.Context, l *Loaded) error {
 	r.report.first = plan.Owned == 0
 	r.report.Approval, r.report.Held = plan.Approval, string(plan.Held)
 	r.needWait = r.req.Wait > 0 && (plan.Writes() || !r.req.Settled)
-	if !plan.Writes() {
+	if !plan.Writes() && !plan.mustRecord(r.req) {
 		r.takePlan()
 		return nil
 	}

@@ -163,6 +163,33 @@ func TestRunHoldsPruneWhileObjectsFail(t *testing.T) {
 	}
 }
 
+func TestRunAsksAfterAMove(t *testing.T) {
+	target := &rollouttest.Target{}
+	from := func(origin string) rollout.Request {
+		req := request()
+		req.Origin = origin
+		return req
+	}
+	run(t, target, from("old"), loaded(t, names(9)...))
+	l := loaded(t, append(names(7), "new")...)
+	var asked *rollout.Report
+	for range 2 { // the first of them writes, the second does not
+		asked = run(t, target, from("new"), l)
+		if asked.Approval == "" || !strings.Contains(asked.Held, "the source or the paths of this sync have changed") || target.Origin("shop") != "old" {
+			t.Fatalf("held %q, origin %q", asked.Held, target.Origin("shop"))
+		}
+	}
+	req := from("new")
+	req.Approved = asked.Approval
+	if done := run(t, target, req, l); done.Counts.Deleted != 2 || target.Origin("shop") != "new" {
+		t.Errorf("after the approval: %+v, origin %q", done.Counts, target.Origin("shop"))
+	}
+	calls := target.Calls("Apply")
+	if again := run(t, target, from("new"), l); again.Approval != "" || target.Calls("Apply") != calls {
+		t.Errorf("the move is not over: held %q", again.Held)
+	}
+}
+
 func TestRunPrunesBesideARefusedObject(t *testing.T) {
 	target := &rollouttest.Target{}
 	target.Refuse("release", "no such kind")

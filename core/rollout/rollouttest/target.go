@@ -26,6 +26,7 @@ type Target struct {
 	calls    map[string]int
 	rejected map[string]string // object name to reason
 	refused  map[string]string // object name to reason
+	origins  map[string]string // by owner
 	down     error
 	fresh    applier.Health
 	gate     chan struct{}
@@ -107,6 +108,20 @@ func (t *Target) SetHealth(name string, h applier.Health, message string) {
 	t.wake()
 }
 
+// Origin returns what the target has recorded for owner.
+func (t *Target) Origin(owner string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.origins[owner]
+}
+
+// ForgetOrigins makes the target as one that records none.
+func (t *Target) ForgetOrigins() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.origins = nil
+}
+
 // Names returns the names of owner's objects, sorted.
 func (t *Target) Names(owner string) []string {
 	t.mu.Lock()
@@ -166,7 +181,7 @@ func (t *Target) Plan(_ context.Context, set applier.Set, emit func(applier.Chan
 			emit(gone(set, ref))
 		}
 	}
-	return applier.Summary{Owned: len(t.owned(set.Owner))}, nil
+	return applier.Summary{Owned: len(t.owned(set.Owner)), Origin: t.origins[set.Owner]}, nil
 }
 
 func (t *Target) change(set applier.Set, it applier.Item, ref applier.Ref) applier.Change {
@@ -213,6 +228,10 @@ func (t *Target) Apply(ctx context.Context, set applier.Set, emit func(applier.R
 	if err := t.pass(ctx); err != nil {
 		return applier.Summary{}, err
 	}
+	if t.origins == nil {
+		t.origins = map[string]string{}
+	}
+	t.origins[set.Owner] = set.Origin
 	for _, it := range items {
 		emit(t.applyOne(set, it))
 	}
