@@ -79,8 +79,8 @@ type Config struct {
 // file() included, sorted. A change in one of them calls for another Load.
 func (c *Config) Paths() []string { return slices.Sorted(maps.Keys(c.read)) }
 
-// Settings is the sluice block, with its defaults. It is the zero value if the
-// files could not be read: what they would say is then not known.
+// Settings is the sluice block, with its defaults. Of files that cannot be read
+// or parsed it tells what they do tell, and the defaults for the rest.
 type Settings struct {
 	DataDir   string // absolute
 	PluginDir string // absolute; "" if not set
