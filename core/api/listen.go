@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 // Options configures Run.
 type Options struct {
 	Listen  string // unix:///path; empty: what the configuration says
-	Version string
+	Version string // empty: the engine's
 	Logger  *slog.Logger
 }
 
@@ -53,7 +54,7 @@ func Run(ctx context.Context, e *engine.Engine, o Options) error {
 		return errors.Join(err, l.Close(), e.Close(ctx))
 	}
 	o.Logger.InfoContext(ctx, "the API listens", "address", o.Listen)
-	stop := Serve(l, NewHandler(e, o.Version, o.Logger), o.Logger)
+	stop := Serve(l, NewHandler(e, cmp.Or(o.Version, e.Version()), o.Logger), o.Logger)
 	return errors.Join(e.Run(ctx), stop())
 }
 

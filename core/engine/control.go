@@ -42,6 +42,9 @@ func (e *Engine) show(n *node) Node {
 	return v
 }
 
+// Version returns the version of the program, as Options gave it.
+func (e *Engine) Version() string { return e.opts.Version }
+
 // Alive reports whether the daemon works: it has started and is not stopping.
 func (e *Engine) Alive() bool {
 	e.mu.Lock()
