@@ -21,6 +21,7 @@ import (
 
 const (
 	pageSize      = 500
+	pageCost      = 8  // reads of single objects that a full page is worth
 	fewObjects    = 4  // up to this many are read one by one
 	fewNamespaces = 5  // up to this many are listed one by one
 	atOnce        = 16 // kinds and objects looked at together; the transport limits further
@@ -126,7 +127,12 @@ func (g *gather) members(ctx context.Context, kind cluster.Kind, id string) erro
 		return nil // none are asked for, or they may only be read one by one
 	}
 	for _, namespace := range g.scopes(kind) {
-		if err := g.list(ctx, kind, namespace, MemberLabel+"="+id); err != nil {
+		if err := g.list(ctx, kind, namespace, MemberLabel+"="+id, func(page *metav1.PartialObjectMetadataList) bool {
+			for i := range page.Items {
+				g.add(kind, &page.Items[i])
+			}
+			return true
+		}); err != nil {
 			return err
 		}
 	}
@@ -165,13 +171,14 @@ func (g *gather) scopes(kind cluster.Kind) []string {
 	return []string{""}
 }
 
-func (g *gather) unknown(wants []Want) []applier.Ref {
+// unknown returns what is wanted and not known, each object once.
+func (g *gather) unknown(wants []Want) map[applier.Ref]bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var refs []applier.Ref
+	refs := map[applier.Ref]bool{}
 	for _, w := range wants {
 		if _, known := g.facts.Get(w.Ref); !known {
-			refs = append(refs, w.Ref)
+			refs[w.Ref.Identity()] = true
 		}
 	}
 	return refs
@@ -179,30 +186,59 @@ func (g *gather) unknown(wants []Want) []applier.Ref {
 
 // others reads objects that are not members: a few one by one, many by lists
 // of the namespaces they are in.
-func (g *gather) others(ctx context.Context, kind cluster.Kind, refs []applier.Ref) error {
-	if len(refs) <= fewObjects || !kind.Namespaced && len(g.Namespaces) > 0 {
-		for _, ref := range refs {
-			if err := g.get(ctx, kind, ref); err != nil {
-				return err
-			}
+func (g *gather) others(ctx context.Context, kind cluster.Kind, refs map[applier.Ref]bool) error {
+	if len(refs) > fewObjects && (kind.Namespaced || len(g.Namespaces) == 0) {
+		all, err := g.search(ctx, kind, refs)
+		if err != nil || all {
+			return err
 		}
-		return nil
 	}
+	for ref := range refs {
+		if err := g.get(ctx, kind, ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// search takes what it finds out of refs. It lists the namespaces of refs, but
+// gives up where the pages that are left cost more than looking for the objects
+// one by one. all says that it read everything, so what is left does not exist.
+func (g *gather) search(ctx context.Context, kind cluster.Kind, refs map[applier.Ref]bool) (all bool, err error) {
+	all = true
+	for _, namespace := range g.namespacesOf(refs) {
+		if err := g.list(ctx, kind, namespace, "", func(page *metav1.PartialObjectMetadataList) bool {
+			for i := range page.Items {
+				ref := refOf(kind, &page.Items[i])
+				if refs[ref] {
+					g.add(kind, &page.Items[i])
+					delete(refs, ref)
+				}
+			}
+			if page.RemainingItemCount == nil || pageCost*(*page.RemainingItemCount/pageSize) < int64(len(refs)) {
+				return true
+			}
+			all = false
+			return false
+		}); err != nil {
+			return false, err
+		}
+	}
+	return all, nil
+}
+
+// namespacesOf are the namespaces to list to find refs: "" for all of them.
+func (g *gather) namespacesOf(refs map[applier.Ref]bool) []string {
 	var namespaces []string
-	for _, ref := range refs {
+	for ref := range refs {
 		if !slices.Contains(namespaces, ref.Namespace) {
 			namespaces = append(namespaces, ref.Namespace)
 		}
 	}
 	if len(namespaces) > fewNamespaces && len(g.Namespaces) == 0 {
-		namespaces = []string{""}
+		return []string{""}
 	}
-	for _, namespace := range namespaces {
-		if err := g.list(ctx, kind, namespace, ""); err != nil {
-			return err
-		}
-	}
-	return nil
+	return namespaces
 }
 
 func (g *gather) get(ctx context.Context, kind cluster.Kind, ref applier.Ref) error {
@@ -216,8 +252,9 @@ func (g *gather) get(ctx context.Context, kind cluster.Kind, ref applier.Ref) er
 	return nil
 }
 
-// list reads all pages. A page whose continuation has expired starts over.
-func (g *gather) list(ctx context.Context, kind cluster.Kind, namespace, selector string) error {
+// list reads all pages, or as many as see wants to see. A page whose
+// continuation has expired starts over.
+func (g *gather) list(ctx context.Context, kind cluster.Kind, namespace, selector string, see func(*metav1.PartialObjectMetadataList) (more bool)) error {
 	o := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
 	for {
 		page, err := g.Client.Resource(kind.GVR()).Namespace(namespace).List(ctx, o)
@@ -231,10 +268,7 @@ func (g *gather) list(ctx context.Context, kind cluster.Kind, namespace, selecto
 		case err != nil:
 			return fmt.Errorf("list %s: %w", kind.GVR().GroupResource(), err)
 		}
-		for i := range page.Items {
-			g.add(kind, &page.Items[i])
-		}
-		if page.Continue == "" {
+		if !see(page) || page.Continue == "" {
 			return nil
 		}
 		o.Continue = page.Continue
@@ -242,9 +276,12 @@ func (g *gather) list(ctx context.Context, kind cluster.Kind, namespace, selecto
 }
 
 func (g *gather) add(kind cluster.Kind, m *metav1.PartialObjectMetadata) {
-	ref := applier.Ref{Group: kind.Group, Kind: kind.Kind, Namespace: m.Namespace, Name: m.Name}
 	fact := FromMeta(m, g.Manager)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.facts.known[ref] = fact
+	g.facts.known[refOf(kind, m)] = fact
+}
+
+func refOf(kind cluster.Kind, m *metav1.PartialObjectMetadata) applier.Ref {
+	return applier.Ref{Group: kind.Group, Kind: kind.Kind, Namespace: m.Namespace, Name: m.Name}
 }
