@@ -250,3 +250,50 @@ func TestConformance(t *testing.T) {
 		sdktest.Source(t, p.describe(), "git", values{"url": server.URL + "/shop", "transport": transport})
 	})
 }
+
+func TestMovedTag(t *testing.T) {
+	transports(t, func(t *testing.T, transport string) {
+		repo := gittest.NewRepo(t)
+		first := repo.CommitFile("a", "1")
+		repo.Git("tag", "stable")
+		s := start(t).Source("git", values{"url": repo.Dir, "tag": "stable", "transport": transport})
+		rev := resolve(t, s, source.Revision{})
+		second := repo.CommitFile("a", "2")
+		if again := resolve(t, s, rev); rev.ID != first || again.ID != first {
+			t.Fatalf("before the tag moves: %s, %s, want %s", rev.ID, again.ID, first)
+		}
+		repo.Git("tag", "--force", "--annotate", "--message", "moved", "stable")
+		if rev = resolve(t, s, rev); rev.ID != second {
+			t.Errorf("after the tag has moved: %s, want %s", rev.ID, second)
+		}
+	})
+}
+
+// Once a commit is in the mirror nobody is asked for it, by later processes
+// either.
+func TestPinnedCommitCostsNothing(t *testing.T) {
+	transports(t, func(t *testing.T, transport string) {
+		repo := gittest.NewRepo(t)
+		commit := repo.CommitFile("a", "1")
+		var c Config
+		c.URL, c.Commit, c.Transport, c.StallTimeout = repo.Dir, commit, transport, time.Minute
+		dir := filepath.Join(t.TempDir(), "instance")
+		for process := range 2 {
+			p := new(plugin)
+			s, err := p.open(t.Context(), c, env(dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				rev, err := s.Resolve(t.Context(), source.Revision{})
+				if err != nil || rev.ID != commit {
+					t.Fatalf("process %d: %v, %v", process, rev, err)
+				}
+				if err := os.RemoveAll(repo.Dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p.close()
+		}
+	})
+}
