@@ -25,8 +25,10 @@ type change struct {
 	added   []string
 	changed []string // reconfigured: what they do must begin anew
 	touched []string // to be run, and otherwise left alone
-	removed []string
+	removed []*node
+	stop    []string   // removed, changed, and what depends on them
 	close   []instance // of plugins that are not needed any more, or not so
+	oldHost pluginHost // nil if it is taken over
 }
 
 // adopt makes c the running configuration: nodes whose declaration is the same
@@ -34,47 +36,46 @@ type change struct {
 // begins. It returns the nodes that are to run now. e.reloading is held, or
 // nothing runs yet.
 func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
-	e.mu.Lock()
-	ch, err := e.compare(c)
+	ch, err := e.swap(c)
 	if err != nil {
-		e.mu.Unlock()
 		return nil, err
 	}
-	stop := slices.Concat(ch.removed, ch.changed)
-	for _, id := range stop {
-		// Whoever uses an instance has ended before the instance is closed.
-		stop = append(stop, e.dependentsOf(id)...)
-	}
-	slices.Sort(stop)
-	stop = slices.Compact(stop)
-	for _, id := range stop {
-		if n := e.nodes[id]; n.sync != nil {
-			n.sync.unsettle()
-		}
-	}
-	gone := make([]*node, len(ch.removed))
-	for i, id := range ch.removed {
-		gone[i] = e.nodes[id]
-	}
-	old := e.running
-	e.running, e.nodes, e.graph = c, ch.nodes, ch.graph
-	e.status.Loaded, e.status.OK = now(), true
-	e.setLogLevel(c.cfg.Settings)
-	e.nodeChanged()
-	e.mu.Unlock()
-
-	errs := []error{e.stopJobs(ctx, stop), closeAll(ctx, ch.close)}
-	for _, n := range gone {
+	errs := []error{e.stopJobs(ctx, ch.stop), closeAll(ctx, ch.close)}
+	for _, n := range ch.removed {
 		e.forget(ctx, n)
 	}
-	if old != nil && old.host != c.host {
-		errs = append(errs, old.host.Close(ctx))
+	if ch.oldHost != nil {
+		errs = append(errs, ch.oldHost.Close(ctx))
 	}
 	e.schedule()
 	if err := errors.Join(errs...); err != nil {
 		e.log.WarnContext(ctx, "stopping what the new configuration does not hold", "err", err)
 	}
-	return slices.Concat(ch.added, ch.touched, stop), nil
+	return slices.Concat(ch.added, ch.touched, ch.stop), nil
+}
+
+// swap puts the nodes of c in the place of those that run. What the change says
+// is to be stopped still runs when it returns.
+func (e *Engine) swap(c *candidate) (*change, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ch, err := e.compare(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ch.stop {
+		if n := e.nodes[id]; n.sync != nil {
+			n.sync.unsettle()
+		}
+	}
+	if e.running != nil && e.running.host != c.host {
+		ch.oldHost = e.running.host
+	}
+	e.running, e.nodes, e.graph = c, ch.nodes, ch.graph
+	e.status.Loaded, e.status.OK = now(), true
+	e.setLogLevel(c.cfg.Settings)
+	e.nodeChanged()
+	return ch, nil
 }
 
 // setLogLevel has the log tell what the configuration wants it to.
@@ -149,7 +150,16 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 			ch.remove(n)
 		}
 	}
-	slices.Sort(ch.removed)
+	ch.stop = slices.Clone(ch.changed)
+	for _, n := range ch.removed {
+		ch.stop = append(ch.stop, n.id)
+	}
+	for _, id := range ch.stop {
+		// Whoever uses an instance has ended before the instance is closed.
+		ch.stop = append(ch.stop, e.dependentsOf(id)...)
+	}
+	slices.Sort(ch.stop)
+	ch.stop = slices.Compact(ch.stop)
 	for _, id := range ch.added {
 		if s := ch.nodes[id].suspended(); s != nil {
 			ch.nodes[id].set(Suspended, s.String(), resumeHint(s, id))
@@ -188,7 +198,7 @@ func (e *Engine) compareSync(ch *change, s config.Sync, n *node) {
 
 // remove drops a node that is declared no more.
 func (ch *change) remove(n *node) {
-	ch.removed = append(ch.removed, n.id)
+	ch.removed = append(ch.removed, n)
 	if n.handle != nil {
 		ch.close = append(ch.close, n.handle)
 	}

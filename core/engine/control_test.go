@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -537,5 +538,32 @@ func TestTreesRemovedByHandAreFetchedAgain(t *testing.T) {
 			t.Errorf("%d fetches", n)
 		}
 		expect(t, e, "sync.shop", Ready, "1 object")
+	})
+}
+
+func TestWhatLeftWhileNoDaemonRanIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a", "b")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.stop(e)
+		e = w.start(`source "memory" "other" { url = "mem://shop" }
+sync "other" { source = source.memory.other }`)
+		synctest.Wait()
+		var told []string
+		err := e.Events(t.Context(), EventQuery{}, func(ev event.Event) error {
+			if ev.Reason == eventRemoved {
+				told = append(told, ev.Node+" "+ev.Message)
+			}
+			return nil
+		})
+		want := []string{"sync.shop not in the configuration any more: 2 objects of it stay in the target, where nothing manages them"}
+		if diff := cmp.Diff(want, told); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		if ids, err := syncRecords.IDs(e.store); slices.Contains(ids, "sync.shop") || err != nil {
+			t.Errorf("records of %v, %v", ids, err)
+		}
 	})
 }

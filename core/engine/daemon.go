@@ -100,18 +100,16 @@ func (e *Engine) Reload(ctx context.Context) (ConfigStatus, error) {
 		return ConfigStatus{}, errors.Join(refuse(ErrConflict, "%v", errStopping), diags.Err())
 	}
 	e.noteLoad(diags)
-	unused := c.host != e.running.host && diags.HasErrors()
 	if !diags.HasErrors() {
 		e.read = c
 	}
+	unused := c.host != e.running.host
 	e.mu.Unlock()
 	if diags.HasErrors() {
 		if unused {
 			diags = append(diags, closeHost(ctx, c.host)...)
 		}
-		text := "the configuration has errors, the last good one runs on: " + oneLine(diags.Err())
-		e.publishEvent(eventOf("", eventBadConfig, text))
-		e.log.ErrorContext(ctx, text)
+		e.tellRefused(ctx, diags)
 		return e.ConfigStatus(), nil
 	}
 	// Half of an adoption is worse than a late one: who asked may be gone.
@@ -128,6 +126,12 @@ func (e *Engine) Reload(ctx context.Context) (ConfigStatus, error) {
 	}
 	e.runNow(ids)
 	return e.ConfigStatus(), nil
+}
+
+func (e *Engine) tellRefused(ctx context.Context, diags diag.List) {
+	text := "the configuration has errors, the last good one runs on: " + oneLine(diags.Err())
+	e.publishEvent(eventOf("", eventBadConfig, text))
+	e.log.ErrorContext(ctx, text)
 }
 
 // checkFixed reports changes that only a restart can take up: an error where

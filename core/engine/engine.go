@@ -119,6 +119,7 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	e.mu.Unlock()
 	added, err := e.adopt(ctx, c)
 	if err == nil && daemon {
+		e.forgetUndeclared(ctx)
 		e.runNow(added)
 	}
 	return err

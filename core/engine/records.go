@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -88,6 +91,34 @@ func (e *Engine) recallSuspension(id string) *Suspension {
 		return nil
 	}
 	return &s
+}
+
+// forgetUndeclared forgets the nodes that left the configuration while no daemon
+// ran.
+func (e *Engine) forgetUndeclared(ctx context.Context) {
+	sources, err1 := sourceRecords.IDs(e.store)
+	syncs, err2 := syncRecords.IDs(e.store)
+	suspended, err3 := suspensions.IDs(e.store)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		e.log.WarnContext(ctx, "cannot tell what is not declared any more", "err", err)
+		return
+	}
+	ids := slices.Concat(sources, syncs, suspended)
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		e.mu.Lock()
+		declared := e.nodes[id] != nil
+		e.mu.Unlock()
+		if declared {
+			continue
+		}
+		gone := &node{id: id, view: Node{ID: id}}
+		if isSync(id) {
+			gone.sync = &syncNode{}
+			e.recallSync(gone)
+		}
+		e.forget(ctx, gone)
+	}
 }
 
 func (e *Engine) deleteRecords(id string) error {

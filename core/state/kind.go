@@ -36,27 +36,20 @@ func (k Kind[T]) Get(s *Store, id string) (record T, ok bool, err error) {
 	return record, ok, nil
 }
 
-// All returns all records by ID.
-func (k Kind[T]) All(s *Store) (map[string]T, error) {
-	records := map[string]T{}
+// IDs returns the IDs of all records, sorted.
+func (k Kind[T]) IDs(s *Store) ([]string, error) {
+	var ids []string
 	err := s.db.View(func(tx *bolt.Tx) error {
 		b := tx.Bucket(kindsBucket).Bucket([]byte(k))
 		if b == nil {
 			return nil
 		}
-		return b.ForEach(func(id, data []byte) error {
-			var record T
-			if err := json.Unmarshal(data, &record); err != nil {
-				return fmt.Errorf("%q: %w", id, err)
-			}
-			records[string(id)] = record
+		return b.ForEach(func(id, _ []byte) error {
+			ids = append(ids, string(id))
 			return nil
 		})
 	})
-	if err != nil {
-		return nil, k.wrap("", err)
-	}
-	return records, nil
+	return ids, k.wrap("", err)
 }
 
 // Put writes the record of id; it is on disk when Put returns.
