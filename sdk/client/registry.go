@@ -37,10 +37,12 @@ func (r *Registry) Credential(ctx context.Context, req registry.Request) (regist
 }
 
 // Tags implements registry.Lister.
-func (r *Registry) Tags(ctx context.Context, host, repository string, emit func(registry.Tag)) error {
+func (r *Registry) Tags(ctx context.Context, req registry.Request, emit func(registry.Tag)) error {
 	return stream(ctx, r.caller, Method{Name: "registry.Tags", Timeout: 5 * time.Minute},
 		func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (grpc.ServerStreamingClient[pb.TagsResponse], error) {
-			return pb.NewRegistryClient(conn).Tags(ctx, &pb.TagsRequest{Instance: instance, Host: host, Repository: repository})
+			p := wire.TagsToProto(req)
+			p.Instance = instance
+			return pb.NewRegistryClient(conn).Tags(ctx, p)
 		},
 		func(msg *pb.TagsResponse) (bool, error) {
 			if e, ok := msg.GetEvent().(*pb.TagsResponse_Tag); ok {

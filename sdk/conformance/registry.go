@@ -73,7 +73,7 @@ func listsTags(t T, r openRegistry) {
 	}
 	for _, image := range r.images {
 		seen := map[string]bool{}
-		err := r.Tags(t.Context(), image.Host, image.Repository, func(tag registry.Tag) {
+		err := r.Tags(t.Context(), image, func(tag registry.Tag) {
 			if tag.Name == "" || seen[tag.Name] {
 				t.Errorf("%s/%s: the tag %q is empty or was emitted twice", image.Host, image.Repository, tag.Name)
 			}

@@ -59,11 +59,11 @@ type Credential struct {
 }
 
 // Lister is a Provider whose registry tells digests and push times of tags in
-// bulk. Tags calls emit for every tag of repository; it returns an error, and
+// bulk. Tags calls emit for every tag of req.Repository; it returns an error, and
 // the listing counts as partial, unless all were emitted. A registry it has
 // no API for is ErrAnonymous.
 type Lister interface {
-	Tags(ctx context.Context, host, repository string, emit func(Tag)) error
+	Tags(ctx context.Context, req Request, emit func(Tag)) error
 }
 
 // Tag is one tag; zero times are unknown.

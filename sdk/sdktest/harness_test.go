@@ -66,9 +66,9 @@ func (s static) Credential(_ context.Context, req registry.Request) (registry.Cr
 	return registry.Credential{Username: "robot", Password: s.c.Password, Scope: registry.ScopeRegistry, ExpiresAt: time.Now().Add(time.Hour)}, nil
 }
 
-func (s static) Tags(_ context.Context, _, repository string, emit func(registry.Tag)) error {
+func (s static) Tags(_ context.Context, req registry.Request, emit func(registry.Tag)) error {
 	for _, name := range []string{"1.0", "1.1"} {
-		emit(registry.Tag{Name: name, Digest: "sha256:" + repository})
+		emit(registry.Tag{Name: name, Digest: "sha256:" + req.Repository})
 	}
 	return nil
 }

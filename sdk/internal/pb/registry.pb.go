@@ -289,10 +289,12 @@ func (x *CredentialResponse) GetExpiresAt() *timestamppb.Timestamp {
 }
 
 type TagsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
-	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
-	Repository    string                 `protobuf:"bytes,3,opt,name=repository,proto3" json:"repository,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Instance   string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Host       string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	Repository string                 `protobuf:"bytes,3,opt,name=repository,proto3" json:"repository,omitempty"`
+	// On whose behalf; absent for the daemon itself.
+	Consumer      *Consumer `protobuf:"bytes,4,opt,name=consumer,proto3" json:"consumer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -346,6 +348,13 @@ func (x *TagsRequest) GetRepository() string {
 		return x.Repository
 	}
 	return ""
+}
+
+func (x *TagsRequest) GetConsumer() *Consumer {
+	if x != nil {
+		return x.Consumer
+	}
+	return nil
 }
 
 type TagsResponse struct {
@@ -557,13 +566,14 @@ const file_sluice_plugin_v1_registry_proto_rawDesc = "" +
 	"\x0eidentity_token\x18\x03 \x01(\fB\x03\x80\x01\x01R\ridentityToken\x12-\n" +
 	"\x05scope\x18\x04 \x01(\x0e2\x17.sluice.plugin.v1.ScopeR\x05scope\x129\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"]\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x95\x01\n" +
 	"\vTagsRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x1e\n" +
 	"\n" +
 	"repository\x18\x03 \x01(\tR\n" +
-	"repository\"z\n" +
+	"repository\x126\n" +
+	"\bconsumer\x18\x04 \x01(\v2\x1a.sluice.plugin.v1.ConsumerR\bconsumer\"z\n" +
 	"\fTagsResponse\x12)\n" +
 	"\x03tag\x18\x01 \x01(\v2\x15.sluice.plugin.v1.TagH\x00R\x03tag\x126\n" +
 	"\x06result\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.TagsResultH\x00R\x06resultB\a\n" +
@@ -611,22 +621,23 @@ var file_sluice_plugin_v1_registry_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_sluice_plugin_v1_registry_proto_depIdxs = []int32{
-	2, // 0: sluice.plugin.v1.CredentialRequest.consumer:type_name -> sluice.plugin.v1.Consumer
-	0, // 1: sluice.plugin.v1.CredentialResponse.scope:type_name -> sluice.plugin.v1.Scope
-	8, // 2: sluice.plugin.v1.CredentialResponse.expires_at:type_name -> google.protobuf.Timestamp
-	6, // 3: sluice.plugin.v1.TagsResponse.tag:type_name -> sluice.plugin.v1.Tag
-	7, // 4: sluice.plugin.v1.TagsResponse.result:type_name -> sluice.plugin.v1.TagsResult
-	8, // 5: sluice.plugin.v1.Tag.pushed:type_name -> google.protobuf.Timestamp
-	8, // 6: sluice.plugin.v1.Tag.created:type_name -> google.protobuf.Timestamp
-	1, // 7: sluice.plugin.v1.Registry.Credential:input_type -> sluice.plugin.v1.CredentialRequest
-	4, // 8: sluice.plugin.v1.Registry.Tags:input_type -> sluice.plugin.v1.TagsRequest
-	3, // 9: sluice.plugin.v1.Registry.Credential:output_type -> sluice.plugin.v1.CredentialResponse
-	5, // 10: sluice.plugin.v1.Registry.Tags:output_type -> sluice.plugin.v1.TagsResponse
-	9, // [9:11] is the sub-list for method output_type
-	7, // [7:9] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	2,  // 0: sluice.plugin.v1.CredentialRequest.consumer:type_name -> sluice.plugin.v1.Consumer
+	0,  // 1: sluice.plugin.v1.CredentialResponse.scope:type_name -> sluice.plugin.v1.Scope
+	8,  // 2: sluice.plugin.v1.CredentialResponse.expires_at:type_name -> google.protobuf.Timestamp
+	2,  // 3: sluice.plugin.v1.TagsRequest.consumer:type_name -> sluice.plugin.v1.Consumer
+	6,  // 4: sluice.plugin.v1.TagsResponse.tag:type_name -> sluice.plugin.v1.Tag
+	7,  // 5: sluice.plugin.v1.TagsResponse.result:type_name -> sluice.plugin.v1.TagsResult
+	8,  // 6: sluice.plugin.v1.Tag.pushed:type_name -> google.protobuf.Timestamp
+	8,  // 7: sluice.plugin.v1.Tag.created:type_name -> google.protobuf.Timestamp
+	1,  // 8: sluice.plugin.v1.Registry.Credential:input_type -> sluice.plugin.v1.CredentialRequest
+	4,  // 9: sluice.plugin.v1.Registry.Tags:input_type -> sluice.plugin.v1.TagsRequest
+	3,  // 10: sluice.plugin.v1.Registry.Credential:output_type -> sluice.plugin.v1.CredentialResponse
+	5,  // 11: sluice.plugin.v1.Registry.Tags:output_type -> sluice.plugin.v1.TagsResponse
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_sluice_plugin_v1_registry_proto_init() }

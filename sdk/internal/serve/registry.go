@@ -28,7 +28,7 @@ func (s *registryServer) Credential(ctx context.Context, req *pb.CredentialReque
 
 func (s *registryServer) Tags(req *pb.TagsRequest, out grpc.ServerStreamingServer[pb.TagsResponse]) error {
 	return stream(out, s.instances, req, func(ctx context.Context, l registry.Lister, e *emitter[pb.TagsResponse]) (*pb.TagsResponse, error) {
-		err := l.Tags(ctx, req.GetHost(), req.GetRepository(), func(t registry.Tag) {
+		err := l.Tags(ctx, wire.RequestFromProto(req), func(t registry.Tag) {
 			e.emit(&pb.TagsResponse{Event: &pb.TagsResponse_Tag{Tag: wire.TagToProto(t)}}, nil)
 		})
 		return &pb.TagsResponse{Event: &pb.TagsResponse_Result{Result: &pb.TagsResult{}}}, err

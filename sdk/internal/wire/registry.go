@@ -16,16 +16,36 @@ func RequestToProto(r registry.Request) *pb.CredentialRequest {
 	return &pb.CredentialRequest{
 		Host:       text(r.Host),
 		Repository: text(r.Repository),
-		Consumer: &pb.Consumer{
-			Namespace:      text(r.Consumer.Namespace),
-			ServiceAccount: text(r.Consumer.ServiceAccount),
-			PullSecrets:    texts(r.Consumer.PullSecrets),
-		},
+		Consumer:   consumerToProto(r.Consumer),
 	}
 }
 
-// RequestFromProto is the inverse of RequestToProto.
-func RequestFromProto(p *pb.CredentialRequest) registry.Request {
+// TagsToProto converts a request for tags, without the instance.
+func TagsToProto(r registry.Request) *pb.TagsRequest {
+	return &pb.TagsRequest{
+		Host:       text(r.Host),
+		Repository: text(r.Repository),
+		Consumer:   consumerToProto(r.Consumer),
+	}
+}
+
+func consumerToProto(c registry.Consumer) *pb.Consumer {
+	return &pb.Consumer{
+		Namespace:      text(c.Namespace),
+		ServiceAccount: text(c.ServiceAccount),
+		PullSecrets:    texts(c.PullSecrets),
+	}
+}
+
+// imageRequest is a *pb.CredentialRequest or a *pb.TagsRequest.
+type imageRequest interface {
+	GetHost() string
+	GetRepository() string
+	GetConsumer() *pb.Consumer
+}
+
+// RequestFromProto is the inverse of RequestToProto and of TagsToProto.
+func RequestFromProto[P imageRequest](p P) registry.Request {
 	return registry.Request{
 		Host:       p.GetHost(),
 		Repository: p.GetRepository(),

@@ -41,7 +41,8 @@ var roundTrips = map[string]func(*testing.T, *generator){
 	"status":          trip(StatusToProto, StatusFromProto),
 	"workload":        trip(WorkloadToProto, WorkloadFromProto),
 	"secret ref":      trip(sure(SecretRefToProto), sure(SecretRefFromProto)),
-	"request":         trip(sure(RequestToProto), sure(RequestFromProto)),
+	"request":         trip(sure(RequestToProto), sure(RequestFromProto[*pb.CredentialRequest])),
+	"tags":            trip(sure(TagsToProto), sure(RequestFromProto[*pb.TagsRequest])),
 	"credential":      trip(CredentialToProto, CredentialFromProto),
 	"tag":             trip(sure(TagToProto), sure(TagFromProto)),
 	"chart ref":       trip(sure(ChartRefToProto), sure(ChartRefFromProto)),
@@ -323,7 +324,7 @@ func FuzzFromProto(f *testing.F) {
 		decodeAny(b, ResultFromProto)
 		decodeAny(b, WorkloadFromProto)
 		decodeAny(b, CredentialFromProto)
-		decodeAny(b, sure(RequestFromProto))
+		decodeAny(b, sure(RequestFromProto[*pb.CredentialRequest]))
 		decodeAny(b, sure(SetFromProto))
 		decodeAny(b, sure(DeletionFromProto))
 		decodeAny(b, sure(ReleaseFromProto))
