@@ -14,11 +14,14 @@ import (
 
 // Status returns the state of every node, ordered by id.
 func (e *Engine) Status() Status {
+	down := e.down()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	st := Status{Nodes: make([]Node, 0, len(e.nodes))}
 	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
-		st.Nodes = append(st.Nodes, e.show(e.nodes[id]))
+		v := e.show(e.nodes[id])
+		v.noteDown(down)
+		st.Nodes = append(st.Nodes, v)
 	}
 	if !e.status.OK || len(e.status.Problems) > 0 {
 		st.Config = new(e.configStatus())
@@ -66,7 +69,39 @@ func (e *Engine) Node(name string) (Detail, error) {
 	if err != nil {
 		return Detail{}, err
 	}
-	return e.detail(id), nil
+	d := e.detail(id)
+	d.Node.noteDown(e.down())
+	return d, nil
+}
+
+// down returns the plugins that wait for their restart, by the nodes that have
+// an instance in them.
+func (e *Engine) down() map[string]pluginhost.PluginStatus {
+	down := map[string]pluginhost.PluginStatus{}
+	for _, p := range e.Plugins() {
+		if p.State != pluginhost.Backoff {
+			continue
+		}
+		for _, id := range p.Instances {
+			down[id] = p
+		}
+	}
+	return down
+}
+
+// noteDown shows a node whose plugin has ended as failed, whatever it has done
+// last.
+func (n *Node) noteDown(down map[string]pluginhost.PluginStatus) {
+	p, ok := down[n.ID]
+	if !ok || n.State != Ready && n.State != Running {
+		return
+	}
+	n.State, n.Since = Failed, p.Since
+	n.Reason = fmt.Sprintf("its plugin %s is not running: %s", p.Plugin, p.Reason)
+	n.Unblock = "its restart"
+	if p.RetryAt != nil {
+		n.Unblock += " at " + p.RetryAt.Format(time.RFC3339)
+	}
 }
 
 // detail returns what is known of id; reports are never changed once they are

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -564,6 +565,25 @@ sync "other" { source = source.memory.other }`)
 		}
 		if ids, err := syncRecords.IDs(e.store); slices.Contains(ids, "sync.shop") || err != nil {
 			t.Errorf("records of %v, %v", ids, err)
+		}
+	})
+}
+
+func TestAPluginThatIsDownShows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		e := w.start(shop)
+		expect(t, e, kube, Ready, "open")
+		w.mu.Lock()
+		w.plugins = []pluginhost.PluginStatus{{Plugin: "kubernetes", State: pluginhost.Backoff, Reason: "it ended: killed", Instances: []string{kube}}}
+		w.mu.Unlock()
+		expect(t, e, kube, Failed, "its plugin kubernetes is not running: it ended: killed")
+		expect(t, e, "source.memory.shop", Ready, "")
+		for _, n := range e.Status().Nodes {
+			if failed := n.State == Failed; failed != (n.ID == kube) {
+				t.Errorf("%s is %s", n.ID, n.State)
+			}
 		}
 	})
 }

@@ -47,7 +47,8 @@ type world struct {
 	opens   map[string]int
 	broken  map[string]error // by node: why it does not open
 	warned  diag.List        // what each open says
-	open    int              // instances
+	plugins []pluginhost.PluginStatus
+	open    int // instances
 }
 
 func newWorld(t *testing.T) *world {
@@ -181,8 +182,13 @@ func (h *memoryHost) Open(_ context.Context, kind, _, name string, cfg json.RawM
 	return in, warned, nil
 }
 
-func (h *memoryHost) Status() []pluginhost.PluginStatus { return nil }
-func (h *memoryHost) Close(context.Context) error       { return nil }
+func (h *memoryHost) Status() []pluginhost.PluginStatus {
+	h.w.mu.Lock()
+	defer h.w.mu.Unlock()
+	return slices.Clone(h.w.plugins)
+}
+
+func (h *memoryHost) Close(context.Context) error { return nil }
 
 type memoryInstance struct {
 	w       *world
