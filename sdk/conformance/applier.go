@@ -30,6 +30,7 @@ var applierChecks = []Check{
 	{"applier-deletes-only-what-is-named", withApplier(deletesOnlyWhatIsNamed)},
 	{"applier-deletes", withApplier(deletes)},
 	{"applier-remembers-across-restarts", remembersAcrossRestarts},
+	{"applier-records-origins", withApplier(recordsOrigins)},
 	{"applier-returns-when-cancelled", returnsWhenPlanCancelled},
 	{"applier-says-when-there-is-no-secret", withApplier(saysWhenThereIsNoSecret)},
 	{"applier-lists-workloads", withApplier(listsWorkloads)},
@@ -294,6 +295,24 @@ func remembersAcrossRestarts(t T, s *Subject) {
 		changes, _ = a.plan(t, a.set(t, nil))
 		wantActions(t, changes, len(a.objects), applier.Prune)
 	})
+}
+
+// recordsOrigins checks what the host's guard against moved sources stands on.
+func recordsOrigins(t T, a *openApplier) {
+	set := a.set(t, a.samples(t))
+	if _, summary := a.plan(t, set); summary.Origin != "" {
+		t.Errorf("before any apply the recorded origin is %q", summary.Origin)
+	}
+	for _, origin := range []string{"conformance first", "conformance second"} { // the second changes nothing else
+		set.Origin = origin
+		if _, err := a.Apply(t.Context(), set, func(applier.Result) {}); err != nil {
+			t.Fatalf("Apply: %v", err)
+		}
+		set.Origin = "conformance other"
+		if _, summary := a.plan(t, set); summary.Origin != origin {
+			t.Errorf("after an apply with the origin %q, Plan tells %q", origin, summary.Origin)
+		}
+	}
 }
 
 func returnsWhenPlanCancelled(t T, s *Subject) {

@@ -44,6 +44,7 @@ var applierFaults = []struct{ fault, check string }{
 	{"deletes all that the owner has", "applier-deletes-only-what-is-named"},
 	{"says deleted and keeps", "applier-deletes"},
 	{"forgets its owners", "applier-remembers-across-restarts"},
+	{"records no origin", "applier-records-origins"},
 	{"plans on when cancelled", "applier-returns-when-cancelled"},
 	{"has an empty secret for everything", "applier-says-when-there-is-no-secret"},
 	{"lists everybody's workloads", "applier-lists-workloads"},
@@ -109,6 +110,8 @@ func (b *bad) Plan(ctx context.Context, set applier.Set, emit func(applier.Chang
 	switch b.fault {
 	case "claims what it never applied":
 		summary.Owned++
+	case "records no origin":
+		summary.Origin = ""
 	case "applies in Plan":
 		_, _ = b.target.Apply(ctx, set, func(applier.Result) {})
 	}

@@ -21,6 +21,7 @@ import (
 type target struct {
 	mu      sync.Mutex
 	objects map[applier.Ref]stored
+	origins map[string]string // by owner
 	secrets map[applier.SecretRef]secret.Secret
 	leases  map[string]bool
 	changed chan struct{} // closed and replaced by each change
@@ -34,6 +35,7 @@ type stored struct {
 func newTarget() *target {
 	return &target{
 		objects: map[applier.Ref]stored{},
+		origins: map[string]string{},
 		secrets: map[applier.SecretRef]secret.Secret{},
 		leases:  map[string]bool{},
 		changed: make(chan struct{}),
@@ -84,7 +86,7 @@ func (m *target) Plan(ctx context.Context, set applier.Set, emit func(applier.Ch
 			emit(applier.Change{Ref: ref, Action: applier.Kept, Reason: "the load was incomplete"})
 		}
 	}
-	return applier.Summary{Owned: len(m.owned(set.Owner))}, nil
+	return applier.Summary{Owned: len(m.owned(set.Owner)), Origin: m.origins[set.Owner]}, nil
 }
 
 func (m *target) plan(ref applier.Ref, item applier.Item, set applier.Set) applier.Change {
@@ -141,6 +143,7 @@ func (m *target) Apply(_ context.Context, set applier.Set, emit func(applier.Res
 		}
 		emit(applier.Result{Ref: ref, Outcome: outcomes[c.Action], File: c.File, Line: c.Line, Diagnostic: c.Diagnostic})
 	}
+	m.origins[set.Owner] = set.Origin
 	m.notify()
 	return applier.Summary{Owned: len(m.owned(set.Owner))}, nil
 }
