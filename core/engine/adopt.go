@@ -188,7 +188,7 @@ func (e *Engine) compareSource(ch *change, s config.Source, n *node) {
 func (e *Engine) compareSync(ch *change, s config.Sync, n *node) {
 	n.view.DependsOn = slices.Concat([]string{s.Source, s.Applier}, s.DependsOn)
 	if n.sync == nil {
-		n.sync = &syncNode{}
+		n.sync = &syncNode{cfg: s}
 		e.recallSync(n)
 	} else if fingerprint(withoutRange(n.sync.cfg)) != fingerprint(withoutRange(s)) {
 		ch.changed = append(ch.changed, s.Address)

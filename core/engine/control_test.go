@@ -587,3 +587,34 @@ func TestAPluginThatIsDownShows(t *testing.T) {
 		}
 	})
 }
+
+func TestARestartDoesNotWaitAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const waiting = `
+source "memory" "shop" { url = "mem://shop" }
+sync "shop" {
+  source = source.memory.shop
+  wait { timeout = "1m" }
+}
+`
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		e := w.start(waiting)
+		expect(t, e, "sync.shop", Ready, "")
+		w.stop(e)
+		watches := w.target(kube).Calls("Watch")
+		e = w.start(waiting)
+		expect(t, e, "sync.shop", Ready, "")
+		w.stop(e)
+		if n := w.target(kube).Calls("Watch") - watches; n != 0 {
+			t.Errorf("%d watches after a restart without news", n)
+		}
+		w.target(kube).SetHealth("a", applier.Stalled, "the pod crashes")
+		details, _ := w.once(ApplyOptions{})
+		if n := details[0].Node; n.State != Failed || !strings.Contains(n.Reason, "the pod crashes") {
+			t.Errorf("a one-shot looks: %s: %s", n.State, n.Reason)
+		}
+		e = w.start(waiting)
+		expect(t, e, "sync.shop", Failed, "the pod crashes")
+	})
+}

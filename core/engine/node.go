@@ -62,7 +62,7 @@ type syncNode struct {
 	report    *rollout.Report
 	record    syncRecord
 	tree      string // digest of what the last run has begun with
-	settled   string // digest of the tree that this process has seen through
+	settled   string // digest of the tree that the last run has seen through
 
 	// settledLoad is the digest of the load that report is of, if all of it was
 	// seen through.

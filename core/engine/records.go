@@ -80,6 +80,11 @@ func (e *Engine) recallSync(n *node) {
 		n.view.Objects, n.view.Failed = r.Report.Counts.Wanted, r.Report.Counts.Failed
 		n.showRevision(r.Report.Revision)
 	}
+	// A daemon that was restarted goes on as if it had not been. A one-shot was
+	// asked for the state of now: it waits.
+	if !e.oneShot() && r.Report != nil && r.Report.Applied() && r.Record.Config == syncFingerprint(n.sync.cfg) {
+		n.sync.settled = r.Report.Tree
+	}
 }
 
 func (e *Engine) recallSuspension(id string) *Suspension {
