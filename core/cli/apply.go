@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,11 +44,6 @@ func (a *app) apply(ctx context.Context, e *engine.Engine, names []string, f app
 	progress.end()
 	if err != nil {
 		return err
-	}
-	for i := range details {
-		if n := &details[i].Node; n.Approval != "" { // there is no daemon to approve it to
-			n.Unblock = fmt.Sprintf("sluice apply %s --approve %s", strings.TrimPrefix(n.ID, "sync."), n.Approval)
-		}
 	}
 	if err := a.view(details, func(w io.Writer) error { return a.writeOutcomes(w, details) }); err != nil {
 		return err

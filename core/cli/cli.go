@@ -99,7 +99,7 @@ need no daemon.`,
 	f.DurationVar(&a.connectTimeout, "connect-timeout", 0, "how long to wait for a daemon that does not answer yet")
 	f.VarP(&a.output, "output", "o", "output format: table, json, yaml")
 	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace of the objects named on the command line")
-	f.StringVar(&a.logLevel, "log-level", "", "debug, info, warn or error (default: info for run, else warn)")
+	f.StringVar(&a.logLevel, "log-level", "", "debug, info, warn or error (default: log_level of the configuration for run, else nothing)")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours, even on a terminal")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = root.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
@@ -153,15 +153,17 @@ func (a *app) colour(w io.Writer) bool {
 	return ok && !a.noColor && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(f.Fd()))
 }
 
-// logger writes to standard error; fallback is the level if the user gave none.
-func (a *app) logger(fallback slog.Level) (*slog.Logger, error) {
-	level := fallback
+// logger writes to standard error, at the level that the user asked for, else at
+// fallback, which may be changed later.
+func (a *app) logger(fallback slog.Level) (*slog.Logger, *slog.LevelVar, error) {
+	level := &slog.LevelVar{}
+	level.Set(fallback)
 	if a.logLevel != "" {
 		if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
-			return nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", a.logLevel)
+			return nil, nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", a.logLevel)
 		}
 	}
-	return slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: level})), nil
+	return slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: level})), level, nil
 }
 
 // needs checks how many arguments a command gets: at least least, at most most
@@ -191,5 +193,6 @@ func pairs(flag string, values []string) (map[string]string, error) {
 	return m, nil
 }
 
-// levelQuiet is for commands whose diagnostics say it all.
-const levelQuiet = slog.LevelError
+// levelSilent is for commands that give their answer, its errors included,
+// themselves.
+const levelSilent = slog.LevelError + 1

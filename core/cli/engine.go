@@ -25,7 +25,7 @@ const closeTimeout = 30 * time.Second
 // engineOptions collects the global flags. level is the log level where the
 // user asks for none.
 func (a *app) engineOptions(level slog.Level) (engine.Options, error) {
-	logger, err := a.logger(level)
+	logger, _, err := a.logger(level)
 	if err != nil {
 		return engine.Options{}, err
 	}
@@ -56,9 +56,12 @@ func (a *app) engine(level slog.Level) (*engine.Engine, error) {
 
 // withEngine runs f on a loaded engine and closes it, also when ctx has ended.
 func (a *app) withEngine(ctx context.Context, f func(*engine.Engine) error) error {
-	e, err := a.engine(slog.LevelWarn)
+	e, err := a.engine(levelSilent)
 	if err != nil {
 		return err
+	}
+	for _, dev := range a.devPlugins {
+		fmt.Fprintf(a.Err, "warning: --dev-plugin %s: this binary is not verified\n", dev)
 	}
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)

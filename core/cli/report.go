@@ -39,20 +39,12 @@ func writeReport(w io.Writer, r *rollout.Report, indent string) {
 	}
 	for _, o := range r.Objects {
 		if o.Problem != nil {
-			line("failed: %s", objectProblem(o))
+			line("failed: %s", o.Failure())
 		}
 	}
 	for _, text := range leftAlone(r.Objects) {
 		line("%s", text)
 	}
-}
-
-// objectProblem names the object once: many problems do so themselves.
-func objectProblem(o rollout.Object) string {
-	if strings.Contains(o.Problem.Summary, o.Ref.String()) {
-		return o.Problem.String()
-	}
-	return o.Ref.String() + ": " + o.Problem.String()
 }
 
 // leftAlone tells which objects are kept or ignored. One reason that holds for

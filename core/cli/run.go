@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gitops/sluice/core/api"
+	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
@@ -20,11 +21,19 @@ It takes up changes of the configuration by itself and on SIGHUP. A broken
 configuration is refused, and the last good one goes on.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			e, err := a.engine(slog.LevelInfo)
+			o, err := a.engineOptions(slog.LevelInfo)
 			if err != nil {
 				return err
 			}
-			logger, err := a.logger(slog.LevelInfo)
+			logger, level, err := a.logger(slog.LevelInfo)
+			if err != nil {
+				return err
+			}
+			o.Logger = logger
+			if a.logLevel == "" {
+				o.LogLevel = level // log_level of the configuration sets it
+			}
+			e, err := engine.New(o)
 			if err != nil {
 				return err
 			}

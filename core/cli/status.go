@@ -57,12 +57,8 @@ func (a *app) status(ctx context.Context, names []string, check bool) error {
 	if err != nil {
 		return err
 	}
-	conf, err := client.Config(ctx)
-	if err != nil {
-		return err
-	}
-	if err := a.view(statusView{s.Nodes, conf}, func(w io.Writer) error {
-		a.writeConfigStatus(w, conf)
+	if err := a.view(s, func(w io.Writer) error {
+		a.writeConfigStatus(w, s.Config)
 		return writeStatus(w, s)
 	}); err != nil {
 		return err
@@ -74,18 +70,16 @@ func (a *app) status(ctx context.Context, names []string, check bool) error {
 	})
 }
 
-// statusView is the JSON form of status.
-type statusView struct {
-	Nodes  []engine.Node       `json:"nodes"`
-	Config engine.ConfigStatus `json:"config"`
-}
-
 // writeConfigStatus tells when the configuration on disk is not what runs.
-func (a *app) writeConfigStatus(w io.Writer, c engine.ConfigStatus) {
-	if c.OK {
+func (a *app) writeConfigStatus(w io.Writer, c *engine.ConfigStatus) {
+	switch {
+	case c == nil:
 		return
+	case c.OK:
+		_, _ = fmt.Fprintln(w, "A part of the configuration needs a restart:")
+	default:
+		_, _ = fmt.Fprintf(w, "The configuration was refused %s ago; the last good one runs on:\n", age(c.Tried))
 	}
-	_, _ = fmt.Fprintf(w, "The configuration was refused %s ago; the last good one runs on:\n", age(c.Tried))
 	a.renderProblems(w, c.Problems)
 	_, _ = fmt.Fprintln(w)
 }

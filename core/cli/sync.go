@@ -110,7 +110,7 @@ func outcomeCode(details []engine.Detail) error {
 	for _, d := range details {
 		switch {
 		case d.Node.State == engine.Ready:
-		case d.Node.Approval != "":
+		case d.Node.State != engine.Failed && d.Node.Approval != "":
 			code = max(code, ExitChanges)
 		default:
 			return exitCode(ExitError)

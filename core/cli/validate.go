@@ -30,7 +30,7 @@ Exit code 0: valid, perhaps with warnings. 1: there are errors.`,
 }
 
 func (a *app) validate(ctx context.Context) error {
-	e, err := a.engine(levelQuiet)
+	e, err := a.engine(levelSilent)
 	if err != nil {
 		return err
 	}
