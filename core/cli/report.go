@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -32,7 +33,7 @@ func writeReport(w io.Writer, r *rollout.Report, indent string) {
 		line("error: %s", r.Error)
 	}
 	if r.Waited != "" {
-		line("not ready: %s", r.Waited)
+		line("%s", r.Waited)
 	}
 	for _, p := range r.Problems {
 		line("%s: %s", p.Severity, p)
@@ -45,6 +46,22 @@ func writeReport(w io.Writer, r *rollout.Report, indent string) {
 	for _, text := range leftAlone(r.Objects) {
 		line("%s", text)
 	}
+}
+
+// explains reports whether the report tells in lines of its own what the reason
+// runs together in one.
+func explains(r *rollout.Report, reason string) bool {
+	if r == nil {
+		return false
+	}
+	texts := []string{r.Error, r.Waited}
+	for _, p := range r.Problems {
+		texts = append(texts, p.String())
+	}
+	for _, o := range r.Failures() {
+		texts = append(texts, o.Failure())
+	}
+	return slices.ContainsFunc(texts, func(text string) bool { return text != "" && strings.Contains(reason, text) })
 }
 
 // leftAlone tells which objects are kept or ignored. One reason that holds for

@@ -127,7 +127,9 @@ func (a *app) writeDetail(w io.Writer, d engine.Detail) error {
 			}
 		}
 		field("state", fmt.Sprintf("%s for %s", n.State, age(n.Since)))
-		field("reason", n.Reason)
+		if !explains(d.Report, n.Reason) {
+			field("reason", n.Reason)
+		}
 		field("to go on", n.Unblock)
 		field("revision", strings.TrimSpace(revision(n.Ref, n.Revision)+" "+n.Message))
 		if !n.NextAttempt.IsZero() {

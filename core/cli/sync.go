@@ -88,7 +88,11 @@ func (a *app) writeOutcomes(w io.Writer, details []engine.Detail) error {
 			a.renderProblems(w, n.Problems)
 			continue
 		}
-		_, _ = fmt.Fprintf(w, "%s %s: %s", n.ID, n.State, n.Reason)
+		reason := n.Reason
+		if explains(d.Report, reason) {
+			reason = revision(d.Report.Revision.Ref, d.Report.Revision.ID)
+		}
+		_, _ = fmt.Fprintf(w, "%s %s: %s", n.ID, n.State, reason)
 		if d.Report != nil && d.Report.Counts.Changed() && n.State != engine.Blocked {
 			_, _ = fmt.Fprintf(w, " (%s)", d.Report.Counts)
 		}
