@@ -54,7 +54,7 @@ $(GOLANGCI):
 bench: build ## Compare with kubectl apply --server-side on the same cluster, in one run
 	@scripts/bench.sh
 
-gen: ## Regenerate the protobuf code and the generated references
+gen: ## Regenerate the protobuf code
 	@scripts/gen.sh
 
 tidy: ## go mod tidy in every module

@@ -10,4 +10,5 @@ bin/devcluster up "$cluster"
   -kubeconfig "$("$PWD/../bin/devcluster" kubeconfig "$cluster")" \
   -audit "$("$PWD/../bin/devcluster" audit "$cluster")" "$@")
 echo
-GOWORK=off go test -run '^$' -bench "Start|Call" -benchtime 50x ./core/pluginhost
+SLUICE_TEST_BIN=$PWD/bin SLUICE_TEST_KUBECONFIG=$(bin/devcluster kubeconfig "$cluster") KUBECONFIG=$(bin/devcluster kubeconfig "$cluster") \
+  GOWORK=off go test -run '^$' -bench "Start|Call" -benchtime 50x ./core/pluginhost

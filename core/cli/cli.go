@@ -92,16 +92,16 @@ need no daemon.`,
 	f := root.PersistentFlags()
 	f.StringArrayVarP(&a.configPaths, "config", "c", []string{"sluice.hcl"}, "configuration: a file or a directory; may be repeated")
 	f.StringArrayVar(&a.variables, "var", nil, "set a variable of the configuration, name=value; may be repeated")
-	f.StringArrayVar(&a.pluginDirs, "plugin-dir", nil, "where plugins are looked for (default: beside sluice); may be repeated")
+	f.StringArrayVar(&a.pluginDirs, "plugin-dir", nil, "where plugins are looked for, before plugin_dir and the directory of sluice; may be repeated")
 	f.StringArrayVar(&a.devPlugins, "dev-plugin", nil, "use this binary for a plugin, name=path, unchecked; may be repeated")
 	f.StringVar(&a.dataDir, "data-dir", "", "where the daemon keeps its state (default: data_dir of the configuration)")
 	f.StringVar(&a.server, "server", os.Getenv("SLUICE_SERVER"), "address of the daemon, unix:///path (default: api of the configuration)")
 	f.DurationVar(&a.connectTimeout, "connect-timeout", 0, "how long to wait for a daemon that does not answer yet")
-	f.VarP(&a.output, "output", "o", "output format: table, json, yaml")
+	f.VarP(&a.output, "output", "o", "output format: table, json, yaml; jsonl for manifest render")
 	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace of the objects named on the command line")
 	f.StringVar(&a.logLevel, "log-level", "", "debug, info, warn or error (default: log_level of the configuration for run, else nothing)")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours, even on a terminal")
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml", "jsonl"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = root.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
 	addCommands(root, a)
 	return root
@@ -163,7 +163,11 @@ func (a *app) logger(fallback slog.Level) (*slog.Logger, *slog.LevelVar, error) 
 			return nil, nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", a.logLevel)
 		}
 	}
-	return slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: level})), level, nil
+	options := &slog.HandlerOptions{Level: level}
+	if a.output.machine() {
+		return slog.New(slog.NewJSONHandler(a.Err, options)), level, nil
+	}
+	return slog.New(slog.NewTextHandler(a.Err, options)), level, nil
 }
 
 // needs checks how many arguments a command gets: at least least, at most most

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/user"
@@ -136,9 +137,23 @@ func (a *app) listen() (string, error) {
 	// when the rest is broken, which is when people ask.
 	c, diags := config.Load(a.configPaths, config.Options{Variables: variables, Env: os.LookupEnv})
 	if diags.HasErrors() {
-		fmt.Fprintf(a.Err, "note: the configuration has errors, `sluice validate` shows them; asking the daemon at %s\n", c.Settings.API.Listen)
+		what := "the configuration has errors, `sluice validate` shows them"
+		if missing := absent(a.configPaths); missing != "" {
+			what = "there is no " + missing
+		}
+		fmt.Fprintf(a.Err, "note: %s; asking the daemon at %s\n", what, c.Settings.API.Listen)
 	}
 	return c.Settings.API.Listen, nil
+}
+
+// absent returns the first path that does not exist, "" if all do.
+func absent(paths []string) string {
+	for _, path := range paths {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return path
+		}
+	}
+	return ""
 }
 
 // whoami is recorded with what a person does.

@@ -34,7 +34,7 @@ func (o *outputFormat) Set(s string) error {
 		*o = outputFormat(s)
 		return nil
 	}
-	return fmt.Errorf("want table, json or yaml")
+	return fmt.Errorf("want table, json, yaml or jsonl")
 }
 
 func (o *outputFormat) Type() string { return "format" }

@@ -18,7 +18,7 @@ func newRun(a *app) *cobra.Command {
 		Long: `Run the daemon until SIGINT or SIGTERM.
 
 It takes up changes of the configuration by itself and on SIGHUP. A broken
-configuration is refused, and the last good one goes on.`,
+configuration is refused, and the last good one goes on. -o json logs JSON.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, err := a.engineOptions(slog.LevelInfo)

@@ -336,10 +336,13 @@ func TestGC(t *testing.T) {
 	if err := s.GC(); err != nil {
 		t.Fatal(err)
 	}
-	for key, want := range map[string]bool{"held": true, "3": true, "5": true, "0": false, "4": false} {
-		tr, ok := s.Get(key)
-		if ok != want {
-			t.Errorf("Get(%s) = %v, want %v", key, ok, want)
+	for _, tt := range []struct { // in this order: a Get is a use
+		key  string
+		want bool
+	}{{"held", true}, {"3", true}, {"5", true}, {"0", false}, {"4", false}} {
+		tr, ok := s.Get(tt.key)
+		if ok != tt.want {
+			t.Errorf("Get(%s) = %v, want %v", tt.key, ok, tt.want)
 		}
 		if ok {
 			tr.Release()

@@ -202,5 +202,5 @@ func print(rows []row, objects int) {
 			r.requests.object, r.requests.list, r.requests.other, r.usage.cpu.Seconds(), float64(r.usage.peak)/1e6)
 	}
 	_ = w.Flush()
-	fmt.Println("\nPeak memory: PSS of the daemon with its plugins; maximum resident set of kubectl.")
+	fmt.Println("\nPeak memory: PSS of the daemon with its plugins (as another user than root: RSS); maximum resident set of kubectl.")
 }

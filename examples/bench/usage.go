@@ -114,11 +114,13 @@ func stat(pid int) []string {
 	return strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 }
 
-// pss is the proportional set size, which counts shared pages once.
+// pss is the proportional set size, which counts shared pages once. Plugins do
+// not let others than root read it: then it is the resident set, which counts
+// shared pages for each process.
 func pss(pid int) int64 {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
-		return 0
+		return rss(pid)
 	}
 	for line := range strings.Lines(string(data)) {
 		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
@@ -127,6 +129,20 @@ func pss(pid int) int64 {
 		}
 	}
 	return 0
+}
+
+// rss reads the second field of /proc/PID/statm, in pages.
+func rss(pid int) int64 {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0 // the process has ended
+	}
+	fields := strings.Fields(string(data))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize())
 }
 
 func commandUsage(p *os.ProcessState) usage {
