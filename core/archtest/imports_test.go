@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -20,15 +21,32 @@ type rule struct {
 	why    string
 }
 
+// What the outside world is reached with, and what plugins are served with.
+var (
+	outside = []string{
+		"k8s.io/...", "sigs.k8s.io/...", "helm.sh/...", "github.com/go-git/...",
+		"github.com/aws/...", "cloud.google.com/...", "github.com/Azure/...",
+	}
+	wire = []string{"github.com/hashicorp/go-plugin/...", "google.golang.org/grpc/..."}
+	hcl  = []string{"github.com/hashicorp/hcl/..."}
+)
+
 var rules = []rule{
 	{from: "core/graph/...", only: []string{}, never: []string{"*.*/..."}, why: "the graph knows no domain: standard library only"},
 	{from: "core/sched/...", only: []string{}, never: []string{"*.*/..."}, why: "the scheduler knows no domain: standard library only"},
 	{from: "sdk/...", only: []string{"sdk/..."}, why: "the sdk is the contract and knows no host"},
 	{from: "plugins/...", never: []string{module + "/core/...", module + "/config/..."}, why: "a plugin knows the sdk and nothing else"},
 	{from: "config/...", only: []string{"config/...", "sdk/diag", "sdk/schema", "sdk/secret"}, why: "the language knows no plugins and no daemon"},
-	{from: "core/...", except: []string{"core/engine/..."}, never: []string{"github.com/hashicorp/hcl/..."}, why: "only config and engine see HCL"},
-	{from: "core/...", except: []string{"core/pluginhost/..."}, never: []string{"github.com/hashicorp/go-plugin/...", "google.golang.org/grpc/..."}, why: "only the plugin host sees the wire"},
-	{from: "core/...", never: []string{"k8s.io/...", "sigs.k8s.io/...", "helm.sh/...", "github.com/go-git/...", "github.com/aws/...", "cloud.google.com/...", "github.com/Azure/..."}, why: "the outside world is touched by plugins"},
+	{from: "core/...", except: []string{"core/engine/..."}, never: hcl, why: "only config and engine see HCL"},
+	{from: "core/...", except: []string{"core/pluginhost/..."}, never: wire, why: "only the plugin host sees the wire"},
+	{from: "core/...", never: outside, why: "the outside world is touched by plugins"},
+	{from: "sdk/...", never: hcl, why: "a schema says what a configuration holds, not in which language it is written"},
+	{from: "plugins/...", never: hcl, why: "a plugin gets its configuration decoded, by the sdk"},
+	{from: "examples/...", never: hcl, why: "examples show the sdk as others use it"},
+	{from: "sdk/...", never: outside, why: "every plugin author carries what the sdk imports"},
+	{from: "config/...", never: outside, why: "the language is read without the outside world"},
+	{from: "config/...", never: wire, why: "the language knows no plugin process"},
+	{from: "plugins/...", never: wire, why: "a plugin is served by the sdk, which alone knows the wire"},
 	{from: "core/manifest/...", only: []string{"core/manifest/...", "sdk/..."}, why: "loading files needs no daemon"},
 	{from: "core/tree/...", only: []string{"core/tree/...", "sdk/..."}, why: "the tree store needs no daemon"},
 	{from: "core/pluginhost/...", only: []string{"core/pluginhost/...", "sdk/..."}, why: "the plugin host serves any daemon"},
@@ -56,6 +74,35 @@ func TestImports(t *testing.T) {
 			t.Errorf("the rule for %s matches no package: remove it", r.from)
 		}
 	}
+}
+
+// TestPluginsDoNotImportEachOther: a plugin is built, tested and shipped by
+// itself.
+func TestPluginsDoNotImportEachOther(t *testing.T) {
+	plugins := map[string]bool{}
+	for _, p := range packages(t) {
+		own, ok := pluginOf(p.dir)
+		if !ok {
+			continue
+		}
+		plugins[own] = true
+		for _, imp := range p.imports {
+			local, _ := strings.CutPrefix(imp, module+"/")
+			if other, ok := pluginOf(local); ok && other != own {
+				t.Errorf("%s imports %s: plugins share nothing but the sdk", p.dir, imp)
+			}
+		}
+	}
+	if len(plugins) < 2 {
+		t.Errorf("found the plugins %v, want at least two: remove this test", slices.Collect(maps.Keys(plugins)))
+	}
+}
+
+// pluginOf is the plugin that a directory of the repository belongs to.
+func pluginOf(dir string) (name string, ok bool) {
+	below, ok := strings.CutPrefix(dir, "plugins/")
+	name, _, _ = strings.Cut(below, "/")
+	return name, ok
 }
 
 // TestPackageComments checks that each package says what it provides.
