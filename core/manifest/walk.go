@@ -231,15 +231,23 @@ func (w *walker) wanted(e fs.DirEntry, p string) bool {
 
 func isLink(e fs.DirEntry) bool { return e.Type()&fs.ModeSymlink != 0 }
 
-// isDirLink reports whether the link p leads to a directory, or out of the
-// tree where nobody looks.
+// isDirLink reports whether the link p leads to a directory, or may have done
+// so: one that leads nowhere counts unless it is named like a file, since what
+// was behind it would look as if it had been deleted (adr/0005).
 func (w *walker) isDirLink(p string) bool {
 	real, err := w.evaluate(p)
 	if err != nil {
-		return errors.Is(err, errOutside)
+		return errors.Is(err, errOutside) || !namedLikeAFile(p)
 	}
 	info, err := w.root.Lstat(filepath.FromSlash(real))
 	return err == nil && info.IsDir()
+}
+
+// namedLikeAFile reports whether a name ends like README.md and not like v1.2.
+func namedLikeAFile(p string) bool {
+	ext := strings.TrimPrefix(path.Ext(p), ".")
+	letter := func(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
+	return ext != "" && strings.IndexFunc(ext, func(r rune) bool { return !letter(r) }) < 0
 }
 
 // isChart reports whether a directory's entries are those of a Helm chart.

@@ -22,8 +22,8 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
-// maxEntries is how many files, directories and links a tree may have.
-const maxEntries = 1_000_000
+// limits of a tree: a repository beyond them is no place for manifests.
+var limits = mirror.Limits{Entries: 1_000_000, Bytes: 2 << 30}
 
 // gitSource is one branch, tag or commit of a repository. It implements
 // source.Source and source.Logger.
@@ -178,12 +178,12 @@ func printable(s string) string {
 // Fetch writes the tree of rev into dir. It needs the network only if the
 // mirror does not hold rev any more.
 func (s *gitSource) Fetch(ctx context.Context, rev source.Revision, dir string) error {
-	x, err := s.mirror.Export(ctx, rev.ID, dir, maxEntries)
+	x, err := s.mirror.Export(ctx, rev.ID, dir, limits)
 	if errors.Is(err, mirror.ErrUnknown) || errors.Is(err, mirror.ErrDamaged) {
 		if err := s.bring(ctx, rev, errors.Is(err, mirror.ErrDamaged), dir); err != nil {
 			return err
 		}
-		x, err = s.mirror.Export(ctx, rev.ID, dir, maxEntries)
+		x, err = s.mirror.Export(ctx, rev.ID, dir, limits)
 	}
 	switch {
 	case errors.Is(err, mirror.ErrUnknown):

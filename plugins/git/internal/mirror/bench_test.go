@@ -78,7 +78,7 @@ func BenchmarkMirror(b *testing.B) {
 				b.StopTimer()
 				dir := b.TempDir()
 				b.StartTimer()
-				if _, err := m.Export(b.Context(), hash, dir, 1_000_000); err != nil {
+				if _, err := m.Export(b.Context(), hash, dir, mirror.Limits{Entries: 1_000_000, Bytes: 1 << 30}); err != nil {
 					b.Fatal(err)
 				}
 			}

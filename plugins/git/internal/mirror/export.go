@@ -34,10 +34,10 @@ var ErrDamaged = errors.New("the mirror is damaged")
 // Export writes the tree of a commit into the empty directory dir: file
 // contents as they were committed, without filters and end-of-line rules,
 // executable bits, and symbolic links as they stand, which are made last and
-// never followed. Nothing is written outside dir. A tree with more than
-// maxEntries files, directories and links is ErrUnsafe: a few small objects
-// can make up billions of them.
-func (m *Mirror) Export(ctx context.Context, hash, dir string, maxEntries int) (Exported, error) {
+// never followed. Nothing is written outside dir. A tree beyond the limits is
+// ErrUnsafe: a few small objects can make up billions of files, and one
+// compressed blob a full disk.
+func (m *Mirror) Export(ctx context.Context, hash, dir string, limits Limits) (Exported, error) {
 	using, err := waitLock(ctx, m.useLock(), syscall.LOCK_SH)
 	if err != nil {
 		return Exported{}, err
@@ -57,11 +57,17 @@ func (m *Mirror) Export(ctx context.Context, hash, dir string, maxEntries int) (
 		return Exported{}, err
 	}
 	defer func() { _ = root.Close() }() // a directory, opened for reading
-	x := &export{ctx: ctx, store: st, root: root, left: maxEntries, buf: make([]byte, 128<<10)}
+	x := &export{ctx: ctx, store: st, root: root, left: limits, buf: make([]byte, 128<<10)}
 	if err := x.tree(c.TreeHash, ""); err != nil {
 		return Exported{}, err
 	}
 	return x.Exported, x.symlinks()
+}
+
+// Limits bound a tree.
+type Limits struct {
+	Entries int   // files, directories and links
+	Bytes   int64 // in files
 }
 
 type export struct {
@@ -69,7 +75,7 @@ type export struct {
 	ctx   context.Context
 	store store
 	root  *os.Root
-	left  int // entries that may still come
+	left  Limits // what may still come
 	buf   []byte
 	links []link
 }
@@ -86,7 +92,7 @@ func (x *export) tree(hash plumbing.Hash, at string) error {
 		if err := x.ctx.Err(); err != nil {
 			return err
 		}
-		if x.left--; x.left < 0 {
+		if x.left.Entries--; x.left.Entries < 0 {
 			return fmt.Errorf("%w: it has too many entries", ErrUnsafe)
 		}
 		if unsafeName(e.Name) {
@@ -144,6 +150,9 @@ func (x *export) copy(f *os.File, r io.Reader, at string) error {
 		n, err := io.ReadFull(r, x.buf)
 		if first && strings.HasPrefix(string(x.buf[:min(n, 64)]), "version https://git-lfs.github.com/spec/") {
 			x.LFS = append(x.LFS, at)
+		}
+		if x.left.Bytes -= int64(n); x.left.Bytes < 0 {
+			return fmt.Errorf("%w: it has too many bytes", ErrUnsafe)
 		}
 		if _, werr := f.Write(x.buf[:n]); werr != nil {
 			return werr

@@ -139,7 +139,7 @@ func (f *fixture) fetch(t *testing.T, ref string) string {
 func (f *fixture) export(t *testing.T, hash string) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
-	if _, err := f.mirror.Export(t.Context(), hash, dir, 1000); err != nil {
+	if _, err := f.mirror.Export(t.Context(), hash, dir, mirror.Limits{Entries: 1000, Bytes: 1 << 30}); err != nil {
 		t.Fatal(err)
 	}
 	return files(t, dir)

@@ -128,7 +128,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 		if err != nil || r[main].Hash != want {
 			t.Fatalf("killed after %v ms: %v, %v", int(after), r, err)
 		}
-		if _, err := m.Export(t.Context(), want, t.TempDir(), 1000); err != nil {
+		if _, err := m.Export(t.Context(), want, t.TempDir(), mirror.Limits{Entries: 1000, Bytes: 1 << 30}); err != nil {
 			t.Fatalf("killed after %v ms: %v", int(after), err)
 		}
 		pool.Close()

@@ -37,7 +37,7 @@ func TestExport(t *testing.T) {
 	f.Git("commit", "--quiet", "--message", "all")
 	hash := f.fetch(t, main)
 	dir := t.TempDir()
-	x, err := f.mirror.Export(t.Context(), hash, dir, 1000)
+	x, err := f.mirror.Export(t.Context(), hash, dir, mirror.Limits{Entries: 1000, Bytes: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestExportRefusesForgedTrees(t *testing.T) {
 			if err := os.Mkdir(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			_, err = f.mirror.Export(t.Context(), hash, dir, 1000)
+			_, err = f.mirror.Export(t.Context(), hash, dir, mirror.Limits{Entries: 1000, Bytes: 1 << 30})
 			if err == nil {
 				t.Fatalf("exported %v", files(t, dir))
 			}
@@ -137,7 +137,7 @@ func TestExportRefusesABomb(t *testing.T) {
 	}
 	f.Git("update-ref", "refs/heads/main", f.Git("commit-tree", "-m", "bomb", hash))
 	commit := f.fetch(t, main)
-	if _, err := f.mirror.Export(t.Context(), commit, t.TempDir(), 1000); !errors.Is(err, mirror.ErrUnsafe) {
+	if _, err := f.mirror.Export(t.Context(), commit, t.TempDir(), mirror.Limits{Entries: 1000, Bytes: 1 << 30}); !errors.Is(err, mirror.ErrUnsafe) {
 		t.Fatalf("error %v", err)
 	}
 }
@@ -193,5 +193,20 @@ func TestLog(t *testing.T) {
 	}
 	if err := f.mirror.Log(t.Context(), strings.Repeat("12", 20), c5, nil); !errors.Is(err, mirror.ErrUnknown) {
 		t.Errorf("unknown: %v", err)
+	}
+}
+
+// TestBytesAreBounded keeps one compressed blob from filling the disk.
+func TestBytesAreBounded(t *testing.T) {
+	f := newFixture(t, remote.Native{})
+	hash := f.CommitFile("a", strings.Repeat("x", 3000))
+	if _, err := f.mirror.Fetch(t.Context(), f.access, main); err != nil {
+		t.Fatal(err)
+	}
+	for bytes, fits := range map[int64]bool{3000: true, 2999: false} {
+		_, err := f.mirror.Export(t.Context(), hash, t.TempDir(), mirror.Limits{Entries: 10, Bytes: bytes})
+		if errors.Is(err, mirror.ErrUnsafe) == fits {
+			t.Errorf("with a limit of %d bytes: %v", bytes, err)
+		}
 	}
 }
