@@ -34,6 +34,7 @@ var hostile = map[string]func(){
 	"netrpc":     pretendPlugin("netrpc", "1|1|unix|/nowhere|netrpc"),
 	"tcp":        pretendPlugin("tcp", "1|1|tcp|127.0.0.1:1|grpc|"),
 	"indiscreet": serveIndiscreet,
+	"mortal":     serveMortal,
 	"host":       runHost,
 	"chatter": func() {
 		out := bufio.NewWriter(os.Stdout)
