@@ -427,7 +427,7 @@ func TestConcurrentLoads(t *testing.T) {
 // TestDanglingLinkToADirectory: what was behind the link has not been deleted
 // by anybody, so the load is not complete.
 func TestDanglingLinkToADirectory(t *testing.T) {
-	for name, complete := range map[string]bool{"apps/web": false, "apps/v1.2": false, "README.md": true} {
+	for name, complete := range map[string]bool{"apps/web": false, "apps/v1.2": false, "docs/README.md": true} {
 		dir := tree(t, map[string]string{name: "->../shared/gone", "a.yaml": "apiVersion: v1\nkind: X\nmetadata: {name: a}\n"})
 		r := load(t, dir, manifest.Options{})
 		if r.Complete != complete || len(r.Objects) != 1 {
