@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // apiProxy stands between a daemon and the real API server. before sees each
@@ -120,105 +119,6 @@ func (p *apiProxy) intercept(f func(http.ResponseWriter, *http.Request) bool) {
 		return false
 	}
 	p.before.Store(&g)
-}
-
-// TestKilledAtEachStep kills the daemon with SIGKILL at each write it makes to
-// the cluster, in turn, starts it again, and checks that the cluster converges
-// to the newest commit, that nothing is orphaned, and that no plugin process
-// outlives the daemon.
-func TestKilledAtEachStep(t *testing.T) {
-	w := newWorld(t)
-	proxy := w.throughProxy()
-	r := w.repo("app", map[string]string{"ns.yaml": namespace("")})
-	config := w.config(oneSync(r, "prune { max = \"100%\" }"))
-	w.env = append(w.env, "KUBECONFIG="+proxy.kubeconfig)
-
-	d := w.daemon(config)
-	w.must("sluice", "sync", "--config", config, w.prefix, "--wait")
-	for step := int64(1); ; step++ {
-		var writes atomic.Int64
-		hit := make(chan struct{})
-		proxy.intercept(func(http.ResponseWriter, *http.Request) bool {
-			if writes.Add(1) == step {
-				_ = d.cmd.Process.Kill()
-				close(hit)
-			}
-			return false
-		})
-		// Each commit adds, changes and removes an object.
-		files := map[string]string{
-			"ns.yaml": namespace(""), "changed.yaml": configMap("", "changed", fmt.Sprint(step)),
-			fmt.Sprintf("new-%d.yaml", step): configMap("", fmt.Sprintf("new-%d", step), "x"),
-		}
-		if step > 1 {
-			files[fmt.Sprintf("new-%d.yaml", step-1)] = ""
-		}
-		r.commit(files)
-		killed := w.waitKilled(d, hit, func() bool { return w.converged(step) })
-		proxy.before.Store(nil)
-		if killed {
-			w.noProcesses(d)
-			d = w.daemon(config)
-			w.eventually(time.Minute, fmt.Sprintf("convergence after a kill at write %d", step), func() bool { return w.converged(step) })
-			continue
-		}
-		if step < 4 {
-			t.Fatalf("a commit that adds, changes and removes an object took fewer than %d writes", step)
-		}
-		t.Logf("killed at each of %d writes", step-1)
-		return
-	}
-}
-
-// waitKilled reports whether the daemon was killed before the commit was
-// applied completely.
-func (w *world) waitKilled(d *daemon, hit <-chan struct{}, done func() bool) bool {
-	w.t.Helper()
-	killed := false
-	w.eventually(time.Minute, "the commit is applied, or the daemon killed", func() bool {
-		select {
-		case <-hit:
-			err := <-d.done
-			d.done <- err
-			killed = true
-			return true
-		default:
-			return done()
-		}
-	})
-	return killed
-}
-
-// converged reports whether the cluster holds exactly what commit number step
-// declares.
-func (w *world) converged(step int64) bool {
-	out := w.run("kubectl", "-n", w.prefix, "get", "configmaps", "-o", "jsonpath={range .items[*]}{.metadata.name}={.data.key} {end}").out
-	want := map[string]bool{fmt.Sprintf("changed=%d", step): true, fmt.Sprintf("new-%d=x", step): true}
-	for _, item := range strings.Fields(out) {
-		switch {
-		case want[item]:
-			delete(want, item)
-		case strings.HasPrefix(item, "new-") || strings.HasPrefix(item, "changed="):
-			return false
-		}
-	}
-	return len(want) == 0
-}
-
-// noProcesses checks that nothing of the daemon's process tree is left: its
-// plugins know their home by the data directory.
-func (w *world) noProcesses(d *daemon) {
-	w.t.Helper()
-	w.eventually(10*time.Second, "no plugin outlives its daemon", func() bool {
-		procs, _ := filepath.Glob("/proc/[0-9]*/environ")
-		for _, p := range procs {
-			env, err := os.ReadFile(p)
-			if err == nil && strings.Contains(string(env), w.dir) && strings.Contains(string(env), "SLUICE_PLUGIN") {
-				return false
-			}
-		}
-		return true
-	})
 }
 
 // TestAPIServerTrouble checks that 429 and 500 answers are retried, and that

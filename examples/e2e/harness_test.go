@@ -247,6 +247,17 @@ func (d *daemon) logText() string {
 	return string(text)
 }
 
+// alive checks that the daemon has not ended since it was started.
+func (d *daemon) alive() {
+	d.w.t.Helper()
+	select {
+	case err := <-d.done:
+		d.done <- err
+		d.w.t.Errorf("the daemon ended: %v", err)
+	default:
+	}
+}
+
 // kill ends the daemon as a crash would.
 func (d *daemon) kill() {
 	_ = d.cmd.Process.Signal(syscall.SIGKILL)

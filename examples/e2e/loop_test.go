@@ -37,6 +37,23 @@ func (w *world) state(config, id string) string {
 	return "no such node"
 }
 
+// ready reports whether the daemon says that the sync of oneSync is ready with
+// commit; not if there is no daemon.
+func (w *world) ready(config, commit string) bool {
+	w.t.Helper()
+	o := w.run("sluice", "status", "--config", config, "-o", "json")
+	var s status
+	if o.code != 0 || json.Unmarshal([]byte(o.out), &s) != nil {
+		return false
+	}
+	for _, n := range s.Nodes {
+		if n.ID == "sync."+w.prefix {
+			return n.State == "ready" && strings.Contains(n.Revision, commit)
+		}
+	}
+	return false
+}
+
 // oneSync is a configuration of one repository.
 func oneSync(r *repo, more string) string {
 	return fmt.Sprintf(`
