@@ -89,8 +89,13 @@ func (k *keeper) ReadSecret(_ context.Context, instance string, ref host.SecretR
 // start runs this test binary as a plugin process, as a host would.
 func start(t *testing.T, services client.HostServices) (conn *handshake.Conn, end func() (stderr string)) {
 	t.Helper()
+	return startCommand(t, services, exec.Command(os.Args[0], "-test.run=^$"))
+}
+
+// startCommand runs cmd, which becomes this test binary, as a plugin process.
+func startCommand(t *testing.T, services client.HostServices, cmd *exec.Cmd) (conn *handshake.Conn, end func() (stderr string)) {
+	t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.Command(os.Args[0], "-test.run=^$")
 	cmd.Env = []string{asPlugin + "=1"}
 	config := &goplugin.ClientConfig{
 		HandshakeConfig:  handshake.Config(),
