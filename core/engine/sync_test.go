@@ -490,6 +490,34 @@ func TestARefusedObjectHoldsBackWhatItMayReplace(t *testing.T) {
 	})
 }
 
+func TestAnObjectThatIsBeingDeletedHoldsBackWhatItReplaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a", "b", "old")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		w.target(kube).Skip("new", "it is being deleted, and is applied again when it is gone")
+		w.repo("mem://shop").commit("a", "b", "new")
+		sleepFor(t, 90*time.Second)
+		n := expect(t, e, "sync.shop", Failed, "waits to apply")
+		if !strings.Contains(n.Reason, "ConfigMap/new (new.yaml:1): it is being deleted, and is applied again when it is gone") {
+			t.Errorf("the reason does not tell what is waited for: %s", n.Reason)
+		}
+		if n.Failures == 0 || n.Failed != 0 {
+			t.Errorf("%d failures of the run, %d objects failed", n.Failures, n.Failed)
+		}
+		if diff := cmp.Diff([]string{"a", "b", "old"}, w.target(kube).Names("shop")); diff != "" {
+			t.Errorf("what is replaced goes first: %s", diff)
+		}
+		w.target(kube).Skip("new", "")
+		sleepFor(t, 40*time.Second) // the back-off; less than any interval
+		expect(t, e, "sync.shop", Ready, "3 objects")
+		if diff := cmp.Diff([]string{"a", "b", "new"}, w.target(kube).Names("shop")); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestALostRecordAsksBeforeItDeletes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

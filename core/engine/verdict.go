@@ -13,7 +13,7 @@ import (
 func (e *Engine) conclude(n *node, r *rollout.Report) {
 	if r.Counts.Changed() {
 		reason := eventApplied
-		if r.Counts.Failed > 0 || r.Error != "" {
+		if r.Counts.Failed+r.Counts.Missed > 0 || r.Error != "" {
 			reason = eventPartlyApplied
 		}
 		e.publish(n, reason, describeRevision(r.Revision)+": "+r.Counts.String())
@@ -57,6 +57,9 @@ func (e *Engine) runError(n *node, r *rollout.Report) error {
 	if r.Counts.Failed > 0 {
 		errs = append(errs, failureText(r))
 	}
+	if missed := r.Missed(); len(missed) > 0 {
+		errs = append(errs, missedText(missed))
+	}
 	if r.Waited != "" {
 		errs = append(errs, r.Waited)
 	}
@@ -96,6 +99,16 @@ func failureText(r *rollout.Report) string {
 		return first
 	}
 	return fmt.Sprintf("%d failures, the first: %s", r.Counts.Failed, first)
+}
+
+// missedText names the first object that waits to be applied, and counts the
+// others.
+func missedText(missed []rollout.Object) string {
+	text := "waits for " + rollout.Objects(len(missed)) + " to be applied, the first: "
+	if len(missed) == 1 {
+		text = "waits to apply "
+	}
+	return text + missed[0].Ref.String() + at(missed[0]) + ": " + missed[0].Reason
 }
 
 // sameReport reports whether b says nothing that a does not: a quiet run

@@ -79,6 +79,9 @@ func (e *Engine) explainSync(n *node) []string {
 	for _, o := range r.Failures() {
 		lines = append(lines, "failed: "+o.Failure())
 	}
+	for _, o := range r.Missed() {
+		lines = append(lines, fmt.Sprintf("waits to be applied: %s%s: %s", o.Ref, at(o), o.Reason))
+	}
 	if r.Held != "" {
 		lines = append(lines, "nothing was deleted: "+r.Held)
 	}
@@ -92,7 +95,7 @@ func leftAlone(r *rollout.Report) []string {
 	byReason := map[string][]rollout.Object{}
 	var reasons []string
 	for _, o := range r.Objects {
-		if o.Outcome != applier.Skipped {
+		if o.Outcome != applier.Skipped || o.Missed() {
 			continue
 		}
 		if byReason[o.Reason] == nil {

@@ -117,6 +117,8 @@ func (r *Run) holdPrune() string {
 		return "nothing is deleted after a failed apply"
 	case failed > 0:
 		return fmt.Sprintf("nothing is deleted before what fails is applied (%s)", Objects(failed))
+	case len(r.report.Missed()) > 0:
+		return fmt.Sprintf("nothing is deleted before what waits is applied (%s)", Objects(len(r.report.Missed())))
 	case r.report.Waited != "":
 		return "nothing is deleted until what was applied is ready"
 	}

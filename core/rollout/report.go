@@ -48,9 +48,10 @@ type Counts struct {
 	Updated   int `json:"updated"` // or created anew
 	Unchanged int `json:"unchanged"`
 	Deleted   int `json:"deleted"`
-	Ignored   int `json:"ignored"` // left alone because somebody asked for it
-	Kept      int `json:"kept"`    // no longer wanted, and not deleted
-	Failed    int `json:"failed"`  // objects that failed and files that could not be read
+	Ignored   int `json:"ignored"`          // left alone because somebody asked for it
+	Kept      int `json:"kept"`             // no longer wanted, and not deleted
+	Failed    int `json:"failed"`           // objects that failed and files that could not be read
+	Missed    int `json:"missed,omitempty"` // still to be applied: see Object.Missed
 }
 
 // Objects counts objects in words: 1 object, 2 objects.
@@ -72,7 +73,7 @@ func (c Counts) String() string {
 		what string
 	}{
 		{c.Created, "created"}, {c.Updated, "updated"}, {c.Unchanged, "unchanged"}, {c.Deleted, "deleted"},
-		{c.Ignored, "ignored"}, {c.Kept, "kept"}, {c.Failed, "failed"},
+		{c.Ignored, "ignored"}, {c.Kept, "kept"}, {c.Failed, "failed"}, {c.Missed, "waiting"},
 	} {
 		if p.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
@@ -112,6 +113,17 @@ func (o Object) Origin() string {
 
 // Failed reports whether the object could not be brought to what was wanted.
 func (o Object) Failed() bool { return o.Problem != nil }
+
+// Missed reports whether a run was to bring the object to what is wanted and
+// could not get to it: what it needs is not there yet, or it is being deleted.
+// A later run will.
+func (o Object) Missed() bool {
+	switch o.Action {
+	case applier.Ignored, applier.Kept, applier.Prune:
+		return false
+	}
+	return o.Outcome == applier.Skipped && !o.Failed()
+}
 
 // Failure says what went wrong with a failed object: its place, its name and
 // the problem, each once.
@@ -203,6 +215,18 @@ func (r *Report) Failures() []Object {
 	return failed
 }
 
+// Missed returns the objects that a later run is to apply, in the order in
+// which this one came to them.
+func (r *Report) Missed() []Object {
+	var missed []Object
+	for _, o := range r.Objects {
+		if o.Missed() {
+			missed = append(missed, o)
+		}
+	}
+	return missed
+}
+
 // Refused returns the identities of the objects that the target does not take
 // at all, such as one of a kind that it does not know. They are wanted, and
 // nothing short of another commit or another target will change that.
@@ -226,11 +250,12 @@ func (r *Report) First() bool { return r.first }
 // deleted.
 func (r *Report) Settled() bool {
 	emptied := r.Counts.Wanted == 0 && r.Counts.Kept > 0
-	return r.Error == "" && r.Waited == "" && r.Approval == "" && !emptied && r.Counts.Failed == len(r.Refused())
+	return r.Error == "" && r.Waited == "" && r.Approval == "" && !emptied &&
+		r.Counts.Missed == 0 && r.Counts.Failed == len(r.Refused())
 }
 
 // Applied reports whether everything that was wanted stands in the target, so
 // that what depends on it may go on. Pruning may still wait.
 func (r *Report) Applied() bool {
-	return r.Error == "" && r.Waited == "" && r.Counts.Failed == 0
+	return r.Error == "" && r.Waited == "" && r.Counts.Failed == 0 && r.Counts.Missed == 0
 }

@@ -66,6 +66,8 @@ func (r *Report) count() {
 		switch {
 		case o.Failed():
 			c.Failed++
+		case o.Missed():
+			c.Missed++
 		case o.Outcome == applier.Created:
 			c.Created++
 		case o.Outcome == applier.Updated, o.Outcome == applier.Recreated:

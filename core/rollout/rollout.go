@@ -8,10 +8,10 @@
 // call as a whole ends a run early.
 //
 // Deletion is what a run is careful about. Nothing is pruned after an empty,
-// partial or failed load, while an object fails to apply or to become ready,
-// or, without the approval of exactly this list, beyond the budget and while an
-// object that the target has newly refused may be what takes the place of the
-// old ones. See Plan.guard.
+// partial or failed load, while an object fails to apply, waits to be applied or
+// does not become ready, or, without the approval of exactly this list, beyond
+// the budget and while an object that the target has newly refused may be what
+// takes the place of the old ones. See Plan.guard.
 package rollout
 
 import (

@@ -163,6 +163,38 @@ func TestRunHoldsPruneWhileObjectsFail(t *testing.T) {
 	}
 }
 
+func TestRunHoldsPruneWhileObjectsAreMissed(t *testing.T) {
+	target := &rollouttest.Target{}
+	run(t, target, request(), loaded(t, "a", "b", "old"))
+	target.Skip("new", "it is being deleted, and is applied again when it is gone")
+	report := run(t, target, request(), loaded(t, "a", "b", "new"))
+	if want := (rollout.Counts{Wanted: 3, Owned: 3, Unchanged: 2, Kept: 1, Missed: 1}); report.Counts != want {
+		t.Errorf("%+v, want %+v", report.Counts, want)
+	}
+	if want := "nothing is deleted before what waits is applied (1 object)"; report.Held != want {
+		t.Errorf("held %q, want %q", report.Held, want)
+	}
+	if report.Applied() || report.Settled() {
+		t.Errorf("applied %v, settled %v", report.Applied(), report.Settled())
+	}
+	if diff := cmp.Diff([]string{"a", "b", "old"}, target.Names("shop")); diff != "" {
+		t.Error(diff)
+	}
+	target.Skip("new", "")
+	report = run(t, target, request(), loaded(t, "a", "b", "new"))
+	if report.Counts.Deleted != 1 || !report.Applied() || !report.Settled() {
+		t.Errorf("when it is gone: %+v, held %q", report.Counts, report.Held)
+	}
+}
+
+func TestRunMayLeaveAloneWhatIsIgnored(t *testing.T) {
+	for _, action := range []applier.Action{applier.Ignored, applier.Kept, applier.Prune} {
+		if o := (rollout.Object{Action: action, Outcome: applier.Skipped}); o.Missed() {
+			t.Errorf("%s and skipped counts as missed", action)
+		}
+	}
+}
+
 func TestRunAsksAfterAMove(t *testing.T) {
 	target := &rollouttest.Target{}
 	from := func(origin string) rollout.Request {

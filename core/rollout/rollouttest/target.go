@@ -26,6 +26,7 @@ type Target struct {
 	calls    map[string]int
 	rejected map[string]string // object name to reason
 	refused  map[string]string // object name to reason
+	skipped  map[string]string // object name to reason
 	origins  map[string]string // by owner
 	down     error
 	fresh    applier.Health
@@ -66,6 +67,17 @@ func (t *Target) Refuse(name, reason string) {
 		t.refused = map[string]string{}
 	}
 	t.refused[name] = reason
+}
+
+// Skip makes Apply leave objects called name for a later run, as one that is
+// being deleted, or apply them if reason is empty.
+func (t *Target) Skip(name, reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.skipped == nil {
+		t.skipped = map[string]string{}
+	}
+	t.skipped[name] = reason
 }
 
 // Down makes every call fail with err, or work again if err is nil.
@@ -267,6 +279,8 @@ func (t *Target) applyOne(set applier.Set, it applier.Item) applier.Result {
 		res.Outcome, res.Diagnostic = applier.Failed, c.Diagnostic
 	case c.Action == applier.None:
 		res.Outcome = applier.Unchanged
+	case t.skipped[ref.Name] != "":
+		res.Outcome, res.Reason = applier.Skipped, t.skipped[ref.Name]
 	default:
 		res.Outcome = applier.Created
 		if t.objects[ref] != nil {
