@@ -76,7 +76,7 @@ func TestPitfall22SignalsToTheGroupDoNotEndAPlugin(t *testing.T) {
 	}
 }
 
-func TestPitfalls10And13And19And20And27And29Configuration(t *testing.T) {
+func TestPitfalls10And13And19And20And27Configuration(t *testing.T) {
 	t.Parallel()
 	h := newTestHost(t, nil)
 	s := &session{p: &process{h: h.Host}}
