@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,12 +17,12 @@ import (
 )
 
 // immutable handles an update that changes fields which the API server never
-// lets change. Where it is allowed, the object is deleted and made anew, but
-// only after a dry run has shown that the new one can be made.
+// lets change. Where it is allowed, an object that the owner has is deleted and
+// made anew, but only after a dry run has shown that the new one can be made.
 func (a *Applier) immutable(ctx context.Context, s *plan.Step, d *Done, changed []string, cause error) (*metav1.PartialObjectMetadata, error) {
-	what := "immutable fields changed: " + strings.Join(changed, ", ")
-	if !a.Recreate || plan.Protected(s.Ref) {
-		d.fail(what, plan.ImmutableAdvice(s.Ref))
+	what, advice := s.Immutable(changed)
+	if !a.Recreate || !s.Recreatable() {
+		d.fail(what, advice)
 		return nil, cause
 	}
 	if err := a.prove(ctx, s); err != nil {

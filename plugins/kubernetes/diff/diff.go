@@ -6,7 +6,6 @@ package diff
 import (
 	"context"
 	"errors"
-	"strings"
 
 	godiff "github.com/rogpeppe/go-internal/diff"
 	"golang.org/x/sync/errgroup"
@@ -123,8 +122,9 @@ func (d *Differ) rejected(ctx context.Context, s *plan.Step, before *unstructure
 		return ctx.Err()
 	}
 	fields := cluster.ImmutableFields(cause)
-	if len(fields) > 0 && d.Recreate && !plan.Protected(s.Ref) {
-		s.Action, s.Reason = applier.Recreate, "immutable fields changed: "+strings.Join(fields, ", ")
+	immutable, advice := s.Immutable(fields)
+	if len(fields) > 0 && d.Recreate && s.Recreatable() {
+		s.Action, s.Reason = applier.Recreate, immutable
 		after, err := parse(s.Object.Body)
 		if err != nil {
 			return err
@@ -134,8 +134,7 @@ func (d *Differ) rejected(ctx context.Context, s *plan.Step, before *unstructure
 	}
 	summary, detail := cluster.Explain(cause, secret(s.Ref)), cluster.Advice(cause, s.Ref.Namespace)
 	if len(fields) > 0 {
-		summary = "immutable fields changed: " + strings.Join(fields, ", ")
-		detail = plan.ImmutableAdvice(s.Ref)
+		summary, detail = immutable, advice
 	}
 	s.Action, s.Reason = applier.Refused, summary
 	s.Diagnostic = &diag.Diagnostic{

@@ -5,6 +5,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/desired"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/inventory"
@@ -29,6 +30,7 @@ type Step struct {
 	applier.Change
 	Object *desired.Object // nil for Prune and Kept
 	Live   *live.Fact      // nil if the object does not exist
+	Owned  bool            // the live object is the owner's, and no other object controls it
 }
 
 // Compute returns a step for each object of the set in its order, then for
@@ -96,7 +98,7 @@ func (in *Input) resource(s Step) string {
 func (in *Input) wanted(obj *desired.Object) Step {
 	s := Step{Object: obj, Change: applier.Change{Ref: obj.Ref, File: obj.File, Line: obj.Line}}
 	if fact, ok := in.Live.Get(obj.Ref); ok {
-		s.Live = &fact
+		s.Live, s.Owned = &fact, in.owns(obj.Ref, fact)
 	}
 	unseen := in.Live.Blind(obj.Ref)
 	switch foreign := in.foreign(s.Live); {
@@ -221,6 +223,13 @@ func (in *Input) mine(record inventory.Record, fact live.Fact) bool {
 	return fact.Member == in.Inventory.ID || fact.Member == "" && record.UID != "" && record.UID == fact.UID
 }
 
+// owns tells whether the owner may do with a live object as it likes, deleting
+// it included.
+func (in *Input) owns(ref applier.Ref, fact live.Fact) bool {
+	record, _ := in.Inventory.Get(ref)
+	return in.mine(record, fact) && !fact.Controlled
+}
+
 // identities are the objects that the set wants, refused ones among them. An
 // object of a kind that is not served may be namespaced or not, so it stands
 // for its name in every namespace.
@@ -249,13 +258,24 @@ func Protected(ref applier.Ref) bool {
 	}, groupKind(ref))
 }
 
-// ImmutableAdvice says what a person can do who changed an immutable field of
-// ref.
-func ImmutableAdvice(ref applier.Ref) string {
-	if Protected(ref) {
-		return fmt.Sprintf("A %s is never recreated, since that takes other objects or data with it. Undo the change, or delete it by hand.", ref.Kind)
+// Recreatable tells whether the live object may be deleted to make it anew.
+func (s *Step) Recreatable() bool { return s.Owned && !Protected(s.Ref) }
+
+// Immutable says why the step fails that would change immutable fields, and
+// what a person can do.
+func (s *Step) Immutable(fields []string) (summary, advice string) {
+	summary = "immutable fields changed: " + strings.Join(fields, ", ")
+	switch {
+	case s.Live == nil:
+		return "it was created meanwhile; the next sync looks again", "As it is, its immutable fields would change: " + strings.Join(fields, ", ") + "."
+	case Protected(s.Ref):
+		return summary, fmt.Sprintf("A %s is never recreated, since that takes other objects or data with it. Undo the change, or delete it by hand.", s.Ref.Kind)
+	case s.Live.Controlled:
+		return summary + "; another object controls it", "It is not this sync's to delete. Undo the change, or rename yours."
+	case !s.Owned:
+		return summary + "; it exists, but was not applied by this sync", "Delete it or rename yours."
 	}
-	return "Undo the change, give the object another name, or set recreate = true in the sync to let it be deleted and made anew."
+	return summary, "Undo the change, give the object another name, or set recreate = true in the sync to let it be deleted and made anew."
 }
 
 func groupKind(ref applier.Ref) string {

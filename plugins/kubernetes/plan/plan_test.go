@@ -118,6 +118,64 @@ func TestCompute(t *testing.T) {
 	}
 }
 
+// TestImmutable: only what is ours alone is deleted to make it anew, and what
+// is said of the rest does not advise to let it be deleted.
+func TestImmutable(t *testing.T) {
+	recorded, intended := record(ref), inventory.Record{Ref: ref}
+	claim := applier.Ref{Version: "v1", Kind: "PersistentVolumeClaim", Namespace: "shop", Name: "a"}
+	ofClaim := record(claim)
+	foreign := func(f *live.Fact) { f.Member, f.UID = "", "u2" }
+	const changed = "immutable fields changed: spec.a, spec.b"
+	for _, tt := range []struct {
+		name    string
+		ref     applier.Ref
+		record  *inventory.Record
+		live    *live.Fact
+		adopt   bool
+		allowed bool
+		summary string
+	}{
+		{name: "ours by label", ref: ref, record: &recorded, live: fact(), allowed: true, summary: changed},
+		{name: "ours by label, applied just before a crash", ref: ref, record: &intended, live: fact(), allowed: true, summary: changed},
+		{name: "ours by uid", ref: ref, record: &recorded, live: fact(func(f *live.Fact) { f.Member = "" }), allowed: true, summary: changed},
+		{name: "made by hand", ref: ref, live: fact(foreign), summary: changed + "; it exists, but was not applied by this sync"},
+		{name: "made by hand, intended", ref: ref, record: &intended, live: fact(foreign), summary: changed + "; it exists, but was not applied by this sync"},
+		{name: "made anew by hand", ref: ref, record: &recorded, live: fact(foreign), summary: changed + "; it exists, but was not applied by this sync"},
+		{name: "another sync's", ref: ref, live: fact(func(f *live.Fact) { f.Member = theirs }), adopt: true,
+			summary: changed + "; it exists, but was not applied by this sync"},
+		{name: "controlled", ref: ref, record: &recorded, live: fact(func(f *live.Fact) { f.Controlled = true }), summary: changed + "; another object controls it"},
+		{name: "protected", ref: claim, record: &ofClaim, live: fact(), summary: changed},
+		{name: "created meanwhile", ref: ref, summary: "it was created meanwhile; the next sync looks again"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := Input{Owner: "shop", Inventory: inventory.Of("shop", mine), Complete: true, Adopt: tt.adopt}
+			in.Set.Objects = []desired.Object{object(func(o *desired.Object) { o.Ref, o.Hash = tt.ref, "h2" })}
+			if tt.record != nil {
+				in.Inventory.Put(*tt.record)
+			}
+			known := map[applier.Ref]live.Fact{}
+			if tt.live != nil {
+				known[tt.ref.Identity()] = *tt.live
+			}
+			in.Live = live.NewFacts(known)
+			s := Compute(in)[0]
+			if s.Action != applier.Update && s.Action != applier.Create {
+				t.Fatalf("%s: %s", s.Action, s.Reason)
+			}
+			if got := s.Recreatable(); got != tt.allowed {
+				t.Errorf("recreatable: %t, want %t", got, tt.allowed)
+			}
+			got, advice := s.Immutable([]string{"spec.a", "spec.b"})
+			if got != tt.summary {
+				t.Errorf("got %q, want %q", got, tt.summary)
+			}
+			if advised := strings.Contains(advice, "recreate = true"); advised != tt.allowed {
+				t.Errorf("advice: %q", advice)
+			}
+		})
+	}
+}
+
 // TestHolders: what holds an object that stays is not deleted.
 func TestHolders(t *testing.T) {
 	in := Input{Owner: "shop", Inventory: inventory.Of("shop", mine), Complete: true}
