@@ -30,13 +30,14 @@ func (w *world) realRepository(name string, paths ...string) *repo {
 }
 
 // ownCluster is for tests whose objects have fixed names: the shared cluster
-// is not theirs alone.
-func (w *world) ownCluster() {
+// is not theirs alone; and for tests that break it. It returns its name.
+func (w *world) ownCluster() string {
 	w.t.Helper()
 	name := "e2e-" + w.prefix
 	w.mustAsUser("devcluster", "up", name)
 	w.t.Cleanup(func() { w.runAsUser("devcluster", "down", name) })
 	w.env = append(w.env, "KUBECONFIG="+strings.TrimSpace(w.mustAsUser("devcluster", "kubeconfig", name)))
+	return name
 }
 
 // TestFluxGetStarted runs the repository that Flux v1 users started with: its

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // apiProxy stands between a daemon and the real API server. before sees each
@@ -151,6 +152,29 @@ func TestAPIServerTrouble(t *testing.T) {
 	if !w.exists(w.prefix, "configmap/a") || !w.exists(w.prefix, "configmap/b") {
 		t.Errorf("one rejected object held others back\n%s%s", o.out, o.errOut)
 	}
+}
+
+// TestAPIServerRestarts kills the API server under a running daemon: what is
+// committed while it is away is applied once it is back.
+func TestAPIServerRestarts(t *testing.T) {
+	w := newWorld(t)
+	cluster := w.ownCluster()
+	r := w.repo("app", map[string]string{"app.yaml": documents(namespace(""), configMap("", "a", "1"))})
+	config := w.config(oneSync(r, ""))
+	d := w.daemon(config)
+	w.must("sluice", "sync", "--config", config, w.prefix, "--wait")
+
+	w.mustAsUser("devcluster", "stop", "--kill", cluster, "kube-apiserver")
+	commit := r.commit(map[string]string{"app.yaml": documents(namespace(""), configMap("", "a", "2"))})
+	w.eventually(time.Minute, "the daemon notices", func() bool {
+		return strings.Contains(d.logText(), "the API server does not answer")
+	})
+	w.mustAsUser("devcluster", "start", cluster, "kube-apiserver")
+	w.eventually(2*time.Minute, "the commit is applied once the API server is back", func() bool { return w.ready(config, commit) })
+	if got := w.must("kubectl", "-n", w.prefix, "get", "configmap", "a", "-o", "jsonpath={.data.key}"); got != "2" {
+		t.Errorf("the sync is ready with %s, but the object has %q", commit, got)
+	}
+	d.alive()
 }
 
 func writeStatus(w http.ResponseWriter, code int, reason, message string) {

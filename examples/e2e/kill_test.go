@@ -72,8 +72,8 @@ func (w *world) killing() *killing {
 
 // atEachWrite pushes commits that add, change and remove an object. It calls
 // what prepare returns at the first write for the first commit, at the second
-// for the second, and so on, until a commit takes fewer writes than that. Then
-// it calls after, and waits until the commit is applied all the same.
+// for the second, and so on, until a commit takes fewer writes than that. Each
+// time, it calls after, and waits until the commit is applied all the same.
 func (k *killing) atEachWrite(prepare func() (kill func()), after func()) {
 	w := k.w
 	w.t.Helper()
