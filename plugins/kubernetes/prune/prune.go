@@ -153,9 +153,13 @@ func (r *run) ask(ctx context.Context, victims []victim) []victim {
 	background := metav1.DeletePropagationBackground
 	for i, v := range victims {
 		group.Go(func() error {
-			err := r.Metadata.Resource(v.kind.GVR()).Namespace(v.ref.Namespace).Delete(ctx, v.ref.Name, metav1.DeleteOptions{
+			c := r.Metadata.Resource(v.kind.GVR()).Namespace(v.ref.Namespace)
+			err := c.Delete(ctx, v.ref.Name, metav1.DeleteOptions{
 				Preconditions: &metav1.Preconditions{UID: &v.uid}, PropagationPolicy: &background,
 			})
+			if apierrors.IsConflict(err) {
+				err = conflict(ctx, c, v, err)
+			}
 			accepted[i] = r.answer(v, err)
 			return nil
 		})
@@ -170,13 +174,29 @@ func (r *run) ask(ctx context.Context, victims []victim) []victim {
 	return out
 }
 
+// conflict finds out what a 409 to a deletion means. It is "not found" if the
+// object has gone, even if somebody made it anew. It may also come from a
+// webhook that does not let the object go; then it stays the error it is.
+func conflict(ctx context.Context, c metadata.ResourceInterface, v victim, cause error) error {
+	m, err := c.Get(ctx, v.ref.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return err
+	case err != nil:
+		return fmt.Errorf("%w; whether it is still there is not known: %w", cause, err)
+	case m.UID != v.uid:
+		return apierrors.NewNotFound(v.kind.GVR().GroupResource(), v.ref.Name)
+	}
+	return cause
+}
+
 // answer takes the server's answer to a deletion and tells whether there is
 // something to wait for.
 func (r *run) answer(v victim, err error) bool {
 	switch {
 	case err == nil:
 		return true
-	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // gone, or gone and made anew by somebody else
+	case apierrors.IsNotFound(err):
 		r.say(applier.Result{Ref: v.ref, Outcome: applier.Deleted})
 	default:
 		r.fail(v, err.Error())

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/cluster"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/inventory"
@@ -98,7 +102,7 @@ func TestAnswer(t *testing.T) {
 	}{
 		{"accepted", nil, true, ""},
 		{"gone", apierrors.NewNotFound(resource, "a"), false, applier.Deleted},
-		{"another uid by now", apierrors.NewConflict(resource, "a", errors.New("precondition failed")), false, applier.Deleted},
+		{"still there, says the look after a 409", apierrors.NewConflict(resource, "a", errors.New("no")), false, applier.Failed},
 		{"not allowed", apierrors.NewForbidden(resource, "a", errors.New("RBAC")), false, applier.Failed},
 		{"server fails", apierrors.NewGenericServerResponse(http.StatusInternalServerError, "delete", resource, "a", "", 0, true), false, applier.Failed},
 	} {
@@ -110,6 +114,53 @@ func TestAnswer(t *testing.T) {
 		if stuck := len(r.stuck) == 1; stuck != (tt.want == applier.Failed) {
 			t.Errorf("%s: stuck: %v", tt.name, r.stuck)
 		}
+	}
+}
+
+// TestConflict: a 409 alone does not say that an object has gone.
+func TestConflict(t *testing.T) {
+	const object = `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"a","namespace":"shop","uid":%q}}`
+	const status = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"message":%q,"code":%d}`
+	for _, tt := range []struct {
+		name string
+		code int
+		body string // of the answer to the look after the 409
+		want string
+	}{
+		{"gone", http.StatusNotFound, fmt.Sprintf(status, "NotFound", "not here", 404), "deleted: "},
+		{"made anew", http.StatusOK, fmt.Sprintf(object, "u2"), "deleted: "},
+		{"held by a webhook", http.StatusOK, fmt.Sprintf(object, "u1"), "failed: the webhook says no"},
+		{"nobody can tell", http.StatusForbidden, fmt.Sprintf(status, "Forbidden", "no look", 403),
+			"failed: the webhook says no; whether it is still there is not known: no look"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if req.Method == http.MethodDelete {
+					w.WriteHeader(http.StatusConflict)
+					_, _ = fmt.Fprintf(w, status, "Conflict", "the webhook says no", 409)
+					return
+				}
+				w.WriteHeader(tt.code)
+				_, _ = w.Write([]byte(tt.body))
+			}))
+			defer s.Close()
+			client, err := metadata.NewForConfig(&rest.Config{Host: s.URL, QPS: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			inv := inventory.Of("shop", mine)
+			inv.Put(inventory.Record{Ref: configMap, UID: "u1", Resource: "configmaps"})
+			facts := live.NewFacts(map[applier.Ref]live.Fact{configMap.Identity(): {UID: "u1", Member: mine}})
+			p := Pruner{Metadata: client, Kinds: kinds(configMaps), Timeout: time.Minute}
+			var got []string
+			p.Run(t.Context(), inv, []applier.Ref{configMap}, facts, func(r applier.Result) {
+				got = append(got, fmt.Sprintf("%s: %s", r.Outcome, r.Reason))
+			})
+			if diff := cmp.Diff([]string{tt.want}, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
