@@ -258,6 +258,13 @@ func (d *daemon) alive() {
 	}
 }
 
+func (d *daemon) signal(s syscall.Signal) {
+	d.w.t.Helper()
+	if err := d.cmd.Process.Signal(s); err != nil {
+		d.w.t.Fatal(err)
+	}
+}
+
 // kill ends the daemon as a crash would.
 func (d *daemon) kill() {
 	_ = d.cmd.Process.Signal(syscall.SIGKILL)

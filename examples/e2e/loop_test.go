@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -260,8 +261,9 @@ sync "NS-branch" { source = source.git.branch }
 	}
 }
 
-// TestReload checks that a changed file is taken up without a restart, and a
-// broken one is refused while the last good one goes on.
+// TestReload checks that a changed file is taken up without a restart, that a
+// broken one is refused while the last good one goes on, and that SIGHUP makes
+// the daemon read even what did not change.
 func TestReload(t *testing.T) {
 	w := newWorld(t)
 	r := w.repo("app", map[string]string{"app.yaml": documents(namespace(""), configMap("", "a", "1"))})
@@ -271,7 +273,14 @@ func TestReload(t *testing.T) {
 
 	w.config("source \"git\" {")
 	w.eventually(time.Minute, "the broken configuration is refused", func() bool {
-		return strings.Contains(d.logText(), "sluice.hcl:")
+		return w.count(config, "bad_configuration") == 1
+	})
+	if text := d.logText(); !strings.Contains(text, "sluice.hcl:5:") {
+		t.Errorf("the refusal does not name the place:\n%s", text)
+	}
+	d.signal(syscall.SIGHUP)
+	w.eventually(time.Minute, "the broken configuration is refused again", func() bool {
+		return w.count(config, "bad_configuration") == 2
 	})
 	r.commit(map[string]string{"app.yaml": documents(namespace(""), configMap("", "a", "2"))})
 	w.eventually(time.Minute, "the last good configuration goes on", func() bool {
@@ -280,8 +289,32 @@ func TestReload(t *testing.T) {
 
 	w.config(oneSync(r, "") + oneSyncNamed(w.prefix+"-second", "a"))
 	w.eventually(time.Minute, "the new sync is there", func() bool {
-		return w.state(config, "sync."+w.prefix+"-second") != "no such node"
+		return w.state(config, "sync."+w.prefix+"-second") != "no such node" && w.count(config, "reloaded") == 1
 	})
+	d.signal(syscall.SIGHUP)
+	w.eventually(time.Minute, "the unchanged configuration is read again", func() bool {
+		return w.count(config, "reloaded") == 2
+	})
+	if n := w.count(config, "bad_configuration"); n != 2 {
+		t.Errorf("a good configuration was refused: %d refusals, want 2", n)
+	}
+	d.alive()
+}
+
+// count returns how many of the daemon's events have the reason.
+func (w *world) count(config, reason string) int {
+	w.t.Helper()
+	n := 0
+	for line := range strings.Lines(w.must("sluice", "events", "--config", config, "--limit", "1000", "-o", "json")) {
+		var e struct{ Reason string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			w.t.Fatalf("%v: %s", err, line)
+		}
+		if e.Reason == reason {
+			n++
+		}
+	}
+	return n
 }
 
 func oneSyncNamed(name, path string) string {
