@@ -343,7 +343,7 @@ func (r *syncRecord) update(job *syncJob, report *rollout.Report) {
 	if report.Approval != "" && report.Approval != r.Approved {
 		r.Approved = "" // it was for another list
 	}
-	if report.Settled() || r.Origin == "" && report.First() {
+	if report.Arrived() && (report.Settled() || r.Origin == "" && report.First()) {
 		r.Origin = job.origin
 	}
 	if report.Settled() {

@@ -237,6 +237,30 @@ func TestMovedSourceAsks(t *testing.T) {
 	})
 }
 
+func TestAMoveIsRememberedWhileObjectsAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit(names(10)...)
+		w.repo("mem://moved").commit(names(9)...)
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "")
+		leftover := names(10)[9]
+		w.target(kube).Keep(leftover, "the list is not available")
+		w.configure(strings.ReplaceAll(shop, "mem://shop", "mem://moved"))
+		reload(t, e, true)
+		expect(t, e, "sync.shop", Ready, "1 more kept")
+
+		// The engine's own record has to do where the target has none.
+		w.target(kube).ForgetOrigins()
+		w.target(kube).Keep(leftover, "")
+		sleepFor(t, time.Hour)
+		expect(t, e, "sync.shop", Waiting, "the source or the paths of this sync have changed")
+		if !slices.Contains(w.target(kube).Names("shop"), leftover) {
+			t.Error("a leftover of the old source was deleted without asking")
+		}
+	})
+}
+
 const chain = `
 source "memory" "one" { url = "mem://one" }
 source "memory" "two" { url = "mem://two" }

@@ -104,6 +104,43 @@ func TestGuardNobodyCanApprove(t *testing.T) {
 	}
 }
 
+func TestOriginWhileObjectsAreKept(t *testing.T) {
+	protected := Object{Ref: applier.Ref{Kind: "Namespace", Name: "shop"}, Action: applier.Prune, protected: true}
+	kept := Object{Ref: applier.Ref{Kind: "ConfigMap", Name: "unseen"}, Action: applier.Kept, Reason: "forbidden"}
+	tests := []struct {
+		name     string
+		before   string
+		leftover Object
+		prunes   int // approved, as all after a move
+		want     string
+	}{
+		{name: "kept after a move", before: "old", leftover: kept, want: "old"},
+		{name: "kept, and others approved", before: "old", leftover: kept, prunes: 1, want: "old"},
+		{name: "kept, at home", before: "new", leftover: kept, prunes: 1, want: "new"},
+		{name: "protected after a move", before: "old", leftover: protected, want: "old"},
+		{name: "protected, and others approved", before: "old", leftover: protected, prunes: 1, want: "new"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := prunePlan(tt.prunes, 40)
+			p.Objects = append(p.Objects, tt.leftover)
+			p.origin = tt.before
+			req := Request{Policy: Policy{Prune: true, Budget: DefaultBudget}, Origin: "new"}
+			p.guard(req)
+			if p.Approval != "" {
+				again := prunePlan(tt.prunes, 40)
+				again.Objects, again.origin = append(again.Objects, tt.leftover), tt.before
+				req.Approved = p.Approval
+				again.guard(req)
+				p = again
+			}
+			if len(p.Prune) != tt.prunes || p.newOrigin(req) != tt.want {
+				t.Errorf("prunes %d, records %q, want %d and %q (%s)", len(p.Prune), p.newOrigin(req), tt.prunes, tt.want, p.Held)
+			}
+		})
+	}
+}
+
 func TestGuardProtectedKinds(t *testing.T) {
 	protected := func() *Plan {
 		p := prunePlan(2, 40)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -63,13 +64,25 @@ func (p *Plan) moved(req Request) string {
 	return "the source or the paths of this sync have changed"
 }
 
-// newOrigin is what Apply is to record. While deletions wait it stays what it
-// was, so that the next run still knows of the move.
+// newOrigin is what Apply is to record. While deletions wait, or something is
+// left over that a later run may delete, it stays what it was, so that the
+// later run still knows of the move.
 func (p *Plan) newOrigin(req Request) string {
-	if p.Held != "" {
+	if p.Held != "" || p.moved(req) != "" && p.leftovers() {
 		return cmp.Or(p.origin, req.Recorded)
 	}
 	return req.Origin
+}
+
+// leftovers reports whether objects are kept that a later run may delete. The
+// target does not say for how long it keeps one. A protected kind is deleted
+// when a person names it: whoever has approved other deletions since the move
+// knows of the move by then.
+func (p *Plan) leftovers() bool {
+	approved := len(p.Prune) > 0
+	return slices.ContainsFunc(p.Objects, func(o Object) bool {
+		return o.Action == applier.Kept && !(o.protected && approved)
+	})
 }
 
 // mustRecord reports whether the target has another origin on record than it

@@ -27,8 +27,9 @@ type Report struct {
 	Waited   string    `json:"waited,omitempty"`   // why the wait for ready objects failed
 	Error    string    `json:"error,omitempty"`    // why the run as a whole failed
 
-	err   error // what Error tells, with what it wraps
-	first bool  // see First
+	err     error // what Error tells, with what it wraps
+	first   bool  // see First
+	arrived bool  // see Arrived
 }
 
 // Err returns why the run as a whole failed, nil if it did not. In a report
@@ -244,6 +245,11 @@ func (r *Report) Refused() []string {
 // it has there now is of this run's tree. In a report that was stored that is
 // not known.
 func (r *Report) First() bool { return r.first }
+
+// Arrived reports whether the Request's Origin may be recorded: nothing is left
+// over in the target that came from elsewhere and that a later run may delete.
+// In a report that was stored that is not known.
+func (r *Report) Arrived() bool { return r.arrived }
 
 // Settled reports whether the run has done all that it can do: what the target
 // takes stands there, and nothing waits for a better run or for a person to be

@@ -121,6 +121,7 @@ func (r *Run) begin(ctx context.Context, l *Loaded) error {
 	}
 	r.plan = plan
 	r.report.first = plan.Owned == 0
+	r.report.arrived = plan.newOrigin(r.req) == r.req.Origin
 	r.report.Approval, r.report.Held = plan.Approval, string(plan.Held)
 	r.needWait = r.req.Wait > 0 && (plan.Writes() || !r.req.Settled)
 	if !plan.Writes() && !plan.mustRecord(r.req) {

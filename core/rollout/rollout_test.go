@@ -222,6 +222,40 @@ func TestRunAsksAfterAMove(t *testing.T) {
 	}
 }
 
+func TestRunRemembersAMoveWhileObjectsAreKept(t *testing.T) {
+	target := &rollouttest.Target{}
+	from := func(origin string) rollout.Request {
+		req := request()
+		req.Origin = origin
+		return req
+	}
+	run(t, target, from("old"), loaded(t, names(9)...))
+	target.Keep("c08", "configmaps cannot be listed: forbidden")
+	l := loaded(t, append(names(8), "new")...)
+	for range 2 { // the first of them writes, the second does not
+		report := run(t, target, from("new"), l)
+		if report.Approval != "" || !report.Settled() || report.Arrived() || target.Origin("shop") != "old" {
+			t.Fatalf("a kept object is no question: held %q, arrived %v, origin %q", report.Held, report.Arrived(), target.Origin("shop"))
+		}
+	}
+	if n := target.Calls("Apply"); n != 2 {
+		t.Errorf("%d calls of Apply, want one by source", n)
+	}
+	target.Keep("c08", "")
+	asked := run(t, target, from("new"), l)
+	if asked.Approval == "" || !strings.Contains(asked.Held, "the source or the paths of this sync have changed") {
+		t.Fatalf("deleted after a move without asking: %+v", asked.Counts)
+	}
+	req := from("new")
+	req.Approved = asked.Approval
+	if done := run(t, target, req, l); done.Counts.Deleted != 1 || !done.Arrived() {
+		t.Errorf("after the approval: %+v, arrived %v", done.Counts, done.Arrived())
+	}
+	if run(t, target, from("new"), l); target.Origin("shop") != "new" {
+		t.Errorf("origin %q after all of it is done", target.Origin("shop"))
+	}
+}
+
 func TestRunPrunesBesideARefusedObject(t *testing.T) {
 	target := &rollouttest.Target{}
 	target.Refuse("release", "no such kind")

@@ -27,6 +27,7 @@ type Target struct {
 	rejected map[string]string // object name to reason
 	refused  map[string]string // object name to reason
 	skipped  map[string]string // object name to reason
+	kept     map[string]string // object name to reason
 	origins  map[string]string // by owner
 	down     error
 	fresh    applier.Health
@@ -78,6 +79,17 @@ func (t *Target) Skip(name, reason string) {
 		t.skipped = map[string]string{}
 	}
 	t.skipped[name] = reason
+}
+
+// Keep makes Plan keep objects called name that are wanted no more, as one of
+// which it cannot tell whether it is there, or prune them if reason is empty.
+func (t *Target) Keep(name, reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.kept == nil {
+		t.kept = map[string]string{}
+	}
+	t.kept[name] = reason
 }
 
 // Down makes every call fail with err, or work again if err is nil.
@@ -190,7 +202,7 @@ func (t *Target) Plan(_ context.Context, set applier.Set, emit func(applier.Chan
 	}
 	for _, ref := range t.owned(set.Owner) {
 		if !wanted[ref] {
-			emit(gone(set, ref))
+			emit(t.gone(set, ref))
 		}
 	}
 	return applier.Summary{Owned: len(t.owned(set.Owner)), Origin: t.origins[set.Owner]}, nil
@@ -219,10 +231,13 @@ func (t *Target) change(set applier.Set, it applier.Item, ref applier.Ref) appli
 	return c
 }
 
-func gone(set applier.Set, ref applier.Ref) applier.Change {
+func (t *Target) gone(set applier.Set, ref applier.Ref) applier.Change {
 	c := applier.Change{Ref: ref, Action: applier.Prune, Reason: "left the load", Protected: ref.Kind == "Namespace"}
-	if !set.Complete {
+	switch reason := t.kept[ref.Name]; {
+	case !set.Complete:
 		c.Action, c.Reason = applier.Kept, "the load was not complete"
+	case reason != "":
+		c.Action, c.Reason = applier.Kept, reason
 	}
 	return c
 }
