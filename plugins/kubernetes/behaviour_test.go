@@ -167,6 +167,37 @@ func TestSyncOnly(t *testing.T) {
 	}
 }
 
+// TestMovesToAnotherGroup: the API server serves events in two groups, and an
+// event that is declared in the other one by now is not deleted.
+func TestMovesToAnotherGroup(t *testing.T) {
+	t.Parallel()
+	target := realTarget(t, Config{})
+	ns := makeNamespace(t, target)
+	const event = `kind: Event
+metadata: {name: told, namespace: NS}
+reason: Told
+type: Normal
+eventTime: "2026-01-01T00:00:00.000000Z"
+reportingInstance: test
+action: Tell
+`
+	before := setOf(t, "shop", ns, "apiVersion: v1\n"+event+"involvedObject: {namespace: NS}\nreportingComponent: example.com/test\n")
+	if r := applyOf(t, target, before)[ns+":Event/told"]; r.Outcome != applier.Created {
+		t.Fatalf("%+v, want created", r)
+	}
+	after := setOf(t, "shop", ns, "apiVersion: events.k8s.io/v1\n"+event+"regarding: {namespace: NS}\nreportingController: example.com/test\n")
+	for range 2 {
+		c := planOf(t, target, after)[ns+":Event/told"]
+		if c.Action != applier.Kept || !strings.Contains(c.Reason, "the same object as "+ns+":Event.events.k8s.io/told") {
+			t.Errorf("%+v, want it kept, being the same object", c)
+		}
+		applyOf(t, target, after)
+	}
+	if c := planOf(t, target, setOf(t, "shop", ns, ""))[ns+":Event/told"]; c.Action != applier.Prune {
+		t.Errorf("wanted in no group: %+v, want prune", c)
+	}
+}
+
 func TestIncompleteSetKeeps(t *testing.T) {
 	t.Parallel()
 	target := realTarget(t, Config{})

@@ -40,7 +40,9 @@ func Compute(in Input) []Step {
 	for i := range in.Set.Objects {
 		steps = append(steps, in.wanted(&in.Set.Objects[i]))
 	}
-	steps = append(steps, in.leftovers()...)
+	leftovers := in.leftovers()
+	in.spareTwins(leftovers, steps)
+	steps = append(steps, leftovers...)
 	in.spareHolders(steps)
 	adviseOnce(steps)
 	return steps
@@ -60,6 +62,29 @@ func adviseOnce(steps []Step) {
 			steps[i].Diagnostic = &short
 		}
 		given[d.Detail] = true
+	}
+}
+
+// spareTwins keeps each leftover that is also wanted under another name: some
+// objects are served by two API groups, and to delete one is to delete both.
+func (in *Input) spareTwins(leftovers, wanted []Step) {
+	refs := map[string]applier.Ref{}
+	for _, s := range wanted {
+		if record, _ := in.Inventory.Get(s.Ref); record.UID != "" {
+			refs[record.UID] = s.Ref
+		}
+		if s.Live != nil {
+			refs[s.Live.UID] = s.Ref
+		}
+	}
+	for i := range leftovers {
+		s := &leftovers[i]
+		if s.Action != applier.Prune {
+			continue
+		}
+		if twin, same := refs[s.Live.UID]; same {
+			s.Action, s.Reason, s.Protected = applier.Kept, fmt.Sprintf("it is the same object as %s, which is wanted", twin), false
+		}
 	}
 }
 

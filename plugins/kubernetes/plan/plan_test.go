@@ -176,6 +176,50 @@ func TestImmutable(t *testing.T) {
 	}
 }
 
+// TestTwins: an object that moved to another API group is not deleted for
+// having left the old one.
+func TestTwins(t *testing.T) {
+	old := applier.Ref{Group: "extensions", Version: "v1beta1", Kind: "Ingress", Namespace: "shop", Name: "a"}
+	moved := applier.Ref{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress", Namespace: "shop", Name: "a"}
+	recorded := record(moved)
+	const twin = "kept: it is the same object as shop:Ingress.networking.k8s.io/a, which is wanted"
+	for _, tt := range []struct {
+		name   string
+		record *inventory.Record // of the object under its new name
+		live   *live.Fact        // seen under its new name
+		change func(*desired.Object)
+		want   string
+	}{
+		{name: "the same", live: fact(), want: twin},
+		{name: "the same, without label", live: fact(func(f *live.Fact) { f.Member = "" }), want: twin},
+		{name: "the same, which the set has broken", record: &recorded, live: fact(), want: twin,
+			change: func(o *desired.Object) { o.Problem = &diag.Diagnostic{Summary: "broken"} }},
+		{name: "the same as was recorded, not seen now", record: &recorded, want: twin},
+		{name: "another of the same name", live: fact(func(f *live.Fact) { f.UID = "u2" }), want: "prune: no file declares it any more"},
+		{name: "none yet", want: "prune: no file declares it any more"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := Input{Owner: "shop", Inventory: inventory.Of("shop", mine), Complete: true}
+			in.Inventory.Put(record(old))
+			known := map[applier.Ref]live.Fact{old.Identity(): *fact()}
+			in.Set.Objects = []desired.Object{object(func(o *desired.Object) { o.Ref = moved })}
+			if tt.change != nil {
+				tt.change(&in.Set.Objects[0])
+			}
+			if tt.record != nil {
+				in.Inventory.Put(*tt.record)
+			}
+			if tt.live != nil {
+				known[moved.Identity()] = *tt.live
+			}
+			in.Live = live.NewFacts(known)
+			if got := summary(Compute(in)[1:]); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 // TestHolders: what holds an object that stays is not deleted.
 func TestHolders(t *testing.T) {
 	in := Input{Owner: "shop", Inventory: inventory.Of("shop", mine), Complete: true}
