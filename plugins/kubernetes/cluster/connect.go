@@ -34,8 +34,11 @@ type Options struct {
 	Kubeconfig string // path of a kubeconfig; empty: $KUBECONFIG, ~/.kube/config
 	Context    string // context in it; empty: the current one
 	InCluster  bool   // only the cluster that this process runs in
-	UserAgent  string
-	Log        hclog.Logger // gets the server's warnings; nil: dropped
+	// ServiceAccount is the directory of the pod's token and ca.crt; empty:
+	// where the kubelet puts it.
+	ServiceAccount string
+	UserAgent      string
+	Log            hclog.Logger // gets the server's warnings; nil: dropped
 }
 
 // Client is a connection to one API server as one identity.
@@ -131,11 +134,9 @@ func (c *Client) Close() {
 
 func load(o Options) (*rest.Config, string, error) {
 	if o.InCluster {
-		config, err := rest.InClusterConfig()
+		config, err := serviceAccount(o.ServiceAccount)
 		if err != nil {
-			d := diag.Errorf(diag.Attr("in_cluster"), "not running in a cluster")
-			d.Detail = "in_cluster needs a pod with a service account token: " + err.Error() + "."
-			return nil, "", d
+			return nil, "", unusable(diag.Attr("in_cluster"), err)
 		}
 		return config, "", nil
 	}
@@ -160,7 +161,7 @@ func fromKubeconfig(o Options, rules *clientcmd.ClientConfigLoadingRules) (*rest
 	}
 	if o.Context == "" && raw.Contexts[raw.CurrentContext] == nil {
 		if o.Kubeconfig == "" && len(raw.Contexts) == 0 {
-			return outsideKubeconfig(rules)
+			return outsideKubeconfig(o, rules)
 		}
 		return nil, "", noCurrentContext(raw.CurrentContext, names(raw.Contexts))
 	}
@@ -176,10 +177,13 @@ func fromKubeconfig(o Options, rules *clientcmd.ClientConfigLoadingRules) (*rest
 }
 
 // outsideKubeconfig is the last resort when there is no kubeconfig at all.
-func outsideKubeconfig(rules *clientcmd.ClientConfigLoadingRules) (*rest.Config, string, error) {
-	config, err := rest.InClusterConfig()
-	if err == nil {
+func outsideKubeconfig(o Options, rules *clientcmd.ClientConfigLoadingRules) (*rest.Config, string, error) {
+	config, err := serviceAccount(o.ServiceAccount)
+	switch {
+	case err == nil:
 		return config, "", nil
+	case !errors.Is(err, rest.ErrNotInCluster):
+		return nil, "", unusable(nil, err)
 	}
 	d := diag.Errorf(nil, "no cluster: there is no kubeconfig, and this is not a pod")
 	d.Detail = "Looked for a kubeconfig in " + strings.Join(rules.GetLoadingPrecedence(), ", ") +
