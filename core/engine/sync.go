@@ -214,17 +214,23 @@ func (e *Engine) load(ctx context.Context, job *syncJob) (*rollout.Loaded, error
 	if job.loaded != nil {
 		return job.loaded, nil
 	}
+	e.setLoaded(job.id, nil, "") // the file is about to change: if that fails, nothing vouches for it
 	e.progress(job.id, rollout.Progress{Step: rollout.StepLoad})
 	l, err := rollout.Load(ctx, job.root, e.workDirOf(job.id), manifest.Options{Paths: job.cfg.Paths, Tree: job.req.Tree, Cache: e.manifests})
 	if err != nil {
 		return nil, err
 	}
+	e.setLoaded(job.id, l, job.key)
+	return l, nil
+}
+
+// setLoaded remembers what the sync's file of objects holds.
+func (e *Engine) setLoaded(id string, l *rollout.Loaded, key string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n := e.nodes[job.id]; n != nil && n.sync != nil {
-		n.sync.loaded, n.sync.loadedKey = l, job.key
+	if n := e.nodes[id]; n != nil && n.sync != nil {
+		n.sync.loaded, n.sync.loadedKey = l, key
 	}
-	return l, nil
 }
 
 // park waits for the objects without a worker. The wait ends early when

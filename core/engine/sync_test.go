@@ -141,6 +141,30 @@ func TestEmptyLoadNeverPrunes(t *testing.T) {
 	})
 }
 
+func TestALoadThatFailsVouchesForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a", "b")
+		e := w.start(shop)
+		expect(t, e, "sync.shop", Ready, "2 objects")
+
+		// There is no room for the next load, and what the last one wrote is lost.
+		dir := e.workDirOf("sync.shop")
+		if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		w.repo("mem://shop").commit("a", "c")
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Failed, "load:")
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+		w.repo("mem://shop").commit("a", "b") // the tree of before
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Ready, "2 objects")
+	})
+}
+
 func TestApproval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -10,19 +10,27 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 )
 
 // WriteItems writes the objects to the file at path, in the format of
 // applier.Set.Objects: one JSON applier.Item a line. Equal results give equal
-// files.
-func (r Result) WriteItems(path string) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+// files. The file is replaced as a whole or, with an error, left as it was:
+// whoever has the old one open goes on reading that.
+func (r Result) WriteItems(path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write objects: %w", err)
 	}
 	_, err = r.WriteTo(f)
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write objects: %w", errors.Join(err, os.Remove(f.Name())))
+	}
+	return nil
 }
 
 // WriteTo writes the objects to w as WriteItems does.
@@ -35,13 +43,10 @@ func (r Result) WriteTo(w io.Writer) (int64, error) {
 		written, err := buf.Write(line)
 		n += int64(written)
 		if err != nil {
-			return n, fmt.Errorf("write objects: %w", err)
+			return n, err
 		}
 	}
-	if err := buf.Flush(); err != nil {
-		return n, fmt.Errorf("write objects: %w", err)
-	}
-	return n, nil
+	return n, buf.Flush()
 }
 
 // appendItem appends o as a line with an applier.Item, without decoding what

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -306,8 +307,44 @@ func TestWriteItems(t *testing.T) {
 	if err := r.WriteItems(dir); err == nil {
 		t.Error("writing to a directory succeeds")
 	}
+	if left, err := filepath.Glob(dir + ".*"); err != nil || len(left) > 0 {
+		t.Errorf("a write that failed leaves %v behind, %v", left, err)
+	}
 	if _, err := r.WriteTo(failingWriter{}); !errors.Is(err, errFull) {
 		t.Errorf("WriteTo = %v", err)
+	}
+}
+
+func TestWriteItemsReplacesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "objects.jsonl")
+	if err := load(t, tree(t, map[string]string{"a.yaml": cm("a")}), manifest.Options{}).WriteItems(path); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close() }() // it was only read
+	if err := load(t, tree(t, map[string]string{"b.yaml": cm("b")}), manifest.Options{}).WriteItems(path); err != nil {
+		t.Fatal(err)
+	}
+	before, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(before), `"a.yaml"`) || !strings.Contains(string(after), `"b.yaml"`) {
+		t.Errorf("who reads the old file gets %q, the next one %q", before, after)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %s", info.Mode())
 	}
 }
 
