@@ -118,7 +118,7 @@ func place(obj *Object, meta map[string]any, o Options) {
 		if obj.Ref.Namespace != "" {
 			obj.fail(fmt.Sprintf("%s is cluster-scoped, but has metadata.namespace %q", obj.Ref.Kind, obj.Ref.Namespace),
 				"Remove metadata.namespace.")
-		} else if len(o.Namespaces) > 0 && !slices.Contains(o.Namespaces, obj.ownNamespace()) {
+		} else if Outside(o.Namespaces, obj.Ref) != "" {
 			obj.fail(fmt.Sprintf("%s is cluster-scoped, but the applier is limited to namespaces", obj.Ref.Kind), limits(o))
 		}
 		return
@@ -127,18 +127,23 @@ func place(obj *Object, meta map[string]any, o Options) {
 		obj.Ref.Namespace = o.Namespace
 		meta["namespace"] = o.Namespace
 	}
-	if len(o.Namespaces) > 0 && !slices.Contains(o.Namespaces, obj.Ref.Namespace) {
+	if Outside(o.Namespaces, obj.Ref) != "" {
 		obj.fail(fmt.Sprintf("namespace %q is outside the applier's limits", obj.Ref.Namespace), limits(o))
 	}
 }
 
-// ownNamespace is the namespace that the object is, if it is one: declaring an
-// allowed namespace is allowed.
-func (o *Object) ownNamespace() string {
-	if o.Ref.Group == "" && o.Ref.Kind == "Namespace" {
-		return o.Ref.Name
+// Outside says why an object is out of bounds that is neither in one of
+// namespaces nor one of them itself, and returns "" for every other object. No
+// namespaces are no limit.
+func Outside(namespaces []string, ref applier.Ref) string {
+	place := ref.Namespace
+	if place == "" && ref.Group == "" && ref.Kind == "Namespace" {
+		place = ref.Name
 	}
-	return ""
+	if len(namespaces) == 0 || slices.Contains(namespaces, place) {
+		return ""
+	}
+	return "it is outside the applier's namespaces (" + strings.Join(namespaces, ", ") + "), so it is left alone"
 }
 
 func limits(o Options) string {

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/cluster"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/desired"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -46,17 +47,22 @@ type Want struct {
 type Facts struct {
 	known map[applier.Ref]Fact
 	blind map[schema.GroupKind]string
+
+	namespaces []string // nothing outside was looked at; empty: no limit
 }
 
 // Get returns what is known of an object. One that is not known does not
-// exist, unless its kind is Blind.
+// exist, unless it is Blind.
 func (f Facts) Get(ref applier.Ref) (Fact, bool) {
 	fact, ok := f.known[ref.Identity()]
 	return fact, ok
 }
 
-// Blind returns why nothing can be said about objects of ref's kind, or "".
+// Blind returns why nothing can be said about an object, or "".
 func (f Facts) Blind(ref applier.Ref) string {
+	if why := desired.Outside(f.namespaces, ref); why != "" {
+		return why
+	}
 	return f.blind[schema.GroupKind{Group: ref.Group, Kind: ref.Kind}]
 }
 
@@ -68,11 +74,15 @@ func NewFacts(known map[applier.Ref]Fact) Facts { return Facts{known: known} }
 
 // Read returns the facts about the objects wanted, and about every other
 // object of their kinds that is a member of the ApplySet id, unless id is
-// empty.
+// empty. An object outside the reader's namespaces is not looked at: its facts
+// are Blind.
 func (r Reader) Read(ctx context.Context, id string, wants []Want) (Facts, error) {
-	g := &gather{Reader: r, facts: Facts{map[applier.Ref]Fact{}, map[schema.GroupKind]string{}}}
+	g := &gather{Reader: r, facts: Facts{known: map[applier.Ref]Fact{}, blind: map[schema.GroupKind]string{}, namespaces: r.Namespaces}}
 	byKind := map[schema.GroupKind][]Want{}
 	for _, w := range wants {
+		if desired.Outside(r.Namespaces, w.Ref) != "" {
+			continue
+		}
 		gk := schema.GroupKind{Group: w.Ref.Group, Kind: w.Ref.Kind}
 		byKind[gk] = append(byKind[gk], w)
 	}

@@ -9,6 +9,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -63,6 +64,54 @@ func configMap(name string) metav1.PartialObjectMetadata {
 	return metav1.PartialObjectMetadata{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"},
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "big", UID: "u"},
+	}
+}
+
+// TestReadWithinNamespaces: no request goes where the reader may not look, and
+// what is there counts as unknown, not as gone.
+func TestReadWithinNamespaces(t *testing.T) {
+	var asked []string
+	var mu sync.Mutex
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		asked = append(asked, r.URL.Path)
+		mu.Unlock()
+		(&crowded{n: 5000}).ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	client, err := metadata.NewForConfig(&rest.Config{Host: s.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespaces := cluster.Kind{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, Resource: "namespaces"}
+	volumes := cluster.Kind{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "PersistentVolume"}, Resource: "persistentvolumes"}
+	kinds := cluster.NewKinds(func(context.Context) ([]cluster.Kind, map[string]error, error) {
+		return []cluster.Kind{configMaps, namespaces, volumes}, nil, nil
+	})
+	inside := applier.Ref{Version: "v1", Kind: "ConfigMap", Namespace: "big", Name: "c1"}
+	outside := []applier.Ref{
+		{Version: "v1", Kind: "ConfigMap", Namespace: "other", Name: "c2"},
+		{Version: "v1", Kind: "Namespace", Name: "other"},
+		{Version: "v1", Kind: "PersistentVolume", Name: "big"},
+	}
+	wants := []Want{{Ref: inside, Kind: configMaps}, {Ref: outside[0], Kind: configMaps}, {Ref: outside[1], Kind: namespaces}, {Ref: outside[2], Kind: volumes}}
+	facts, err := Reader{Client: client, Kinds: kinds, Manager: "sluice", Namespaces: []string{"big"}}.Read(t.Context(), "id", wants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, there := facts.Get(inside); !there || facts.Blind(inside) != "" {
+		t.Errorf("%s: there %t, blind %q", inside, there, facts.Blind(inside))
+	}
+	const why = "it is outside the applier's namespaces (big), so it is left alone"
+	for _, ref := range outside {
+		if _, there := facts.Get(ref); there || facts.Blind(ref) != why {
+			t.Errorf("%s: there %t, blind %q, want %q", ref, there, facts.Blind(ref), why)
+		}
+	}
+	for _, p := range asked {
+		if !strings.HasPrefix(p, "/api/v1/namespaces/big/configmaps") {
+			t.Errorf("asked for %s", p)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/cluster"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/desired"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/health"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/inventory"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -307,6 +309,9 @@ func (w *watcher) key(kind cluster.Kind, ref applier.Ref) key {
 }
 
 func (w *watcher) kind(ctx context.Context, r Record) (cluster.Kind, error) {
+	if why := desired.Outside(w.hub.Namespaces, r.Ref); why != "" {
+		return cluster.Kind{}, errors.New(why)
+	}
 	gvk := schema.GroupVersionKind{Group: r.Ref.Group, Version: r.Ref.Version, Kind: r.Ref.Kind}
 	kind, err := w.kinds.Any(ctx, gvk)
 	if err != nil && r.Resource != "" {
