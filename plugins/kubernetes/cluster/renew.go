@@ -13,7 +13,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// renewPause is the least time between two looks at the kubeconfig.
+// renewPause is the least time between two looks at the kubeconfig, or at the
+// service account.
 const renewPause = 10 * time.Second
 
 // renewing sends requests with the credentials of config. When the API server
@@ -81,12 +82,12 @@ func (r *renewing) renew(used http.RoundTripper) http.RoundTripper {
 	}
 	r.looked = time.Now()
 	if err := r.replace(); err != nil && r.log != nil {
-		r.log.Warn("the API server does not accept the credentials, and the kubeconfig cannot be read again", "error", err)
+		r.log.Warn("the API server does not accept the credentials, and they cannot be read again", "error", err)
 	}
 	if r.next != used {
 		utilnet.CloseIdleConnectionsFor(used)
 		if r.log != nil {
-			r.log.Info("the credentials of the kubeconfig have changed; the new ones are used from now on", "server", r.config.Host)
+			r.log.Info("the credentials have changed; the new ones are used from now on", "server", r.config.Host)
 		}
 	}
 	return r.next
