@@ -97,7 +97,7 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 		job.last, job.settled = s.report, s.settledLoad
 	}
 	job.req = rollout.Request{
-		Owner: s.cfg.Name, Revision: src.source.revision, Tree: held.Digest,
+		Owner: s.cfg.Name, Revision: src.source.revision, Tree: held.Digest, Target: fingerprint(s.cfg.Applier, app.plugin),
 		Policy: rollout.Policy{
 			Prune: s.cfg.Prune.Enabled, Budget: rollout.Budget(s.cfg.Prune.Max), Kinds: s.cfg.Prune.Kinds,
 		},

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -236,6 +237,55 @@ func TestApprovalIsOfOneList(t *testing.T) {
 			t.Errorf("%d objects are left, want all 40", got)
 		}
 	})
+}
+
+func TestApprovalIsOfOneTarget(t *testing.T) {
+	const twoClusters = `
+applier "kubernetes" "a" {}
+applier "kubernetes" "b" {}
+source "memory" "shop" { url = "mem://shop" }
+sync "shop" {
+  source  = source.memory.shop
+  applier = applier.kubernetes.a
+}
+`
+	const a, b = "applier.kubernetes.a", "applier.kubernetes.b"
+	inB := strings.Replace(twoClusters, "applier = "+a, "applier = "+b, 1)
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restart %v", restart), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.repo("mem://shop").commit(names(40)...)
+				e := w.start(inB)
+				expect(t, e, "sync.shop", Ready, "")
+				w.configure(twoClusters)
+				reload(t, e, true)
+				expect(t, e, "sync.shop", Ready, "")
+
+				w.repo("mem://shop").commit(names(20)...)
+				sleepFor(t, 2*time.Minute)
+				n := expect(t, e, "sync.shop", Waiting, "would delete 20 of 40")
+				w.target(a).Down(errors.New("down"))
+				if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: n.Approval, By: "ann"}); err != nil {
+					t.Fatal(err)
+				}
+				expect(t, e, "sync.shop", Failed, "down")
+				if restart {
+					w.stop(e)
+					e = w.start(inB)
+				} else {
+					w.configure(inB)
+					reload(t, e, true)
+				}
+				if now := expect(t, e, "sync.shop", Waiting, "would delete 20 of 40"); now.Approval == n.Approval {
+					t.Error("both clusters ask for the same approval")
+				}
+				if got := len(w.target(b).Names("shop")); got != 40 {
+					t.Errorf("%d objects are left in a cluster for which nobody has approved anything, want 40", got)
+				}
+			})
+		})
+	}
 }
 
 func TestMovedSourceAsks(t *testing.T) {

@@ -61,7 +61,7 @@ func (p *Plan) guard(req Request) {
 	for i, c := range candidates {
 		refs[i] = p.Objects[c].Ref
 	}
-	digest := pruneDigest(p.Owner, refs)
+	digest := pruneDigest(req, refs)
 	ask := p.mustAsk(req, len(refs))
 	if ask == "" || req.Approved == digest {
 		p.Prune = refs
@@ -139,14 +139,16 @@ func namesKind(kinds []string, kind string) bool {
 	return slices.ContainsFunc(kinds, func(k string) bool { return strings.EqualFold(k, kind) })
 }
 
-// pruneDigest identifies a list of deletions, so that an approval holds for
-// exactly the list that was shown.
-func pruneDigest(owner string, refs []applier.Ref) string {
+// pruneDigest identifies a list of deletions in req's target, so that an
+// approval holds for exactly what was shown: not for objects of the same names
+// in another cluster, nor for what another source happens to leave over.
+func pruneDigest(req Request, refs []applier.Ref) string {
 	names := make([]string, len(refs))
 	for i, r := range refs {
 		names[i] = r.Identity().String()
 	}
 	slices.Sort(names)
-	sum := sha256.Sum256([]byte(owner + "\n" + strings.Join(names, "\n")))
+	head := []string{req.Owner, req.Target, req.Origin}
+	sum := sha256.Sum256([]byte(strings.Join(slices.Concat(head, names), "\n")))
 	return hex.EncodeToString(sum[:8])
 }

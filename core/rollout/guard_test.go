@@ -78,6 +78,24 @@ func TestGuardApproval(t *testing.T) {
 	}
 }
 
+func TestGuardApprovalIsOfOneTarget(t *testing.T) {
+	policy := Policy{Prune: true, Budget: DefaultBudget}
+	asked := prunePlan(30, 40)
+	asked.guard(Request{Owner: "shop", Policy: policy, Target: "a", Origin: "git"})
+	for name, req := range map[string]Request{
+		"another target": {Owner: "shop", Target: "b", Origin: "git"},
+		"another origin": {Owner: "shop", Target: "a", Origin: "oci"},
+		"another owner":  {Owner: "web", Target: "a", Origin: "git"},
+	} {
+		p := prunePlan(30, 40)
+		req.Policy, req.Approved = policy, asked.Approval
+		p.guard(req)
+		if len(p.Prune) != 0 || p.Approval == "" {
+			t.Errorf("%s: prunes %d with the approval of the first", name, len(p.Prune))
+		}
+	}
+}
+
 func TestGuardNobodyCanApprove(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -91,7 +109,9 @@ func TestGuardNobodyCanApprove(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p, policy := prunePlan(2, 40), Policy{Prune: true, Budget: DefaultBudget}
 			tt.change(p, &policy)
-			p.guard(Request{Policy: policy, Approved: pruneDigest("shop", []applier.Ref{p.Objects[0].Ref, p.Objects[1].Ref})})
+			req := Request{Policy: policy}
+			req.Approved = pruneDigest(req, []applier.Ref{p.Objects[0].Ref, p.Objects[1].Ref})
+			p.guard(req)
 			if len(p.Prune) != 0 || p.Approval != "" || p.Held == "" {
 				t.Errorf("prune %v, approval %q, held %q", p.Prune, p.Approval, p.Held)
 			}

@@ -30,6 +30,7 @@ type Request struct {
 	Owner    string          // name of the sync in the target
 	Revision source.Revision // of the tree
 	Tree     string          // digest of the tree
+	Target   string          // what the applier is configured for: an approval is of one target
 	Policy   Policy
 	Approved string   // digest of the pruning that a person allowed
 	Origin   string   // where the objects come from: a change of it is no wish to delete
