@@ -81,7 +81,7 @@ func (p *Plan) newOrigin(req Request) string {
 func (p *Plan) leftovers() bool {
 	approved := len(p.Prune) > 0
 	return slices.ContainsFunc(p.Objects, func(o Object) bool {
-		return o.Action == applier.Kept && !(o.protected && approved)
+		return o.Action == applier.Kept && (!o.protected || !approved)
 	})
 }
 
