@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -36,6 +37,7 @@ func newWorld(t *testing.T) *world {
 		t.Skip("needs SLUICE_TEST_KUBECONFIG and SLUICE_TEST_BIN: run `make test`")
 	}
 	w := &world{t: t, dir: t.TempDir(), bin: bin, prefix: prefix(t)}
+	t.Cleanup(w.unlock)
 	w.env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+w.dir, "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=T", "GIT_AUTHOR_EMAIL=t@example.com", "GIT_COMMITTER_NAME=T", "GIT_COMMITTER_EMAIL=t@example.com",
 		"XDG_CACHE_HOME="+filepath.Join(w.dir, "cache"))
@@ -65,6 +67,20 @@ func (w *world) deleteNamespaces() {
 		if strings.HasPrefix(ns, "namespace/"+w.prefix) {
 			_ = w.command(ctx, "kubectl", "delete", ns, "--wait=false").Run()
 		}
+	}
+}
+
+// unlock lets the scratch directory be removed: the trees that sources fetched
+// are read-only, which stops everybody but root.
+func (w *world) unlock() {
+	err := filepath.WalkDir(w.dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o700)
+	})
+	if err != nil {
+		w.t.Error(err)
 	}
 }
 
