@@ -43,6 +43,9 @@ func writeReport(w io.Writer, r *rollout.Report, indent string) {
 			line("failed: %s", o.Failure())
 		}
 	}
+	for _, o := range r.Missed() {
+		line("waits to be applied: %s: %s", o.Ref, o.Reason)
+	}
 	for _, text := range leftAlone(r.Objects) {
 		line("%s", text)
 	}
