@@ -208,7 +208,9 @@ type ObjectStatus struct {
 	Drifted bool   // a field that the owner set was changed by somebody else
 }
 
-// WorkloadLister is an Applier that can tell what runs in the target.
+// WorkloadLister is an Applier that can tell what runs in the target, whoever
+// applied it, in the order of namespace, kind and name. What is part of the
+// target itself, such as a cluster's own services, is left out.
 type WorkloadLister interface {
 	Workloads(ctx context.Context, filter WorkloadFilter, emit func(Workload)) error
 }
@@ -225,10 +227,31 @@ type Workload struct {
 	Owner          string // the sync that owns it, if any
 	Containers     []Container
 	ServiceAccount string
-	PullSecrets    []string // of the pod and of its service account
-	Annotations    map[string]string
-	Status         ObjectStatus
-	Desired, Ready int
+	PullSecrets    []string          // of the pod, then of its service account, each once
+	Annotations    map[string]string // of the object itself, not of its pods
+	Rollout        Rollout
+}
+
+// Phase tells how far a rollout has come; empty is not known.
+type Phase string
+
+const (
+	RolloutStarted  Phase = "started"  // the change has not been seen by its controller yet
+	RolloutUpdating Phase = "updating" // replicas are being replaced
+	RolloutReady    Phase = "ready"    // every replica runs what was asked for
+	RolloutFailed   Phase = "error"    // it will not end without a change: see Message
+)
+
+// Rollout tells how far the replicas of a Workload have come. What does not
+// roll out, such as a CronJob, is RolloutReady without replicas.
+type Rollout struct {
+	Phase     Phase
+	Message   string // the object's own reason, for a person
+	Desired   int
+	Updated   int // of the newest revision
+	Ready     int
+	Available int
+	Outdated  int // still of an older revision
 }
 
 // Container of a Workload.

@@ -14,9 +14,13 @@ func New[C any, P Provider](typ string, open func(ctx context.Context, config C,
 	return plug.NewKind(plug.Registry, typ, capabilities, open, opts)
 }
 
-// CanListTags is the capability of providers that implement Lister.
-const CanListTags = "registry.tags"
+// Capabilities of providers, as hosts know them.
+const (
+	CanListTags  = "registry.tags"      // is a Lister
+	ForConsumers = "registry.consumers" // is a ConsumerProvider
+)
 
 var capabilities = []plug.Capability{
 	{Name: CanListTags, Has: func(v any) bool { _, ok := v.(Lister); return ok }},
+	{Name: ForConsumers, Has: func(v any) bool { _, ok := v.(ConsumerProvider); return ok }},
 }

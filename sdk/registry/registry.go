@@ -27,7 +27,7 @@ var ErrAnonymous = host.ErrAnonymous
 type Request struct {
 	Host       string   // registry host with port, as in the image reference
 	Repository string   // path within the registry
-	Consumer   Consumer // on whose behalf; zero for the daemon itself
+	Consumer   Consumer // on whose behalf; zero for the daemon itself, see ConsumerProvider
 }
 
 // Consumer is the workload that runs the image. Credentials found for one
@@ -35,7 +35,16 @@ type Request struct {
 type Consumer struct {
 	Namespace      string
 	ServiceAccount string
-	PullSecrets    []string
+	PullSecrets    []string // those of the pod first
+}
+
+// ConsumerProvider is a Provider whose answer depends on Request.Consumer, as
+// that of pull secrets does. Its answers are cached for each consumer. Other
+// providers get a zero Consumer, and one answer serves every namespace.
+type ConsumerProvider interface {
+	Provider
+	// ForConsumers marks the type; it is never called.
+	ForConsumers()
 }
 
 // Scope tells how widely a Credential may be reused.

@@ -228,6 +228,65 @@ func (Health) EnumDescriptor() ([]byte, []int) {
 	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{2}
 }
 
+// Phase tells how far a rollout has come.
+type Phase int32
+
+const (
+	// Not known.
+	Phase_PHASE_UNSPECIFIED Phase = 0
+	// The change has not been seen by its controller yet.
+	Phase_PHASE_STARTED  Phase = 1
+	Phase_PHASE_UPDATING Phase = 2
+	Phase_PHASE_READY    Phase = 3
+	// It will not end without a change: see the message.
+	Phase_PHASE_FAILED Phase = 4
+)
+
+// Enum value maps for Phase.
+var (
+	Phase_name = map[int32]string{
+		0: "PHASE_UNSPECIFIED",
+		1: "PHASE_STARTED",
+		2: "PHASE_UPDATING",
+		3: "PHASE_READY",
+		4: "PHASE_FAILED",
+	}
+	Phase_value = map[string]int32{
+		"PHASE_UNSPECIFIED": 0,
+		"PHASE_STARTED":     1,
+		"PHASE_UPDATING":    2,
+		"PHASE_READY":       3,
+		"PHASE_FAILED":      4,
+	}
+)
+
+func (x Phase) Enum() *Phase {
+	p := new(Phase)
+	*p = x
+	return p
+}
+
+func (x Phase) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Phase) Descriptor() protoreflect.EnumDescriptor {
+	return file_sluice_plugin_v1_applier_proto_enumTypes[3].Descriptor()
+}
+
+func (Phase) Type() protoreflect.EnumType {
+	return &file_sluice_plugin_v1_applier_proto_enumTypes[3]
+}
+
+func (x Phase) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Phase.Descriptor instead.
+func (Phase) EnumDescriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{3}
+}
+
 // ObjectRef names an object.
 type ObjectRef struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1763,13 +1822,10 @@ type Workload struct {
 	Owner          string       `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
 	Containers     []*Container `protobuf:"bytes,3,rep,name=containers,proto3" json:"containers,omitempty"`
 	ServiceAccount string       `protobuf:"bytes,4,opt,name=service_account,json=serviceAccount,proto3" json:"service_account,omitempty"`
-	// Of the pod and of its service account.
-	PullSecrets []string          `protobuf:"bytes,5,rep,name=pull_secrets,json=pullSecrets,proto3" json:"pull_secrets,omitempty"`
-	Annotations map[string]string `protobuf:"bytes,6,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Status      *ObjectStatus     `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"`
-	// Replicas.
-	Desired       int64 `protobuf:"varint,8,opt,name=desired,proto3" json:"desired,omitempty"`
-	Ready         int64 `protobuf:"varint,9,opt,name=ready,proto3" json:"ready,omitempty"`
+	// Of the pod, then of its service account.
+	PullSecrets   []string          `protobuf:"bytes,5,rep,name=pull_secrets,json=pullSecrets,proto3" json:"pull_secrets,omitempty"`
+	Annotations   map[string]string `protobuf:"bytes,6,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Rollout       *Rollout          `protobuf:"bytes,7,opt,name=rollout,proto3" json:"rollout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1846,23 +1902,102 @@ func (x *Workload) GetAnnotations() map[string]string {
 	return nil
 }
 
-func (x *Workload) GetStatus() *ObjectStatus {
+func (x *Workload) GetRollout() *Rollout {
 	if x != nil {
-		return x.Status
+		return x.Rollout
 	}
 	return nil
 }
 
-func (x *Workload) GetDesired() int64 {
+// Rollout tells how far the replicas of a workload have come.
+type Rollout struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Phase         Phase                  `protobuf:"varint,1,opt,name=phase,proto3,enum=sluice.plugin.v1.Phase" json:"phase,omitempty"`
+	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	Desired       int64                  `protobuf:"varint,3,opt,name=desired,proto3" json:"desired,omitempty"`
+	Updated       int64                  `protobuf:"varint,4,opt,name=updated,proto3" json:"updated,omitempty"`
+	Ready         int64                  `protobuf:"varint,5,opt,name=ready,proto3" json:"ready,omitempty"`
+	Available     int64                  `protobuf:"varint,6,opt,name=available,proto3" json:"available,omitempty"`
+	Outdated      int64                  `protobuf:"varint,7,opt,name=outdated,proto3" json:"outdated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rollout) Reset() {
+	*x = Rollout{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rollout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rollout) ProtoMessage() {}
+
+func (x *Rollout) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rollout.ProtoReflect.Descriptor instead.
+func (*Rollout) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Rollout) GetPhase() Phase {
+	if x != nil {
+		return x.Phase
+	}
+	return Phase_PHASE_UNSPECIFIED
+}
+
+func (x *Rollout) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Rollout) GetDesired() int64 {
 	if x != nil {
 		return x.Desired
 	}
 	return 0
 }
 
-func (x *Workload) GetReady() int64 {
+func (x *Rollout) GetUpdated() int64 {
+	if x != nil {
+		return x.Updated
+	}
+	return 0
+}
+
+func (x *Rollout) GetReady() int64 {
 	if x != nil {
 		return x.Ready
+	}
+	return 0
+}
+
+func (x *Rollout) GetAvailable() int64 {
+	if x != nil {
+		return x.Available
+	}
+	return 0
+}
+
+func (x *Rollout) GetOutdated() int64 {
+	if x != nil {
+		return x.Outdated
 	}
 	return 0
 }
@@ -1878,7 +2013,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[23]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2025,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[23]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2038,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{23}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Container) GetName() string {
@@ -1940,7 +2075,7 @@ type SecretRef struct {
 
 func (x *SecretRef) Reset() {
 	*x = SecretRef{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[24]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2087,7 @@ func (x *SecretRef) String() string {
 func (*SecretRef) ProtoMessage() {}
 
 func (x *SecretRef) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[24]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2100,7 @@ func (x *SecretRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretRef.ProtoReflect.Descriptor instead.
 func (*SecretRef) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{24}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SecretRef) GetNamespace() string {
@@ -1999,7 +2134,7 @@ type ReadSecretRequest struct {
 
 func (x *ReadSecretRequest) Reset() {
 	*x = ReadSecretRequest{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[25]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +2146,7 @@ func (x *ReadSecretRequest) String() string {
 func (*ReadSecretRequest) ProtoMessage() {}
 
 func (x *ReadSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[25]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,7 +2159,7 @@ func (x *ReadSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSecretRequest.ProtoReflect.Descriptor instead.
 func (*ReadSecretRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{25}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadSecretRequest) GetInstance() string {
@@ -2050,7 +2185,7 @@ type ReadSecretResponse struct {
 
 func (x *ReadSecretResponse) Reset() {
 	*x = ReadSecretResponse{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[26]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2062,7 +2197,7 @@ func (x *ReadSecretResponse) String() string {
 func (*ReadSecretResponse) ProtoMessage() {}
 
 func (x *ReadSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[26]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2075,7 +2210,7 @@ func (x *ReadSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSecretResponse.ProtoReflect.Descriptor instead.
 func (*ReadSecretResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{26}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadSecretResponse) GetValue() []byte {
@@ -2096,7 +2231,7 @@ type WriteSecretRequest struct {
 
 func (x *WriteSecretRequest) Reset() {
 	*x = WriteSecretRequest{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[27]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2243,7 @@ func (x *WriteSecretRequest) String() string {
 func (*WriteSecretRequest) ProtoMessage() {}
 
 func (x *WriteSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[27]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2256,7 @@ func (x *WriteSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteSecretRequest.ProtoReflect.Descriptor instead.
 func (*WriteSecretRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{27}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *WriteSecretRequest) GetInstance() string {
@@ -2153,7 +2288,7 @@ type WriteSecretResponse struct {
 
 func (x *WriteSecretResponse) Reset() {
 	*x = WriteSecretResponse{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[28]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2300,7 @@ func (x *WriteSecretResponse) String() string {
 func (*WriteSecretResponse) ProtoMessage() {}
 
 func (x *WriteSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[28]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2313,7 @@ func (x *WriteSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteSecretResponse.ProtoReflect.Descriptor instead.
 func (*WriteSecretResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{28}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{29}
 }
 
 type LeaseRequest struct {
@@ -2193,7 +2328,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[29]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2340,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[29]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2353,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{29}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *LeaseRequest) GetInstance() string {
@@ -2255,7 +2390,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[30]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2267,7 +2402,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[30]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2280,7 +2415,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{30}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *LeaseResponse) GetEvent() isLeaseResponse_Event {
@@ -2333,7 +2468,7 @@ type Acquired struct {
 
 func (x *Acquired) Reset() {
 	*x = Acquired{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[31]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2480,7 @@ func (x *Acquired) String() string {
 func (*Acquired) ProtoMessage() {}
 
 func (x *Acquired) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[31]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2493,7 @@ func (x *Acquired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acquired.ProtoReflect.Descriptor instead.
 func (*Acquired) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{31}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{32}
 }
 
 type LeaseResult struct {
@@ -2369,7 +2504,7 @@ type LeaseResult struct {
 
 func (x *LeaseResult) Reset() {
 	*x = LeaseResult{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[32]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2516,7 @@ func (x *LeaseResult) String() string {
 func (*LeaseResult) ProtoMessage() {}
 
 func (x *LeaseResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[32]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2529,7 @@ func (x *LeaseResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResult.ProtoReflect.Descriptor instead.
 func (*LeaseResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{32}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{33}
 }
 
 var File_sluice_plugin_v1_applier_proto protoreflect.FileDescriptor
@@ -2498,7 +2633,7 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\bworkload\x18\x01 \x01(\v2\x1a.sluice.plugin.v1.WorkloadH\x00R\bworkload\x12;\n" +
 	"\x06result\x18\x02 \x01(\v2!.sluice.plugin.v1.WorkloadsResultH\x00R\x06resultB\a\n" +
 	"\x05event\"\x11\n" +
-	"\x0fWorkloadsResult\"\xcf\x03\n" +
+	"\x0fWorkloadsResult\"\x9c\x03\n" +
 	"\bWorkload\x12-\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1b.sluice.plugin.v1.ObjectRefR\x03ref\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12;\n" +
@@ -2507,13 +2642,19 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"containers\x12'\n" +
 	"\x0fservice_account\x18\x04 \x01(\tR\x0eserviceAccount\x12!\n" +
 	"\fpull_secrets\x18\x05 \x03(\tR\vpullSecrets\x12M\n" +
-	"\vannotations\x18\x06 \x03(\v2+.sluice.plugin.v1.Workload.AnnotationsEntryR\vannotations\x126\n" +
-	"\x06status\x18\a \x01(\v2\x1e.sluice.plugin.v1.ObjectStatusR\x06status\x12\x18\n" +
-	"\adesired\x18\b \x01(\x03R\adesired\x12\x14\n" +
-	"\x05ready\x18\t \x01(\x03R\x05ready\x1a>\n" +
+	"\vannotations\x18\x06 \x03(\v2+.sluice.plugin.v1.Workload.AnnotationsEntryR\vannotations\x123\n" +
+	"\arollout\x18\a \x01(\v2\x19.sluice.plugin.v1.RolloutR\arollout\x1a>\n" +
 	"\x10AnnotationsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"I\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x01\n" +
+	"\aRollout\x12-\n" +
+	"\x05phase\x18\x01 \x01(\x0e2\x17.sluice.plugin.v1.PhaseR\x05phase\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x18\n" +
+	"\adesired\x18\x03 \x01(\x03R\adesired\x12\x18\n" +
+	"\aupdated\x18\x04 \x01(\x03R\aupdated\x12\x14\n" +
+	"\x05ready\x18\x05 \x01(\x03R\x05ready\x12\x1c\n" +
+	"\tavailable\x18\x06 \x01(\x03R\tavailable\x12\x1a\n" +
+	"\boutdated\x18\a \x01(\x03R\boutdated\"I\n" +
 	"\tContainer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05image\x18\x02 \x01(\tR\x05image\x12\x12\n" +
@@ -2569,7 +2710,13 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\rHEALTH_FAILED\x10\x03\x12\x16\n" +
 	"\x12HEALTH_TERMINATING\x10\x04\x12\x14\n" +
 	"\x10HEALTH_NOT_FOUND\x10\x05\x12\x12\n" +
-	"\x0eHEALTH_UNKNOWN\x10\x062\xef\x05\n" +
+	"\x0eHEALTH_UNKNOWN\x10\x06*h\n" +
+	"\x05Phase\x12\x15\n" +
+	"\x11PHASE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rPHASE_STARTED\x10\x01\x12\x12\n" +
+	"\x0ePHASE_UPDATING\x10\x02\x12\x0f\n" +
+	"\vPHASE_READY\x10\x03\x12\x10\n" +
+	"\fPHASE_FAILED\x10\x042\xef\x05\n" +
 	"\aApplier\x12G\n" +
 	"\x04Plan\x12\x1d.sluice.plugin.v1.PlanRequest\x1a\x1e.sluice.plugin.v1.PlanResponse0\x01\x12J\n" +
 	"\x05Apply\x12\x1e.sluice.plugin.v1.ApplyRequest\x1a\x1f.sluice.plugin.v1.ApplyResponse0\x01\x12M\n" +
@@ -2594,107 +2741,110 @@ func file_sluice_plugin_v1_applier_proto_rawDescGZIP() []byte {
 	return file_sluice_plugin_v1_applier_proto_rawDescData
 }
 
-var file_sluice_plugin_v1_applier_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_sluice_plugin_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_sluice_plugin_v1_applier_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_sluice_plugin_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_sluice_plugin_v1_applier_proto_goTypes = []any{
 	(Action)(0),                  // 0: sluice.plugin.v1.Action
 	(Outcome)(0),                 // 1: sluice.plugin.v1.Outcome
 	(Health)(0),                  // 2: sluice.plugin.v1.Health
-	(*ObjectRef)(nil),            // 3: sluice.plugin.v1.ObjectRef
-	(*ObjectSet)(nil),            // 4: sluice.plugin.v1.ObjectSet
-	(*Change)(nil),               // 5: sluice.plugin.v1.Change
-	(*ObjectResult)(nil),         // 6: sluice.plugin.v1.ObjectResult
-	(*Summary)(nil),              // 7: sluice.plugin.v1.Summary
-	(*PlanRequest)(nil),          // 8: sluice.plugin.v1.PlanRequest
-	(*PlanResponse)(nil),         // 9: sluice.plugin.v1.PlanResponse
-	(*ApplyRequest)(nil),         // 10: sluice.plugin.v1.ApplyRequest
-	(*ApplyResponse)(nil),        // 11: sluice.plugin.v1.ApplyResponse
-	(*DeleteRequest)(nil),        // 12: sluice.plugin.v1.DeleteRequest
-	(*DeleteResponse)(nil),       // 13: sluice.plugin.v1.DeleteResponse
-	(*ObjectStatus)(nil),         // 14: sluice.plugin.v1.ObjectStatus
-	(*StatusRequest)(nil),        // 15: sluice.plugin.v1.StatusRequest
-	(*StatusResponse)(nil),       // 16: sluice.plugin.v1.StatusResponse
-	(*StatusResult)(nil),         // 17: sluice.plugin.v1.StatusResult
-	(*ApplierWatchRequest)(nil),  // 18: sluice.plugin.v1.ApplierWatchRequest
-	(*ApplierWatchResponse)(nil), // 19: sluice.plugin.v1.ApplierWatchResponse
-	(*Synced)(nil),               // 20: sluice.plugin.v1.Synced
-	(*ApplierWatchResult)(nil),   // 21: sluice.plugin.v1.ApplierWatchResult
-	(*WorkloadsRequest)(nil),     // 22: sluice.plugin.v1.WorkloadsRequest
-	(*WorkloadsResponse)(nil),    // 23: sluice.plugin.v1.WorkloadsResponse
-	(*WorkloadsResult)(nil),      // 24: sluice.plugin.v1.WorkloadsResult
-	(*Workload)(nil),             // 25: sluice.plugin.v1.Workload
-	(*Container)(nil),            // 26: sluice.plugin.v1.Container
-	(*SecretRef)(nil),            // 27: sluice.plugin.v1.SecretRef
-	(*ReadSecretRequest)(nil),    // 28: sluice.plugin.v1.ReadSecretRequest
-	(*ReadSecretResponse)(nil),   // 29: sluice.plugin.v1.ReadSecretResponse
-	(*WriteSecretRequest)(nil),   // 30: sluice.plugin.v1.WriteSecretRequest
-	(*WriteSecretResponse)(nil),  // 31: sluice.plugin.v1.WriteSecretResponse
-	(*LeaseRequest)(nil),         // 32: sluice.plugin.v1.LeaseRequest
-	(*LeaseResponse)(nil),        // 33: sluice.plugin.v1.LeaseResponse
-	(*Acquired)(nil),             // 34: sluice.plugin.v1.Acquired
-	(*LeaseResult)(nil),          // 35: sluice.plugin.v1.LeaseResult
-	nil,                          // 36: sluice.plugin.v1.Workload.AnnotationsEntry
-	(*durationpb.Duration)(nil),  // 37: google.protobuf.Duration
-	(*Diagnostic)(nil),           // 38: sluice.plugin.v1.Diagnostic
+	(Phase)(0),                   // 3: sluice.plugin.v1.Phase
+	(*ObjectRef)(nil),            // 4: sluice.plugin.v1.ObjectRef
+	(*ObjectSet)(nil),            // 5: sluice.plugin.v1.ObjectSet
+	(*Change)(nil),               // 6: sluice.plugin.v1.Change
+	(*ObjectResult)(nil),         // 7: sluice.plugin.v1.ObjectResult
+	(*Summary)(nil),              // 8: sluice.plugin.v1.Summary
+	(*PlanRequest)(nil),          // 9: sluice.plugin.v1.PlanRequest
+	(*PlanResponse)(nil),         // 10: sluice.plugin.v1.PlanResponse
+	(*ApplyRequest)(nil),         // 11: sluice.plugin.v1.ApplyRequest
+	(*ApplyResponse)(nil),        // 12: sluice.plugin.v1.ApplyResponse
+	(*DeleteRequest)(nil),        // 13: sluice.plugin.v1.DeleteRequest
+	(*DeleteResponse)(nil),       // 14: sluice.plugin.v1.DeleteResponse
+	(*ObjectStatus)(nil),         // 15: sluice.plugin.v1.ObjectStatus
+	(*StatusRequest)(nil),        // 16: sluice.plugin.v1.StatusRequest
+	(*StatusResponse)(nil),       // 17: sluice.plugin.v1.StatusResponse
+	(*StatusResult)(nil),         // 18: sluice.plugin.v1.StatusResult
+	(*ApplierWatchRequest)(nil),  // 19: sluice.plugin.v1.ApplierWatchRequest
+	(*ApplierWatchResponse)(nil), // 20: sluice.plugin.v1.ApplierWatchResponse
+	(*Synced)(nil),               // 21: sluice.plugin.v1.Synced
+	(*ApplierWatchResult)(nil),   // 22: sluice.plugin.v1.ApplierWatchResult
+	(*WorkloadsRequest)(nil),     // 23: sluice.plugin.v1.WorkloadsRequest
+	(*WorkloadsResponse)(nil),    // 24: sluice.plugin.v1.WorkloadsResponse
+	(*WorkloadsResult)(nil),      // 25: sluice.plugin.v1.WorkloadsResult
+	(*Workload)(nil),             // 26: sluice.plugin.v1.Workload
+	(*Rollout)(nil),              // 27: sluice.plugin.v1.Rollout
+	(*Container)(nil),            // 28: sluice.plugin.v1.Container
+	(*SecretRef)(nil),            // 29: sluice.plugin.v1.SecretRef
+	(*ReadSecretRequest)(nil),    // 30: sluice.plugin.v1.ReadSecretRequest
+	(*ReadSecretResponse)(nil),   // 31: sluice.plugin.v1.ReadSecretResponse
+	(*WriteSecretRequest)(nil),   // 32: sluice.plugin.v1.WriteSecretRequest
+	(*WriteSecretResponse)(nil),  // 33: sluice.plugin.v1.WriteSecretResponse
+	(*LeaseRequest)(nil),         // 34: sluice.plugin.v1.LeaseRequest
+	(*LeaseResponse)(nil),        // 35: sluice.plugin.v1.LeaseResponse
+	(*Acquired)(nil),             // 36: sluice.plugin.v1.Acquired
+	(*LeaseResult)(nil),          // 37: sluice.plugin.v1.LeaseResult
+	nil,                          // 38: sluice.plugin.v1.Workload.AnnotationsEntry
+	(*durationpb.Duration)(nil),  // 39: google.protobuf.Duration
+	(*Diagnostic)(nil),           // 40: sluice.plugin.v1.Diagnostic
 }
 var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
-	37, // 0: sluice.plugin.v1.ObjectSet.timeout:type_name -> google.protobuf.Duration
-	3,  // 1: sluice.plugin.v1.Change.ref:type_name -> sluice.plugin.v1.ObjectRef
+	39, // 0: sluice.plugin.v1.ObjectSet.timeout:type_name -> google.protobuf.Duration
+	4,  // 1: sluice.plugin.v1.Change.ref:type_name -> sluice.plugin.v1.ObjectRef
 	0,  // 2: sluice.plugin.v1.Change.action:type_name -> sluice.plugin.v1.Action
-	38, // 3: sluice.plugin.v1.Change.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
-	3,  // 4: sluice.plugin.v1.ObjectResult.ref:type_name -> sluice.plugin.v1.ObjectRef
+	40, // 3: sluice.plugin.v1.Change.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
+	4,  // 4: sluice.plugin.v1.ObjectResult.ref:type_name -> sluice.plugin.v1.ObjectRef
 	1,  // 5: sluice.plugin.v1.ObjectResult.outcome:type_name -> sluice.plugin.v1.Outcome
-	38, // 6: sluice.plugin.v1.ObjectResult.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
-	4,  // 7: sluice.plugin.v1.PlanRequest.set:type_name -> sluice.plugin.v1.ObjectSet
-	5,  // 8: sluice.plugin.v1.PlanResponse.change:type_name -> sluice.plugin.v1.Change
-	7,  // 9: sluice.plugin.v1.PlanResponse.result:type_name -> sluice.plugin.v1.Summary
-	4,  // 10: sluice.plugin.v1.ApplyRequest.set:type_name -> sluice.plugin.v1.ObjectSet
-	6,  // 11: sluice.plugin.v1.ApplyResponse.object:type_name -> sluice.plugin.v1.ObjectResult
-	7,  // 12: sluice.plugin.v1.ApplyResponse.result:type_name -> sluice.plugin.v1.Summary
-	3,  // 13: sluice.plugin.v1.DeleteRequest.refs:type_name -> sluice.plugin.v1.ObjectRef
-	37, // 14: sluice.plugin.v1.DeleteRequest.timeout:type_name -> google.protobuf.Duration
-	6,  // 15: sluice.plugin.v1.DeleteResponse.object:type_name -> sluice.plugin.v1.ObjectResult
-	7,  // 16: sluice.plugin.v1.DeleteResponse.result:type_name -> sluice.plugin.v1.Summary
-	3,  // 17: sluice.plugin.v1.ObjectStatus.ref:type_name -> sluice.plugin.v1.ObjectRef
+	40, // 6: sluice.plugin.v1.ObjectResult.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
+	5,  // 7: sluice.plugin.v1.PlanRequest.set:type_name -> sluice.plugin.v1.ObjectSet
+	6,  // 8: sluice.plugin.v1.PlanResponse.change:type_name -> sluice.plugin.v1.Change
+	8,  // 9: sluice.plugin.v1.PlanResponse.result:type_name -> sluice.plugin.v1.Summary
+	5,  // 10: sluice.plugin.v1.ApplyRequest.set:type_name -> sluice.plugin.v1.ObjectSet
+	7,  // 11: sluice.plugin.v1.ApplyResponse.object:type_name -> sluice.plugin.v1.ObjectResult
+	8,  // 12: sluice.plugin.v1.ApplyResponse.result:type_name -> sluice.plugin.v1.Summary
+	4,  // 13: sluice.plugin.v1.DeleteRequest.refs:type_name -> sluice.plugin.v1.ObjectRef
+	39, // 14: sluice.plugin.v1.DeleteRequest.timeout:type_name -> google.protobuf.Duration
+	7,  // 15: sluice.plugin.v1.DeleteResponse.object:type_name -> sluice.plugin.v1.ObjectResult
+	8,  // 16: sluice.plugin.v1.DeleteResponse.result:type_name -> sluice.plugin.v1.Summary
+	4,  // 17: sluice.plugin.v1.ObjectStatus.ref:type_name -> sluice.plugin.v1.ObjectRef
 	2,  // 18: sluice.plugin.v1.ObjectStatus.health:type_name -> sluice.plugin.v1.Health
-	14, // 19: sluice.plugin.v1.StatusResponse.object:type_name -> sluice.plugin.v1.ObjectStatus
-	17, // 20: sluice.plugin.v1.StatusResponse.result:type_name -> sluice.plugin.v1.StatusResult
-	14, // 21: sluice.plugin.v1.ApplierWatchResponse.object:type_name -> sluice.plugin.v1.ObjectStatus
-	20, // 22: sluice.plugin.v1.ApplierWatchResponse.synced:type_name -> sluice.plugin.v1.Synced
-	21, // 23: sluice.plugin.v1.ApplierWatchResponse.result:type_name -> sluice.plugin.v1.ApplierWatchResult
-	25, // 24: sluice.plugin.v1.WorkloadsResponse.workload:type_name -> sluice.plugin.v1.Workload
-	24, // 25: sluice.plugin.v1.WorkloadsResponse.result:type_name -> sluice.plugin.v1.WorkloadsResult
-	3,  // 26: sluice.plugin.v1.Workload.ref:type_name -> sluice.plugin.v1.ObjectRef
-	26, // 27: sluice.plugin.v1.Workload.containers:type_name -> sluice.plugin.v1.Container
-	36, // 28: sluice.plugin.v1.Workload.annotations:type_name -> sluice.plugin.v1.Workload.AnnotationsEntry
-	14, // 29: sluice.plugin.v1.Workload.status:type_name -> sluice.plugin.v1.ObjectStatus
-	27, // 30: sluice.plugin.v1.ReadSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
-	27, // 31: sluice.plugin.v1.WriteSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
-	34, // 32: sluice.plugin.v1.LeaseResponse.acquired:type_name -> sluice.plugin.v1.Acquired
-	35, // 33: sluice.plugin.v1.LeaseResponse.result:type_name -> sluice.plugin.v1.LeaseResult
-	8,  // 34: sluice.plugin.v1.Applier.Plan:input_type -> sluice.plugin.v1.PlanRequest
-	10, // 35: sluice.plugin.v1.Applier.Apply:input_type -> sluice.plugin.v1.ApplyRequest
-	12, // 36: sluice.plugin.v1.Applier.Delete:input_type -> sluice.plugin.v1.DeleteRequest
-	15, // 37: sluice.plugin.v1.Applier.Status:input_type -> sluice.plugin.v1.StatusRequest
-	18, // 38: sluice.plugin.v1.Applier.Watch:input_type -> sluice.plugin.v1.ApplierWatchRequest
-	22, // 39: sluice.plugin.v1.Applier.Workloads:input_type -> sluice.plugin.v1.WorkloadsRequest
-	28, // 40: sluice.plugin.v1.Applier.ReadSecret:input_type -> sluice.plugin.v1.ReadSecretRequest
-	30, // 41: sluice.plugin.v1.Applier.WriteSecret:input_type -> sluice.plugin.v1.WriteSecretRequest
-	32, // 42: sluice.plugin.v1.Applier.Lease:input_type -> sluice.plugin.v1.LeaseRequest
-	9,  // 43: sluice.plugin.v1.Applier.Plan:output_type -> sluice.plugin.v1.PlanResponse
-	11, // 44: sluice.plugin.v1.Applier.Apply:output_type -> sluice.plugin.v1.ApplyResponse
-	13, // 45: sluice.plugin.v1.Applier.Delete:output_type -> sluice.plugin.v1.DeleteResponse
-	16, // 46: sluice.plugin.v1.Applier.Status:output_type -> sluice.plugin.v1.StatusResponse
-	19, // 47: sluice.plugin.v1.Applier.Watch:output_type -> sluice.plugin.v1.ApplierWatchResponse
-	23, // 48: sluice.plugin.v1.Applier.Workloads:output_type -> sluice.plugin.v1.WorkloadsResponse
-	29, // 49: sluice.plugin.v1.Applier.ReadSecret:output_type -> sluice.plugin.v1.ReadSecretResponse
-	31, // 50: sluice.plugin.v1.Applier.WriteSecret:output_type -> sluice.plugin.v1.WriteSecretResponse
-	33, // 51: sluice.plugin.v1.Applier.Lease:output_type -> sluice.plugin.v1.LeaseResponse
-	43, // [43:52] is the sub-list for method output_type
-	34, // [34:43] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	15, // 19: sluice.plugin.v1.StatusResponse.object:type_name -> sluice.plugin.v1.ObjectStatus
+	18, // 20: sluice.plugin.v1.StatusResponse.result:type_name -> sluice.plugin.v1.StatusResult
+	15, // 21: sluice.plugin.v1.ApplierWatchResponse.object:type_name -> sluice.plugin.v1.ObjectStatus
+	21, // 22: sluice.plugin.v1.ApplierWatchResponse.synced:type_name -> sluice.plugin.v1.Synced
+	22, // 23: sluice.plugin.v1.ApplierWatchResponse.result:type_name -> sluice.plugin.v1.ApplierWatchResult
+	26, // 24: sluice.plugin.v1.WorkloadsResponse.workload:type_name -> sluice.plugin.v1.Workload
+	25, // 25: sluice.plugin.v1.WorkloadsResponse.result:type_name -> sluice.plugin.v1.WorkloadsResult
+	4,  // 26: sluice.plugin.v1.Workload.ref:type_name -> sluice.plugin.v1.ObjectRef
+	28, // 27: sluice.plugin.v1.Workload.containers:type_name -> sluice.plugin.v1.Container
+	38, // 28: sluice.plugin.v1.Workload.annotations:type_name -> sluice.plugin.v1.Workload.AnnotationsEntry
+	27, // 29: sluice.plugin.v1.Workload.rollout:type_name -> sluice.plugin.v1.Rollout
+	3,  // 30: sluice.plugin.v1.Rollout.phase:type_name -> sluice.plugin.v1.Phase
+	29, // 31: sluice.plugin.v1.ReadSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
+	29, // 32: sluice.plugin.v1.WriteSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
+	36, // 33: sluice.plugin.v1.LeaseResponse.acquired:type_name -> sluice.plugin.v1.Acquired
+	37, // 34: sluice.plugin.v1.LeaseResponse.result:type_name -> sluice.plugin.v1.LeaseResult
+	9,  // 35: sluice.plugin.v1.Applier.Plan:input_type -> sluice.plugin.v1.PlanRequest
+	11, // 36: sluice.plugin.v1.Applier.Apply:input_type -> sluice.plugin.v1.ApplyRequest
+	13, // 37: sluice.plugin.v1.Applier.Delete:input_type -> sluice.plugin.v1.DeleteRequest
+	16, // 38: sluice.plugin.v1.Applier.Status:input_type -> sluice.plugin.v1.StatusRequest
+	19, // 39: sluice.plugin.v1.Applier.Watch:input_type -> sluice.plugin.v1.ApplierWatchRequest
+	23, // 40: sluice.plugin.v1.Applier.Workloads:input_type -> sluice.plugin.v1.WorkloadsRequest
+	30, // 41: sluice.plugin.v1.Applier.ReadSecret:input_type -> sluice.plugin.v1.ReadSecretRequest
+	32, // 42: sluice.plugin.v1.Applier.WriteSecret:input_type -> sluice.plugin.v1.WriteSecretRequest
+	34, // 43: sluice.plugin.v1.Applier.Lease:input_type -> sluice.plugin.v1.LeaseRequest
+	10, // 44: sluice.plugin.v1.Applier.Plan:output_type -> sluice.plugin.v1.PlanResponse
+	12, // 45: sluice.plugin.v1.Applier.Apply:output_type -> sluice.plugin.v1.ApplyResponse
+	14, // 46: sluice.plugin.v1.Applier.Delete:output_type -> sluice.plugin.v1.DeleteResponse
+	17, // 47: sluice.plugin.v1.Applier.Status:output_type -> sluice.plugin.v1.StatusResponse
+	20, // 48: sluice.plugin.v1.Applier.Watch:output_type -> sluice.plugin.v1.ApplierWatchResponse
+	24, // 49: sluice.plugin.v1.Applier.Workloads:output_type -> sluice.plugin.v1.WorkloadsResponse
+	31, // 50: sluice.plugin.v1.Applier.ReadSecret:output_type -> sluice.plugin.v1.ReadSecretResponse
+	33, // 51: sluice.plugin.v1.Applier.WriteSecret:output_type -> sluice.plugin.v1.WriteSecretResponse
+	35, // 52: sluice.plugin.v1.Applier.Lease:output_type -> sluice.plugin.v1.LeaseResponse
+	44, // [44:53] is the sub-list for method output_type
+	35, // [35:44] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_sluice_plugin_v1_applier_proto_init() }
@@ -2728,7 +2878,7 @@ func file_sluice_plugin_v1_applier_proto_init() {
 		(*WorkloadsResponse_Workload)(nil),
 		(*WorkloadsResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_applier_proto_msgTypes[30].OneofWrappers = []any{
+	file_sluice_plugin_v1_applier_proto_msgTypes[31].OneofWrappers = []any{
 		(*LeaseResponse_Acquired)(nil),
 		(*LeaseResponse_Result)(nil),
 	}
@@ -2737,8 +2887,8 @@ func file_sluice_plugin_v1_applier_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_plugin_v1_applier_proto_rawDesc), len(file_sluice_plugin_v1_applier_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   34,
+			NumEnums:      4,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -85,7 +85,8 @@ type CredentialRequest struct {
 	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
 	// Path within the registry.
 	Repository string `protobuf:"bytes,3,opt,name=repository,proto3" json:"repository,omitempty"`
-	// On whose behalf; absent for the daemon itself.
+	// On whose behalf; absent for the daemon itself, and for an instance without
+	// the capability "registry.consumers": its answers serve every consumer.
 	Consumer      *Consumer `protobuf:"bytes,4,opt,name=consumer,proto3" json:"consumer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -35,6 +35,14 @@ var healths = newEnum("health", map[applier.Health]pb.Health{
 	applier.Unknown:     pb.Health_HEALTH_UNKNOWN,
 })
 
+var phases = newEnum("phase of a rollout", map[applier.Phase]pb.Phase{
+	"":                      pb.Phase_PHASE_UNSPECIFIED,
+	applier.RolloutStarted:  pb.Phase_PHASE_STARTED,
+	applier.RolloutUpdating: pb.Phase_PHASE_UPDATING,
+	applier.RolloutReady:    pb.Phase_PHASE_READY,
+	applier.RolloutFailed:   pb.Phase_PHASE_FAILED,
+})
+
 // RefToProto converts the name of an object.
 func RefToProto(r applier.Ref) *pb.ObjectRef {
 	return &pb.ObjectRef{
@@ -211,8 +219,7 @@ func StatusFromProto(p *pb.ObjectStatus) (applier.ObjectStatus, error) {
 	}, err
 }
 
-// WorkloadToProto converts something that runs containers. Its status may be
-// the zero one: not known.
+// WorkloadToProto converts something that runs containers.
 func WorkloadToProto(w applier.Workload) (*pb.Workload, error) {
 	p := &pb.Workload{
 		Ref:            RefToProto(w.Ref),
@@ -221,13 +228,9 @@ func WorkloadToProto(w applier.Workload) (*pb.Workload, error) {
 		ServiceAccount: text(w.ServiceAccount),
 		PullSecrets:    texts(w.PullSecrets),
 		Annotations:    textMap(w.Annotations),
-		Desired:        int64(w.Desired),
-		Ready:          int64(w.Ready),
 	}
 	var err error
-	if w.Status != (applier.ObjectStatus{}) {
-		p.Status, err = StatusToProto(w.Status)
-	}
+	p.Rollout, err = rolloutToProto(w.Rollout)
 	return p, err
 }
 
@@ -240,14 +243,42 @@ func WorkloadFromProto(p *pb.Workload) (applier.Workload, error) {
 		ServiceAccount: p.GetServiceAccount(),
 		PullSecrets:    p.GetPullSecrets(),
 		Annotations:    p.GetAnnotations(),
-		Desired:        int(p.GetDesired()),
-		Ready:          int(p.GetReady()),
 	}
 	var err error
-	if p.GetStatus() != nil {
-		w.Status, err = StatusFromProto(p.GetStatus())
-	}
+	w.Rollout, err = rolloutFromProto(p.GetRollout())
 	return w, err
+}
+
+func rolloutToProto(r applier.Rollout) (*pb.Rollout, error) {
+	if r == (applier.Rollout{}) {
+		return nil, nil
+	}
+	phase, err := phases.encode(r.Phase)
+	return &pb.Rollout{
+		Phase:     phase,
+		Message:   text(r.Message),
+		Desired:   int64(r.Desired),
+		Updated:   int64(r.Updated),
+		Ready:     int64(r.Ready),
+		Available: int64(r.Available),
+		Outdated:  int64(r.Outdated),
+	}, err
+}
+
+func rolloutFromProto(p *pb.Rollout) (applier.Rollout, error) {
+	if p == nil {
+		return applier.Rollout{}, nil
+	}
+	phase, err := phases.decode(p.GetPhase())
+	return applier.Rollout{
+		Phase:     phase,
+		Message:   p.GetMessage(),
+		Desired:   int(p.GetDesired()),
+		Updated:   int(p.GetUpdated()),
+		Ready:     int(p.GetReady()),
+		Available: int(p.GetAvailable()),
+		Outdated:  int(p.GetOutdated()),
+	}, err
 }
 
 func containerToProto(c applier.Container) *pb.Container {

@@ -119,6 +119,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[applier.Action]():  keys(actions.toProto),
 	reflect.TypeFor[applier.Outcome](): keys(outcomes.toProto),
 	reflect.TypeFor[applier.Health]():  keys(healths.toProto),
+	reflect.TypeFor[applier.Phase]():   keys(phases.toProto),
 	reflect.TypeFor[registry.Scope]():  keys(scopes.toProto),
 	reflect.TypeFor[schema.Nesting]():  keys(nestings.toProto),
 	reflect.TypeFor[schema.Format]():   {"duration", "bytes", ""},
