@@ -67,6 +67,8 @@ type Config struct {
 	Appliers    []Applier
 	Syncs       []Sync
 	Credentials []Credential
+	Images      Images
+	Registries  []Registry
 
 	// Files holds the text of each configuration file, by the name that
 	// diagnostics use, for Render. Literal secrets in it are masked.

@@ -23,6 +23,8 @@ var blockLabels = map[string][]string{
 	"locals":       nil,
 	"variable":     {"NAME"},
 	"plugin":       {"NAME"},
+	"images":       nil,
+	"registry":     {"HOST"},
 	kindSource:     {"TYPE", "NAME"},
 	kindApplier:    {"TYPE", "NAME"},
 	kindCredential: {"TYPE", "NAME"},
@@ -88,7 +90,7 @@ func (l *loader) checkHeader(b *hclsyntax.Block) bool {
 	}
 	ok := true
 	for i, label := range b.Labels {
-		if !validName(label) {
+		if labels[i] != "HOST" && !validName(label) {
 			l.errorf(b.LabelRanges[i], "Invalid name",
 				"A name starts with a letter and holds letters, digits, _ and -, at most %d of them; this one is %q.", maxName, label)
 			ok = false
@@ -106,7 +108,7 @@ func (l *loader) declareBlock(b *hclsyntax.Block) {
 	case "locals":
 		l.declareLocals(b)
 		return
-	case "sluice", "plugin", "variable":
+	case "sluice", "plugin", "variable", "images", "registry":
 		id := strings.Join(append([]string{b.Type}, b.Labels...), ".")
 		if l.first(id, b.DefRange()) {
 			l.hostBlocks = append(l.hostBlocks, b)

@@ -43,9 +43,23 @@ func (l *loader) loadHostBlocks() {
 		}
 	}
 	l.loadSettings(settings)
+	l.loadImageBlocks()
 	if l.options.Schemas != nil {
 		l.schemas = l.options.Schemas(l.cfg.Settings, l.cfg.Plugins)
 	}
+}
+
+func (l *loader) loadImageBlocks() {
+	images := &arguments{l: l}
+	for _, b := range l.hostBlocks {
+		switch b.Type {
+		case "images":
+			images = l.arguments(b, imagesSchema, scope{})
+		case "registry":
+			l.loadRegistry(b)
+		}
+	}
+	l.loadImages(images)
 }
 
 func (l *loader) loadSettings(a *arguments) {

@@ -65,7 +65,7 @@ type loader struct {
 	schemas SchemaSource
 
 	declared   map[string]hcl.Range // where each name was declared first
-	hostBlocks []*hclsyntax.Block   // sluice, plugin and variable blocks
+	hostBlocks []*hclsyntax.Block   // sluice, plugin, variable, images and registry blocks
 	decls      []*decl
 	byAddress  map[string]*decl
 	variables  map[string]*variable

@@ -60,6 +60,8 @@ func TestReadmeListsArguments(t *testing.T) {
 		"### `sluice`":                        settingsSchema,
 		"The block `api`":                     apiSchema,
 		"### `plugin NAME`":                   pluginSchema,
+		"### `images`":                        imagesSchema,
+		"### `registry HOST`":                 registrySchema,
 		"### `variable NAME`":                 variableSchema,
 		"Any number of `validation`":          validationSchema,
 	}

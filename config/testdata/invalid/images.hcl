@@ -1,0 +1,27 @@
+images {
+  scan       = "some"
+  interval   = "1s"
+  include    = ["quay.io/*", ""]
+  cache_size = "12"
+}
+
+images {
+  scan = "all"
+}
+
+registry "https://quay.io" {
+  rps = 5
+}
+
+registry "quay.io" {
+  rps      = 0
+  burst    = "many"
+  endpoint = "http://mirror.example.com"
+  ca_file  = "no-such.pem"
+  api      = "docker"
+}
+
+registry "quay.io" {
+  cert_file = "images.hcl"
+  port      = 5000
+}
