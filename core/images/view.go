@@ -1,0 +1,134 @@
+package images
+
+import (
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/images/cache"
+)
+
+// View is what is known of the images that may replace a target's.
+type View struct {
+	Repository string `json:"repository"` // canonical name
+	Image      string `json:"image"`      // that runs, as written
+	Policy     string `json:"policy,omitempty"`
+
+	// Tags of the listing that counts, those that the policy takes for newest
+	// first. Without a policy: by time if that of every tag is known, else by
+	// natural order, so that v1.10 comes before v1.9.
+	Tags []Tag `json:"tags"`
+	// Current is the tag that runs, or its digest where there is no tag. It
+	// need not be among Tags.
+	Current string `json:"current"`
+
+	// Complete says that there is a listing, and the time of every tag that the
+	// policy takes, where the policy goes by time. Only then may anybody
+	// decide.
+	Complete bool `json:"complete"`
+	// Missing are tags whose time the policy needs and that is not known yet.
+	Missing []string `json:"missing,omitempty"`
+	// Suspects are tags that the last listing lacked, or the digest of, among
+	// too many to be believed at once. They are in Tags still.
+	Suspects []Vanished `json:"suspects,omitempty"`
+	// Vanished are tags that are gone, the latest first, with what was known.
+	// Because of them nobody should move to an older image.
+	Vanished []Vanished `json:"vanished,omitempty"`
+
+	Scanned  time.Time `json:"scanned,omitzero"` // the last complete listing
+	Changed  time.Time `json:"changed,omitzero"` // the last one with news
+	Next     time.Time `json:"next,omitzero"`    // when the next is due; zero: none is planned
+	Native   bool      `json:"native,omitempty"` // listed by an API that tells times
+	Skipped  string    `json:"skipped,omitempty"`
+	Error    string    `json:"error,omitempty"` // why the last scan failed
+	FailedAt time.Time `json:"failed_at,omitzero"`
+	Warning  string    `json:"warning,omitempty"` // what could be better
+}
+
+// Tag is one tag of a View.
+type Tag struct {
+	Name    string    `json:"name"`
+	Created time.Time `json:"created,omitzero"`
+	// From tells where Created comes from: "label", "annotation", "config",
+	// "registry" (when it was made, says the registry) or "push".
+	From      string           `json:"from,omitempty"`
+	Digest    string           `json:"digest,omitempty"`
+	Platforms []cache.Platform `json:"platforms,omitempty"`
+	Matches   bool             `json:"matches,omitempty"` // the policy takes it
+	Current   bool             `json:"current,omitempty"`
+	Suspect   bool             `json:"suspect,omitempty"`
+	Problem   string           `json:"problem,omitempty"` // why there is no time
+}
+
+// Vanished is a tag that a listing lacked.
+type Vanished struct {
+	Name    string    `json:"name"`
+	Since   time.Time `json:"since"` // when it was missing first
+	Digest  string    `json:"digest,omitempty"`
+	Created time.Time `json:"created,omitzero"`
+}
+
+// Relation tells how an image relates to the one that runs.
+type Relation string
+
+const (
+	Newer    Relation = "newer"
+	Current  Relation = "current"
+	Older    Relation = "older"
+	Unlisted Relation = "unlisted" // it runs, and the registry has it no more
+	Omitted  Relation = "omitted"  // Count images stand here
+)
+
+// Row is a line of a Window.
+type Row struct {
+	Relation Relation `json:"relation"`
+	Tag      Tag      `json:"tag,omitzero"`
+	Count    int      `json:"count,omitempty"`
+}
+
+// Window cuts the view to the limit newest tags for people to read; 0 is all.
+// The image that runs is always in it, after a row of what was omitted before
+// it, or as Unlisted at the end. Without any tags there are no rows: Error
+// tells why.
+func (v View) Window(limit int) []Row {
+	if len(v.Tags) == 0 {
+		return nil
+	}
+	if limit <= 0 {
+		limit = len(v.Tags)
+	}
+	var rows []Row
+	relation := Newer
+	for i, t := range v.Tags {
+		switch {
+		case t.Current && relation == Newer:
+			if i > limit {
+				rows = append(rows, Row{Relation: Omitted, Count: i - limit})
+			}
+			rows = append(rows, Row{Relation: Current, Tag: t})
+			relation = Older
+		case i < limit:
+			rows = append(rows, Row{Relation: relation, Tag: t})
+		}
+	}
+	if relation == Newer {
+		rows = append(rows, Row{Relation: Unlisted, Tag: Tag{Name: v.Current, Current: true}})
+	}
+	return rows
+}
+
+// Counts returns how many tags are newer and older than the one that runs,
+// among those that the policy takes; without a policy, among all. known is
+// false if the registry has the image that runs no more.
+func (v View) Counts() (newer, older int, known bool) {
+	for _, t := range v.Tags {
+		switch {
+		case t.Current && !known:
+			known = true
+		case v.Policy != "" && !t.Matches:
+		case known:
+			older++
+		default:
+			newer++
+		}
+	}
+	return newer, older, known
+}
