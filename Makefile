@@ -14,12 +14,12 @@ GOLANGCI := $(CACHE)/tools/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build sluice plugins devcluster demo test check lint bench gen tidy vuln clean
+.PHONY: help build sluice plugins devcluster devregistry demo test check lint bench gen tidy vuln clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "; print "Usage: make <target>\n"} /^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: sluice plugins devcluster ## Build bin/sluice, the plugins beside it, and bin/devcluster
+build: sluice plugins devcluster devregistry ## Build bin/sluice, the plugins beside it, and the tools for tests
 
 sluice:
 	@echo "building bin/sluice"
@@ -34,6 +34,10 @@ plugin-%:
 devcluster:
 	@echo "building bin/devcluster"
 	@cd scripts/devcluster && GOWORK=off go build -trimpath -ldflags "-s -w" -o ../../$(BIN)/devcluster .
+
+devregistry:
+	@echo "building bin/devregistry"
+	@cd scripts/devregistry && GOWORK=off go build -trimpath -ldflags "-s -w" -o ../../$(BIN)/devregistry .
 
 demo: build ## Run the whole loop on this machine: cluster, git server, two repositories, pruning
 	@scripts/demo.sh

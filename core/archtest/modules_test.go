@@ -52,7 +52,7 @@ func checkSDKRequires(t *testing.T, mod *modfile.File) {
 
 func mayBeModule(dir string) bool {
 	switch dir {
-	case ".", "sdk", "examples", "scripts/devcluster", "scripts/protogen":
+	case ".", "sdk", "examples", "scripts/devcluster", "scripts/devregistry", "scripts/protogen":
 		return true
 	}
 	parent, _ := filepath.Split(dir)

@@ -1,0 +1,129 @@
+// Package front stands before the registry: it authenticates, limits, injects
+// faults, and routes to the fakes of clouds what is theirs.
+package front
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/sluice-gitops/sluice/scripts/devregistry/cloud"
+	"github.com/sluice-gitops/sluice/scripts/devregistry/record"
+)
+
+// Options configure a Front.
+type Options struct {
+	Auth     *Auth
+	Registry http.Handler            // serves the distribution API, without authentication
+	Routes   map[string]http.Handler // of the clouds, by pattern of http.ServeMux; not authenticated here
+	Native   Native                  // nil: no listing API of its own
+}
+
+// Native is the listing API that a registry offers beside, or in place of, that
+// of the distribution specification.
+type Native interface {
+	// Serve answers r and returns true, or returns false for what is not its
+	// own. may tells whether the request's credential reads a repository.
+	Serve(w http.ResponseWriter, r *http.Request, may func(repository string) bool) bool
+	// Owns reports whether Serve answers requests for this path.
+	Owns(path string) bool
+}
+
+// Lister is where a Native finds what it lists.
+type Lister interface {
+	// Tags returns the tags of repository; cloud.ErrNoRepository if there is none.
+	Tags(ctx context.Context, repository string) ([]cloud.Tag, error)
+	// Manifest returns the content of a manifest by its digest.
+	Manifest(ctx context.Context, digest string) ([]byte, error)
+}
+
+// Front is the registry as clients see it.
+type Front struct {
+	options Options
+	routes  *http.ServeMux
+	faults  faults
+	limit   limit
+}
+
+// New makes a front without faults and limits.
+func New(o Options) *Front {
+	f := &Front{options: o, routes: http.NewServeMux()}
+	for pattern, h := range o.Routes {
+		f.routes.Handle(pattern, h)
+	}
+	return f
+}
+
+// Class tells what a request is for.
+func (f *Front) Class(r *http.Request) record.Class {
+	if _, pattern := f.routes.Handler(r); pattern != "" {
+		return record.Cloud
+	}
+	class := Class(r)
+	if class == record.Other && f.options.Native != nil && f.options.Native.Owns(r.URL.Path) {
+		return record.Native
+	}
+	return class
+}
+
+// ServeHTTP answers a request: a fault if one matches, 429 if it is one too
+// many, else what the registry says.
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	class := f.Class(r)
+	if fault, ok := f.faults.take(class, r.URL.Path); ok {
+		fault.serve(w, r, http.HandlerFunc(f.serve))
+		return
+	}
+	if class != record.Push && !f.limit.allow(w, class) {
+		return
+	}
+	f.serve(w, r)
+}
+
+// Faulty returns next with the faults that are set for the class.
+func (f *Front) Faulty(class record.Class, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fault, ok := f.faults.take(class, r.URL.Path); ok {
+			fault.serve(w, r, next)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (f *Front) serve(w http.ResponseWriter, r *http.Request) {
+	if h, pattern := f.routes.Handler(r); pattern != "" {
+		h.ServeHTTP(w, r)
+		return
+	}
+	auth := f.options.Auth
+	if r.URL.Path == TokenPath && auth.mode != AuthNone {
+		auth.serveToken(w, r)
+		return
+	}
+	if n := f.options.Native; n != nil && n.Serve(w, r, func(repository string) bool { return auth.allow(r, repository) }) {
+		return
+	}
+	repository := Repository(r.URL.Path)
+	if !auth.allow(r, repository) {
+		auth.deny(w, r, repository)
+		return
+	}
+	f.options.Registry.ServeHTTP(w, r)
+}
+
+// writeError answers with an error in the form of the distribution
+// specification.
+func writeError(w http.ResponseWriter, status int, code, message string) {
+	type item struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	writeJSON(w, status, map[string][]item{"errors": {{code, message}}})
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // an error here is a client that has gone
+}
