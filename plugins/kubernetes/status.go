@@ -22,6 +22,11 @@ func (t *target) Watch(ctx context.Context, owner string, emit func(applier.Obje
 	return t.watch(ctx, owner, false, emit)
 }
 
+// Workloads implements applier.WorkloadLister.
+func (t *target) Workloads(ctx context.Context, filter applier.WorkloadFilter, emit func(applier.Workload)) error {
+	return t.runs.List(ctx, filter, emit)
+}
+
 func (t *target) watch(ctx context.Context, owner string, once bool, emit func(applier.ObjectStatus)) error {
 	load := func(ctx context.Context) error {
 		inv, err := t.store.Load(ctx, owner)

@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/live"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/plan"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/watch"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/workloads"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -26,6 +27,7 @@ type target struct {
 	claims *claims
 	hub    *watch.Hub
 	ledger *watch.Ledger
+	runs   *workloads.Lister
 
 	recordTimeout time.Duration // for writing down what was done, after a cancel too
 }
@@ -36,10 +38,14 @@ func newTarget(c Config, o cluster.Options, version string) (*target, error) {
 		return nil, err
 	}
 	c.defaults(client.Namespace)
-	store := inventory.Store{Client: client.Dynamic, Namespace: c.InventoryNamespace, Manager: c.FieldManager, Version: version}
+	store := inventory.Store{Client: client.Dynamic, Metadata: client.Metadata, Namespace: c.InventoryNamespace, Manager: c.FieldManager, Version: version}
 	hub := watch.New(watch.Options{Metadata: client.Metadata, Dynamic: client.Dynamic, Manager: c.FieldManager, Namespaces: c.Namespaces})
+	runs := workloads.New(workloads.Options{
+		Client: client, Namespaces: c.Namespaces, Owners: store.Owners, Log: o.Log,
+		ID: func(owner string) string { return inventory.ID(owner, c.InventoryNamespace) },
+	})
 	return &target{
-		config: c, client: client, store: store, claims: newClaims(), hub: hub, ledger: watch.NewLedger(),
+		config: c, client: client, store: store, claims: newClaims(), hub: hub, ledger: watch.NewLedger(), runs: runs,
 		recordTimeout: 15 * time.Second,
 	}, nil
 }

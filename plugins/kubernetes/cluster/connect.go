@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -49,6 +50,8 @@ type Client struct {
 	Host      string // of the API server, to tell clusters apart
 	Kinds     *Kinds
 
+	http      *http.Client
+	base      *url.URL
 	transport *renewing
 	mu        sync.Mutex
 	as        map[string]*Client
@@ -96,7 +99,7 @@ func newClient(config *rest.Config, reload func() (*rest.Config, error), log hcl
 	if err != nil {
 		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
 	}
-	c.Kinds = NewKinds(disco.fetch)
+	c.http, c.base, c.Kinds = hc, disco.base, NewKinds(disco.fetch)
 	return c, nil
 }
 

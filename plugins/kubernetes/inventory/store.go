@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
 )
 
 var (
@@ -25,6 +26,7 @@ var (
 // Store keeps the inventories of all owners in one namespace.
 type Store struct {
 	Client    dynamic.Interface
+	Metadata  metadata.Interface // only for Owners
 	Namespace string
 	Manager   string // field manager
 	Version   string // of this program
@@ -159,6 +161,31 @@ func (s Store) OwnerOf(ctx context.Context, id string) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// Owners returns the owner behind the id of each ApplySet of ours, from
+// metadata alone.
+func (s Store) Owners(ctx context.Context) (map[string]string, error) {
+	const pageSize = 500
+	owners := map[string]string{}
+	o := metav1.ListOptions{LabelSelector: parentLabel, Limit: pageSize}
+	for {
+		page, err := s.Metadata.Resource(configMaps).Namespace(s.Namespace).List(ctx, o)
+		if err != nil && apierrors.IsResourceExpired(err) && o.Continue != "" {
+			o.Continue = "" // what was read stays true
+			continue
+		} else if err != nil {
+			return nil, fmt.Errorf("owners of ApplySets: %w", err)
+		}
+		for i := range page.Items {
+			if owner := page.Items[i].Annotations[ownerAnnotation]; owner != "" {
+				owners[page.Items[i].Labels[parentLabel]] = owner
+			}
+		}
+		if o.Continue = page.Continue; o.Continue == "" {
+			return owners, nil
+		}
+	}
 }
 
 // content is everything of a shard that we write, as one comparable string.

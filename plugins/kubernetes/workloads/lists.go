@@ -1,0 +1,84 @@
+package workloads
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/cluster"
+)
+
+const (
+	pageSize  = 500
+	mostTries = 3 // of a list whose continuation expires
+)
+
+// page is one answer to a list.
+type page[T any] struct {
+	Metadata struct {
+		Continue string `json:"continue"`
+	} `json:"metadata"`
+	Items []T `json:"items"`
+}
+
+// pages lists a resource in a namespace, or in all of them, and keeps what
+// keep makes of each item. A list whose continuation has expired starts over.
+func pages[T, K any](ctx context.Context, c *cluster.Client, gvr schema.GroupVersionResource, namespace, selector string, keep func(*T) (K, bool)) ([]K, error) {
+	var kept []K
+	o := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
+	for try := 1; ; {
+		var p page[T]
+		err := c.Page(ctx, gvr, namespace, o, &p)
+		switch {
+		case apierrors.IsResourceExpired(err) && o.Continue != "" && try < mostTries:
+			try, o.Continue, kept = try+1, "", nil
+			continue
+		case apierrors.IsNotFound(err):
+			return nil, nil // the cluster does not serve it, so it has none
+		case err != nil:
+			return nil, fmt.Errorf("list %s: %w", gvr.GroupResource(), err)
+		}
+		for i := range p.Items {
+			if k, ok := keep(&p.Items[i]); ok {
+				kept = append(kept, k)
+			}
+		}
+		if o.Continue = p.Metadata.Continue; o.Continue == "" {
+			return kept, nil
+		}
+	}
+}
+
+// note takes down that a list was asked for and what came of it. A refusal
+// is no error: it concerns this list alone.
+func (g *gathering) note(what string, err error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if apierrors.IsForbidden(err) {
+		g.denials[what], err = err, nil
+	}
+	g.asked = append(g.asked, what)
+	return err
+}
+
+// tell logs which lists are refused, and which no longer are.
+func (l *Lister) tell(asked []string, denials map[string]error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, what := range slices.Sorted(slices.Values(asked)) {
+		err := denials[what]
+		if before := l.denied[what]; before == (err != nil) {
+			continue
+		}
+		l.denied[what] = err != nil
+		if err != nil {
+			l.Log.Warn("what runs is not all told: the applier may not list "+what, "error", err)
+		} else {
+			l.Log.Info("the applier may list " + what + " again")
+		}
+	}
+}
