@@ -129,7 +129,7 @@ func resetAfter(s string, now time.Time) time.Duration {
 	if err != nil || n < 0 {
 		return 0
 	}
-	if n > 1e9 {
+	if n > 1e8 {
 		return bounded(time.Unix(n, 0).Sub(now))
 	}
 	return boundedSeconds(float64(n))
