@@ -1,4 +1,4 @@
-package state
+package boltfile
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"os"
 )
 
@@ -27,35 +28,61 @@ const (
 	maxNesting = 16
 )
 
-// checker reads a bbolt file from a plain copy in memory. bbolt's own check
-// works on the mapped file and can be led outside of it by the damage that it
-// looks for, which no recover catches.
+// checker reads a bbolt file page by page. bbolt's own check works on the
+// mapped file and can be led outside of it by the damage that it looks for,
+// which no recover catches.
 type checker struct {
-	data     []byte
+	file     io.ReaderAt
+	size     uint64
 	pageSize uint64
-	pages    uint64          // in use or free
-	reached  map[uint64]bool // pages that are in use
+	pages    uint64   // in use or free
+	reached  []uint64 // a bit for each page that is in use, or found free
+	count    uint64   // of the bits that are set
 }
 
 // check returns what is wrong with the file at path. Nobody may write to it.
 func check(path string) error {
-	data, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	c := &checker{data: data, pageSize: uint64(os.Getpagesize()), reached: map[uint64]bool{}}
+	defer func() { _ = file.Close() }() // nothing was written
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	c := &checker{file: file, size: uint64(info.Size()), pageSize: uint64(os.Getpagesize())}
 	m, err := c.meta()
 	if err != nil {
 		return err
 	}
 	c.pages = m.pages
-	if c.pages > uint64(len(data))/c.pageSize {
-		return fmt.Errorf("truncated: %d bytes of %d", len(data), c.pages*c.pageSize)
+	if c.pages > c.size/c.pageSize {
+		return fmt.Errorf("truncated: %d bytes of %d", c.size, c.pages*c.pageSize)
 	}
+	c.reached = make([]uint64, c.pages/64+1)
 	if err := c.tree(m.root, 0); err != nil {
 		return err
 	}
 	return c.freelist(m.freelist)
+}
+
+// read returns a part of the file.
+func (c *checker) read(begin, length uint64) ([]byte, error) {
+	data := make([]byte, length)
+	_, err := c.file.ReadAt(data, int64(begin))
+	return data, err
+}
+
+// reach marks a page as in use or free, and refuses one that is either already.
+func (c *checker) reach(id uint64) bool {
+	word, bit := &c.reached[id/64], uint64(1)<<(id%64)
+	if *word&bit != 0 {
+		return false
+	}
+	*word |= bit
+	c.count++
+	return true
 }
 
 // meta is the head of a bbolt file.
@@ -66,10 +93,13 @@ func (c *checker) meta() (newest meta, err error) {
 	ok := false
 	for i := range uint64(2) {
 		begin := i*c.pageSize + pageHeaderSize
-		if begin+metaSize > uint64(len(c.data)) {
+		if begin+metaSize > c.size {
 			continue
 		}
-		b := c.data[begin : begin+metaSize]
+		b, err := c.read(begin, metaSize)
+		if err != nil {
+			return meta{}, err
+		}
 		sum := fnv.New64a()
 		sum.Write(b[:56])
 		if binary.NativeEndian.Uint32(b) != metaMagic || binary.NativeEndian.Uint64(b[56:]) != sum.Sum64() {
@@ -103,18 +133,23 @@ func (c *checker) page(id uint64) (page, error) {
 	if id < 2 || id >= c.pages {
 		return page{}, fmt.Errorf("page %d of %d", id, c.pages)
 	}
-	data := c.data[id*c.pageSize:]
+	data, err := c.read(id*c.pageSize, c.pageSize)
+	if err != nil {
+		return page{}, err
+	}
 	overflow := uint64(binary.NativeEndian.Uint32(data[12:]))
 	if got := binary.NativeEndian.Uint64(data); got != id || id+overflow >= c.pages {
 		return page{}, fmt.Errorf("page %d says that it is page %d with %d more", id, got, overflow)
 	}
 	for i := id; i <= id+overflow; i++ {
-		if c.reached[i] {
+		if !c.reach(i) {
 			return page{}, fmt.Errorf("page %d is used twice", i)
 		}
-		c.reached[i] = true
 	}
-	return parsePage(id, data[:(overflow+1)*c.pageSize]), nil
+	if overflow > 0 {
+		data, err = c.read(id*c.pageSize, (overflow+1)*c.pageSize)
+	}
+	return parsePage(id, data), err
 }
 
 func parsePage(id uint64, data []byte) page {
@@ -224,12 +259,11 @@ func (c *checker) freelist(id uint64) error {
 	}
 	for i := range count {
 		free := binary.NativeEndian.Uint64(ids[8*i:])
-		if free < 2 || free >= c.pages || c.reached[free] {
+		if free < 2 || free >= c.pages || !c.reach(free) {
 			return fmt.Errorf("page %d of %d is free and in use", free, c.pages)
 		}
-		c.reached[free] = true
 	}
-	if got := uint64(len(c.reached)) + 2; got != c.pages {
+	if got := c.count + 2; got != c.pages {
 		return fmt.Errorf("%d pages of %d are neither free nor in use", c.pages-got, c.pages)
 	}
 	return nil
