@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/sluice-gitops/sluice/scripts/devregistry/aws"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/cloud"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/front"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/google"
@@ -8,6 +9,7 @@ import (
 
 // clouds are the fakes that -cloud can name.
 var clouds = map[string]func(cloud.Options) (cloud.Cloud, error){
+	"aws":    aws.New,
 	"google": google.New,
 }
 

@@ -13,21 +13,15 @@ import (
 	"github.com/sluice-gitops/sluice/scripts/devregistry/cloud"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/front"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/record"
+	"github.com/sluice-gitops/sluice/scripts/devregistry/storage"
 )
-
-// Storage is the registry behind the front.
-type Storage interface {
-	http.Handler
-	Tags(ctx context.Context, repository string) ([]cloud.Tag, error)
-	CopyTag(ctx context.Context, repository, from string, tags []string) error
-}
 
 // Options are what the API drives.
 type Options struct {
 	Log     *record.Log
 	Front   *front.Front
 	Auth    *front.Auth
-	Storage Storage
+	Storage *storage.Storage
 	Clouds  map[string]cloud.Cloud
 }
 
@@ -39,33 +33,36 @@ func Handler(o Options) http.Handler {
 		o.Log.Reset()
 		w.WriteHeader(http.StatusNoContent)
 	})
-	mux.Handle("PUT /faults", set(o.Front.SetFaults))
-	mux.Handle("PUT /limit", set(o.Front.SetLimit))
-	mux.Handle("PUT /users", set(o.Auth.SetUsers))
-	mux.Handle("PUT /clouds", set(o.configureClouds))
-	mux.HandleFunc("POST /tags", o.copyTags)
+	mux.Handle("PUT /faults", body(func(_ context.Context, v []front.Fault) error { return o.Front.SetFaults(v) }))
+	mux.Handle("PUT /limit", body(func(_ context.Context, v front.Limit) error { return o.Front.SetLimit(v) }))
+	mux.Handle("PUT /users", body(func(_ context.Context, v []front.User) error { return o.Auth.SetUsers(v) }))
+	mux.Handle("PUT /clouds", body(o.configureClouds))
+	mux.Handle("POST /tags", body(o.copyTags))
+	mux.Handle("POST /content", body(o.Storage.Put))
 	mux.HandleFunc("GET /tags/{repository...}", o.listTags)
 	mux.Handle("/v2/", o.Storage)
 	return mux
 }
 
-// set reads a T and hands it to apply, whose error is the client's mistake.
-func set[T any](apply func(T) error) http.Handler {
+// body reads a T and hands it to apply, whose error is the client's mistake.
+func body[T any](apply func(context.Context, T) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var v T
-		if err := decode(r, &v); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
+		d := json.NewDecoder(r.Body)
+		d.DisallowUnknownFields()
+		err := d.Decode(&v)
+		if err == nil {
+			err = apply(r.Context(), v)
 		}
-		if err := apply(v); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+		if err != nil {
+			http.Error(w, fmt.Sprintf("%s %s: %s", r.Method, r.URL.Path, err), http.StatusBadRequest)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
 }
 
-func (o Options) configureClouds(knobs map[string]json.RawMessage) error {
+func (o Options) configureClouds(_ context.Context, knobs map[string]json.RawMessage) error {
 	for name, value := range knobs {
 		c, ok := o.Clouds[name]
 		if !ok {
@@ -78,21 +75,14 @@ func (o Options) configureClouds(knobs map[string]json.RawMessage) error {
 	return nil
 }
 
-func (o Options) copyTags(w http.ResponseWriter, r *http.Request) {
-	var v struct {
-		Repository string   `json:"repository"`
-		From       string   `json:"from"`
-		Tags       []string `json:"tags"`
-	}
-	if err := decode(r, &v); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	if err := o.Storage.CopyTag(r.Context(), v.Repository, v.From, v.Tags); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
+type copyTags struct {
+	Repository string   `json:"repository"`
+	From       string   `json:"from"` // tag or digest
+	Tags       []string `json:"tags"`
+}
+
+func (o Options) copyTags(ctx context.Context, c copyTags) error {
+	return o.Storage.CopyTag(ctx, c.Repository, c.From, c.Tags)
 }
 
 func (o Options) listTags(w http.ResponseWriter, r *http.Request) {
@@ -105,15 +95,6 @@ func (o Options) listTags(w http.ResponseWriter, r *http.Request) {
 	default:
 		answer(w, tags)
 	}
-}
-
-func decode(r *http.Request, v any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		return fmt.Errorf("the body of %s %s: %w", r.Method, r.URL.Path, err)
-	}
-	return nil
 }
 
 func answer(w http.ResponseWriter, v any) {

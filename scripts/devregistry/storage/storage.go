@@ -1,6 +1,6 @@
 // Package storage is the registry itself: distribution's, in this process, on
 // memory or a directory. Beside its HTTP API it offers what that has not: the
-// push times of tags, and many tags at once.
+// push times of tags, many images at once, and broken ones.
 package storage
 
 import (
@@ -32,6 +32,7 @@ const maxThreads = 200
 type Storage struct {
 	driver driver.StorageDriver
 	app    *handlers.App
+	extra  extra
 }
 
 // Open makes a registry on dir, or on memory if dir is empty. Its log goes to
@@ -70,7 +71,11 @@ func config(d driver.StorageDriver) *configuration.Configuration {
 }
 
 // ServeHTTP serves the registry's API.
-func (s *Storage) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.app.ServeHTTP(w, r) }
+func (s *Storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.serveRaw(w, r) {
+		s.app.ServeHTTP(w, r)
+	}
+}
 
 // Close ends what runs in the background.
 func (s *Storage) Close() error { return s.app.Shutdown() }
@@ -109,6 +114,7 @@ func (s *Storage) Tags(ctx context.Context, repository string) ([]cloud.Tag, err
 		}
 		tags = append(tags, tag)
 	}
+	s.extra.correct(repository, tags)
 	return tags, nil
 }
 
@@ -132,44 +138,4 @@ func (s *Storage) Manifest(ctx context.Context, d string) ([]byte, error) {
 		return nil, err
 	}
 	return s.driver.GetContent(ctx, blobPath(parsed))
-}
-
-// CopyTag makes each of tags name what from, a tag or digest, names. It writes
-// storage directly, since ten thousand pushes take their time.
-func (s *Storage) CopyTag(ctx context.Context, repository, from string, tags []string) error {
-	d, err := s.resolve(ctx, repository, from)
-	if err != nil {
-		return err
-	}
-	for _, tag := range tags {
-		if !validTag(tag) {
-			return fmt.Errorf("%q is not a tag", tag)
-		}
-		dir := path.Join(tagsPath(repository), tag)
-		for _, link := range []string{
-			path.Join(dir, "index", d.Algorithm().String(), d.Encoded(), "link"),
-			path.Join(dir, "current/link"),
-		} {
-			if err := s.driver.PutContent(ctx, link, []byte(d)); err != nil {
-				return fmt.Errorf("tag %s of %s: %w", tag, repository, err)
-			}
-		}
-	}
-	return nil
-}
-
-func (s *Storage) resolve(ctx context.Context, repository, ref string) (digest.Digest, error) {
-	if d, err := digest.Parse(ref); err == nil {
-		revision := path.Join(repositoryPath(repository), "_manifests/revisions", d.Algorithm().String(), d.Encoded(), "link")
-		_, err := s.driver.Stat(ctx, revision)
-		return d, err
-	}
-	if !validTag(ref) {
-		return "", fmt.Errorf("%q is not a tag", ref)
-	}
-	content, err := s.driver.GetContent(ctx, path.Join(tagsPath(repository), ref, "current/link"))
-	if err != nil {
-		return "", err
-	}
-	return digest.Parse(string(content))
 }
