@@ -10,7 +10,9 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
-// Config is an applier "kubernetes" block.
+// Config is an applier "kubernetes" block, and a registry_credential
+// "kubernetes" block, which needs no more than the connection and the limit of
+// namespaces.
 type Config struct {
 	Kubeconfig string `hcl:"kubeconfig,optional" format:"path" doc:"Path of a kubeconfig file. Default: $KUBECONFIG, else ~/.kube/config, else the cluster that the daemon runs in."`
 	Context    string `hcl:"context,optional" doc:"Context of the kubeconfig. Default: its current context."`
