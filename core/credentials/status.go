@@ -1,6 +1,13 @@
 package credentials
 
-import "time"
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/registry"
+)
 
 // ProviderStatus is what is known of a provider without asking it.
 type ProviderStatus struct {
@@ -25,14 +32,15 @@ type Counters struct {
 
 // CachedStatus is a credential in the cache.
 type CachedStatus struct {
-	ID        string    `json:"id"`
-	Scope     string    `json:"scope"` // of registry.Scope
-	Host      string    `json:"host,omitempty"`
-	Username  string    `json:"username,omitempty"`
-	Received  time.Time `json:"received"`
-	Refresh   time.Time `json:"refresh"`             // when it is renewed, if it is used
-	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
-	Error     string    `json:"error,omitempty"`     // why it could not be renewed
+	ID         string    `json:"id"`
+	Scope      string    `json:"scope"`                // of registry.Scope
+	Host       string    `json:"host,omitempty"`       // empty: every host of the provider
+	Repository string    `json:"repository,omitempty"` // empty: every repository
+	Username   string    `json:"username,omitempty"`
+	Received   time.Time `json:"received"`
+	Refresh    time.Time `json:"refresh"`             // when it is renewed, if it is used
+	ExpiresAt  time.Time `json:"expires_at,omitzero"` // zero: never
+	Error      string    `json:"error,omitempty"`     // why it could not be renewed
 }
 
 // Outcome is what became of a step of the chain.
@@ -66,10 +74,10 @@ type Step struct {
 	Match     []string  `json:"match"`            // its patterns; empty: everything
 	Reason    string    `json:"reason,omitempty"` // why it was not asked
 	Outcome   Outcome   `json:"outcome"`
-	Wins      bool      `json:"wins"`             // its credential is used
-	Cached    bool      `json:"cached"`           // the outcome was known, and it was not asked now
-	Scope     string    `json:"scope,omitempty"`  // of registry.Scope
-	ID        string    `json:"id,omitempty"`     //
+	Wins      bool      `json:"wins"`            // its credential is used
+	Cached    bool      `json:"cached"`          // the outcome was known, and it was not asked now
+	Scope     string    `json:"scope,omitempty"` // of registry.Scope
+	ID        string    `json:"id,omitempty"`    //
 	Username  string    `json:"username,omitempty"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
 	NextTry   time.Time `json:"next_try,omitzero"`   // it is not asked again before
@@ -89,4 +97,47 @@ type ProviderMetrics struct {
 	// Expiry is the time to the end of the credential that ends first,
 	// negative only if none is cached that ends.
 	Expiry time.Duration
+}
+
+// status is what List tells.
+func (s *issuer) status() ProviderStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	p := s.provider
+	status := ProviderStatus{
+		Provider: p.Address, Origin: p.Origin, Match: p.Match, Applier: p.Applier,
+		Open: s.instance != nil, Cached: []CachedStatus{}, Counters: s.counters,
+	}
+	var latest time.Time
+	for _, a := range s.answers {
+		if a.alive(now) {
+			status.Cached = append(status.Cached, a.status())
+		}
+		if a.err != nil && !errors.Is(a.err, registry.ErrAnonymous) && a.until.After(latest) {
+			latest = a.until
+			status.Error, status.NextTry = a.err.Error(), a.until
+		}
+	}
+	for _, r := range s.refusals {
+		if !r.until.IsZero() && status.Error == "" {
+			status.Error, status.NextTry = r.err.Error(), r.until
+		}
+	}
+	if s.openErr != nil {
+		status.Error, status.NextTry = s.openErr.Error(), s.openTill
+	}
+	slices.SortFunc(status.Cached, func(a, b CachedStatus) int { return cmp.Compare(a.ID, b.ID) })
+	return status
+}
+
+func (a *answer) status() CachedStatus {
+	c := CachedStatus{
+		ID: a.grant.credential.ID, Scope: string(a.key.scope), Host: a.key.host, Repository: a.key.repository,
+		Username: a.grant.value.username, Received: a.received, Refresh: a.refresh, ExpiresAt: a.expires,
+	}
+	if a.err != nil {
+		c.Error = a.err.Error()
+	}
+	return c
 }

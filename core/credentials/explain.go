@@ -1,0 +1,134 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/registry"
+)
+
+// Explain asks every provider that Credential could ask for req, all at once
+// and through the same cache, and tells what each said. It takes nothing away
+// from Credential: it does not count as use, nor as the next try of a refused
+// credential.
+func (b *Broker) Explain(ctx context.Context, req Request) Explanation {
+	q, err := newQuery(req)
+	e := Explanation{Host: CanonicalHost(req.Host), Repository: req.Repository, Consumer: req.Consumer, Chain: []Step{}}
+	if err == nil && b.ctx.Err() != nil {
+		err = ErrClosed
+	}
+	if err != nil {
+		e.Error = err.Error()
+		return e
+	}
+	chain := *b.chain.Load()
+	verdicts := make([]verdict, len(chain))
+	var asked sync.WaitGroup
+	for i, l := range chain {
+		if l.skips(q) == "" {
+			asked.Go(func() { verdicts[i] = l.issuer.ask(ctx, q, false) })
+		}
+	}
+	asked.Wait()
+	e.Chain = make([]Step, len(chain))
+	var errs []error
+	for i, l := range chain {
+		step := stepOf(l, q, verdicts[i])
+		switch step.Outcome {
+		case Answered:
+			if step.Wins = e.Provider == ""; step.Wins {
+				e.Provider, e.ID = step.Provider, step.ID
+			}
+		case Failed, Rejected:
+			errs = append(errs, verdicts[i].err)
+		}
+		e.Chain[i] = step
+	}
+	if e.Provider == "" {
+		if err := chainErr(q, errs); err != nil {
+			e.Error = err.Error()
+		}
+		e.Anonymous = len(errs) == 0
+	}
+	e.Advice = advice(e)
+	return e
+}
+
+func stepOf(l link, q query, v verdict) Step {
+	step := Step{Provider: l.Address, Origin: l.Origin, Match: l.Match, NextTry: v.next, Cached: v.cached}
+	if step.Reason = l.skips(q); step.Reason != "" {
+		step.Outcome = NotAsked
+		return step
+	}
+	if g := v.grant; g != nil {
+		step.Outcome, step.ID, step.Scope = Answered, g.credential.ID, string(g.key.scope)
+		step.Username, step.ExpiresAt = g.value.username, g.credential.ExpiresAt
+		return step
+	}
+	if errors.Is(v.err, registry.ErrAnonymous) {
+		step.Outcome = Anonymous
+		return step
+	}
+	step.Outcome, step.Error = Failed, v.err.Error()
+	if r, ok := errors.AsType[*RefusedError](v.err); ok {
+		step.Outcome, step.Username = Rejected, r.Username
+	}
+	return step
+}
+
+// advice says what to do about e, to a person; nothing if all is well.
+func advice(e Explanation) string {
+	for _, step := range e.Chain {
+		if step.Wins {
+			return ""
+		}
+		instead := ""
+		if e.Provider != "" {
+			instead = fmt.Sprintf(" Until then %s answers in its place.", e.Provider)
+		}
+		switch step.Outcome {
+		case Rejected:
+			return fmt.Sprintf("Renew the credential of %s, or let it read %s at %s; a new one is used at once.%s",
+				step.Provider, e.Repository, e.Host, instead)
+		case Failed:
+			return fmt.Sprintf("Make %s work, see its error, or narrow its match so that it is not asked for %s.%s",
+				step.Provider, e.Host, instead)
+		}
+	}
+	return fmt.Sprintf("Nobody has a credential, so %s/%s is read anonymously. If it is not public, give the workload a pull secret, "+
+		"or declare a registry_credential block with match = [%q].", e.Host, e.Repository, e.Host)
+}
+
+// List tells what is known of each provider, in the order of the chain.
+func (b *Broker) List() []ProviderStatus {
+	chain := *b.chain.Load()
+	list := make([]ProviderStatus, len(chain))
+	for i, l := range chain {
+		list[i] = l.issuer.status()
+		if err := l.match.err; err != nil && list[i].Error == "" {
+			list[i].Error = err.Error()
+		}
+	}
+	return list
+}
+
+// Metrics returns the figures of each provider, in the order of the chain.
+func (b *Broker) Metrics() Metrics {
+	chain := *b.chain.Load()
+	m := Metrics{Providers: make([]ProviderMetrics, len(chain))}
+	now := time.Now()
+	for i, l := range chain {
+		status := l.issuer.status()
+		p := ProviderMetrics{Provider: l.Address, Counters: status.Counters, Cached: len(status.Cached), Expiry: -1}
+		for _, c := range status.Cached {
+			if left := c.ExpiresAt.Sub(now); !c.ExpiresAt.IsZero() && (p.Expiry < 0 || left < p.Expiry) {
+				p.Expiry = max(left, 0)
+			}
+		}
+		m.Providers[i] = p
+	}
+	return m
+}

@@ -1,0 +1,252 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/registry"
+	"github.com/sluice-gitops/sluice/sdk/secret"
+)
+
+// errRetired says that the issuer is in no chain any more.
+var errRetired = errors.New("not in the configuration any more")
+
+// issuer is a provider at work: its instance, its answers, its questions under
+// way. A reload that does not change the provider keeps it.
+type issuer struct {
+	b *Broker
+
+	mu       sync.Mutex
+	provider Provider
+	retired  bool
+	notices  []Notice // to be told once mu is free
+
+	instance *instance
+	opening  chan struct{} // closed when the opening that is under way has ended
+	openErr  error
+	openTill time.Time // openErr is not tried again before
+	openings int       // that failed in a row
+	idle     *time.Timer
+
+	known        bool // the two below; they need an instance once
+	forConsumers bool
+	lists        bool
+
+	seq      uint64 // numbers questions and refusals
+	answers  map[key]*answer
+	flights  map[key]*flight
+	scopes   map[string]registry.Scope // of the last answer, by host; "" for one of global scope
+	refusals map[refusalKey]*refusal
+	failing  int // answers that were told of
+	skewed   bool
+	counters Counters
+}
+
+// flight is a question under way.
+type flight struct {
+	key      key
+	query    query
+	consumer string
+	seq      uint64
+	done     chan struct{}
+}
+
+func newIssuer(b *Broker, p Provider) *issuer {
+	return &issuer{
+		b: b, provider: p, answers: map[key]*answer{}, flights: map[key]*flight{},
+		scopes: map[string]registry.Scope{}, refusals: map[refusalKey]*refusal{},
+	}
+}
+
+// verdict is what an issuer has to say for a query.
+type verdict struct {
+	grant  *grant
+	err    error     // without a grant: registry.ErrAnonymous, *RefusedError or a failure
+	next   time.Time // with err: it is not asked again before
+	cached bool      // it did not have to be asked
+}
+
+// ask returns what the provider has for q. It waits for questions under way,
+// also those of others, no longer than ctx allows. use tells that the grant
+// will be used; otherwise it is looked at only.
+func (s *issuer) ask(ctx context.Context, q query, use bool) verdict {
+	for cached := true; ; cached = false {
+		v, wait := s.look(q, use)
+		if wait == nil {
+			v.cached = cached
+			return v
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return verdict{err: ctx.Err()}
+		}
+	}
+}
+
+// look returns what is known for q or, if that is not enough, what to wait for
+// before looking again.
+func (s *issuer) look(q query, use bool) (verdict, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.unlock()
+	now := time.Now()
+	switch {
+	case s.retired:
+		return verdict{err: errRetired}, nil
+	case !s.known && s.openErr != nil && now.Before(s.openTill):
+		return verdict{err: s.openErr, next: s.openTill}, nil
+	case !s.known:
+		return verdict{}, s.open()
+	}
+	consumer := ""
+	if s.forConsumers {
+		consumer = consumerKey(q.consumer)
+	}
+	a, negative := s.find(q, consumer, now)
+	switch {
+	case a != nil:
+		return s.serve(a, q, consumer, use, now)
+	case negative != nil:
+		return verdict{err: negative.err, next: negative.until}, nil
+	}
+	scope := registry.ScopeRegistry // until it is known better
+	if s.scopes[""] != "" {
+		scope = registry.ScopeGlobal
+	} else if known := s.scopes[q.host]; known != "" {
+		scope = known
+	}
+	return verdict{}, s.start(keyOf(scope, q, consumer), q, consumer).done
+}
+
+// find returns the answer with a grant for q, or the negative one that stands
+// in the way of asking. The narrower scope goes first.
+func (s *issuer) find(q query, consumer string, now time.Time) (found, negative *answer) {
+	for _, scope := range [...]registry.Scope{registry.ScopeRepository, registry.ScopeRegistry, registry.ScopeGlobal} {
+		a := s.answers[keyOf(scope, q, consumer)]
+		switch {
+		case a == nil:
+		case a.alive(now):
+			return a, nil
+		case a.heldBack(now) && negative == nil:
+			negative = a
+		}
+	}
+	return nil, negative
+}
+
+// serve hands out the grant of a, unless the registry refuses it or its life
+// is almost over.
+func (s *issuer) serve(a *answer, q query, consumer string, use bool, now time.Time) (verdict, <-chan struct{}) {
+	if len(s.refusals) > 0 {
+		r := s.refusals[refusalKey{q.host, q.repository, consumer}]
+		switch s.judge(r, a, use, now) {
+		case refused:
+			return verdict{err: r.err, next: r.until}, nil
+		case askAnew:
+			if a.heldBack(now) {
+				return verdict{err: a.err, next: a.until}, nil
+			}
+			return verdict{}, s.start(a.key, q, consumer).done
+		}
+	}
+	if use {
+		a.used = true
+		if !now.Before(a.refresh) && !a.heldBack(now) {
+			f := s.start(a.key, a.grant.query, consumer)
+			if !a.late.IsZero() && !now.Before(a.late) {
+				return verdict{}, f.done
+			}
+		}
+	}
+	return verdict{grant: a.grant}, nil
+}
+
+// start asks the provider, unless it is being asked for k already.
+func (s *issuer) start(k key, q query, consumer string) *flight {
+	if f := s.flights[k]; f != nil {
+		return f
+	}
+	s.seq++
+	f := &flight{key: k, query: q, consumer: consumer, seq: s.seq, done: make(chan struct{})}
+	if !s.b.tasks.begin() {
+		s.retired = true
+		close(f.done)
+		return f
+	}
+	s.flights[k] = f
+	s.counters.Requests++
+	go func() {
+		defer s.b.tasks.end()
+		s.fly(f)
+	}()
+	return f
+}
+
+// fly asks the provider in the broker's time: it goes on when the caller that
+// began it gives up.
+func (s *issuer) fly(f *flight) {
+	ctx, cancel := context.WithTimeout(s.b.ctx, askTimeout)
+	defer cancel()
+	in, err := s.acquire(ctx)
+	var c registry.Credential
+	if err == nil {
+		if in.forConsumers == (f.consumer != "") {
+			c, err = in.handle.Credential(ctx, f.query.request(in.forConsumers))
+		} else {
+			err = errChanged
+		}
+		s.release(in)
+	}
+	s.settle(f, c, err)
+}
+
+// unlock frees mu and tells what is to be told.
+func (s *issuer) unlock() {
+	notices := s.notices
+	s.notices = nil
+	s.mu.Unlock()
+	for _, n := range notices {
+		s.b.tell(n)
+	}
+}
+
+func (s *issuer) note(reason NoticeReason, warning bool, message string) {
+	s.notices = append(s.notices, Notice{Provider: s.provider.Address, Reason: reason, Message: message, Warning: warning})
+}
+
+// providerError is a failure of a provider, without the secrets that the
+// broker knows of it.
+type providerError struct {
+	provider, text string
+	err            error
+}
+
+func (e *providerError) Error() string { return e.provider + ": " + e.text }
+func (e *providerError) Unwrap() error { return e.err }
+
+// minSecret is the length from which a secret is looked for in texts.
+const minSecret = 4
+
+// named says in err whose failure it is, and takes out secrets that the
+// provider has given.
+func (s *issuer) named(err error) error {
+	if already, ok := errors.AsType[*providerError](err); ok && already.provider == s.provider.Address {
+		return err
+	}
+	text := err.Error()
+	scrub := func(v secret.Secret) {
+		if plain := v.Reveal(); len(plain) >= minSecret {
+			text = strings.ReplaceAll(text, plain, secret.Redacted)
+		}
+	}
+	for _, a := range s.answers {
+		if a.grant != nil {
+			scrub(a.grant.value.password)
+			scrub(a.grant.value.token)
+		}
+	}
+	return &providerError{s.provider.Address, text, err}
+}

@@ -1,0 +1,151 @@
+package credentials
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/sdk/registry"
+	"github.com/sluice-gitops/sluice/sdk/secret"
+)
+
+// query is a Request in canonical form.
+type query struct {
+	host, repository string
+	consumer         Consumer
+}
+
+func newQuery(req Request) (query, error) {
+	if req.Host == "" || req.Repository == "" {
+		return query{}, errors.New("a credential is asked for a host and a repository")
+	}
+	return query{CanonicalHost(req.Host), req.Repository, req.Consumer}, nil
+}
+
+// request is what the provider gets to see; only providers for consumers get
+// the consumer.
+func (q query) request(forConsumers bool) registry.Request {
+	r := registry.Request{Host: q.host, Repository: q.repository}
+	if forConsumers {
+		c := q.consumer
+		r.Consumer = registry.Consumer{Namespace: c.Namespace, ServiceAccount: c.ServiceAccount, PullSecrets: c.PullSecrets}
+	}
+	return r
+}
+
+// key tells which questions an answer is for. The fields that are wider than
+// its scope are empty.
+type key struct {
+	scope            registry.Scope
+	host, repository string
+	consumer         string // as consumerKey
+}
+
+func keyOf(scope registry.Scope, q query, consumer string) key {
+	switch scope {
+	case registry.ScopeGlobal:
+		return key{scope: scope, consumer: consumer}
+	case registry.ScopeRegistry:
+		return key{scope: scope, host: q.host, consumer: consumer}
+	}
+	return key{scope: registry.ScopeRepository, host: q.host, repository: q.repository, consumer: consumer}
+}
+
+// consumerKey is different for different consumers, whatever is in their
+// names: each name follows its length.
+func consumerKey(c Consumer) string {
+	size := len(c.Applier) + len(c.Namespace) + len(c.ServiceAccount) + 12
+	for _, s := range c.PullSecrets {
+		size += len(s) + 4
+	}
+	b := make([]byte, 0, size)
+	b = appendSized(b, c.Applier)
+	b = appendSized(b, c.Namespace)
+	b = appendSized(b, c.ServiceAccount)
+	for _, s := range c.PullSecrets {
+		b = appendSized(b, s)
+	}
+	return string(b)
+}
+
+func appendSized(b []byte, s string) []byte {
+	b = strconv.AppendInt(b, int64(len(s)), 10)
+	b = append(b, ':')
+	return append(b, s...)
+}
+
+// identity is the Credential.ID of what provider gives for k: the address, the
+// host or repository as far as the scope is limited to it, and the consumer,
+// if there is one.
+func identity(provider string, k key, c Consumer) string {
+	var b strings.Builder
+	b.WriteString(provider)
+	if k.host != "" {
+		b.WriteString(", " + k.host)
+	}
+	if k.repository != "" {
+		b.WriteString("/" + k.repository)
+	}
+	if k.consumer == "" {
+		return b.String()
+	}
+	b.WriteString(", for ")
+	if c.Namespace == "" && c.ServiceAccount == "" {
+		b.WriteString("no workload")
+	} else {
+		b.WriteString(plain(c.Namespace) + "/" + plain(c.ServiceAccount))
+	}
+	if c.Applier != "" {
+		b.WriteString(" in " + plain(c.Applier))
+	}
+	for i, s := range c.PullSecrets {
+		sep := ","
+		if i == 0 {
+			sep = " with "
+		}
+		b.WriteString(sep + plain(s))
+	}
+	return b.String()
+}
+
+// plain is s if it looks like a name, and s in quotes otherwise, so that no two
+// identities are the same text.
+func plain(s string) string {
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_')
+	}
+	if strings.IndexFunc(s, odd) >= 0 {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// value is what a registry accepts or refuses.
+type value struct {
+	username        string
+	password, token secret.Secret
+}
+
+// grant is a credential as a provider gave it. It does not change.
+type grant struct {
+	issuer     *issuer
+	key        key
+	query      query // that it was asked for
+	value      value
+	credential Credential
+}
+
+// checkCredential returns what is wrong with what a provider returned, and the
+// scope that it has.
+func checkCredential(c registry.Credential) (registry.Scope, error) {
+	if c.Password.IsZero() && c.IdentityToken.IsZero() {
+		return "", errors.New("it returned a credential without a password or token; a provider that has nothing says so")
+	}
+	switch c.Scope {
+	case registry.ScopeGlobal, registry.ScopeRegistry, registry.ScopeRepository:
+		return c.Scope, nil
+	case "":
+		return registry.ScopeRepository, nil
+	}
+	return "", errors.New("it returned a credential of the unknown scope " + strconv.Quote(string(c.Scope)))
+}
