@@ -105,7 +105,7 @@ func (c *Cache) begin() error {
 	// How much a file of more than this size grows by.
 	c.store.file.DB.AllocSize = int(min(max(c.max/16, 1<<16), 16<<20))
 	err := c.store.file.DB.Update(func(tx *bolt.Tx) error {
-		for _, name := range buckets {
+		for _, name := range buckets() {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}

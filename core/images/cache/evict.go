@@ -93,7 +93,7 @@ func digestAt(numbers *bolt.Bucket, key, sealed []byte) (digest []byte, ok bool)
 // removeRepository removes all that is known of a repository but the images,
 // and returns how many records and bytes that was.
 func removeRepository(tx *bolt.Tx, id string) (removed int, size int64, err error) {
-	for _, name := range []string{repositories, listings, digests, negatives} {
+	for _, name := range ofRepository() {
 		b := tx.Bucket([]byte(name))
 		var keys [][]byte
 		for key, value := range withPrefix(b, id) {

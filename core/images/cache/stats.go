@@ -159,7 +159,7 @@ func (s Stats) minus(after Stats) Stats {
 
 // recreate empties all buckets.
 func recreate(tx *bolt.Tx) error {
-	for _, name := range buckets {
+	for _, name := range buckets() {
 		if err := tx.DeleteBucket([]byte(name)); err != nil {
 			return err
 		}
@@ -197,7 +197,7 @@ func clearImages(tx *bolt.Tx, id string) error {
 		if err != nil {
 			continue
 		}
-		d, err := decodeDigest(data)
+		d, err := decodeDigest("", data)
 		if err != nil {
 			continue
 		}

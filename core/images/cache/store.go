@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
@@ -24,9 +25,13 @@ const (
 	negatives    = "negatives"     // repository ID, tag -> JSON of a Negative
 	images       = "images"        // number, higher if used later -> JSON of an imageRecord
 	imageNumbers = "image-numbers" // digest -> number
+	notes        = "notes"         // repository ID -> what the scanner wants to know later
 )
 
-var buckets = []string{repositories, listings, digests, negatives, images, imageNumbers}
+// ofRepository are the buckets whose keys begin with a repository ID.
+func ofRepository() []string { return []string{repositories, listings, digests, negatives, notes} }
+
+func buckets() []string { return append(ofRepository(), images, imageNumbers) }
 
 const (
 	flushAt   = 4 << 20  // bytes to be written at which a flush does not wait
@@ -96,6 +101,36 @@ func (s *store) get(p place) ([]byte, error) {
 		return nil, nil
 	}
 	return unseal(p, value)
+}
+
+// each calls visit for all records of a bucket whose keys begin with prefix, in
+// no order. The value, which is sealed, is valid during the call.
+func (s *store) each(bucket, prefix string, visit func(p place, sealed []byte)) {
+	newer := map[place][]byte{}
+	s.mu.RLock()
+	for _, records := range []map[place][]byte{s.writing, s.pending} {
+		for p, value := range records {
+			if p.bucket == bucket && strings.HasPrefix(p.key, prefix) {
+				newer[p] = value
+			}
+		}
+	}
+	s.mu.RUnlock()
+	// After Close there is nothing to read, and the error says only that.
+	_ = s.file.DB.View(func(tx *bolt.Tx) error {
+		for key, value := range withPrefix(tx.Bucket([]byte(bucket)), prefix) {
+			p := place{bucket, string(key)}
+			if _, ok := newer[p]; !ok {
+				visit(p, value)
+			}
+		}
+		return nil
+	})
+	for p, value := range newer {
+		if value != nil {
+			visit(p, value)
+		}
+	}
 }
 
 // flush writes to disk what is pending. If that fails, it stays pending.

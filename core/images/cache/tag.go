@@ -1,9 +1,12 @@
 package cache
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -24,13 +27,37 @@ func (c *Cache) Digest(k Key, tag string) (Digest, bool) {
 	}
 	var d Digest
 	if err == nil {
-		d, err = decodeDigest(data)
+		d, err = decodeDigest(tag, data)
 	}
 	if err != nil {
 		c.lost(p, k.String()+":"+tag, err)
 	}
-	d.Tag = tag
 	return d, c.count(err == nil)
+}
+
+// Digests returns what all tags of a repository pointed to when the registry
+// was asked last, by tag.
+func (c *Cache) Digests(k Key) map[string]Digest { return about(c, digests, k, decodeDigest) }
+
+// about returns all records of a repository, by tag.
+func about[T any](c *Cache, bucket string, k Key, decode func(tag string, data []byte) (T, error)) map[string]T {
+	found := map[string]T{}
+	damaged := map[place]error{}
+	c.store.each(bucket, k.id(), func(p place, sealed []byte) {
+		tag := p.key[idSize:]
+		data, err := unseal(p, sealed)
+		if err == nil {
+			found[tag], err = decode(tag, data)
+		}
+		if err != nil {
+			delete(found, tag)
+			damaged[p] = err
+		}
+	})
+	for p, err := range damaged {
+		c.lost(p, k.String()+":"+p.key[idSize:], err)
+	}
+	return found
 }
 
 // PutDigests records what tags point to. A zero At is now.
@@ -41,7 +68,7 @@ func (c *Cache) PutDigests(k Key, found ...Digest) error {
 		if err := errors.Join(checkTag(d.Tag), checkDigest(d.Digest)); err != nil {
 			return fmt.Errorf("%s:%.*s: %w", k, maxTag, d.Tag, err)
 		}
-		if d.At.IsZero() {
+		if !storable(d.At) {
 			d.At = time.Now()
 		}
 		records[place{digests, id + d.Tag}] = encodeDigest(d)
@@ -69,14 +96,22 @@ func checkTag(tag string) error {
 func encodeDigest(d Digest) []byte {
 	form, data := shortDigest(d.Digest)
 	var ts times
-	return ts.append(append([]byte{form}, data...), d.At)
+	data = ts.append(append([]byte{form}, data...), d.At)
+	data = binary.AppendUvarint(data, uint64(max(d.Moves, 0)))
+	if storable(d.Changed) {
+		data = ts.append(data, d.Changed)
+	}
+	return data
 }
 
-func decodeDigest(data []byte) (Digest, error) {
+func decodeDigest(tag string, data []byte) (Digest, error) {
 	r := &reader{data: data}
 	text := r.appendDigest(nil, r.byte())
 	var ts times
-	d := Digest{Digest: string(text), At: ts.read(r)}
+	d := Digest{Tag: tag, Digest: string(text), At: ts.read(r), Moves: int(min(r.uvarint(), math.MaxInt32))}
+	if len(r.data) > 0 {
+		d.Changed = ts.read(r)
+	}
 	if len(r.data) != 0 || len(text) == 0 {
 		r.fail("digest")
 	}
@@ -86,40 +121,37 @@ func decodeDigest(data []byte) (Digest, error) {
 	return d, nil
 }
 
-// Negative returns why a tag, or with an empty tag the repository, is not to
-// be asked for. ok tells whether that is still so; n is also filled for a week
-// after its time, for the number of failures.
-func (c *Cache) Negative(k Key, tag string) (n Negative, ok bool) {
-	p := place{negatives, k.id() + tag}
-	data, err := c.store.get(p)
-	if data == nil && err == nil {
-		return Negative{}, false
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &n)
-	}
-	if err != nil {
-		c.lost(p, k.String()+":"+tag, err)
-		return Negative{}, false
-	}
-	return n, time.Now().Before(n.Until)
+// Negatives returns which tags of a repository, or with the empty tag the
+// repository itself, are not to be asked for, by tag. Those whose Until is over
+// are among them for a week, for the number of failures.
+func (c *Cache) Negatives(k Key) map[string]Negative { return about(c, negatives, k, decodeNegative) }
+
+func decodeNegative(_ string, data []byte) (n Negative, err error) {
+	err = json.Unmarshal(data, &n)
+	return n, err
 }
 
-// PutNegative records a failure; a zero n forgets it.
-func (c *Cache) PutNegative(k Key, tag string, n Negative) error {
-	if len(tag) > maxTag {
-		return fmt.Errorf("%s:%.*s: %w", k, maxTag, tag, errTag)
+// PutNegatives records failures by tag; a zero one forgets. A repository that
+// cannot be asked at all has the empty tag.
+func (c *Cache) PutNegatives(k Key, found map[string]Negative) error {
+	records := make(map[place][]byte, len(found)+1)
+	id := k.id()
+	for tag, n := range found {
+		if len(tag) > maxTag {
+			return fmt.Errorf("%s:%.*s: %w", k, maxTag, tag, errTag)
+		}
+		if n == (Negative{}) {
+			records[place{negatives, id + tag}] = nil
+			continue
+		}
+		n.Reason = strings.ToValidUTF8(n.Reason[:min(len(n.Reason), maxText)], "")
+		data, err := json.Marshal(n)
+		if err != nil {
+			return fmt.Errorf("image cache: %s:%s: %w", k, tag, err)
+		}
+		records[place{negatives, id + tag}] = data
 	}
-	p := place{negatives, k.id() + tag}
-	if n == (Negative{}) {
-		return c.put(map[place][]byte{p: nil})
-	}
-	n.Reason = n.Reason[:min(len(n.Reason), maxText)]
-	data, err := json.Marshal(n)
-	if err != nil {
-		return fmt.Errorf("image cache: %s:%s: %w", k, tag, err)
-	}
-	return c.putAbout(k, map[place][]byte{p: data})
+	return c.putAbout(k, records)
 }
 
 // forgetFailures removes what nobody counts any more.
@@ -144,4 +176,29 @@ func removeAll(b *bolt.Bucket, keys [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// maxNote bounds a note, in bytes.
+const maxNote = 64 << 10
+
+// Note returns what PutNote has kept.
+func (c *Cache) Note(k Key) ([]byte, bool) {
+	p := place{notes, k.id()}
+	data, err := c.store.get(p)
+	if err != nil {
+		c.lost(p, k.String(), err)
+	}
+	return data, data != nil && err == nil
+}
+
+// PutNote keeps up to 64 KiB that are the caller's own about a repository, as
+// long as anything of that is kept. An empty note is none.
+func (c *Cache) PutNote(k Key, note []byte) error {
+	if len(note) > maxNote {
+		return fmt.Errorf("image cache: %s: a note of %d KiB", k, len(note)>>10)
+	}
+	if len(note) == 0 {
+		return c.put(map[place][]byte{{notes, k.id()}: nil})
+	}
+	return c.putAbout(k, map[place][]byte{{notes, k.id()}: note})
 }

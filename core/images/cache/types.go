@@ -31,9 +31,11 @@ type Listing struct {
 
 // Digest is what a tag pointed to.
 type Digest struct {
-	Tag    string
-	Digest string
-	At     time.Time // when the registry said so
+	Tag     string
+	Digest  string
+	At      time.Time // when the registry said so last
+	Changed time.Time // when the tag moved here, zero if unknown
+	Moves   int       // how often the tag was seen to move
 }
 
 // Image is what is known of an image by its digest. It cannot change, so it is
@@ -62,6 +64,7 @@ type Negative struct {
 	Until    time.Time `json:"until"`
 	Reason   string    `json:"reason,omitempty"`   // for a person
 	Failures int       `json:"failures,omitempty"` // in a row, for the back-off
+	Pending  bool      `json:"pending,omitempty"`  // it may still become known
 }
 
 // Repository is what the cache holds of one Key.
