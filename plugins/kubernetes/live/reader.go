@@ -74,7 +74,8 @@ func NewFacts(known map[applier.Ref]Fact) Facts { return Facts{known: known} }
 
 // Read returns the facts about the objects wanted, and about every other
 // object of their kinds that is a member of the ApplySet id, unless id is
-// empty. An object outside the reader's namespaces is not looked at: its facts
+// empty. Namespaces are read first: in one that does not exist nothing is
+// looked for. An object outside the reader's namespaces is not looked at: its facts
 // are Blind.
 func (r Reader) Read(ctx context.Context, id string, wants []Want) (Facts, error) {
 	g := &gather{Reader: r, facts: Facts{known: map[applier.Ref]Fact{}, blind: map[schema.GroupKind]string{}, namespaces: r.Namespaces}}
@@ -85,6 +86,13 @@ func (r Reader) Read(ctx context.Context, id string, wants []Want) (Facts, error
 		}
 		gk := schema.GroupKind{Group: w.Ref.Group, Kind: w.Ref.Kind}
 		byKind[gk] = append(byKind[gk], w)
+	}
+	if wants := byKind[namespaceKind]; len(wants) > 0 {
+		if err := g.kind(ctx, id, namespaceKind, wants); err != nil {
+			return Facts{}, err
+		}
+		delete(byKind, namespaceKind)
+		g.missing = g.missingNamespaces(wants)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
@@ -99,9 +107,24 @@ func (r Reader) Read(ctx context.Context, id string, wants []Want) (Facts, error
 
 type gather struct {
 	Reader
+	missing   map[string]bool // namespaces that do not exist, so nothing is in them
 	refreshed sync.Once
 	mu        sync.Mutex
 	facts     Facts
+}
+
+var namespaceKind = schema.GroupKind{Kind: "Namespace"}
+
+// missingNamespaces returns those of the namespaces wanted that do not exist.
+// One that nothing can be said about may.
+func (g *gather) missingNamespaces(wants []Want) map[string]bool {
+	missing := map[string]bool{}
+	for _, w := range wants {
+		if _, exists := g.facts.Get(w.Ref); !exists && g.facts.Blind(w.Ref) == "" {
+			missing[w.Ref.Name] = true
+		}
+	}
+	return missing
 }
 
 // kind reads one kind: the members first, then the rest of what is wanted.
@@ -181,13 +204,14 @@ func (g *gather) scopes(kind cluster.Kind) []string {
 	return []string{""}
 }
 
-// unknown returns what is wanted and not known, each object once.
+// unknown returns what is wanted and not known, each object once, without what
+// is in a namespace that does not exist.
 func (g *gather) unknown(wants []Want) map[applier.Ref]bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	refs := map[applier.Ref]bool{}
 	for _, w := range wants {
-		if _, known := g.facts.Get(w.Ref); !known {
+		if _, known := g.facts.Get(w.Ref); !known && !g.missing[w.Ref.Namespace] {
 			refs[w.Ref.Identity()] = true
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
@@ -157,6 +158,53 @@ func TestReadCosts(t *testing.T) {
 			}
 			if lists, gets := int(c.lists.Load()), int(c.gets.Load()); found != tt.found || lists != tt.lists || gets != tt.gets {
 				t.Errorf("found %d with %d lists and %d gets; want %d with %d and %d", found, lists, gets, tt.found, tt.lists, tt.gets)
+			}
+		})
+	}
+}
+
+// TestReadMissingNamespaces: nothing is looked for in a namespace that does not
+// exist, unless nobody can say so.
+func TestReadMissingNamespaces(t *testing.T) {
+	for name, tt := range map[string]struct {
+		namespaces int // answer to the question for a namespace
+		want       []string
+	}{
+		"does not exist":  {http.StatusNotFound, []string{"/api/v1/namespaces/gone"}},
+		"exists":          {http.StatusOK, []string{"/api/v1/namespaces/gone", "/api/v1/namespaces/gone/configmaps/c0"}},
+		"may not be read": {http.StatusForbidden, []string{"/api/v1/namespaces/gone", "/api/v1/namespaces/gone/configmaps/c0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked []string // one request after the other
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				asked = append(asked, r.URL.Path)
+				if tt.namespaces == http.StatusOK || r.URL.Path != "/api/v1/namespaces/gone" {
+					w.Header().Set("Content-Type", "application/json")
+					object := configMap(path.Base(r.URL.Path))
+					object.Namespace = ""
+					_ = json.NewEncoder(w).Encode(object)
+					return
+				}
+				w.WriteHeader(tt.namespaces)
+			}))
+			defer s.Close()
+			client, err := metadata.NewForConfig(&rest.Config{Host: s.URL, QPS: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			namespaces := cluster.Kind{GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, Resource: "namespaces"}
+			kinds := cluster.NewKinds(func(context.Context) ([]cluster.Kind, map[string]error, error) {
+				return []cluster.Kind{configMaps, namespaces}, nil, nil
+			})
+			_, err = Reader{Client: client, Kinds: kinds, Manager: "sluice"}.Read(t.Context(), "", []Want{
+				{Ref: applier.Ref{Version: "v1", Kind: "ConfigMap", Namespace: "gone", Name: "c0"}, Kind: configMaps},
+				{Ref: applier.Ref{Version: "v1", Kind: "Namespace", Name: "gone"}, Kind: namespaces},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, asked); diff != "" {
+				t.Errorf("asked for (-want +got):\n%s", diff)
 			}
 		})
 	}
