@@ -74,7 +74,7 @@ type verdict struct {
 // will be used; otherwise it is looked at only.
 func (s *issuer) ask(ctx context.Context, q query, use bool) verdict {
 	for cached := true; ; cached = false {
-		v, wait := s.look(q, use)
+		v, wait := s.look(q, use, cached)
 		if wait == nil {
 			v.cached = cached
 			return v
@@ -88,8 +88,10 @@ func (s *issuer) ask(ctx context.Context, q query, use bool) verdict {
 }
 
 // look returns what is known for q or, if that is not enough, what to wait for
-// before looking again.
-func (s *issuer) look(q query, use bool) (verdict, <-chan struct{}) {
+// before looking again. first tells that the caller has not waited yet: what
+// it waited for does not count as used by that alone, or everything would be
+// renewed once for nobody.
+func (s *issuer) look(q query, use, first bool) (verdict, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.unlock()
 	now := time.Now()
@@ -108,7 +110,7 @@ func (s *issuer) look(q query, use bool) (verdict, <-chan struct{}) {
 	a, negative := s.find(q, consumer, now)
 	switch {
 	case a != nil:
-		return s.serve(a, q, consumer, use, now)
+		return s.serve(a, q, consumer, use, first, now)
 	case negative != nil:
 		return verdict{err: negative.err, next: negative.until}, nil
 	}
@@ -139,7 +141,7 @@ func (s *issuer) find(q query, consumer string, now time.Time) (found, negative 
 
 // serve hands out the grant of a, unless the registry refuses it or its life
 // is almost over.
-func (s *issuer) serve(a *answer, q query, consumer string, use bool, now time.Time) (verdict, <-chan struct{}) {
+func (s *issuer) serve(a *answer, q query, consumer string, use, first bool, now time.Time) (verdict, <-chan struct{}) {
 	if len(s.refusals) > 0 {
 		r := s.refusals[refusalKey{q.host, q.repository, consumer}]
 		switch s.judge(r, a, use, now) {
@@ -153,7 +155,7 @@ func (s *issuer) serve(a *answer, q query, consumer string, use bool, now time.T
 		}
 	}
 	if use {
-		a.used = true
+		a.used = a.used || first
 		if !now.Before(a.refresh) && !a.heldBack(now) {
 			f := s.start(a.key, a.grant.query, consumer)
 			if !a.late.IsZero() && !now.Before(a.late) {

@@ -1,0 +1,192 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/registry"
+)
+
+func TestRejectAsksAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, life: time.Hour, delay: time.Second}
+		var told notices
+		b := newBroker(t, Options{Notify: told.add}, c.provider("a"))
+		old := mustGet(t, b, image)
+		var wg sync.WaitGroup
+		for range 20 { // all of them got the same 401
+			wg.Go(func() {
+				b.Reject(t.Context(), image, old)
+				if got := mustGet(t, b, image); got.Password == old.Password || got.ID != old.ID {
+					t.Error("got the refused one again")
+				}
+			})
+		}
+		wg.Wait()
+		if got := c.requests(); got != 2 {
+			t.Errorf("asked %d times", got)
+		}
+		told.want(t) // nothing: that is how rotation looks
+	})
+}
+
+// A value that is refused and does not change is tried ever more seldom, by
+// one caller at a time, and the new one is used once it is there.
+func TestRefusedValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, stuck: true}
+		var told notices
+		b := newBroker(t, Options{Notify: told.add}, c.provider("a"))
+		handed, refusals := 0, 0
+		scan := func() {
+			got, err := b.Credential(t.Context(), image)
+			if r, ok := errors.AsType[*RefusedError](err); ok {
+				if r.Provider != "a" || r.Host != image.Host || r.Repository != "team/web" || r.Username != "user" {
+					t.Fatalf("%+v", r)
+				}
+				refusals++
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			handed++
+			b.Reject(t.Context(), image, got)
+		}
+		scan()
+		scan() // asks anew, and is told that it is the same
+		if handed != 1 || refusals != 1 {
+			t.Errorf("handed out %d times, refused %d times", handed, refusals)
+		}
+		for range 3600 {
+			scan()
+			time.Sleep(time.Second)
+		}
+		if handed < 12 || handed > 25 || c.requests() > 40 {
+			t.Errorf("handed out %d times, asked %d times within an hour", handed, c.requests())
+		}
+		told.want(t, Refused)
+		if got := b.List()[0]; !strings.Contains(got.Error, "refuses") {
+			t.Errorf("the list does not tell: %+v", got)
+		}
+		c.set(func() { c.serial++ }) // somebody renews it
+		time.Sleep(5 * time.Minute)
+		if got := mustGet(t, b, image); got.Password.Reveal() != "planted-2-for-" {
+			t.Error("the new one is not used")
+		}
+		told.want(t, Refused, Recovered)
+	})
+}
+
+// The trial of a refused value is for one caller; if that one does not
+// complain, it is for all again.
+func TestTrial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, stuck: true}
+		var told notices
+		b := newBroker(t, Options{Notify: told.add}, c.provider("a"))
+		b.Reject(t.Context(), image, mustGet(t, b, image))
+		if _, err := b.Credential(t.Context(), image); err == nil {
+			t.Fatal("handed out again")
+		}
+		time.Sleep(5 * time.Second)
+		if e := b.Explain(t.Context(), image); e.Chain[0].Outcome != Rejected || e.Error == "" || !strings.Contains(e.Advice, "Renew") {
+			t.Errorf("explained as %+v", e)
+		}
+		mustGet(t, b, image)
+		if _, err := b.Credential(t.Context(), image); err == nil {
+			t.Error("a second caller tries it, too")
+		}
+		time.Sleep(trialFor)
+		mustGet(t, b, image)
+		mustGet(t, b, image)
+		told.want(t, Refused, Recovered)
+	})
+}
+
+func TestRefusalIsOfOneRepository(t *testing.T) {
+	c := &cloud{scope: registry.ScopeRegistry, stuck: true}
+	b := newBroker(t, Options{}, c.provider("a"))
+	for range 3 {
+		for i := range 50 {
+			req := repository("private/" + string(rune('a'+i)))
+			if got, err := b.Credential(t.Context(), req); err == nil {
+				b.Reject(t.Context(), req, got)
+			}
+		}
+	}
+	if got := c.requests(); got > 3 {
+		t.Errorf("asked %d times because of 50 repositories that it may not read", got)
+	}
+	mustGet(t, b, image)
+}
+
+func TestRefusedDoesNotHideTheNext(t *testing.T) {
+	first, second := &cloud{scope: registry.ScopeRegistry, stuck: true}, &cloud{scope: registry.ScopeRegistry}
+	b := newBroker(t, Options{}, first.provider("a"), second.provider("b"))
+	b.Reject(t.Context(), image, mustGet(t, b, image))
+	got := mustGet(t, b, image)
+	if got.Provider != "b" {
+		t.Errorf("%q answers", got.Provider)
+	}
+	if e := b.Explain(t.Context(), image); e.Provider != "b" || e.Chain[0].Outcome != Rejected || !strings.Contains(e.Advice, "b answers in its place") {
+		t.Errorf("explained as %+v", e)
+	}
+}
+
+// The provider fails when it is asked anew: what is refused is not used for
+// want of better.
+func TestRejectWhileTheProviderFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, life: time.Hour}
+		b := newBroker(t, Options{}, c.provider("a"))
+		old := mustGet(t, b, image)
+		c.set(func() { c.err = errDown })
+		b.Reject(t.Context(), image, old)
+		for range 100 {
+			if _, err := b.Credential(t.Context(), image); !errors.Is(err, errDown) {
+				t.Fatal(err)
+			}
+		}
+		if got := c.requests(); got != 2 {
+			t.Errorf("asked %d times", got)
+		}
+	})
+}
+
+func TestRejectOfAnonymous(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, none: nothing}
+		b := newBroker(t, Options{}, c.provider("a"))
+		for range 30 {
+			b.Reject(t.Context(), image, mustGet(t, b, image))
+			time.Sleep(time.Second)
+		}
+		if got := c.requests(); got != 3 {
+			t.Errorf("asked %d times", got)
+		}
+		c.set(func() { c.none = nil })
+		time.Sleep(doubtAfter)
+		b.Reject(t.Context(), image, Credential{})
+		if got := mustGet(t, b, image); got.ID == "" {
+			t.Error("the new secret is not found")
+		}
+	})
+}
+
+func TestRejectOfTheUnknown(t *testing.T) {
+	c := &cloud{scope: registry.ScopeRegistry}
+	b := newBroker(t, Options{}, c.provider("a"))
+	got := mustGet(t, b, image)
+	b.Reject(t.Context(), Request{}, got)
+	b.Configure(nil)
+	b.Reject(context.Background(), image, got)
+	if got := mustGet(t, b, image); got.ID != "" {
+		t.Errorf("%q is in the configuration no more", got.ID)
+	}
+}
