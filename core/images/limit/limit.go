@@ -95,7 +95,7 @@ type Turn struct {
 }
 
 // Wait returns when a request of this class may be sent. It fails only when ctx
-// ends, and then says what the request was waiting for.
+// ends, with a *WaitError.
 func (l *Limiter) Wait(ctx context.Context, key Key, class Class) (*Turn, error) {
 	ln := l.enter(key)
 	turn, err := l.wait(ctx, ln, class)
@@ -176,8 +176,25 @@ func (l *Limiter) gaveUp(ctx context.Context, ln *lane, class Class) error {
 	defer l.mu.Unlock()
 	now := time.Now()
 	at, why := ln.earliest(class, now, l.ceiling(ln.key.Host))
-	if !at.After(now) {
-		return fmt.Errorf("%s: queued for its rate limit: %w", ln.key.Host, context.Cause(ctx))
-	}
-	return fmt.Errorf("%s: waiting until %s (%s): %w", ln.key.Host, at.UTC().Format(time.RFC3339), why, context.Cause(ctx))
+	return &WaitError{Host: ln.key.Host, Until: at, Why: why, cause: context.Cause(ctx)}
 }
+
+// WaitError says that a context ended before a request could be sent.
+type WaitError struct {
+	Host  string
+	Until time.Time // when the lane lets the next request through; zero: now, and others came first
+	Why   string
+
+	cause error
+}
+
+// Error tells what was waited for and why the wait ended.
+func (e *WaitError) Error() string {
+	if e.Until.IsZero() {
+		return fmt.Sprintf("%s: queued for its rate limit: %v", e.Host, e.cause)
+	}
+	return fmt.Sprintf("%s: waiting until %s (%s): %v", e.Host, e.Until.UTC().Format(time.RFC3339), e.Why, e.cause)
+}
+
+// Unwrap returns why the context ended.
+func (e *WaitError) Unwrap() error { return e.cause }

@@ -21,9 +21,13 @@ package remote
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/images/limit"
@@ -57,24 +61,83 @@ type Options struct {
 	Credentials Credentials            // required
 	Hosts       func(host string) Host // asked at every request; nil: the zero Host for all
 	Limiter     *limit.Limiter         // nil: one with defaults
-	Transport   *http.Transport        // cloned for each kind of Host; nil: http.DefaultTransport's settings
+	Transport   *http.Transport        // cloned for each kind of Host; nil: much as http.DefaultTransport
 	Logger      *slog.Logger           // nil: discards
 	UserAgent   string                 // default "sluice"
 }
 
+const (
+	maxSchemes   = 1024  // hosts
+	maxTokens    = 10000 // repositories, times credentials
+	maxDialects  = 10000 // repositories
+	maxPageSizes = 1024  // hosts
+)
+
 // Client talks to registries. Its methods may be called at the same time from
 // several goroutines.
 type Client struct {
-	opts Options
+	opts    Options
+	schemes *memory[string, scheme] // by host
+	tokens  tokens
+	without *memory[repository, struct{}] // repositories whose tags an API does not list
+	pages   *memory[string, string]       // by host: the n of tags/list that it takes
+
+	mu         sync.Mutex
+	transports map[[sha256.Size]byte]*http.Transport // by what makes them differ
 }
+
+type repository struct{ host, path string }
 
 // New returns a Client. The caller owes it a Close.
 func New(o Options) (*Client, error) {
 	if o.Credentials == nil {
 		return nil, errors.New("a client of registries needs credentials to ask")
 	}
-	return &Client{opts: o}, nil
+	if o.Hosts == nil {
+		o.Hosts = func(string) Host { return Host{} }
+	}
+	if o.Limiter == nil {
+		o.Limiter = limit.New(limit.Options{})
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "sluice"
+	}
+	if o.Transport == nil {
+		o.Transport = defaultTransport()
+	}
+	return &Client{
+		opts:       o,
+		schemes:    newMemory[string, scheme](maxSchemes),
+		tokens:     tokens{kept: newMemory[tokenKey, secret.Secret](maxTokens), flights: map[tokenKey]*flight{}},
+		without:    newMemory[repository, struct{}](maxDialects),
+		pages:      newMemory[string, string](maxPageSizes),
+		transports: map[[sha256.Size]byte]*http.Transport{},
+	}, nil
 }
 
-// Close closes the connections that are kept open.
-func (c *Client) Close() {}
+// defaultTransport is that of net/http, proxies of the environment included,
+// for few hosts with many requests each.
+func defaultTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          100,
+		MaxIdleConnsPerHost:   16,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   15 * time.Second,
+		ResponseHeaderTimeout: time.Minute,
+	}
+}
+
+// Close closes the connections that are kept open. No call may be under way.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, tr := range c.transports {
+		tr.CloseIdleConnections()
+	}
+}

@@ -2,9 +2,19 @@ package remote
 
 import (
 	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
 
 	"github.com/sluice-gitops/sluice/core/credentials"
+	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/sdk/registry"
+)
+
+const (
+	maxTagPage = 32 << 20 // bytes
+	maxPages   = 5000     // of one listing
 )
 
 // TagsOptions say what a listing is for.
@@ -23,15 +33,85 @@ type TagsOptions struct {
 type Listing struct {
 	Native  bool // with push times
 	Stopped bool // ended at a known page: what was emitted is news, not the whole
+	Dropped int  // names that no tag can have, left out
 }
 
 // Tags lists the tags of req.Repository, all pages, each tag once, in no order.
 // What was emitted before an error does not count.
 func (c *Client) Tags(ctx context.Context, req credentials.Request, o TagsOptions, emit func(registry.Tag)) (Listing, error) {
-	panic("not yet")
+	t, err := c.target(req)
+	if err != nil {
+		return Listing{}, err
+	}
+	l := &listing{c: c, t: t, opts: o, emit: emit, seen: map[string]struct{}{}, visited: map[string]struct{}{}}
+	err = l.run(ctx)
+	if err == nil && l.result.Dropped > 0 {
+		c.opts.Logger.WarnContext(ctx, "left out names that are no tags", "host", t.req.Host, "repository", t.req.Repository, "count", l.result.Dropped)
+	}
+	return l.result, err
 }
 
-// Head returns the digest that a tag has now. It is free on Docker Hub.
-func (c *Client) Head(ctx context.Context, req credentials.Request, tag string) (string, error) {
-	panic("not yet")
+// listing is one call of Tags.
+type listing struct {
+	c       *Client
+	t       *target
+	opts    TagsOptions
+	emit    func(registry.Tag)
+	seen    map[string]struct{} // tags
+	visited map[string]struct{} // pages
+	result  Listing
+}
+
+// run lists by the registry's own API where there is one, and by the registry
+// protocol where that refuses.
+func (l *listing) run(ctx context.Context) error {
+	d := l.dialect()
+	if d == nil {
+		return l.generic(ctx)
+	}
+	if err := l.native(ctx, d); !l.refused(err) {
+		return err
+	}
+	l.c.without.put(l.repository(), struct{}{}, refusalLife)
+	return l.generic(ctx)
+}
+
+// tagName is what the distribution specification allows.
+var tagName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+
+// add emits a tag, unless it was there before or is none.
+func (l *listing) add(tag registry.Tag) {
+	if !tagName.MatchString(tag.Name) {
+		l.result.Dropped++
+		return
+	}
+	if _, ok := l.seen[tag.Name]; !ok {
+		l.seen[tag.Name] = struct{}{}
+		l.emit(tag)
+	}
+}
+
+// page fetches one page. Pages that come again, or do not end, are an error.
+func (l *listing) page(ctx context.Context, ask fetch, u *url.URL) (*answer, error) {
+	if _, ok := l.visited[u.String()]; ok {
+		return nil, l.broken("its pages lead in a circle")
+	}
+	if l.visited[u.String()] = struct{}{}; len(l.visited) > maxPages {
+		return nil, l.broken(fmt.Sprintf("it has more than %d pages", maxPages))
+	}
+	return ask(ctx, l.t, &call{method: http.MethodGet, url: u, asked: "the tags", class: l.t.class(limit.Free), max: maxTagPage})
+}
+
+// broken is an error about the listing.
+func (l *listing) broken(why string) error {
+	return fmt.Errorf("%s/%s: the listing of the tags: %s", l.t.req.Host, l.t.req.Repository, why)
+}
+
+// class is the class of a request that is free on Docker Hub, where only pulls
+// count.
+func (t *target) class(onHub limit.Class) limit.Class {
+	if t.req.Host == dockerHub {
+		return onHub
+	}
+	return limit.Counted
 }

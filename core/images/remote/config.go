@@ -1,0 +1,86 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/limit"
+)
+
+const maxConfig = 8 << 20
+
+// config is what is used of an image's config, which is much the same in every
+// format.
+type config struct {
+	Created      string `json:"created"`
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant"`
+	OSVersion    string `json:"os.version"`
+	Config       struct {
+		Labels map[string]string `json:"Labels"`
+	} `json:"config"`
+}
+
+// isImageConfig reports whether a manifest's config is that of an image, and
+// not that of a chart or another artifact.
+func isImageConfig(m *manifest) bool {
+	switch types.MediaType(m.Config.MediaType) {
+	case types.OCIConfigJSON, types.DockerConfigJSON, "application/octet-stream", "":
+		return m.ArtifactType == ""
+	}
+	return false
+}
+
+// config reads a config, which the manifest may hold itself, and checks its
+// digest.
+func (c *Client) config(ctx context.Context, t *target, d *descriptor) (*config, error) {
+	asked := "the config " + d.Digest
+	fail := func(err error) (*config, error) {
+		return nil, fmt.Errorf("%s/%s: %.150s: %w", t.req.Host, t.req.Repository, asked, err)
+	}
+	if !validDigest(d.Digest) {
+		return fail(errors.New("this is no digest"))
+	}
+	content := d.Data
+	if len(content) == 0 {
+		u, err := t.url("blobs/" + d.Digest)
+		if err != nil {
+			return nil, err
+		}
+		a, err := c.get(ctx, t, &call{method: http.MethodGet, url: u, asked: asked, class: t.class(limit.Free), max: maxConfig})
+		if err != nil {
+			return nil, err
+		}
+		content = a.body
+	}
+	if err := verify(content, d.Digest); err != nil {
+		return fail(err)
+	}
+	var cfg config
+	if err := json.Unmarshal(content, &cfg); err != nil {
+		return fail(errors.New("it is not JSON of the expected form"))
+	}
+	return &cfg, nil
+}
+
+// readSchema1 reads the newest layer's entry, which holds the config.
+func (r *reading) readSchema1(m *manifest) error {
+	if len(m.History) == 0 {
+		return fmt.Errorf("%s/%s: its manifest of schema 1 has no history", r.t.req.Host, r.t.req.Repository)
+	}
+	var cfg config
+	if err := json.Unmarshal([]byte(m.History[0].V1Compatibility), &cfg); err != nil {
+		return fmt.Errorf("%s/%s: the history of its manifest of schema 1 is not JSON of the expected form", r.t.req.Host, r.t.req.Repository)
+	}
+	r.image.Labels = cfg.Config.Labels
+	r.image.Platforms = []cache.Platform{{OS: cfg.OS, Architecture: cfg.Architecture, Variant: cfg.Variant, Digest: m.digest}}
+	r.image.Created, r.image.CreatedFrom = created(cfg.Created, "the history")
+	return nil
+}
