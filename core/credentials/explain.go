@@ -108,7 +108,7 @@ func (b *Broker) List() []ProviderStatus {
 	list := make([]ProviderStatus, len(chain))
 	for i, l := range chain {
 		list[i] = l.issuer.status()
-		if err := l.match.err; err != nil && list[i].Error == "" {
+		if err := l.match.err; err != nil {
 			list[i].Error = err.Error()
 		}
 	}

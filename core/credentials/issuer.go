@@ -3,6 +3,7 @@ package credentials
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,7 +41,8 @@ type issuer struct {
 	flights  map[key]*flight
 	scopes   map[string]registry.Scope // of the last answer, by host; "" for one of global scope
 	refusals map[refusalKey]*refusal
-	failing  int // answers that were told of
+	given    []secret.Secret // lately
+	failing  int             // answers that were told of
 	skewed   bool
 	counters Counters
 }
@@ -229,8 +231,26 @@ type providerError struct {
 func (e *providerError) Error() string { return e.provider + ": " + e.text }
 func (e *providerError) Unwrap() error { return e.err }
 
-// minSecret is the length from which a secret is looked for in texts.
-const minSecret = 4
+const (
+	// minSecret is the length from which a secret is looked for in texts.
+	minSecret = 4
+	// maxGiven bounds the secrets that are remembered for that beyond their
+	// time in the cache.
+	maxGiven = 64
+)
+
+// remember keeps what must not be seen in errors.
+func (s *issuer) remember(v value) {
+	for _, given := range []secret.Secret{v.password, v.token} {
+		if given.IsZero() || slices.Contains(s.given, given) {
+			continue
+		}
+		if len(s.given) == maxGiven {
+			s.given = slices.Delete(s.given, 0, 1)
+		}
+		s.given = append(s.given, given)
+	}
+}
 
 // named says in err whose failure it is, and takes out secrets that the
 // provider has given.
@@ -243,6 +263,9 @@ func (s *issuer) named(err error) error {
 		if plain := v.Reveal(); len(plain) >= minSecret {
 			text = strings.ReplaceAll(text, plain, secret.Redacted)
 		}
+	}
+	for _, v := range s.given {
+		scrub(v)
 	}
 	for _, a := range s.answers {
 		if a.grant != nil {

@@ -50,6 +50,7 @@ func (s *issuer) granted(f *flight, c registry.Credential, scope registry.Scope,
 	}
 	skewed := a.live(now, s.b.o.Now(), c.ExpiresAt, s.b.o.Rand(), s.recheck())
 	a.grant = s.grant(k, f.query, c, a.expires)
+	s.remember(a.grant.value)
 	a.seq, a.received, a.used, a.resting = f.seq, now, false, false
 	a.err, a.failures = nil, 0
 	if skewed && !s.skewed {
