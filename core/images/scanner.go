@@ -3,54 +3,255 @@ package images
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/sched"
 )
 
 // ErrClosed is returned after Close.
 var ErrClosed = errors.New("the image scanner is closed")
 
 // Scanner scans. See the package comment. It is safe for concurrent use.
-type Scanner struct{ opts Options }
+type Scanner struct {
+	opts  Options
+	log   *slog.Logger
+	table *sched.Timetable
+	ended chan struct{} // closed by Close
+	calls sync.WaitGroup
+
+	mu       sync.Mutex
+	settings Settings
+	filter   filter
+	subjects map[string]*subject
+	repos    map[string]*repository
+	pools    map[string]*sched.Pool // by host
+	hosts    map[string]*HostMetrics
+	closed   bool
+}
 
 // New returns a scanner without targets. The caller owes it a Close.
 func New(o Options) (*Scanner, error) {
 	if o.Credentials == nil || o.Client == nil || o.Cache == nil {
 		return nil, errors.New("an image scanner needs credentials, a client and a cache")
 	}
-	return &Scanner{opts: o}, nil
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Changed == nil {
+		o.Changed = func(Change) {}
+	}
+	if o.Workers <= 0 {
+		o.Workers = 4
+	}
+	if o.Spread == 0 {
+		o.Spread = 30 * time.Second
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Float64
+	}
+	s := &Scanner{
+		opts: o, log: o.Logger, ended: make(chan struct{}),
+		settings: o.Settings.withDefaults(), filter: newFilter(o.Settings),
+		subjects: map[string]*subject{}, repos: map[string]*repository{},
+		pools: map[string]*sched.Pool{}, hosts: map[string]*HostMetrics{},
+	}
+	s.table = sched.NewTimetable(s.due, sched.TimetableOptions{
+		Jitter: -1, Rand: o.Rand, Backoff: sched.Backoff{Min: 5 * time.Second, Max: 5 * time.Minute},
+	})
+	return s, nil
 }
 
 // Configure replaces the settings. It does not block.
-func (s *Scanner) Configure(settings Settings) { panic("not yet") }
-
-// SetTargets replaces what runs; it does not block. What a cluster lost for a
-// moment and has again keeps its times.
-func (s *Scanner) SetTargets(targets []Target) { panic("not yet") }
-
-// Scan lists the repositories of targets now, each once, and reads what their
-// policies need; it waits until all are done or ctx ends. It joins what is
-// under way, and goes before what is due. Targets need not be among those of
-// SetTargets. progress, which may be nil, gets each result as it comes, from
-// one goroutine. Results are in the order of repositories.
-func (s *Scanner) Scan(ctx context.Context, targets []Target, progress func(Result)) []Result {
-	panic("not yet")
+func (s *Scanner) Configure(settings Settings) {
+	settings = settings.withDefaults()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	paced := settings.Interval != s.settings.Interval
+	s.settings, s.filter = settings, newFilter(settings)
+	for _, sub := range s.subjects {
+		s.arrange(sub)
+	}
+	for _, r := range s.repos {
+		if paced && r.note.Failures == 0 && !r.note.Scanned.IsZero() {
+			r.note.Next = r.note.Scanned.Add(s.spreadOver(s.interval(r.note.Quiet)))
+			s.plan(r, s.spread())
+		}
+		s.kick(r) // labels may be trusted now
+	}
 }
 
-// Resolve reads the images of some tags of target's repository unless they are
-// known, for people to look at. Tags that cannot be read have a Problem in the
-// View; the error is about the repository.
-func (s *Scanner) Resolve(ctx context.Context, target Target, tags []string) error { panic("not yet") }
+// SetTargets replaces what runs; it does not block. Targets of an applier that
+// had none before are not taken for new ones: it has just been reached.
+func (s *Scanner) SetTargets(targets []Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	appliers := map[string]bool{}
+	for _, sub := range s.subjects {
+		appliers[sub.req.Consumer.Applier] = true
+	}
+	gone := maps.Clone(s.subjects)
+	for _, sub := range subjects(targets) {
+		delete(gone, sub.id)
+		s.retarget(sub, appliers[sub.req.Consumer.Applier])
+	}
+	for id, sub := range gone {
+		delete(s.subjects, id)
+		s.leave(sub)
+	}
+}
 
-// Known returns what is known of target's repository. It sends nothing to a
-// registry; it may ask the broker which credential the target has. Without a
-// listing the View has no tags and says why.
-func (s *Scanner) Known(ctx context.Context, target Target) (View, error) { panic("not yet") }
+// retarget takes over the targets of next. Those that were not there before
+// bring a quiet repository back if live is set. s.mu is held.
+func (s *Scanner) retarget(next *subject, live bool) {
+	sub := s.subjects[next.id]
+	if sub == nil {
+		sub = &subject{id: next.id, name: next.name, req: next.req}
+		s.subjects[sub.id] = sub
+	}
+	before, now := wishes(sub.targets), wishes(next.targets)
+	sub.targets = next.targets
+	sub.fresh = sub.fresh || live && !subset(now, before)
+	s.arrange(sub)
+	if sub.repo == nil || maps.Equal(before, now) {
+		return
+	}
+	if sub.fresh {
+		sub.fresh = false
+		s.snap(sub.repo)
+	}
+	s.kick(sub.repo)
+}
+
+// subset reports whether all of a is in b.
+func subset(a, b map[wish]bool) bool {
+	for w := range a {
+		if !b[w] {
+			return false
+		}
+	}
+	return true
+}
 
 // Status tells of each repository that is scanned, in the order of names.
-func (s *Scanner) Status() []RepositoryStatus { panic("not yet") }
+func (s *Scanner) Status() []RepositoryStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []RepositoryStatus
+	for _, r := range s.repos {
+		if len(r.subjects) > 0 {
+			all = append(all, s.status(r))
+		}
+	}
+	for _, sub := range s.subjects {
+		if sub.repo == nil && sub.err != nil {
+			all = append(all, s.stranded(sub))
+		}
+	}
+	slices.SortFunc(all, func(a, b RepositoryStatus) int {
+		if c := strings.Compare(a.Repository, b.Repository); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Credential, b.Credential)
+	})
+	return all
+}
+
+// status tells of r. s.mu is held.
+func (s *Scanner) status(r *repository) RepositoryStatus {
+	n := r.note
+	st := RepositoryStatus{
+		Repository: r.name(), Credential: r.key.Credential, Key: r.key, Tags: r.tags, Native: r.native,
+		Scanned: n.Scanned, Changed: n.Changed, Interval: s.interval(n.Quiet), Scanning: r.flight != nil && r.flight.running,
+		Missing: r.missing, Suspects: r.suspects, Failures: n.Failures, Problem: n.Problem, Error: n.Error, Warning: n.Warning,
+	}
+	if r.trouble != nil {
+		st.Warning = r.trouble.Error()
+	}
+	st.Next, _ = s.table.Next(repositoryKey(r.key))
+	for _, sub := range r.subjects {
+		st.Targets += len(sub.targets)
+	}
+	return st
+}
+
+// stranded tells of a subject whose credential is not known. s.mu is held.
+func (s *Scanner) stranded(sub *subject) RepositoryStatus {
+	st := RepositoryStatus{
+		Repository: sub.name, Targets: len(sub.targets), Interval: s.settings.Interval,
+		Failures: s.table.Failures(subjectKey(sub)), Problem: NoCredential, Error: sub.err.Error(),
+	}
+	st.Next, _ = s.table.Next(subjectKey(sub))
+	return st
+}
 
 // Metrics returns figures for each host.
-func (s *Scanner) Metrics() Metrics { panic("not yet") }
+func (s *Scanner) Metrics() Metrics {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := Metrics{Hosts: map[string]HostMetrics{}}
+	for host, h := range s.hosts {
+		m.Hosts[host] = *h
+	}
+	for _, r := range s.repos {
+		h := m.Hosts[r.key.Host]
+		if len(r.subjects) > 0 {
+			h.Repositories++
+		}
+		if fl := r.flight; fl != nil && !fl.running {
+			h.Due++
+			h.Lag = max(h.Lag, time.Since(fl.queued))
+		}
+		m.Hosts[r.key.Host] = h
+	}
+	return m
+}
+
+// metrics returns the figures of a host to be changed. s.mu is held.
+func (s *Scanner) metrics(host string) *HostMetrics {
+	if s.hosts[host] == nil {
+		s.hosts[host] = &HostMetrics{}
+	}
+	return s.hosts[host]
+}
+
+// pool returns the workers of a host. s.mu is held.
+func (s *Scanner) pool(host string) *sched.Pool {
+	if s.pools[host] == nil {
+		s.pools[host] = sched.NewPool(s.opts.Workers)
+	}
+	return s.pools[host]
+}
 
 // Close ends what is under way and waits for it. Scan and Resolve return
 // ErrClosed then.
-func (s *Scanner) Close(ctx context.Context) error { panic("not yet") }
+func (s *Scanner) Close() {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.ended)
+	}
+	pools := slices.Collect(maps.Values(s.pools))
+	s.mu.Unlock()
+
+	s.table.Close()
+	at, cancel := context.WithCancel(context.Background())
+	cancel()
+	var wait sync.WaitGroup
+	for _, p := range pools {
+		wait.Go(func() { _ = p.Close(at) }) // it says that it had to cancel, as was asked
+	}
+	wait.Wait()
+	s.calls.Wait()
+}

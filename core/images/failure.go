@@ -1,0 +1,64 @@
+package images
+
+import (
+	"errors"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/credentials"
+	"github.com/sluice-gitops/sluice/core/images/remote"
+	"github.com/sluice-gitops/sluice/core/sched"
+)
+
+// maxRetry bounds the delay after failures of any kind.
+const maxRetry = 6 * time.Hour
+
+// credentialError says that no subject of a repository has a credential.
+type credentialError struct{ err error }
+
+func (e *credentialError) Error() string { return e.err.Error() }
+func (e *credentialError) Unwrap() error { return e.err }
+
+// kindOf tells what kind of failure err is.
+func kindOf(err error) Problem {
+	_, refused := errors.AsType[*credentials.RefusedError](err)
+	_, noCredential := errors.AsType[*credentialError](err)
+	switch {
+	case refused || remote.IsUnauthorized(err):
+		return Unauthorized
+	case noCredential:
+		return NoCredential
+	case remote.IsNotFound(err):
+		return NotFound
+	case remote.IsThrottled(err):
+		return Throttled
+	}
+	return Unreachable
+}
+
+// backoff says when to try again what failed. A credential that is refused is
+// not tried often: some registries lock an account out. One with another ID is
+// another repository to the scanner, and is tried at once.
+func backoff(p Problem) sched.Backoff {
+	switch p {
+	case Unauthorized:
+		return sched.Backoff{Min: 5 * time.Minute, Max: time.Hour, Jitter: -1}
+	case NotFound:
+		return sched.Backoff{Min: 10 * time.Minute, Max: maxRetry, Jitter: -1}
+	case NoCredential:
+		return sched.Backoff{Min: 30 * time.Second, Max: 15 * time.Minute}
+	case Throttled:
+		return sched.Backoff{Min: time.Minute, Max: 30 * time.Minute}
+	default:
+		return sched.Backoff{Min: 15 * time.Second, Max: 15 * time.Minute}
+	}
+}
+
+// retryAfter returns when to try again after that many failures in a row. What
+// the registry says counts, within reason.
+func retryAfter(err error, failures int, random float64) time.Duration {
+	delay := backoff(kindOf(err)).Delay(failures, random)
+	if e, ok := errors.AsType[*remote.Error](err); ok {
+		delay = max(delay, min(e.RetryAfter, maxRetry))
+	}
+	return delay
+}

@@ -1,0 +1,210 @@
+package images
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/credentials"
+	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/ref"
+	"github.com/sluice-gitops/sluice/core/images/remote"
+	"github.com/sluice-gitops/sluice/core/sched"
+)
+
+const (
+	// readers is how many images of a repository are read at once.
+	readers = 4
+	// hopeless is how many images in a row may fail before the registry is
+	// blamed and not they.
+	hopeless = 3
+)
+
+// reader reads images of one repository, and remembers what came of it.
+type reader struct {
+	client Client
+	cache  *cache.Cache
+	req    credentials.Request
+	facts  facts
+
+	mu      sync.Mutex
+	answers []answer
+	row     int   // failures in a row that may be the registry's
+	blame   error // of the registry: why reading was given up
+	images  uint64
+	heads   uint64
+}
+
+// answer is what came of a want.
+type answer struct {
+	want
+	digest string
+	image  cache.Image // without a digest: it was known before
+	err    error
+}
+
+func newReader(o Options, req credentials.Request, f facts) *reader {
+	return &reader{client: o.Client, cache: o.Cache, req: req, facts: f}
+}
+
+// readAll asks about all of todo. The error is about the registry, not about
+// one tag; what was read before it counts.
+func (p *reader) readAll(ctx context.Context, todo []want) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	queue := make(chan want, len(todo))
+	for _, w := range todo {
+		queue <- w
+	}
+	close(queue)
+	var workers sync.WaitGroup
+	for range min(readers, len(todo)) {
+		workers.Go(func() {
+			for w := range queue {
+				if !p.file(ctx, p.read(ctx, w)) {
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return p.blame
+}
+
+// read asks the registry about one tag, with as few requests as that takes.
+//
+// A tag that was never seen is read by its name: the first answer has the
+// digest, so a HEAD before it would be one request more. One that was seen most
+// likely stayed the same, which a HEAD tells without a body. On Docker Hub a
+// HEAD is free and a GET is a pull, so the HEAD comes first there.
+func (p *reader) read(ctx context.Context, w want) answer {
+	a := answer{want: w, digest: w.digest}
+	if w.digest == "" && (w.last != "" || p.req.Host == ref.DockerHub) {
+		p.count(&p.heads)
+		if a.digest, a.err = p.client.Head(ctx, p.req, w.tag); a.err != nil {
+			return a
+		}
+		if _, known := p.facts.image(a.digest); known {
+			return a
+		}
+	}
+	name := a.digest
+	if name == "" {
+		name = w.tag
+	}
+	p.count(&p.images)
+	img, err := p.client.Image(ctx, p.req, name, remote.ImageOptions{Known: p.facts.image, TrustLabels: p.facts.trusted})
+	if err != nil {
+		a.err = err
+		return a
+	}
+	a.digest = img.Digest
+	if _, known := p.facts.image(img.Digest); !known {
+		a.image = img
+	}
+	return a
+}
+
+func (p *reader) count(n *uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	*n++
+}
+
+// file takes an answer, and reports whether to go on.
+func (p *reader) file(ctx context.Context, a answer) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ctx.Err() != nil {
+		p.blame = context.Cause(ctx)
+		return false
+	}
+	if p.blame != nil {
+		return false
+	}
+	switch {
+	case a.err == nil || broken(a.err):
+		p.row = 0
+	case remote.IsThrottled(a.err):
+		p.row = hopeless
+	default:
+		p.row++
+	}
+	if p.row >= hopeless {
+		p.blame = fmt.Errorf("images of %s: %w", p.req.Repository, a.err)
+		return false
+	}
+	p.answers = append(p.answers, a)
+	return true
+}
+
+// broken reports whether it is the tag that is at fault.
+func broken(err error) bool { return remote.IsNotFound(err) }
+
+// keep writes down what was read.
+func (p *reader) keep(k cache.Key, got *fetched, now time.Time) error {
+	var digests []cache.Digest
+	var images []cache.Image
+	negatives := map[string]cache.Negative{}
+	for _, a := range p.answers {
+		n, failed := p.facts.negatives[a.tag]
+		if a.err != nil {
+			if p.blame == nil || broken(a.err) {
+				negatives[a.tag] = p.negative(n, a.err, now)
+			}
+			continue
+		}
+		if failed {
+			negatives[a.tag] = cache.Negative{}
+		}
+		if a.image.Digest != "" {
+			images = append(images, a.image)
+		}
+		if a.last == "" {
+			got.resolved = append(got.resolved, a.tag)
+		} else if a.last != a.digest {
+			got.moved = append(got.moved, a.tag)
+		}
+		if a.want.digest == "" {
+			digests = append(digests, p.seen(a, now))
+		}
+	}
+	return p.write(k, digests, images, negatives)
+}
+
+func (p *reader) write(k cache.Key, digests []cache.Digest, images []cache.Image, negatives map[string]cache.Negative) error {
+	if err := p.cache.PutImages(images...); err != nil {
+		return err
+	}
+	if err := p.cache.PutDigests(k, digests...); err != nil {
+		return err
+	}
+	return p.cache.PutNegatives(k, negatives)
+}
+
+// seen is what is remembered of the digest of a tag.
+func (p *reader) seen(a answer, now time.Time) cache.Digest {
+	d := p.facts.digests[a.tag]
+	if d.Digest != a.digest {
+		if d.Digest != "" {
+			d.Moves++
+		}
+		d.Changed = now
+	}
+	d.Tag, d.Digest, d.At = a.tag, a.digest, now
+	return d
+}
+
+// negative is what is remembered of a tag that could not be read.
+func (p *reader) negative(n cache.Negative, err error, now time.Time) cache.Negative {
+	n.Failures++
+	n.Pending = !broken(err)
+	n.Reason = err.Error()
+	wait := sched.Backoff{Min: time.Hour, Max: maxNegative, Jitter: -1}
+	if n.Pending {
+		wait.Min = 5 * time.Minute
+	}
+	n.Until = now.Add(wait.Delay(n.Failures, 0))
+	return n
+}
