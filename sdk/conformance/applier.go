@@ -335,16 +335,3 @@ func saysWhenThereIsNoSecret(t T, a *openApplier) {
 		t.Errorf("ReadSecret of what does not exist: %v; want ErrNoSecret", err)
 	}
 }
-
-func listsWorkloads(t T, a *openApplier) {
-	if !slices.Contains(a.caps, applier.CanListWorkloads) {
-		t.Skipf("the applier lacks the capability %s", applier.CanListWorkloads)
-	}
-	a.apply(t, a.samples(t))
-	err := a.Workloads(t.Context(), applier.WorkloadFilter{Owner: a.owner + "-other"}, func(w applier.Workload) {
-		t.Errorf("an owner that never applied anything has the workload %s", w.Ref)
-	})
-	if err != nil {
-		t.Errorf("Workloads: %v", err)
-	}
-}

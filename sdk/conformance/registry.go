@@ -14,6 +14,7 @@ import (
 var registryChecks = []Check{
 	{"registry-passes-on-what-is-not-its", withRegistry(passesOnWhatIsNotIts)},
 	{"registry-answers", withRegistry(answers)},
+	{"registry-keeps-consumers-apart", withRegistry(keepsConsumersApart)},
 	{"registry-lists-tags", withRegistry(listsTags)},
 	{"registry-keeps-credentials-out-of-the-log", keepsCredentialsOutOfTheLog},
 }
@@ -62,6 +63,40 @@ func answers(t T, r openRegistry) {
 		}
 	}
 	wg.Wait()
+}
+
+// keepsConsumersApart asks for what a consumer has in the name of others: of
+// the daemon itself, and of a namespace that cannot exist.
+func keepsConsumersApart(t T, r openRegistry) {
+	if !slices.Contains(r.caps, registry.ForConsumers) {
+		t.Skipf("the provider lacks the capability %s", registry.ForConsumers)
+	}
+	asked := 0
+	for _, image := range r.images {
+		if image.Consumer.Namespace == "" {
+			continue
+		}
+		asked++
+		own, err := r.Credential(t.Context(), image)
+		if err != nil {
+			t.Errorf("Credential for %s: %v", image.Host, err)
+		}
+		elsewhere := image.Consumer
+		elsewhere.Namespace = "conformance-no-such"
+		for _, other := range []registry.Consumer{{}, elsewhere} {
+			image.Consumer = other
+			c, err := r.Credential(t.Context(), image)
+			switch {
+			case err != nil && !errors.Is(err, registry.ErrAnonymous):
+				t.Errorf("Credential for %s in the name of %+v: %v; want ErrAnonymous", image.Host, other, err)
+			case err == nil && c.Password == own.Password && c.IdentityToken == own.IdentityToken:
+				t.Errorf("the credential for %s is given to %+v too", image.Host, other)
+			}
+		}
+	}
+	if asked == 0 {
+		t.Skipf("no sample image has a consumer")
+	}
 }
 
 func listsTags(t T, r openRegistry) {

@@ -48,6 +48,15 @@ var applierFaults = []struct{ fault, check string }{
 	{"plans on when cancelled", "applier-returns-when-cancelled"},
 	{"has an empty secret for everything", "applier-says-when-there-is-no-secret"},
 	{"lists everybody's workloads", "applier-lists-workloads"},
+	{"lists workloads of every namespace", "applier-lists-workloads"},
+	{"leaves a workload out of the list of all", "applier-lists-workloads"},
+	{"lists a workload twice", "applier-lists-workloads"},
+	{"lists workloads in any order", "applier-lists-workloads"},
+	{"lists a workload without a name", "applier-lists-workloads"},
+	{"lists a container without a name", "applier-lists-workloads"},
+	{"lists a pull secret twice", "applier-lists-workloads"},
+	{"makes up a phase", "applier-lists-workloads"},
+	{"does not say whose a workload is", "applier-lists-workloads"},
 }
 
 func TestSuiteFindsApplierFaults(t *testing.T) {
@@ -216,10 +225,41 @@ func (b *bad) Watch(ctx context.Context, owner string, emit func(applier.ObjectS
 }
 
 func (b *bad) Workloads(ctx context.Context, f applier.WorkloadFilter, emit func(applier.Workload)) error {
-	if b.fault == "lists everybody's workloads" {
+	asked := f
+	switch b.fault {
+	case "lists everybody's workloads":
 		f.Owner = ""
+	case "lists workloads of every namespace":
+		f.Namespace = ""
 	}
-	return b.target.Workloads(ctx, f, emit)
+	var list []applier.Workload
+	if err := b.target.Workloads(ctx, f, func(w applier.Workload) { list = append(list, w) }); err != nil || len(list) == 0 {
+		return err
+	}
+	switch w := &list[0]; b.fault {
+	case "leaves a workload out of the list of all":
+		if asked == (applier.WorkloadFilter{}) {
+			list = list[1:]
+		}
+	case "lists a workload twice":
+		list = append(list, *w)
+	case "lists workloads in any order":
+		slices.Reverse(list)
+	case "lists a workload without a name":
+		w.Ref.Name = ""
+	case "lists a container without a name":
+		w.Containers[0].Name = ""
+	case "lists a pull secret twice":
+		w.PullSecrets = append(w.PullSecrets, w.PullSecrets...)
+	case "makes up a phase":
+		w.Rollout.Phase = "done"
+	case "does not say whose a workload is":
+		w.Owner = ""
+	}
+	for _, w := range list {
+		emit(w)
+	}
+	return nil
 }
 
 func (b *bad) ReadSecret(ctx context.Context, ref applier.SecretRef) (secret.Secret, error) {

@@ -195,10 +195,16 @@ func (m *target) Watch(ctx context.Context, owner string, emit func(applier.Obje
 func (m *target) Workloads(_ context.Context, f applier.WorkloadFilter, emit func(applier.Workload)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for ref, s := range m.objects {
-		if f.Owner == "" || f.Owner == s.owner {
-			emit(applier.Workload{Ref: ref, Owner: s.owner, Containers: []applier.Container{{Name: "main", Image: "busybox:1"}}})
+	for _, ref := range slices.SortedFunc(maps.Keys(m.objects), byName) {
+		owner := m.objects[ref].owner
+		if f.Owner != "" && f.Owner != owner || f.Namespace != "" && f.Namespace != ref.Namespace {
+			continue
 		}
+		emit(applier.Workload{
+			Ref: ref, Owner: owner, PullSecrets: []string{"pull"},
+			Containers: []applier.Container{{Name: "main", Image: "busybox:1"}},
+			Rollout:    applier.Rollout{Phase: applier.RolloutReady},
+		})
 	}
 	return nil
 }

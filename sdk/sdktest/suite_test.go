@@ -152,6 +152,35 @@ func TestSuiteFindsGreedyProvider(t *testing.T) {
 	}
 }
 
+// careless is a provider for consumers that gives to others what it found for
+// one: to everybody, or to those of another namespace.
+type careless struct{ toDaemon bool }
+
+func (c careless) Credential(_ context.Context, req registry.Request) (registry.Credential, error) {
+	if req.Host != "h" || req.Consumer.Namespace == "" && !c.toDaemon {
+		return registry.Credential{}, registry.ErrAnonymous
+	}
+	return registry.Credential{Username: "x", Password: secret.New("password")}, nil
+}
+
+func (careless) ForConsumers() {}
+
+func TestSuiteFindsCarelessProviders(t *testing.T) {
+	const check = "registry-keeps-consumers-apart"
+	for _, toDaemon := range []bool{true, false} {
+		open := func(context.Context, struct{}, sdk.Env) (careless, error) { return careless{toDaemon}, nil }
+		p := sdk.Plugin{Name: "careless", Version: "1.0.0", Kinds: []sdk.Kind{registry.New("careless", open)}}
+		s := &conformance.Subject{
+			Kind: client.KindRegistry, Type: "careless",
+			Images: []registry.Request{{Host: "h", Consumer: registry.Consumer{Namespace: "n"}}},
+		}
+		if failed := FailedChecks(t, p, s, ""); !slices.Equal(failed, []string{check}) {
+			t.Errorf("to the daemon %t: failed %v, want %s alone", toDaemon, failed, check)
+		}
+		_ = s.Close() // it has nothing to close
+	}
+}
+
 // FailedChecks starts p, runs the check of that name, or all, and returns which
 // failed.
 func FailedChecks(t *testing.T, p sdk.Plugin, s *conformance.Subject, only string) []string {
