@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gitops/sluice/scripts/devregistry/dialect"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/front"
 )
 
@@ -56,8 +57,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.data, "data", "", "keep images in this `directory`; without it in memory")
 	f.DurationVar(&o.tokenLife, "token-life", time.Minute, "how long tokens of the token endpoint are valid")
 	f.DurationVar(&o.cloudLife, "cloud-life", 5*time.Second, "how long credentials that a cloud issues are valid")
-	f.Func("cloud", "fakes of clouds to run, separated by commas: `"+names(clouds)+"`", o.addClouds)
-	f.Func("dialect", "listing API of its own: `"+names(dialects)+"`", o.setDialect)
+	f.Func("cloud", "fakes of clouds to run, separated by commas: `"+strings.Join(cloudNames(), ", ")+"`", o.addClouds)
+	f.Func("dialect", "listing API of a service: `"+strings.Join(dialect.Names(), ", ")+"`", o.setDialect)
 	f.BoolVar(&o.verbose, "v", false, "log what the registry says of itself, on stderr")
 	err := f.Parse(args)
 	if err == nil && f.NArg() > 0 {
@@ -84,7 +85,7 @@ func (o *options) addUser(s string) error {
 func (o *options) addClouds(s string) error {
 	for name := range strings.SplitSeq(s, ",") {
 		if clouds[name] == nil {
-			return fmt.Errorf("there is no fake of %q, only of %s", name, names(clouds))
+			return fmt.Errorf("there is no fake of %q, only of %s", name, strings.Join(cloudNames(), ", "))
 		}
 		if !slices.Contains(o.clouds, name) {
 			o.clouds = append(o.clouds, name)
@@ -94,13 +95,11 @@ func (o *options) addClouds(s string) error {
 }
 
 func (o *options) setDialect(s string) error {
-	if dialects[s] == nil {
-		return fmt.Errorf("there is no dialect %q, only %s", s, names(dialects))
+	if !slices.Contains(dialect.Names(), s) {
+		return fmt.Errorf("there is no dialect %q, only %s", s, strings.Join(dialect.Names(), ", "))
 	}
 	o.dialect = s
 	return nil
 }
 
-func names[V any](m map[string]V) string {
-	return strings.Join(slices.Sorted(maps.Keys(m)), ", ")
-}
+func cloudNames() []string { return slices.Sorted(maps.Keys(clouds)) }

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-gitops/sluice/scripts/devregistry/authority"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/cloud"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/control"
+	"github.com/sluice-gitops/sluice/scripts/devregistry/dialect"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/front"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/gate"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/record"
@@ -87,7 +88,8 @@ func (s *server) makeFront(registry string) (*front.Auth, *front.Front, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return auth, s.newFront(auth), nil
+	f, err := s.newFront(auth)
+	return auth, f, err
 }
 
 func (s *server) makeClouds(g *gate.Gate, registry string) error {
@@ -122,15 +124,16 @@ func (s *server) newAuth(g *gate.Gate, registry string) (*front.Auth, error) {
 	return auth, auth.SetUsers(s.options.users)
 }
 
-func (s *server) newFront(auth *front.Auth) *front.Front {
-	o := front.Options{Auth: auth, Registry: s.storage, Routes: map[string]http.Handler{}}
+func (s *server) newFront(auth *front.Auth) (*front.Front, error) {
+	registry, native, err := dialect.New(s.options.dialect, s.storage)
+	if err != nil {
+		return nil, err
+	}
+	o := front.Options{Auth: auth, Registry: registry, Native: native, Routes: map[string]http.Handler{}}
 	for _, c := range s.clouds {
 		maps.Copy(o.Routes, c.Routes())
 	}
-	if s.options.dialect != "" {
-		o.Native = dialects[s.options.dialect](s.storage)
-	}
-	return front.New(o)
+	return front.New(o), nil
 }
 
 // startClouds serves the endpoints of the clouds and adds them to out.

@@ -141,6 +141,20 @@ func (a *Auth) allow(r *http.Request, repository string) bool {
 	return a.mode == AuthCloud && a.Gate.Check("", bearer, repository)
 }
 
+// readable reports whether r may read repository over a listing API, which
+// takes Basic credentials, or none for what is public.
+func (a *Auth) readable(r *http.Request, repository string) bool {
+	if a.mode == AuthNone || a.anonymous(repository) {
+		return true
+	}
+	name, password, ok := r.BasicAuth()
+	if !ok {
+		return false
+	}
+	_, may := a.check(name, password, repository)
+	return may
+}
+
 func bearerOf(r *http.Request) (string, bool) {
 	scheme, value, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	return value, ok && strings.EqualFold(scheme, "bearer")

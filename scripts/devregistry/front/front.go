@@ -3,11 +3,9 @@
 package front
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 
-	"github.com/sluice-gitops/sluice/scripts/devregistry/cloud"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/record"
 )
 
@@ -19,22 +17,14 @@ type Options struct {
 	Native   Native                  // nil: no listing API of its own
 }
 
-// Native is the listing API that a registry offers beside, or in place of, that
-// of the distribution specification.
+// Native is a listing API that a registry offers beside that of the
+// distribution specification.
 type Native interface {
-	// Serve answers r and returns true, or returns false for what is not its
-	// own. may tells whether the request's credential reads a repository.
-	Serve(w http.ResponseWriter, r *http.Request, may func(repository string) bool) bool
-	// Owns reports whether Serve answers requests for this path.
-	Owns(path string) bool
-}
-
-// Lister is where a Native finds what it lists.
-type Lister interface {
-	// Tags returns the tags of repository; cloud.ErrNoRepository if there is none.
-	Tags(ctx context.Context, repository string) ([]cloud.Tag, error)
-	// Manifest returns the content of a manifest by its digest.
-	Manifest(ctx context.Context, digest string) ([]byte, error)
+	// Match returns the repository that r asks about, if r is for this API.
+	Match(r *http.Request) (repository string, ok bool)
+	// Serve answers what Match has accepted. may tells whether who asks may
+	// read the repository.
+	Serve(w http.ResponseWriter, r *http.Request, repository string, may bool)
 }
 
 // Front is the registry as clients see it.
@@ -59,11 +49,10 @@ func (f *Front) Class(r *http.Request) record.Class {
 	if _, pattern := f.routes.Handler(r); pattern != "" {
 		return record.Cloud
 	}
-	class := Class(r)
-	if class == record.Other && f.options.Native != nil && f.options.Native.Owns(r.URL.Path) {
+	if _, ok := f.native(r); ok {
 		return record.Native
 	}
-	return class
+	return Class(r)
 }
 
 // ServeHTTP answers a request: a fault if one matches, 429 if it is one too
@@ -101,7 +90,8 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request) {
 		auth.serveToken(w, r)
 		return
 	}
-	if n := f.options.Native; n != nil && n.Serve(w, r, func(repository string) bool { return auth.allow(r, repository) }) {
+	if repository, ok := f.native(r); ok {
+		f.options.Native.Serve(w, r, repository, auth.readable(r, repository))
 		return
 	}
 	repository := Repository(r.URL.Path)
@@ -110,6 +100,13 @@ func (f *Front) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.options.Registry.ServeHTTP(w, r)
+}
+
+func (f *Front) native(r *http.Request) (repository string, ok bool) {
+	if f.options.Native == nil {
+		return "", false
+	}
+	return f.options.Native.Match(r)
 }
 
 // writeError answers with an error in the form of the distribution

@@ -131,8 +131,8 @@ func (s *Storage) tag(ctx context.Context, dir string) (cloud.Tag, error) {
 	return cloud.Tag{Name: path.Base(dir), Digest: string(content), Pushed: info.ModTime().UTC()}, nil
 }
 
-// Manifest returns the content that digest d names, of a repository or not.
-func (s *Storage) Manifest(ctx context.Context, d string) ([]byte, error) {
+// Blob returns the content of a blob or manifest, whatever repository it is in.
+func (s *Storage) Blob(ctx context.Context, d string) ([]byte, error) {
 	parsed, err := digest.Parse(d)
 	if err != nil {
 		return nil, err
