@@ -75,13 +75,16 @@ func (r Ref) Name() string {
 
 // Host returns the canonical host of the registry, with its port if it has
 // one: "index.docker.io" for every spelling of Docker Hub, else the domain in
-// lower case, as host names are equal in either.
+// lower case, as host names are equal in either. Only "Team/app" keeps its
+// capital, without which it would be a path.
 func (r Ref) Host() string {
-	switch host := strings.ToLower(r.Domain); host {
-	case "", "docker.io", "registry-1.docker.io":
+	switch host := strings.ToLower(r.Domain); {
+	case host == "", host == "docker.io", host == "registry-1.docker.io":
 		return DockerHub
-	default:
+	case isDomain(host):
 		return host
+	default:
+		return r.Domain
 	}
 }
 
