@@ -1,10 +1,13 @@
 package main
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/sdk/schema"
 )
 
 func TestConfigValidate(t *testing.T) {
@@ -30,6 +33,26 @@ func TestConfigValidate(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Every attribute is documented; README.md names them all.
+func TestSchemaIsDocumented(t *testing.T) {
+	s, err := schema.Of[Config]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range s.Attributes {
+		if a.Doc == "" {
+			t.Errorf("%s has no doc", a.Name)
+		}
+		if !strings.Contains(string(readme), "\n| `"+a.Name+"` |") {
+			t.Errorf("README.md has no row for %s", a.Name)
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -35,7 +35,7 @@ func (c *Client) Page(ctx context.Context, gvr schema.GroupVersionResource, name
 // Object reads one object as Page reads many.
 func (c *Client) Object(ctx context.Context, gvr schema.GroupVersionResource, namespace, name string, into any) error {
 	for _, segment := range []string{namespace, name} {
-		if problems := path.IsValidPathSegmentName(segment); len(problems) > 0 { // names in specs are not checked by anybody
+		if problems := content.IsPathSegmentName(segment); len(problems) > 0 { // names in specs are not checked by anybody
 			return fmt.Errorf("%s %q: the name %s", gvr.Resource, segment, problems[0])
 		}
 	}
