@@ -145,8 +145,8 @@ func TestOneQuestionForAll(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if c.opened != 1 || c.requests() != 1 {
-			t.Errorf("opened %d times, asked %d times", c.opened, c.requests())
+		if c.opens() != 1 || c.requests() != 1 {
+			t.Errorf("opened %d times, asked %d times", c.opens(), c.requests())
 		}
 	})
 }
@@ -214,8 +214,8 @@ func TestOpeningFails(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		if c.opened > 12 {
-			t.Errorf("opened %d times in ten minutes", c.opened)
+		if c.opens() > 12 {
+			t.Errorf("opened %d times in ten minutes", c.opens())
 		}
 		c.set(func() { c.openErr = nil })
 		time.Sleep(2 * time.Minute)

@@ -180,6 +180,12 @@ func (c *cloud) requests() int {
 	return len(c.asked)
 }
 
+func (c *cloud) opens() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opened
+}
+
 func (c *cloud) handles() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,7 +15,7 @@ func TestIdleInstanceIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{scope: registry.ScopeRegistry, life: 12 * time.Hour}
 		b := newBroker(t, Options{}, c.provider("a"))
-		if c.opened != 0 {
+		if c.opens() != 0 {
 			t.Error("opened before it is needed")
 		}
 		mustGet(t, b, image)
@@ -31,8 +31,8 @@ func TestIdleInstanceIsClosed(t *testing.T) {
 			t.Error("not closed")
 		}
 		time.Sleep(11 * time.Hour)
-		if c.opened != 2 || c.requests() != 2 || c.handles() != 0 {
-			t.Errorf("opened %d times for %d questions, %d open; want it opened for the renewal", c.opened, c.requests(), c.handles())
+		if c.opens() != 2 || c.requests() != 2 || c.handles() != 0 {
+			t.Errorf("opened %d times for %d questions, %d open; want it opened for the renewal", c.opens(), c.requests(), c.handles())
 		}
 	})
 }
@@ -45,8 +45,8 @@ func TestInstanceStaysForRenewalsThatAreNear(t *testing.T) {
 			mustGet(t, b, image)
 			time.Sleep(time.Minute)
 		}
-		if c.opened != 1 {
-			t.Errorf("opened %d times", c.opened)
+		if c.opens() != 1 {
+			t.Errorf("opened %d times", c.opens())
 		}
 	})
 }

@@ -111,10 +111,8 @@ func identity(provider string, k key, c Consumer) string {
 // plain is s if it looks like a name, and s in quotes otherwise, so that no two
 // identities are the same text.
 func plain(s string) string {
-	odd := func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_')
-	}
-	if strings.IndexFunc(s, odd) >= 0 {
+	const names = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	if strings.Trim(s, names) != "" {
 		return strconv.Quote(s)
 	}
 	return s

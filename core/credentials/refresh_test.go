@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,12 +130,12 @@ func TestFailingRenewal(t *testing.T) {
 func TestWallClockJumps(t *testing.T) {
 	for _, jump := range []time.Duration{-48 * time.Hour, 48 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			var offset time.Duration
+			var offset atomic.Int64
 			c := &cloud{scope: registry.ScopeRegistry, life: time.Hour}
-			b := newBroker(t, Options{Now: func() time.Time { return time.Now().Add(offset) }}, c.provider("a"))
+			b := newBroker(t, Options{Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }}, c.provider("a"))
 			mustGet(t, b, image)
 			time.Sleep(10 * time.Minute)
-			offset = jump
+			offset.Store(int64(jump))
 			for range 15 {
 				mustGet(t, b, image)
 				time.Sleep(time.Minute)
@@ -142,7 +143,7 @@ func TestWallClockJumps(t *testing.T) {
 			if got := c.requests(); got != 1 {
 				t.Errorf("jump of %s: asked %d times for what is good", jump, got)
 			}
-			offset = 0 // before the renewal: ends are told by the wall clock
+			offset.Store(0) // before the renewal: ends are told by the wall clock
 			time.Sleep(36 * time.Minute)
 			if got := mustGet(t, b, image); !c.accepts(got) {
 				t.Errorf("jump of %s: what has ended is used", jump)
@@ -166,5 +167,30 @@ func TestSkewedClock(t *testing.T) {
 			t.Errorf("asked %d times in ten minutes", got)
 		}
 		told.want(t, Skewed)
+	})
+}
+
+// A clock that is behind makes credentials look good for longer than they are:
+// each end costs one refused request, and not one more.
+func TestClockBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, life: time.Hour, skew: 48 * time.Hour}
+		var told notices
+		b := newBroker(t, Options{Notify: told.add}, c.provider("a"))
+		for range 100 {
+			got := mustGet(t, b, image)
+			if !c.accepts(got) {
+				b.Reject(t.Context(), image, got)
+				got = mustGet(t, b, image)
+			}
+			if !c.accepts(got) {
+				t.Fatal("the second one is not good either")
+			}
+			time.Sleep(7 * time.Minute)
+		}
+		if got := c.requests(); got > 12 {
+			t.Errorf("asked %d times in twelve hours", got)
+		}
+		told.want(t)
 	})
 }

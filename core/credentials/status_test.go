@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +111,24 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
+// lockedBuffer takes writes from several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // leaky is a provider whose author prints what must not be printed.
 type leaky struct{ *cloudHandle }
 
@@ -128,7 +147,7 @@ func (l leaky) Close(ctx context.Context) error {
 // No text that leaves the broker holds a password.
 func TestNoSecretLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out lockedBuffer
 		c := &cloud{scope: registry.ScopeRegistry, life: time.Hour}
 		p := Provider{Address: "a", Key: "1", Open: func(ctx context.Context) (Handle, error) {
 			h, err := c.Open(ctx)
@@ -157,11 +176,12 @@ func TestNoSecretLeaves(t *testing.T) {
 		}
 		b.Configure(nil)
 		synctest.Wait()
-		if text := out.String(); !strings.Contains(text, "the cloud is down") || !strings.Contains(text, "cannot close") {
+		text := out.String()
+		if !strings.Contains(text, "the cloud is down") || !strings.Contains(text, "cannot close") {
 			t.Errorf("the test shows nothing: %s", text)
 		}
-		if i := strings.Index(out.String(), "planted"); i >= 0 {
-			t.Errorf("a password was printed: ...%s", out.String()[max(0, i-300):min(out.Len(), i+30)])
+		if i := strings.Index(text, "planted"); i >= 0 {
+			t.Errorf("a password was printed: ...%s", text[max(0, i-300):min(len(text), i+30)])
 		}
 	})
 }
