@@ -69,10 +69,12 @@ func (b *Broker) Configure(providers []Provider) {
 	}
 	defer b.tasks.end()
 	type id struct{ address, key string }
+	before := *b.chain.Load()
 	old := map[id]*issuer{}
-	for _, l := range *b.chain.Load() {
+	for _, l := range before {
 		old[id{l.Address, l.Key}] = l.issuer
 	}
+	kept := map[*issuer]bool{}
 	chain := make([]link, len(providers))
 	for i, p := range providers {
 		s := old[id{p.Address, p.Key}]
@@ -81,12 +83,15 @@ func (b *Broker) Configure(providers []Provider) {
 		} else {
 			s.configure(p)
 			delete(old, id{p.Address, p.Key})
+			kept[s] = true
 		}
 		chain[i] = link{p, newMatcher(p.Match), s}
 	}
 	b.chain.Store(&chain)
-	for _, s := range old {
-		s.retire()
+	for _, l := range before {
+		if !kept[l.issuer] {
+			l.issuer.retire()
+		}
 	}
 }
 
@@ -135,7 +140,7 @@ func (b *Broker) walk(ctx context.Context, chain []link, q query, use bool) (*gr
 			return nil, errRetired
 		case errors.Is(v.err, registry.ErrAnonymous):
 		case ctx.Err() != nil:
-			return nil, fmt.Errorf("credential for %s/%s: %s has not answered: %w", q.host, q.repository, l.Address, ctx.Err())
+			return nil, v.err
 		default:
 			errs = append(errs, v.err)
 		}

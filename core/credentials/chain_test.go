@@ -131,7 +131,7 @@ func TestOneQuestionForAll(t *testing.T) {
 		defer cancel()
 		var wg sync.WaitGroup
 		wg.Go(func() { // the first, on whose behalf everything is begun
-			if _, err := b.Credential(impatient, image); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "a has not answered") {
+			if _, err := b.Credential(impatient, image); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "a: it has not answered in time") {
 				t.Errorf("the impatient got %v", err)
 			}
 		})

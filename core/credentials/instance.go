@@ -145,7 +145,7 @@ func (s *issuer) rest() {
 			return
 		}
 	}
-	s.b.log.Debug("closing an idle provider of registry credentials", "provider", s.provider.Address)
+	s.b.log.Debug("closing an idle provider of registry credentials", "provider", s.address)
 	s.dismiss()
 }
 
@@ -166,14 +166,13 @@ func (s *issuer) dismiss() {
 // close closes in without waiting for it. The broker waits for it, even when
 // it is being closed itself.
 func (s *issuer) close(in *instance) {
-	address := s.provider.Address
 	s.b.tasks.always()
 	go func() {
 		defer s.b.tasks.end()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.b.ctx), closeTimeout)
 		defer cancel()
 		if err := in.handle.Close(ctx); err != nil {
-			s.b.log.Warn("cannot close a provider of registry credentials", "provider", address, "err", err)
+			s.b.log.Warn("cannot close a provider of registry credentials", "provider", s.address, "err", err)
 		}
 	}()
 }

@@ -165,6 +165,7 @@ func TestConfigureAtRandom(t *testing.T) {
 		}
 		wg.Wait()
 		b.Configure(nil)
+		time.Sleep(time.Second) // the calls under way end by themselves
 		synctest.Wait()
 		for _, c := range clouds {
 			if c.handles() != 0 {

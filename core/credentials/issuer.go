@@ -18,7 +18,8 @@ var errRetired = errors.New("not in the configuration any more")
 // issuer is a provider at work: its instance, its answers, its questions under
 // way. A reload that does not change the provider keeps it.
 type issuer struct {
-	b *Broker
+	b       *Broker
+	address string
 
 	mu       sync.Mutex
 	provider Provider
@@ -58,7 +59,7 @@ type flight struct {
 
 func newIssuer(b *Broker, p Provider) *issuer {
 	return &issuer{
-		b: b, provider: p, answers: map[key]*answer{}, flights: map[key]*flight{},
+		b: b, address: p.Address, provider: p, answers: map[key]*answer{}, flights: map[key]*flight{},
 		scopes: map[string]registry.Scope{}, refusals: map[refusalKey]*refusal{},
 	}
 }
@@ -84,7 +85,7 @@ func (s *issuer) ask(ctx context.Context, q query, use bool) verdict {
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			return verdict{err: ctx.Err()}
+			return verdict{err: &providerError{s.address, "it has not answered in time", ctx.Err()}}
 		}
 	}
 }
@@ -218,7 +219,7 @@ func (s *issuer) unlock() {
 }
 
 func (s *issuer) note(reason NoticeReason, warning bool, message string) {
-	s.notices = append(s.notices, Notice{Provider: s.provider.Address, Reason: reason, Message: message, Warning: warning})
+	s.notices = append(s.notices, Notice{Provider: s.address, Reason: reason, Message: message, Warning: warning})
 }
 
 // providerError is a failure of a provider, without the secrets that the
@@ -255,7 +256,7 @@ func (s *issuer) remember(v value) {
 // named says in err whose failure it is, and takes out secrets that the
 // provider has given.
 func (s *issuer) named(err error) error {
-	if already, ok := errors.AsType[*providerError](err); ok && already.provider == s.provider.Address {
+	if already, ok := errors.AsType[*providerError](err); ok && already.provider == s.address {
 		return err
 	}
 	text := err.Error()
@@ -273,5 +274,5 @@ func (s *issuer) named(err error) error {
 			scrub(a.grant.value.token)
 		}
 	}
-	return &providerError{s.provider.Address, text, err}
+	return &providerError{s.address, text, err}
 }

@@ -30,9 +30,9 @@ func (e *RefusedError) Error() string {
 var refusalBackoff = sched.Backoff{Min: 5 * time.Second, Max: 5 * time.Minute}
 
 const (
-	// Other callers wait this long for what the registry says to the one that
-	// tries a refused credential again.
-	trialFor = 30 * time.Second
+	// A refused credential that is tried again and not refused for this long is
+	// good.
+	trialFor = 10 * time.Minute
 	// A refusal that nobody asks about is forgotten.
 	forgetRefusal = time.Hour
 )
@@ -44,7 +44,8 @@ type refusalKey struct{ host, repository, consumer string }
 // refusal is a value that the registry has refused, and what happens with it:
 // the provider is asked anew; if it gives the same value, that is blocked for a
 // while; then the provider is asked anew once more, and if it still gives the
-// same value, one caller tries it.
+// same value, that is on trial: it is handed out until it is refused again,
+// which blocks it at once and for longer.
 type refusal struct {
 	value   value
 	err     *RefusedError
@@ -62,7 +63,6 @@ const (
 	asking phase = iota
 	blocked
 	trial
-	accepted // nobody complained about the trial; the count is kept for a while
 )
 
 // ruling is what judge decides.
@@ -87,24 +87,22 @@ func (s *issuer) reject(q query, g *grant) {
 	s.forgetRefusals(now)
 	k := refusalKey{q.host, q.repository, g.key.consumer}
 	r := s.refusals[k]
-	if r == nil || r.value != g.value {
-		r = &refusal{value: g.value, phase: accepted, err: &RefusedError{s.provider.Address, q.host, q.repository, g.value.username}}
-		s.refusals[k] = r
-	}
-	r.touched = now
-	switch r.phase {
-	case accepted:
-		r.count++
-		r.phase, r.again, r.need = asking, false, 0
+	switch {
+	case r == nil || r.value != g.value:
+		r = &refusal{
+			value: g.value, count: 1, touched: now,
+			err: &RefusedError{s.address, q.host, q.repository, g.value.username},
+		}
 		if a.confirmed.IsZero() || now.Sub(a.confirmed) >= refusalBackoff.Min {
 			s.seq++
 			r.need = s.seq
 		}
-	case trial:
+		s.refusals[k] = r
+	case r.phase == trial:
 		r.count++
 		s.block(r, now)
 	}
-	// In the other phases it is a late word on what is known.
+	// Otherwise it is a late word on what is known.
 }
 
 func (s *issuer) block(r *refusal, now time.Time) {
@@ -122,25 +120,20 @@ func (s *issuer) judge(r *refusal, a *answer, use bool, now time.Time) ruling {
 	}
 	r.touched = now
 	if r.value != a.grant.value {
-		s.pardon(r)
-		delete(s.refusals, refusalKey{r.err.Host, r.err.Repository, a.key.consumer})
+		s.pardon(r, a)
 		return passed
 	}
 	if r.phase == blocked && !now.Before(r.until) {
 		s.seq++
 		r.phase, r.again, r.need = asking, true, s.seq
 	}
-	switch r.phase {
-	case asking:
+	switch {
+	case r.phase == asking:
 		return s.compare(r, a, use, now)
-	case trial:
-		if now.Before(r.until) {
-			return refused
-		}
-		s.pardon(r)
-		r.phase = accepted
-	case blocked:
+	case r.phase == blocked:
 		return refused
+	case !now.Before(r.until):
+		s.pardon(r, a)
 	}
 	return passed
 }
@@ -161,14 +154,12 @@ func (s *issuer) compare(r *refusal, a *answer, use bool, now time.Time) ruling 
 	return passed
 }
 
-// pardon tells that the registry accepts again what the provider gives, if it
-// was told that it does not.
-func (s *issuer) pardon(r *refusal) {
-	if r.until.IsZero() {
-		return
+// pardon forgets r, as the registry accepts what the provider gives now.
+func (s *issuer) pardon(r *refusal, a *answer) {
+	delete(s.refusals, refusalKey{r.err.Host, r.err.Repository, a.key.consumer})
+	if !r.until.IsZero() {
+		s.note(Recovered, false, fmt.Sprintf("its credential for %s/%s is good again", r.err.Host, r.err.Repository))
 	}
-	r.until = time.Time{}
-	s.note(Recovered, false, fmt.Sprintf("its credential for %s/%s is good again", r.err.Host, r.err.Repository))
 }
 
 func (s *issuer) forgetRefusals(now time.Time) {

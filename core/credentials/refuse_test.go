@@ -35,8 +35,8 @@ func TestRejectAsksAnew(t *testing.T) {
 	})
 }
 
-// A value that is refused and does not change is tried ever more seldom, by
-// one caller at a time, and the new one is used once it is there.
+// A value that is refused and does not change is tried ever more seldom, and
+// the new one is used once it is there.
 func TestRefusedValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{scope: registry.ScopeRegistry, stuck: true}
@@ -83,27 +83,35 @@ func TestRefusedValue(t *testing.T) {
 	})
 }
 
-// The trial of a refused value is for one caller; if that one does not
-// complain, it is for all again.
+// A refused value that is handed out again and not refused is good again;
+// Explain does not hand it out.
 func TestTrial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{scope: registry.ScopeRegistry, stuck: true}
 		var told notices
 		b := newBroker(t, Options{Notify: told.add}, c.provider("a"))
-		b.Reject(t.Context(), image, mustGet(t, b, image))
+		first := mustGet(t, b, image)
+		b.Reject(t.Context(), image, first)
 		if _, err := b.Credential(t.Context(), image); err == nil {
 			t.Fatal("handed out again")
 		}
+		b.Reject(t.Context(), image, first) // a late word
 		time.Sleep(5 * time.Second)
 		if e := b.Explain(t.Context(), image); e.Chain[0].Outcome != Rejected || e.Error == "" || !strings.Contains(e.Advice, "Renew") {
 			t.Errorf("explained as %+v", e)
 		}
-		mustGet(t, b, image)
-		if _, err := b.Credential(t.Context(), image); err == nil {
-			t.Error("a second caller tries it, too")
+		mustGet(t, b, image) // as a scanner does, for the identity
+		b.Reject(t.Context(), image, mustGet(t, b, image))
+		for range 6 {
+			time.Sleep(time.Second)
+			if _, err := b.Credential(t.Context(), image); err == nil {
+				t.Error("the second refusal counts for no more than the first")
+			}
 		}
-		time.Sleep(trialFor)
+		time.Sleep(4 * time.Second)
 		mustGet(t, b, image)
+		told.want(t, Refused)
+		time.Sleep(trialFor)
 		mustGet(t, b, image)
 		told.want(t, Refused, Recovered)
 	})

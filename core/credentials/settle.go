@@ -66,7 +66,7 @@ func (s *issuer) granted(f *flight, c registry.Credential, scope registry.Scope,
 func (s *issuer) grant(k key, q query, c registry.Credential, expires time.Time) *grant {
 	g := &grant{issuer: s, key: k, query: q, value: value{c.Username, c.Password, c.IdentityToken}}
 	g.credential = Credential{
-		ID: identity(s.provider.Address, k, q.consumer), Provider: s.provider.Address,
+		ID: identity(s.address, k, q.consumer), Provider: s.address,
 		Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken, ExpiresAt: expires, grant: g,
 	}
 	return g
@@ -112,7 +112,7 @@ func (s *issuer) logFailure(message string, err error, failures int, delay time.
 	if failures == manyFailures {
 		level = slog.LevelWarn
 	}
-	s.b.log.Log(s.b.ctx, level, message, "provider", s.provider.Address, "err", err, "failures", failures, "retry_in", delay)
+	s.b.log.Log(s.b.ctx, level, message, "provider", s.address, "err", err, "failures", failures, "retry_in", delay)
 }
 
 func (s *issuer) failingMessage(a *answer, now time.Time) string {
