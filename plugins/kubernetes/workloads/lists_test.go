@@ -66,7 +66,7 @@ func refuse(w http.ResponseWriter, code int, reason string) {
 	fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"injected","reason":%q,"code":%d}`, reason, code)
 }
 
-func lister(t *testing.T, c *crowd, log hclog.Logger) *Lister {
+func lister(t testing.TB, c http.Handler, log hclog.Logger) *Lister {
 	t.Helper()
 	s := httptest.NewServer(c)
 	t.Cleanup(s.Close)
