@@ -31,9 +31,15 @@ type config struct {
 // isImageConfig reports whether a manifest's config is that of an image, and
 // not that of a chart or another artifact.
 func isImageConfig(m *manifest) bool {
-	switch types.MediaType(m.Config.MediaType) {
-	case types.OCIConfigJSON, types.DockerConfigJSON, "application/octet-stream", "":
-		return m.ArtifactType == ""
+	return isConfigType(m.Config.MediaType) && (m.ArtifactType == "" || isConfigType(m.ArtifactType))
+}
+
+// isConfigType knows the media types of images' configs; the last is of very
+// old ones.
+func isConfigType(media string) bool {
+	switch types.MediaType(media) {
+	case types.OCIConfigJSON, types.DockerConfigJSON, "application/octet-stream":
+		return true
 	}
 	return false
 }
@@ -41,13 +47,10 @@ func isImageConfig(m *manifest) bool {
 // config reads a config, which the manifest may hold itself, and checks its
 // digest.
 func (c *Client) config(ctx context.Context, t *target, d *descriptor) (*config, error) {
-	asked := "the config " + d.Digest
-	fail := func(err error) (*config, error) {
-		return nil, fmt.Errorf("%s/%s: %.150s: %w", t.req.Host, t.req.Repository, asked, err)
-	}
 	if !validDigest(d.Digest) {
-		return fail(errors.New("this is no digest"))
+		return nil, t.broken("the config", fmt.Errorf("%.80q is no digest", d.Digest))
 	}
+	asked := "the config " + d.Digest
 	content := d.Data
 	if len(content) == 0 {
 		u, err := t.url("blobs/" + d.Digest)
@@ -61,11 +64,11 @@ func (c *Client) config(ctx context.Context, t *target, d *descriptor) (*config,
 		content = a.body
 	}
 	if err := verify(content, d.Digest); err != nil {
-		return fail(err)
+		return nil, t.broken(asked, err)
 	}
 	var cfg config
 	if err := json.Unmarshal(content, &cfg); err != nil {
-		return fail(errors.New("it is not JSON of the expected form"))
+		return nil, t.broken(asked, errForm)
 	}
 	return &cfg, nil
 }
@@ -73,11 +76,11 @@ func (c *Client) config(ctx context.Context, t *target, d *descriptor) (*config,
 // readSchema1 reads the newest layer's entry, which holds the config.
 func (r *reading) readSchema1(m *manifest) error {
 	if len(m.History) == 0 {
-		return fmt.Errorf("%s/%s: its manifest of schema 1 has no history", r.t.req.Host, r.t.req.Repository)
+		return r.t.broken("the manifest of schema 1", errors.New("it has no history"))
 	}
 	var cfg config
 	if err := json.Unmarshal([]byte(m.History[0].V1Compatibility), &cfg); err != nil {
-		return fmt.Errorf("%s/%s: the history of its manifest of schema 1 is not JSON of the expected form", r.t.req.Host, r.t.req.Repository)
+		return r.t.broken("the history in the manifest of schema 1", errForm)
 	}
 	r.image.Labels = cfg.Config.Labels
 	r.image.Platforms = []cache.Platform{{OS: cfg.OS, Architecture: cfg.Architecture, Variant: cfg.Variant, Digest: m.digest}}

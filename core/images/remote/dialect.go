@@ -152,7 +152,7 @@ func (c *Client) withPassword(ctx context.Context, t *target, k *call) (*answer,
 // readJSON reads a page of an API.
 func readJSON(a *answer, into any) error {
 	if err := json.Unmarshal(a.body, into); err != nil {
-		return errors.New("a page is not JSON of the expected form")
+		return errForm
 	}
 	return nil
 }

@@ -80,6 +80,24 @@ func IsThrottled(err error) bool {
 	return ok && !wait.Until.IsZero() || hasStatus(err, http.StatusTooManyRequests, http.StatusServiceUnavailable)
 }
 
+// IsBroken reports whether what the registry served cannot be read, whoever
+// asks and however often: it is no JSON of its kind, has another digest than it
+// should, or is too large.
+func IsBroken(err error) bool {
+	_, ok := errors.AsType[brokenError](err)
+	return ok
+}
+
+// brokenError is about the content of an answer.
+type brokenError struct{ error }
+
+func (e brokenError) Unwrap() error { return e.error }
+
+// broken is an error about what was served when something was asked for.
+func (t *target) broken(asked string, why error) error {
+	return brokenError{fmt.Errorf("%s/%s: %s: %w", t.req.Host, t.req.Repository, asked, why)}
+}
+
 func hasStatus(err error, statuses ...int) bool {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {

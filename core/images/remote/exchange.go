@@ -21,7 +21,6 @@ const (
 	maxFailed    = 3 // times that it is sent if it fails for a passing reason
 	maxHops      = 5 // redirects
 	maxErrorBody = 64 << 10
-	firstDelay   = 250 * time.Millisecond
 	callTimeout  = 2 * time.Minute // from sending to the last byte
 )
 
@@ -77,7 +76,7 @@ func (c *Client) exchange(ctx context.Context, t *target, k *call, auth authoriz
 			}
 			return a, err
 		}
-		pause(ctx, failed-1)
+		pause(ctx, c.opts.RetryDelay<<(2*(failed-2)))
 	}
 }
 
@@ -85,9 +84,8 @@ func throttled(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
-// pause waits before another try, or until ctx ends.
-func pause(ctx context.Context, failures int) {
-	delay := firstDelay << (2 * (failures - 1))
+// pause waits about as long as delay, or until ctx ends.
+func pause(ctx context.Context, delay time.Duration) {
 	timer := time.NewTimer(delay/2 + rand.N(delay))
 	defer timer.Stop()
 	select {
@@ -155,7 +153,7 @@ func (c *Client) hop(ctx context.Context, t *target, k *call, u *url.URL, lane l
 	case err != nil:
 		return nil, fmt.Errorf("the answer was cut: %w", err)
 	case int64(len(a.body)) > bound:
-		return nil, permanentError{fmt.Errorf("the answer is larger than %d bytes", bound)}
+		return nil, permanentError{brokenError{fmt.Errorf("the answer is larger than %d bytes", bound)}}
 	}
 	return a, nil
 }

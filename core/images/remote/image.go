@@ -2,8 +2,10 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/credentials"
@@ -98,18 +100,18 @@ func (r *reading) read(ctx context.Context, m *manifest) error {
 		return r.readIndex(ctx, m)
 	case m.Config != nil:
 		return r.readImage(ctx, m, cache.Platform{Digest: m.digest}, nil)
-	case m.ArtifactType != "" || m.MediaType != "":
+	case m.ArtifactType != "" || m.MediaType != "" && !strings.Contains(manifestTypes, m.MediaType):
 		r.image.CreatedFrom = "not an image"
 		return nil
 	}
-	return fmt.Errorf("%s/%s: its manifest is of no known kind", r.t.req.Host, r.t.req.Repository)
+	return r.t.broken("the manifest", errors.New("it is of no known kind"))
 }
 
 // readIndex takes the platforms of an index, and the rest of one of them.
 func (r *reading) readIndex(ctx context.Context, m *manifest) error {
 	all, err := m.children()
 	if err != nil {
-		return fmt.Errorf("%s/%s: %w", r.t.req.Host, r.t.req.Repository, err)
+		return r.t.broken("the index", err)
 	}
 	for _, c := range all {
 		r.image.Platforms = append(r.image.Platforms, c.platform)
@@ -127,7 +129,7 @@ func (r *reading) readIndex(ctx context.Context, m *manifest) error {
 		return err
 	}
 	if one.Config == nil {
-		return fmt.Errorf("%s/%s: %s in its index is no image", r.t.req.Host, r.t.req.Repository, one.digest)
+		return r.t.broken("the index", fmt.Errorf("%s in it is no image", one.digest))
 	}
 	r.image.Annotations = merge(one.Annotations, m.Annotations)
 	return r.readImage(ctx, one, all[i].platform, &r.image.Platforms[i])

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"mime"
 	"net/http"
 	"strings"
@@ -77,7 +76,7 @@ func (c *Client) manifest(ctx context.Context, t *target, ref, unless string) (*
 	}
 	m, err := readManifest(a, ref)
 	if err != nil {
-		return nil, fmt.Errorf("%s/%s: %s: %w", t.req.Host, t.req.Repository, k.asked, err)
+		return nil, t.broken(k.asked, err)
 	}
 	return m, nil
 }
@@ -85,7 +84,7 @@ func (c *Client) manifest(ctx context.Context, t *target, ref, unless string) (*
 func readManifest(a *answer, ref string) (*manifest, error) {
 	var m manifest
 	if err := json.Unmarshal(a.body, &m); err != nil {
-		return nil, errors.New("it is not JSON of the expected form")
+		return nil, errForm
 	}
 	m.digest = a.header.Get("Docker-Content-Digest")
 	if validDigest(ref) {
@@ -110,6 +109,9 @@ func readManifest(a *answer, ref string) (*manifest, error) {
 	}
 	return &m, nil
 }
+
+// errForm is about JSON that is none, or holds other things than it should.
+var errForm = errors.New("it is not JSON of the expected form")
 
 // child is one image of an index.
 type child struct {
@@ -140,7 +142,7 @@ func (m *manifest) children() ([]child, error) {
 func (d descriptor) skipped() bool {
 	media := types.MediaType(d.MediaType)
 	return d.MediaType != "" && !media.IsImage() && !media.IsSchema1() ||
-		d.ArtifactType != "" ||
+		d.ArtifactType != "" && !isConfigType(d.ArtifactType) ||
 		d.Annotations["vnd.docker.reference.type"] != "" ||
 		d.Platform != nil && d.Platform.OS == "unknown"
 }

@@ -64,6 +64,9 @@ type Options struct {
 	Transport   *http.Transport        // cloned for each kind of Host; nil: much as http.DefaultTransport
 	Logger      *slog.Logger           // nil: discards
 	UserAgent   string                 // default "sluice"
+	// RetryDelay is about how long to wait before the second try of what failed
+	// for a passing reason; the third waits four times as long. Default 250 ms.
+	RetryDelay time.Duration
 }
 
 const (
@@ -104,6 +107,9 @@ func New(o Options) (*Client, error) {
 	}
 	if o.UserAgent == "" {
 		o.UserAgent = "sluice"
+	}
+	if o.RetryDelay <= 0 {
+		o.RetryDelay = 250 * time.Millisecond
 	}
 	if o.Transport == nil {
 		o.Transport = defaultTransport()

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -104,7 +105,7 @@ func (l *listing) page(ctx context.Context, ask fetch, u *url.URL) (*answer, err
 
 // broken is an error about the listing.
 func (l *listing) broken(why string) error {
-	return fmt.Errorf("%s/%s: the listing of the tags: %s", l.t.req.Host, l.t.req.Repository, why)
+	return l.t.broken("the listing of the tags", errors.New(why))
 }
 
 // class is the class of a request that is free on Docker Hub, where only pulls

@@ -103,7 +103,7 @@ func (l *listing) pageSize() string {
 func (l *listing) addPage(a *answer) error {
 	var p tagPage
 	if err := json.Unmarshal(a.body, &p); err != nil || p.Name == nil && p.Tags == nil {
-		return l.broken("a page is not JSON of the expected form")
+		return l.broken(errForm.Error())
 	}
 	for digest, m := range p.Manifest {
 		for _, name := range m.Tags {
