@@ -67,16 +67,24 @@ func kindOf(err error) kind {
 			return k
 		}
 	}
-	resp, answered := errors.AsType[*smithyhttp.ResponseError](err)
+	status := statusOf(err)
 	switch {
-	case answered && resp.HTTPStatusCode() == http.StatusTooManyRequests:
+	case status == http.StatusTooManyRequests:
 		return throttled
-	case operation(err).ServiceID == imdsService && (!answered || resp.HTTPStatusCode() == http.StatusNotFound):
+	case operation(err).ServiceID == imdsService && (status == 0 || status == http.StatusNotFound):
 		return noIdentity // the end of the chain
-	case !answered && sendError(err) != nil:
+	case status == 0 && sendError(err) != nil:
 		return unreachable
 	}
 	return other
+}
+
+// statusOf is the HTTP status of the answer; 0 if none came.
+func statusOf(err error) int {
+	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.Response != nil {
+		return resp.HTTPStatusCode()
+	}
+	return 0
 }
 
 // imdsService is how the SDK calls the instance metadata service.
@@ -139,8 +147,11 @@ func (e explanation) text(k kind) string {
 	case noIdentity:
 		return "no AWS credentials: " + e.tried()
 	case unknownIdentity:
-		return fmt.Sprintf("AWS does not take %s (%s): check that they are whole, belong to %s and have not been deleted%s",
-			e.identity(), e.code(), e.partition(), e.onTrust())
+		if e.op.OperationName == webIdentity {
+			return fmt.Sprintf("STS does not take %s (%s): %s; check its audience and the IAM OIDC provider of the cluster", e.identity(), e.code(), e.message())
+		}
+		return fmt.Sprintf("AWS does not take %s (%s): check that they are whole, belong to the partition %s and have not been deleted",
+			e.identity(), e.code(), e.host.partition.name)
 	case staleIdentity:
 		return fmt.Sprintf("%s have expired, and there are no newer ones (%s): see to what renews them", e.identity(), e.code())
 	case denied:
@@ -152,18 +163,28 @@ func (e explanation) text(k kind) string {
 	case unreachable:
 		return fmt.Sprintf("%s cannot be asked: %s", e.op.ServiceID, withoutQuery(sendError(e.err)))
 	}
+	if _, cause, ok := strings.Cut(e.message(), noCredentials); ok {
+		return "the AWS credentials cannot be had: " + cause
+	}
 	if e.op.OperationName == "" {
 		return e.message()
 	}
 	return fmt.Sprintf("%s with %s: %s", e.action(), e.identity(), e.message())
 }
 
+// noCredentials is how the SDK begins to tell why it has none.
+const noCredentials = "failed to refresh cached credentials, "
+
+// webIdentity is the operation that trades a service account's token for the
+// credentials of a role.
+const webIdentity = "AssumeRoleWithWebIdentity"
+
 // tried tells where credentials were looked for: everything in the default
 // chain before the metadata service has none when that is asked.
 func (e explanation) tried() string {
 	reason := "the instance metadata service does not answer"
-	switch resp, answered := errors.AsType[*smithyhttp.ResponseError](e.err); {
-	case answered && resp.HTTPStatusCode() == http.StatusNotFound:
+	switch {
+	case statusOf(e.err) == http.StatusNotFound:
 		reason = "the instance has no role"
 	case strings.Contains(e.err.Error(), "AWS_EC2_METADATA_DISABLED"):
 		reason = "the instance metadata service is switched off (AWS_EC2_METADATA_DISABLED)"
@@ -181,14 +202,15 @@ func (e explanation) tried() string {
 
 // identity says whose credentials were used, as far as is known.
 func (e explanation) identity() string {
-	source := "the AWS credentials"
-	if e.session != nil {
-		source = describeSource(e.session.used().Source)
-	}
-	if e.config.AssumeRole != "" && e.op.ServiceID != "STS" {
+	switch {
+	case e.op.OperationName == webIdentity:
+		return "the service account's token (AWS_WEB_IDENTITY_TOKEN_FILE)"
+	case e.config.AssumeRole != "" && e.op.ServiceID != "STS":
 		return "the credentials of " + e.config.AssumeRole
+	case e.session == nil || e.op.ServiceID == "STS": // which was asked with credentials that the session does not see
+		return "the AWS credentials that were found"
 	}
-	return source
+	return describeSource(e.session.used().Source)
 }
 
 // describeSource puts the SDK's names of sources into words.
@@ -207,7 +229,7 @@ func describeSource(source string) string {
 			return s.words
 		}
 	}
-	return "the AWS credentials"
+	return "the AWS credentials that were found"
 }
 
 // action is the failed call as IAM policies name it.
@@ -219,7 +241,7 @@ func (e explanation) action() string {
 // allow says how what was denied can be allowed.
 func (e explanation) allow() string {
 	switch action := e.action(); action {
-	case "sts:AssumeRole", "sts:AssumeRoleWithWebIdentity":
+	case "sts:AssumeRole", "sts:" + webIdentity:
 		return "let the trust policy of the role allow " + action + " to it"
 	case "ecr-public:GetAuthorizationToken":
 		return "allow " + action + ` and sts:GetServiceBearerToken on "*" in its IAM policy`
@@ -228,15 +250,6 @@ func (e explanation) allow() string {
 	default:
 		return "allow " + action + ` on "*" in its IAM policy`
 	}
-}
-
-func (e explanation) partition() string { return "the partition " + e.host.partition.name }
-
-func (e explanation) onTrust() string {
-	if e.op.OperationName != "AssumeRoleWithWebIdentity" {
-		return ""
-	}
-	return ": " + e.message()
 }
 
 func (e explanation) code() string {
