@@ -83,6 +83,7 @@ func (f *fake) Start(urls map[string]string) (map[string]string, error) {
 	user, china := f.iam.users()
 	return map[string]string{
 		"AWS_ENDPOINT_URL":                  urls["aws"],
+		"AWS_ENDPOINT_URL_STS":              urls["aws"], // Go's SDK does not use the general one when it asks for credentials
 		"AWS_EC2_METADATA_SERVICE_ENDPOINT": urls["imds"],
 
 		prefix + "AWS_ACCESS_KEY_ID":        user.key,
