@@ -187,10 +187,10 @@ func (e *chainError) Unwrap() []error { return e.errs }
 
 // Reject says that the registry answered 401 to a request for req with c. The
 // next Credential asks the provider anew. If it gives the same value again,
-// that value counts as refused for this repository: it is handed out once more
-// after each back-off (5 s to 5 min), and meanwhile the chain goes on as after
-// a failure, with a *RefusedError. A new value is used at once. An anonymous c
-// lets the providers that had nothing be asked again.
+// that value is blocked for this repository and consumer, for 5 s up to 5 min,
+// and the chain goes on as after a failure, with a *RefusedError; after that it
+// is handed out until it is refused once more. A new value is used at once. An
+// anonymous c lets the providers that had nothing be asked again.
 func (b *Broker) Reject(_ context.Context, req Request, c Credential) {
 	q, err := newQuery(req)
 	if err != nil {

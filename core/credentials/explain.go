@@ -25,14 +25,7 @@ func (b *Broker) Explain(ctx context.Context, req Request) Explanation {
 		return e
 	}
 	chain := *b.chain.Load()
-	verdicts := make([]verdict, len(chain))
-	var asked sync.WaitGroup
-	for i, l := range chain {
-		if l.skips(q) == "" {
-			asked.Go(func() { verdicts[i] = l.issuer.ask(ctx, q, false) })
-		}
-	}
-	asked.Wait()
+	verdicts := askAll(ctx, chain, q)
 	e.Chain = make([]Step, len(chain))
 	var errs []error
 	for i, l := range chain {
@@ -55,6 +48,19 @@ func (b *Broker) Explain(ctx context.Context, req Request) Explanation {
 	}
 	e.Advice = advice(e)
 	return e
+}
+
+// askAll asks the providers that Credential could ask, at the same time.
+func askAll(ctx context.Context, chain []link, q query) []verdict {
+	verdicts := make([]verdict, len(chain))
+	var asked sync.WaitGroup
+	for i, l := range chain {
+		if l.skips(q) == "" {
+			asked.Go(func() { verdicts[i] = l.issuer.ask(ctx, q, false) })
+		}
+	}
+	asked.Wait()
+	return verdicts
 }
 
 func stepOf(l link, q query, v verdict) Step {

@@ -98,7 +98,6 @@ func (s *issuer) opened(h Handle, err error, done chan struct{}) {
 		s.openErr, s.openTill = s.named(err), time.Now().Add(delay)
 		s.logFailure("cannot open a provider of registry credentials", s.openErr, s.openings, delay)
 		if s.openings == manyFailures && !s.known { // otherwise the answers tell
-
 			s.note(Failing, true, s.openErr.Error())
 		}
 	case s.retired:

@@ -204,3 +204,53 @@ func TestTags(t *testing.T) {
 		t.Errorf("nobody: %d tags, %v, %v", n, native, err)
 	}
 }
+
+// A plugin that was replaced by one that answers for consumers, or no more for
+// them, while its instance was closed.
+func TestPluginChangesItsSort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry}
+		b := newBroker(t, Options{Idle: time.Second}, c.provider("a"))
+		req := image
+		req.Consumer = Consumer{Namespace: "shop"}
+		want := func(request registry.Consumer) {
+			t.Helper()
+			mustGet(t, b, req)
+			if got := c.asked[len(c.asked)-1].Consumer; got.Namespace != request.Namespace {
+				t.Errorf("asked for %+v, want %+v", got, request)
+			}
+		}
+		want(registry.Consumer{})
+		time.Sleep(time.Hour)
+		c.set(func() { c.consumers = true })
+		want(registry.Consumer{Namespace: "shop"})
+		time.Sleep(time.Hour)
+		c.set(func() { c.consumers = false })
+		want(registry.Consumer{})
+	})
+}
+
+// The plugin cannot be opened again when a credential is to be renewed: that
+// is a failed renewal as any other.
+func TestReopeningFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, life: 10 * time.Hour}
+		var told notices
+		b := newBroker(t, Options{Notify: told.add}, c.provider("a"))
+		mustGet(t, b, image)
+		c.set(func() { c.openErr = errDown })
+		for range 10*60 - 1 {
+			if got := mustGet(t, b, image); !c.accepts(got) {
+				t.Fatal("not good")
+			}
+			time.Sleep(time.Minute)
+		}
+		told.want(t, Failing)
+		c.set(func() { c.openErr = nil })
+		time.Sleep(2 * time.Minute)
+		if got := mustGet(t, b, image); !c.accepts(got) {
+			t.Error("not good")
+		}
+		told.want(t, Failing, Recovered)
+	})
+}

@@ -175,6 +175,7 @@ func (s *issuer) start(k key, q query, consumer string) *flight {
 		return f
 	}
 	s.seq++
+	q.consumer.PullSecrets = slices.Clone(q.consumer.PullSecrets) // it outlives the caller
 	f := &flight{key: k, query: q, consumer: consumer, seq: s.seq, done: make(chan struct{})}
 	if !s.b.tasks.begin() {
 		s.retired = true

@@ -120,7 +120,7 @@ func (s *issuer) judge(r *refusal, a *answer, use bool, now time.Time) ruling {
 	}
 	r.touched = now
 	if r.value != a.grant.value {
-		s.pardon(r, a)
+		s.pardon(r, a, "it gives another credential for %s/%s now")
 		return passed
 	}
 	if r.phase == blocked && !now.Before(r.until) {
@@ -133,7 +133,7 @@ func (s *issuer) judge(r *refusal, a *answer, use bool, now time.Time) ruling {
 	case r.phase == blocked:
 		return refused
 	case !now.Before(r.until):
-		s.pardon(r, a)
+		s.pardon(r, a, "its credential for %s/%s is good again")
 	}
 	return passed
 }
@@ -154,11 +154,11 @@ func (s *issuer) compare(r *refusal, a *answer, use bool, now time.Time) ruling 
 	return passed
 }
 
-// pardon forgets r, as the registry accepts what the provider gives now.
-func (s *issuer) pardon(r *refusal, a *answer) {
+// pardon forgets r, and tells why, if the refusal was told.
+func (s *issuer) pardon(r *refusal, a *answer, why string) {
 	delete(s.refusals, refusalKey{r.err.Host, r.err.Repository, a.key.consumer})
 	if !r.until.IsZero() {
-		s.note(Recovered, false, fmt.Sprintf("its credential for %s/%s is good again", r.err.Host, r.err.Repository))
+		s.note(Recovered, false, fmt.Sprintf(why, r.err.Host, r.err.Repository))
 	}
 }
 

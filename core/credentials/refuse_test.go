@@ -198,3 +198,21 @@ func TestRejectOfTheUnknown(t *testing.T) {
 		t.Errorf("%q is in the configuration no more", got.ID)
 	}
 }
+
+func TestRefusalsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, stuck: true, life: 1000 * time.Hour}
+		b := newBroker(t, Options{}, c.provider("a"))
+		for i := range 100 {
+			req := repository(string(rune('a' + i)))
+			b.Reject(t.Context(), req, mustGet(t, b, req))
+			time.Sleep(10 * time.Minute)
+		}
+		s := (*b.chain.Load())[0].issuer
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if n := len(s.refusals); n > 7 {
+			t.Errorf("%d refusals are kept", n)
+		}
+	})
+}
