@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/sluice-gitops/sluice/scripts/devregistry/aws"
+	"github.com/sluice-gitops/sluice/scripts/devregistry/azure"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/cloud"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/google"
 )
@@ -9,5 +10,6 @@ import (
 // clouds are the fakes that -cloud can name.
 var clouds = map[string]func(cloud.Options) (cloud.Cloud, error){
 	"aws":    aws.New,
+	"azure":  azure.New,
 	"google": google.New,
 }

@@ -12,12 +12,12 @@ import (
 // which impersonates ReaderAccount, impersonated.json, and
 // authorized-user.json, for which the OAuth endpoint is at a fixed address.
 func (g *Google) writeFiles() error {
-	private, err := g.account.pem()
+	private, err := g.account.PEM()
 	if err != nil {
 		return err
 	}
 	account := map[string]any{
-		"type": "service_account", "project_id": "devregistry", "private_key_id": g.account.id, "private_key": private,
+		"type": "service_account", "project_id": "devregistry", "private_key_id": g.account.ID, "private_key": private,
 		"client_email": KeyAccount, "client_id": "1", "token_uri": g.base + "/token",
 	}
 	generate := g.base + "/v1/projects/-/serviceAccounts/" + ReaderAccount + ":generateAccessToken"

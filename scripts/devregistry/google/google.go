@@ -9,6 +9,7 @@ package google
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/scripts/devregistry/cloud"
+	"github.com/sluice-gitops/sluice/scripts/devregistry/signed"
 )
 
 // The accounts. Each may read every repository.
@@ -47,8 +49,8 @@ type Knobs struct {
 // Google is the fake. Methods may be called concurrently.
 type Google struct {
 	options cloud.Options
-	account *key // of KeyAccount
-	issuer  *key // of the OIDC issuer
+	account *signed.Key // of KeyAccount
+	issuer  *signed.Key // of the OIDC issuer
 	refresh string
 	base    string // URL; set by Start
 
@@ -75,12 +77,12 @@ type grant struct {
 
 // New makes the fake.
 func New(o cloud.Options) (cloud.Cloud, error) {
-	g := &Google{options: o, life: o.Life, tokens: map[string]grant{}, refresh: "1//" + random()}
+	g := &Google{options: o, life: o.Life, tokens: map[string]grant{}, refresh: "1//" + rand.Text()}
 	var err error
-	if g.account, err = newKey("account"); err != nil {
+	if g.account, err = signed.NewKey("account"); err != nil {
 		return nil, err
 	}
-	if g.issuer, err = newKey("issuer"); err != nil {
+	if g.issuer, err = signed.NewKey("issuer"); err != nil {
 		return nil, err
 	}
 	return g, nil
@@ -172,7 +174,7 @@ func (g *Google) issueLocked(account string) (string, grant) {
 			delete(g.tokens, t)
 		}
 	}
-	token, gr := "ya29.c."+random()+random(), grant{account, now, now.Add(g.life)}
+	token, gr := "ya29.c."+rand.Text()+rand.Text(), grant{account, now, now.Add(g.life)}
 	g.tokens[token] = gr
 	g.options.Gate.Issue(user, token, g.life+rounding, nil)
 	g.options.Log.Debug("issued", slog.String("account", account))

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/sluice-gitops/sluice/scripts/devregistry/signed"
 )
 
 // Grant types of the OAuth endpoint and of the Security Token Service.
@@ -30,10 +30,7 @@ const (
 func (g *Google) serveToken(w http.ResponseWriter, r *http.Request) {
 	switch r.PostFormValue("grant_type") {
 	case grantJWT:
-		c, err := g.account.verify(r.PostFormValue("assertion"))
-		if err == nil {
-			err = times(c, time.Now(), 0, time.Hour)
-		}
+		c, err := verified(g.account, r.PostFormValue("assertion"), time.Hour)
 		switch {
 		case err != nil:
 			refuse(w, http.StatusBadRequest, "invalid_grant", "Invalid JWT: %s", err)
@@ -83,10 +80,7 @@ func (g *Google) serveExchange(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "invalid_scope", "No scope")
 		return
 	}
-	c, err := g.issuer.verify(r.PostFormValue("subject_token"))
-	if err == nil {
-		err = times(c, time.Now(), 0, 24*time.Hour)
-	}
+	c, err := verified(g.issuer, r.PostFormValue("subject_token"), 24*time.Hour)
 	switch {
 	case err != nil:
 		refuse(w, http.StatusBadRequest, "invalid_grant", "The subject token %s was refused: %s", r.PostFormValue("subject_token"), err)
@@ -122,11 +116,17 @@ func (g *Google) serveSubject(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Google) subjectToken(aud string, life time.Duration) (string, error) {
-	now := time.Now()
-	return g.issuer.sign(jwt.Claims{
-		Issuer: g.base + "/issuer", Subject: subject, Audience: jwt.Audience{aud},
-		IssuedAt: jwt.NewNumericDate(now), Expiry: jwt.NewNumericDate(now.Add(life)), ID: random(),
-	})
+	return g.issuer.Sign(signed.New(g.base+"/issuer", subject, aud, life))
+}
+
+// verified returns the claims of a token that the key has signed and that is
+// valid now.
+func verified(k *signed.Key, token string, longest time.Duration) (signed.Claims, error) {
+	var c signed.Claims
+	if err := k.Verify(token, &c); err != nil {
+		return signed.Claims{}, err
+	}
+	return c, signed.CheckTimes(c, longest)
 }
 
 // serveGenerate is generateAccessToken of the IAM API.
