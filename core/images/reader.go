@@ -140,7 +140,7 @@ func (p *reader) file(ctx context.Context, a answer) bool {
 }
 
 // broken reports whether it is the tag that is at fault.
-func broken(err error) bool { return remote.IsNotFound(err) }
+func broken(err error) bool { return remote.IsNotFound(err) || remote.IsBroken(err) }
 
 // keep writes down what was read.
 func (p *reader) keep(k cache.Key, got *fetched, now time.Time) error {

@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -234,9 +235,9 @@ func (s *Scanner) pool(host string) *sched.Pool {
 	return s.pools[host]
 }
 
-// Close ends what is under way and waits for it. Scan and Resolve return
-// ErrClosed then.
-func (s *Scanner) Close() {
+// Close ends what is under way at once and waits for it, no longer than ctx
+// allows. Scan and Resolve return ErrClosed then.
+func (s *Scanner) Close(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closed {
 		s.closed = true
@@ -245,13 +246,23 @@ func (s *Scanner) Close() {
 	pools := slices.Collect(maps.Values(s.pools))
 	s.mu.Unlock()
 
-	s.table.Close()
-	at, cancel := context.WithCancel(context.Background())
-	cancel()
-	var wait sync.WaitGroup
-	for _, p := range pools {
-		wait.Go(func() { _ = p.Close(at) }) // it says that it had to cancel, as was asked
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		s.table.Close()
+		at, cancel := context.WithCancel(context.Background())
+		cancel()
+		var wait sync.WaitGroup
+		for _, p := range pools {
+			wait.Go(func() { _ = p.Close(at) }) // it says that it had to cancel, as was asked
+		}
+		wait.Wait()
+		s.calls.Wait()
+	}()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("the image scanner still waits for its scans: %w", context.Cause(ctx))
 	}
-	wait.Wait()
-	s.calls.Wait()
 }
