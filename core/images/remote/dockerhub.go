@@ -25,9 +25,9 @@ type hubPage struct {
 }
 
 func (hubDialect) first(t *target) (*url.URL, error) {
-	base := dockerHubAPI
-	if t.host.Endpoint != "" {
-		base = t.host.Endpoint
+	base := t.base.String()
+	if base == dockerHubEndpoint {
+		base = dockerHubAPI
 	}
 	return t.parse(base + "/v2/repositories/" + escapePath(t.req.Repository) + "/tags?page_size=100&ordering=last_updated")
 }

@@ -1,7 +1,9 @@
 package remote_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -65,6 +67,22 @@ func newClient(t *testing.T, host remote.Host, creds ...credentials.Credential) 
 	}
 	t.Cleanup(c.Close)
 	return c, w
+}
+
+// newLoggingClient is newClient with all that it logs.
+func newLoggingClient(t *testing.T, host remote.Host, creds ...credentials.Credential) (*remote.Client, *bytes.Buffer) {
+	t.Helper()
+	var logged bytes.Buffer
+	c, err := remote.New(remote.Options{
+		Credentials: &wallet{list: creds}, Limiter: fast(), RetryDelay: time.Millisecond,
+		Hosts:  func(string) remote.Host { return host },
+		Logger: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c, &logged
 }
 
 var plain = remote.Host{Insecure: true}
