@@ -226,7 +226,6 @@ func TestEndsBySignal(t *testing.T) {
 // Tokens expire, and say when.
 func TestTokensExpire(t *testing.T) {
 	r := start(t, "-auth", "token", "-user", "ann:s3cret", "-token-life", "1s")
-	list := "http://" + r.Registry + "/v2/app/tags/list"
 	_, body, _ := request(t, r, http.MethodGet, "http://ann:s3cret@"+r.Registry+"/token?scope=repository:app:pull", "")
 	var answer struct {
 		Token     string `json:"token"`
@@ -235,7 +234,8 @@ func TestTokensExpire(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || answer.ExpiresIn != 1 {
 		t.Fatalf("%s: %v", body, err)
 	}
-	ask := func() int {
+	ask := func(repository string) (int, string) {
+		list := "http://" + r.Registry + "/v2/" + repository + "/tags/list"
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, list, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -246,15 +246,25 @@ func TestTokensExpire(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		return resp.StatusCode
+		return resp.StatusCode, resp.Header.Get("WWW-Authenticate")
 	}
-	if got := ask(); got != http.StatusNotFound {
+	if got, _ := ask("app"); got != http.StatusNotFound {
 		t.Fatalf("with a fresh token: %d, want 404: there is no repository yet", got)
+	}
+	if status, challenge := ask("other"); status != 401 || !strings.HasSuffix(challenge, `scope="repository:other:pull",error="insufficient_scope"`) {
+		t.Errorf("for another repository: %d %s", status, challenge)
 	}
 	deadline := time.After(10 * time.Second)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for ask() != http.StatusUnauthorized {
+	for {
+		status, challenge := ask("app")
+		if status == http.StatusUnauthorized {
+			if !strings.HasSuffix(challenge, `error="invalid_token"`) {
+				t.Errorf("challenge %s", challenge)
+			}
+			return
+		}
 		select {
 		case <-deadline:
 			t.Fatal("the token does not expire")

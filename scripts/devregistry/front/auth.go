@@ -196,7 +196,11 @@ func (a *Auth) bearerChallenge(r *http.Request, repository string) string {
 		}
 		c += fmt.Sprintf(",scope=%q", "repository:"+repository+":"+actions)
 	}
-	if _, sent := bearerOf(r); sent {
+	bearer, sent := bearerOf(r)
+	switch {
+	case sent && a.Issuer.Verify(bearer, "", ""):
+		c += `,error="insufficient_scope"`
+	case sent:
 		c += `,error="invalid_token"`
 	}
 	return c
