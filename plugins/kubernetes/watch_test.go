@@ -28,7 +28,7 @@ func watching(t *testing.T, target *target, owner string) func(what string, matc
 	})
 	return func(what string, match func(applier.ObjectStatus) bool) {
 		t.Helper()
-		limit := time.After(30 * time.Second)
+		limit := time.After(2 * time.Minute) // the nodes of a busy test cluster take their time
 		for {
 			select {
 			case s := <-seen:

@@ -327,7 +327,7 @@ func TestWorkloadRollout(t *testing.T) {
 // eventually asks again and again whether something has come about.
 func eventually(t *testing.T, what string, look func() (done bool, now string)) {
 	t.Helper()
-	limit, again := time.After(time.Minute), time.NewTicker(50*time.Millisecond)
+	limit, again := time.After(2*time.Minute), time.NewTicker(50*time.Millisecond)
 	defer again.Stop()
 	for {
 		done, now := look()
