@@ -31,6 +31,8 @@ type rig struct {
 	settings images.Settings
 	close    func()
 
+	tell func(images.Change) // also gets the changes; set before SetTargets
+
 	mu      sync.Mutex
 	changes []images.Change
 }
@@ -97,6 +99,9 @@ func (r *rig) changed(c images.Change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.changes = append(r.changes, c)
+	if r.tell != nil {
+		r.tell(c)
+	}
 }
 
 // news returns the changes since the last call.
