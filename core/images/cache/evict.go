@@ -21,7 +21,11 @@ func (c *Cache) evict() error {
 	for used > c.max {
 		removed := 0
 		err := c.store.file.DB.Update(func(tx *bolt.Tx) (err error) {
-			removed, err = evictSome(tx, min(used-c.max*9/10, evictAtOnce))
+			// Records fill pages to three quarters or more.
+			removed, err = evictSome(tx, min((used-c.max*9/10)*3/4, evictAtOnce))
+			if err == nil && used > 2*c.max {
+				err = repack(tx)
+			}
 			return err
 		})
 		if err != nil || removed == 0 {
@@ -33,6 +37,33 @@ func (c *Cache) evict() error {
 		}
 	}
 	c.roomy.Store(used < c.max/2)
+	return nil
+}
+
+// repack writes the numbers of images anew. They are in the order of digests,
+// so that images of one age are everywhere, and where most are removed pages
+// stay that hold next to nothing.
+func repack(tx *bolt.Tx) error {
+	var keys, values [][]byte
+	err := tx.Bucket([]byte(imageNumbers)).ForEach(func(key, value []byte) error {
+		keys, values = append(keys, bytes.Clone(key)), append(values, bytes.Clone(value))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := tx.DeleteBucket([]byte(imageNumbers)); err != nil {
+		return err
+	}
+	b, err := tx.CreateBucket([]byte(imageNumbers))
+	if err != nil {
+		return err
+	}
+	for i, key := range keys {
+		if err := b.Put(key, values[i]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -69,6 +100,7 @@ func evictImages(tx *bolt.Tx, want int64) (removed int, err error) {
 		want -= int64(len(key) + len(sealed))
 		if digest, ok := digestAt(numbers, key, sealed); ok {
 			digests = append(digests, digest)
+			want -= int64(len(digest) + len(key))
 		}
 	}
 	// Only now, because a removal moves what the cursor points to.

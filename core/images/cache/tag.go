@@ -154,13 +154,14 @@ func (c *Cache) PutNegatives(k Key, found map[string]Negative) error {
 	return c.putAbout(k, records)
 }
 
-// forgetFailures removes what nobody counts any more.
+// forgetFailures removes what nobody counts any more. What is damaged is
+// reported when it is read.
 func forgetFailures(b *bolt.Bucket, now time.Time) error {
 	var old [][]byte
 	err := b.ForEach(func(key, sealed []byte) error {
 		data, err := unseal(place{negatives, string(key)}, sealed)
 		var n Negative
-		if err != nil || json.Unmarshal(data, &n) != nil || now.Sub(n.Until) > forgottenAfter {
+		if err == nil && json.Unmarshal(data, &n) == nil && now.Sub(n.Until) > forgottenAfter {
 			old = append(old, key)
 		}
 		return nil
