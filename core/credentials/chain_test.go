@@ -151,22 +151,25 @@ func TestOneQuestionForAll(t *testing.T) {
 	})
 }
 
-// What has an answer for each repository is asked for them at the same time.
+// What has an answer for each repository, or nothing for any, is asked for
+// them at the same time.
 func TestRepositoriesDoNotWaitForEachOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := &cloud{scope: registry.ScopeRepository, delay: time.Second}
-		b := newBroker(t, Options{}, c.provider("a"))
-		mustGet(t, b, image)
-		start := time.Now()
-		var wg sync.WaitGroup
-		for i := range 20 {
-			wg.Go(func() { mustGet(t, b, repository(string(rune('a'+i)))) })
-		}
-		wg.Wait()
-		if took := time.Since(start); took != time.Second {
-			t.Errorf("took %s", took)
-		}
-	})
+	for _, c := range []*cloud{{scope: registry.ScopeRepository}, {none: nothing}} {
+		synctest.Test(t, func(t *testing.T) {
+			c.delay = time.Second
+			b := newBroker(t, Options{}, c.provider("a"))
+			mustGet(t, b, image)
+			start := time.Now()
+			var wg sync.WaitGroup
+			for i := range 20 {
+				wg.Go(func() { mustGet(t, b, repository(string(rune('a'+i)))) })
+			}
+			wg.Wait()
+			if took := time.Since(start); took != time.Second {
+				t.Errorf("took %s", took)
+			}
+		})
+	}
 }
 
 func TestNegativeAnswers(t *testing.T) {

@@ -40,7 +40,7 @@ func TestIdleInstanceIsClosed(t *testing.T) {
 func TestInstanceStaysForRenewalsThatAreNear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{scope: registry.ScopeRegistry, life: 10 * time.Minute}
-		b := newBroker(t, Options{Idle: time.Minute * 9}, c.provider("a"))
+		b := newBroker(t, Options{Idle: 3 * time.Minute, Rand: func() float64 { return 0 }}, c.provider("a"))
 		for range 24 * 60 {
 			mustGet(t, b, image)
 			time.Sleep(time.Minute)
@@ -236,7 +236,7 @@ func TestReopeningFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{scope: registry.ScopeRegistry, life: 10 * time.Hour}
 		var told notices
-		b := newBroker(t, Options{Notify: told.add}, c.provider("a"))
+		b := newBroker(t, Options{Notify: told.add, Rand: func() float64 { return 0 }}, c.provider("a"))
 		mustGet(t, b, image)
 		c.set(func() { c.openErr = errDown })
 		for range 10*60 - 1 {

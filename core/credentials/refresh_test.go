@@ -194,3 +194,44 @@ func TestClockBehind(t *testing.T) {
 		told.want(t)
 	})
 }
+
+// In the last moments of a life callers wait for the new one, unless there is
+// none.
+func TestLastMoments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, life: time.Hour, delay: time.Second}
+		b := newBroker(t, Options{}, c.provider("a"))
+		first := mustGet(t, b, image)
+		time.Sleep(time.Hour - lastMoments)
+		second := mustGet(t, b, image)
+		if second.Password == first.Password {
+			t.Error("handed out what ends on its way")
+		}
+		time.Sleep(time.Hour - lastMoments)
+		c.set(func() { c.err = errDown })
+		if got := mustGet(t, b, image); got.Password != second.Password || !c.accepts(got) {
+			t.Error("what is good to the end is not used for want of a new one")
+		}
+	})
+}
+
+// Failures count only in a row.
+func TestNowAndThenAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, life: time.Hour}
+		var told notices
+		b := newBroker(t, Options{Notify: told.add, Rand: func() float64 { return 0 }}, c.provider("a"))
+		failures := func() uint64 { return b.Metrics().Providers[0].Failures }
+		mustGet(t, b, image)
+		for want := uint64(2); want <= 20; want += 2 {
+			mustGet(t, b, image)
+			c.set(func() { c.err = errDown })
+			for failures() < want { // a renewal, and 1 s later another try
+				time.Sleep(500 * time.Millisecond)
+			}
+			c.set(func() { c.err = nil })
+			time.Sleep(5 * time.Second)
+		}
+		told.want(t)
+	})
+}

@@ -118,20 +118,39 @@ func TestTrial(t *testing.T) {
 }
 
 func TestRefusalIsOfOneRepository(t *testing.T) {
-	c := &cloud{scope: registry.ScopeRegistry, stuck: true}
-	b := newBroker(t, Options{}, c.provider("a"))
-	for range 3 {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, stuck: true}
+		b := newBroker(t, Options{}, c.provider("a"))
 		for i := range 50 {
 			req := repository("private/" + string(rune('a'+i)))
-			if got, err := b.Credential(t.Context(), req); err == nil {
-				b.Reject(t.Context(), req, got)
+			b.Reject(t.Context(), req, mustGet(t, b, req))
+			if _, err := b.Credential(t.Context(), req); err == nil {
+				t.Error("handed out again")
 			}
 		}
-	}
-	if got := c.requests(); got > 3 {
-		t.Errorf("asked %d times because of 50 repositories that it may not read", got)
-	}
-	mustGet(t, b, image)
+		if got := c.requests(); got != 2 {
+			t.Errorf("asked %d times because of 50 repositories that it may not read", got)
+		}
+		mustGet(t, b, image)
+	})
+}
+
+// After a block the provider is asked before the old value is tried again.
+func TestNewValueAfterABlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, stuck: true, life: 1000 * time.Hour}
+		b := newBroker(t, Options{}, c.provider("a"))
+		old := mustGet(t, b, image)
+		b.Reject(t.Context(), image, old)
+		if _, err := b.Credential(t.Context(), image); err == nil {
+			t.Error("handed out again")
+		}
+		c.set(func() { c.serial++ })
+		time.Sleep(refusalBackoff.Min)
+		if got := mustGet(t, b, image); got.Password == old.Password || c.requests() != 3 {
+			t.Errorf("the old value again, after %d questions", c.requests())
+		}
+	})
 }
 
 func TestRefusedDoesNotHideTheNext(t *testing.T) {

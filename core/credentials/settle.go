@@ -96,6 +96,9 @@ func (s *issuer) failed(f *flight, err error, now time.Time) {
 	a.resting = false
 	delay := retryDelay(err, a.failures, s.b.o.Rand())
 	a.err, a.until = s.named(err), now.Add(delay)
+	if s.openErr != nil && errors.Is(err, s.openErr) {
+		a.until = s.openTill // it makes no sense before, and must not wait for both
+	}
 	s.logFailure("cannot get a registry credential", a.err, a.failures, delay)
 	if a.failures >= manyFailures && !a.told {
 		a.told = true
