@@ -16,7 +16,7 @@ import (
 //   - a credential that is refused is rejected, and the one that the broker
 //     gives next is tried once.
 //
-// The answer's status is any but 401.
+// The answer may have any status, but does not refuse the credential.
 func (c *Client) do(ctx context.Context, t *target, k *call) (*answer, error) {
 	cred, err := c.credential(ctx, t)
 	if err != nil {
@@ -82,9 +82,10 @@ func (c *Client) learn(t *target, a *answer, auth authorization) bool {
 }
 
 // refused reports whether an answer says that the credential is not valid
-// (any more). ECR says it with 403 where others say 401.
+// (any more). ECR says it with 403 where others say 401. An object store never
+// saw it.
 func refused(a *answer) bool {
-	return a.status == http.StatusUnauthorized || a.status == http.StatusForbidden && expired.Match(a.body)
+	return a.elsewhere == "" && (a.status == http.StatusUnauthorized || a.status == http.StatusForbidden && expired.Match(a.body))
 }
 
 func (c *Client) credential(ctx context.Context, t *target) (credentials.Credential, error) {

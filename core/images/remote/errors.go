@@ -137,6 +137,9 @@ func (t *target) newError(asked string, a *answer) *Error {
 			e.Message = string(a.body)
 		}
 	case len(r.Errors) > 0:
+		if a.elsewhere != "" {
+			e.Asked += ", which is at " + a.elsewhere
+		}
 		e.Code, e.Message = r.Errors[0].Code, r.Errors[0].Message
 	default:
 		for _, text := range []string{r.Description, r.Details, r.Message, r.Error} {
@@ -144,6 +147,9 @@ func (t *target) newError(asked string, a *answer) *Error {
 				break
 			}
 		}
+	}
+	if a.elsewhere != "" {
+		e.Asked += ", which is at " + a.elsewhere
 	}
 	e.Code, e.Message = scrub(e.Code, a.secrets), scrub(e.Message, a.secrets)
 	return e

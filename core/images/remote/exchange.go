@@ -42,6 +42,7 @@ type answer struct {
 	header     http.Header
 	body       []byte
 	retryAfter time.Duration
+	elsewhere  string   // host that answered, where a redirect led to another
 	secrets    []string // what must not be repeated of the body
 }
 
@@ -99,6 +100,9 @@ func (c *Client) send(ctx context.Context, t *target, k *call, auth authorizatio
 	u, lane := k.url, t.lane(k.url, k.identity)
 	for range maxHops {
 		a, err := c.hop(ctx, t, k, u, lane, auth)
+		if a != nil && u.Host != k.url.Host {
+			a.elsewhere = u.Host
+		}
 		if err != nil || k.method == http.MethodPost || a.status < 300 || a.status == http.StatusNotModified || a.status >= 400 {
 			return a, err
 		}

@@ -107,7 +107,8 @@ func (l *listing) addPage(a *answer) error {
 	}
 	for digest, m := range p.Manifest {
 		for _, name := range m.Tags {
-			l.add(registry.Tag{Name: name, Digest: digest, Pushed: m.Uploaded.Time, Created: plausible(m.Created.Time)})
+			l.result.Native = l.result.Native && !m.Uploaded.IsZero()
+			l.add(known(registry.Tag{Name: name, Digest: digest, Pushed: m.Uploaded.Time, Created: m.Created.Time}))
 		}
 	}
 	if p.Tags == nil {
