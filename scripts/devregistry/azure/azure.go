@@ -62,8 +62,11 @@ type Azure struct {
 	life  time.Duration
 }
 
-// accessLife is that of access tokens of Entra ID.
-const accessLife = time.Hour
+// accessLife is that of access tokens of Entra ID. It is shorter than the real
+// ones', because the library keeps a managed identity's in a cache of the
+// process for all but the last 5 minutes: what follows must not get them from
+// there.
+const accessLife = 4 * time.Minute
 
 // New makes the fake.
 func New(o cloud.Options) (cloud.Cloud, error) {
@@ -93,10 +96,10 @@ func (a *Azure) Endpoints() map[string]cloud.Endpoint {
 // Routes implements cloud.Cloud.
 func (a *Azure) Routes() map[string]http.Handler {
 	return map[string]http.Handler{
-		"POST /oauth2/exchange":       http.HandlerFunc(a.serveExchange),
-		"POST /oauth2/token":          http.HandlerFunc(a.serveRegistryToken),
-		"GET /oauth2/token":           http.HandlerFunc(a.serveRegistryToken),
-		"GET /acr/v1/{repository...}": http.HandlerFunc(a.serveTags),
+		"POST /oauth2/exchange": http.HandlerFunc(a.serveExchange),
+		"POST /oauth2/token":    http.HandlerFunc(a.serveRegistryToken),
+		"GET /oauth2/token":     http.HandlerFunc(a.serveRegistryToken),
+		"GET /acr/v1/":          http.HandlerFunc(a.serveTags),
 	}
 }
 

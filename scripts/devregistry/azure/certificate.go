@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -22,7 +23,7 @@ import (
 // certificate is the application's.
 type certificate struct {
 	public *rsa.PublicKey
-	digest string // SHA-256, as it stands in the header of what it signs
+	digest [sha256.Size]byte
 	pem    []byte // with the key
 }
 
@@ -49,8 +50,7 @@ func newCertificate() (*certificate, error) {
 			return nil, err
 		}
 	}
-	sum := sha256.Sum256(der)
-	return &certificate{&key.PublicKey, base64.RawURLEncoding.EncodeToString(sum[:]), out.Bytes()}, nil
+	return &certificate{&key.PublicKey, sha256.Sum256(der), out.Bytes()}, nil
 }
 
 // errNotMine says that an assertion is not signed with a certificate.
@@ -59,7 +59,7 @@ var errNotMine = errors.New("no certificate's digest in the header")
 // verify returns the claims of an assertion that the certificate's key has
 // signed.
 func (c *certificate) verify(assertion string) (signed.Claims, error) {
-	parsed, err := jwt.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.RS256, jose.PS256})
+	parsed, err := jwt.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256})
 	if err != nil {
 		return signed.Claims{}, errors.New("the client assertion is not a JSON web token")
 	}
@@ -67,7 +67,9 @@ func (c *certificate) verify(assertion string) (signed.Claims, error) {
 	if !ok {
 		return signed.Claims{}, errNotMine
 	}
-	if digest != c.digest {
+	// The library writes it with the letters of either form of base64.
+	digest = strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(digest), "=")
+	if digest != base64.RawURLEncoding.EncodeToString(c.digest[:]) {
 		return signed.Claims{}, errors.New("the key was not found")
 	}
 	var out signed.Claims

@@ -79,7 +79,7 @@ type grant struct {
 func New(o cloud.Options) (cloud.Cloud, error) {
 	g := &Google{options: o, life: o.Life, tokens: map[string]grant{}, refresh: "1//" + rand.Text()}
 	var err error
-	if g.account, err = signed.NewKey("account"); err != nil {
+	if g.account, err = signed.NewRSAKey("account"); err != nil {
 		return nil, err
 	}
 	if g.issuer, err = signed.NewKey("issuer"); err != nil {

@@ -3,6 +3,9 @@
 package signed
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -18,23 +21,38 @@ import (
 // Claims are those that every token has.
 type Claims = jwt.Claims
 
-// Key signs tokens with RS256. It is safe for concurrent use.
+// Key signs tokens. It is safe for concurrent use.
 type Key struct {
-	ID      string
-	private *rsa.PrivateKey
-	signer  jose.Signer
+	ID        string
+	algorithm jose.SignatureAlgorithm
+	private   crypto.Signer
+	signer    jose.Signer
 }
 
-// NewKey makes a key whose ID starts with name.
+// NewKey makes a key that signs with ES256, and whose ID starts with name.
 func NewKey(name string) (*Key, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return newKey(name, jose.ES256, private)
+}
+
+// NewRSAKey makes a key that signs with RS256, which takes a moment.
+func NewRSAKey(name string) (*Key, error) {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, err
 	}
-	k := &Key{ID: name + "-" + rand.Text(), private: private}
-	k.signer, err = jose.NewSigner(
-		jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: private, KeyID: k.ID}},
+	return newKey(name, jose.RS256, private)
+}
+
+func newKey(name string, a jose.SignatureAlgorithm, private crypto.Signer) (*Key, error) {
+	k := &Key{ID: name + "-" + rand.Text(), algorithm: a, private: private}
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: a, Key: jose.JSONWebKey{Key: private, KeyID: k.ID}},
 		(&jose.SignerOptions{}).WithType("JWT"))
+	k.signer = signer
 	return k, err
 }
 
@@ -49,14 +67,14 @@ func (k *Key) Sign(claims ...any) (string, error) {
 
 // Verify decodes the claims of a token that the key has signed.
 func (k *Key) Verify(token string, claims ...any) error {
-	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jwt.ParseSigned(token, []jose.SignatureAlgorithm{k.algorithm})
 	if err != nil {
-		return errors.New("not a JSON web token with RS256")
+		return fmt.Errorf("not a JSON web token with %s", k.algorithm)
 	}
 	if id := parsed.Headers[0].KeyID; id != k.ID {
 		return fmt.Errorf("unknown key %q", id)
 	}
-	if err := parsed.Claims(&k.private.PublicKey, claims...); err != nil {
+	if err := parsed.Claims(k.private.Public(), claims...); err != nil {
 		return errors.New("invalid signature")
 	}
 	return nil
