@@ -2,6 +2,7 @@ package workloads
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -17,22 +18,23 @@ const (
 	mostTries = 3 // of a list whose continuation expires
 )
 
-// page is one answer to a list.
-type page[T any] struct {
-	Metadata struct {
-		Continue string `json:"continue"`
-	} `json:"metadata"`
-	Items []T `json:"items"`
-}
-
 // pages lists a resource in a namespace, or in all of them, and keeps what
 // keep makes of each item. A list whose continuation has expired starts over.
 func pages[T, K any](ctx context.Context, c *cluster.Client, gvr schema.GroupVersionResource, namespace, selector string, keep func(*T) (K, bool)) ([]K, error) {
 	var kept []K
+	see := func(d *json.Decoder) error {
+		var item T
+		if err := d.Decode(&item); err != nil {
+			return err
+		}
+		if k, ok := keep(&item); ok {
+			kept = append(kept, k)
+		}
+		return nil
+	}
 	o := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
 	for try := 1; ; {
-		var p page[T]
-		err := c.Page(ctx, gvr, namespace, o, &p)
+		next, err := c.Page(ctx, gvr, namespace, o, see)
 		switch {
 		case apierrors.IsResourceExpired(err) && o.Continue != "" && try < mostTries:
 			try, o.Continue, kept = try+1, "", nil
@@ -41,15 +43,10 @@ func pages[T, K any](ctx context.Context, c *cluster.Client, gvr schema.GroupVer
 			return nil, nil // the cluster does not serve it, so it has none
 		case err != nil:
 			return nil, fmt.Errorf("list %s: %w", gvr.GroupResource(), err)
-		}
-		for i := range p.Items {
-			if k, ok := keep(&p.Items[i]); ok {
-				kept = append(kept, k)
-			}
-		}
-		if o.Continue = p.Metadata.Continue; o.Continue == "" {
+		case next == "":
 			return kept, nil
 		}
+		o.Continue = next
 	}
 }
 
