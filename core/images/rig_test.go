@@ -78,7 +78,7 @@ func (r *rig) open() {
 		r.t.Fatal(err)
 	}
 	r.close = func() {
-		if err := r.Scanner.Close(context.Background()); err != nil {
+		if err := r.Close(context.Background()); err != nil {
 			r.t.Error(err)
 		}
 		client.Close()

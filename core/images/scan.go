@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -137,7 +138,7 @@ func (s *Scanner) scan(ctx context.Context, key cache.Key, subs []*subject) Resu
 			res.Err = context.Cause(ctx)
 			return res
 		}
-		if fl.err != errMoved {
+		if !errors.Is(fl.err, errMoved) {
 			s.mu.Lock()
 			res.Tags = r.tags
 			s.mu.Unlock()

@@ -143,7 +143,13 @@ func (s *Scanner) place(sub *subject, credential string) (moved bool) {
 	r := s.repository(key)
 	sub.repo = r
 	r.subjects[sub.id] = sub
-	s.plan(r, 0)
+	if len(r.subjects) == 1 && r.flight == nil {
+		s.plan(r, 0)
+	}
+	if sub.fresh {
+		sub.fresh = false
+		s.snap(r)
+	}
 	s.kick(r)
 	return true
 }
