@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -71,8 +72,8 @@ func kindOf(err error) kind {
 	switch {
 	case status == http.StatusTooManyRequests:
 		return throttled
-	case operation(err).ServiceID == imdsService && (status == 0 || status == http.StatusNotFound):
-		return noIdentity // the end of the chain
+	case operation(err).ServiceID == imdsService && status < http.StatusInternalServerError:
+		return noIdentity // the end of the chain; other clouds have a server there, too, and it refuses
 	case status == 0 && sendError(err) != nil:
 		return unreachable
 	}
@@ -116,13 +117,13 @@ func sendError(err error) error {
 	return nil
 }
 
-// explain turns an error of the SDK into one for people. The session is nil if
-// there is none.
-func explain(ctx context.Context, host ecrHost, c Config, s *session, err error) error {
+// explain turns an error of the SDK into one for people. The call was signed
+// with used, which is zero if it did not come to that.
+func explain(ctx context.Context, host ecrHost, c Config, used aws.Credentials, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("ECR, %s: %w", host, context.Cause(ctx))
 	}
-	e := explanation{host: host, config: c, session: s, err: err, op: operation(err)}
+	e := explanation{host: host, config: c, used: used, err: err, op: operation(err)}
 	f := &failure{kind: kindOf(err)}
 	f.text = fmt.Sprintf("ECR, %s: %s", host, e.hide(e.text(f.kind)))
 	switch f.kind {
@@ -135,11 +136,11 @@ func explain(ctx context.Context, host ecrHost, c Config, s *session, err error)
 }
 
 type explanation struct {
-	host    ecrHost
-	config  Config
-	session *session
-	err     error
-	op      smithy.OperationError
+	host   ecrHost
+	config Config
+	used   aws.Credentials
+	err    error
+	op     smithy.OperationError
 }
 
 func (e explanation) text(k kind) string {
@@ -182,14 +183,16 @@ const webIdentity = "AssumeRoleWithWebIdentity"
 // tried tells where credentials were looked for: everything in the default
 // chain before the metadata service has none when that is asked.
 func (e explanation) tried() string {
-	reason := "the instance metadata service does not answer"
-	switch {
-	case statusOf(e.err) == http.StatusNotFound:
+	var reason string
+	switch status := statusOf(e.err); {
+	case status == http.StatusNotFound:
 		reason = "the instance has no role"
+	case status != 0:
+		reason = fmt.Sprintf("the instance metadata service answers with status %d, as one that is switched off, or another cloud's", status)
 	case strings.Contains(e.err.Error(), "AWS_EC2_METADATA_DISABLED"):
 		reason = "the instance metadata service is switched off (AWS_EC2_METADATA_DISABLED)"
 	default:
-		reason += ", as in a pod when the instance's hop limit is 1"
+		reason = "the instance metadata service does not answer, as in a pod when the instance's hop limit is 1"
 	}
 	files := "the shared configuration files have none"
 	if e.config.Profile != "" {
@@ -207,10 +210,10 @@ func (e explanation) identity() string {
 		return "the service account's token (AWS_WEB_IDENTITY_TOKEN_FILE)"
 	case e.config.AssumeRole != "" && e.op.ServiceID != "STS":
 		return "the credentials of " + e.config.AssumeRole
-	case e.session == nil || e.op.ServiceID == "STS": // which was asked with credentials that the session does not see
+	case e.op.ServiceID == "STS": // which was asked with other credentials than those that it gives
 		return "the AWS credentials that were found"
 	}
-	return describeSource(e.session.used().Source)
+	return describeSource(e.used.Source)
 }
 
 // describeSource puts the SDK's names of sources into words.
@@ -274,11 +277,7 @@ func (e explanation) message() string {
 
 // hide removes what must not be shown, wherever it came from.
 func (e explanation) hide(text string) string {
-	if e.session == nil {
-		return text
-	}
-	used := e.session.used()
-	for _, value := range []string{used.SecretAccessKey, used.SessionToken} {
+	for _, value := range []string{e.used.SecretAccessKey, e.used.SessionToken} {
 		if value != "" {
 			text = strings.ReplaceAll(text, value, "(redacted)")
 		}

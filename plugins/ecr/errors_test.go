@@ -61,7 +61,9 @@ func TestErrors(t *testing.T) {
 		{name: "instance without a role", knobs: values{"imds": values{"no_role": true}}, want: []string{"no AWS credentials", "the instance has no role"}},
 		{name: "no metadata service", set: func(d *devregistry) { d.t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1") },
 			want: []string{"no AWS credentials", "does not answer", "hop limit"}},
-		{name: "metadata service forbidden", knobs: values{"imds": values{"off": true}}, want: []string{"the AWS credentials cannot be had: ", "403"}},
+		{name: "metadata service forbidden", knobs: values{"imds": values{"off": true}}, want: []string{"no AWS credentials", "answers with status 403"}},
+		{name: "metadata service of another cloud", set: func(d *devregistry) { d.t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", d.Endpoints["pod-identity"]) },
+			want: []string{"no AWS credentials"}},
 		{name: "denied", knobs: values{"deny": []values{{"action": "ecr:*"}}},
 			want: []string{"ecr:GetAuthorizationToken is denied to the credentials of the instance's role", "assumed-role/node/", `allow ecr:GetAuthorizationToken on "*"`}},
 		{name: "role that may not be assumed", config: values{"assume_role": "arn:aws:iam::" + otherAccount + ":role/ecr-read", "external_id": "wrong"},
@@ -201,6 +203,14 @@ func TestPublicRegistry(t *testing.T) {
 		t.Errorf("the log says it %d times, not once:\n%s", n, h.Log())
 	}
 
+	t.Run("on another cloud", func(t *testing.T) {
+		d := d.in(t)
+		d.knobs(values{"imds": values{"off": true}})
+		r, _ := openECR(t, nil)
+		if _, err := r.Credential(t.Context(), registry.Request{Host: publicHost}); !errors.Is(err, registry.ErrAnonymous) {
+			t.Errorf("%v; want ErrAnonymous", err)
+		}
+	})
 	t.Run("no credentials", func(t *testing.T) {
 		t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 		r, _ := openECR(t, nil)

@@ -44,7 +44,7 @@ func (p *provider) Credential(ctx context.Context, req registry.Request) (regist
 		return registry.Credential{}, registry.ErrAnonymous
 	}
 	var c registry.Credential
-	err := p.call(ctx, host, func(s *session) (err error) {
+	err := p.call(ctx, host, func(ctx context.Context, s *session) (err error) {
 		c, err = token(ctx, s, host)
 		return err
 	})
@@ -87,25 +87,25 @@ func (p *provider) anonymous(err error) bool {
 
 // call runs do, and once more if AWS does not take the credentials and there
 // are new ones.
-func (p *provider) call(ctx context.Context, host ecrHost, do func(*session) error) error {
+func (p *provider) call(ctx context.Context, host ecrHost, do func(context.Context, *session) error) error {
+	var used aws.Credentials
+	ctx = context.WithValue(ctx, usedKey{}, &used)
 	s, err := p.sessions.get(ctx, host.partition)
 	if err != nil {
-		return explain(ctx, host, p.config, nil, err)
+		return explain(ctx, host, p.config, used, err)
 	}
-	if err = do(s); err == nil {
-		return nil
-	}
-	if stale(err) && ctx.Err() == nil {
-		fresh, changed := p.sessions.renew(ctx, host.partition, s)
-		if changed {
-			s, err = fresh, do(fresh)
-		}
-		if err == nil {
-			p.log.Debug("the AWS credentials have changed", "registry", host.String())
-			return nil
+	err = do(ctx, s)
+	if err != nil && stale(err) && ctx.Err() == nil {
+		refused := used
+		if fresh, changed := p.sessions.renew(ctx, host.partition, s, refused); changed {
+			p.log.Debug("trying again with new AWS credentials", "registry", host.String())
+			err = do(ctx, fresh)
 		}
 	}
-	return explain(ctx, host, p.config, s, err)
+	if err != nil {
+		return explain(ctx, host, p.config, used, err)
+	}
+	return nil
 }
 
 // token asks for a password. No registry ID is sent: the password is good for

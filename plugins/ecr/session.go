@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
@@ -28,26 +27,21 @@ type sessions struct {
 
 // session is the identity of the instance, as the SDK's chain found it.
 type session struct {
-	aws     aws.Config
-	last    atomic.Pointer[aws.Credentials] // what was used last
-	wrapped aws.CredentialsProvider
+	aws   aws.Config
+	chain aws.CredentialsProvider // what aws.Credentials, the session itself, asks
 }
+
+// usedKey is where a context has the *aws.Credentials that tells what a call
+// was signed with.
+type usedKey struct{}
 
 // Retrieve implements aws.CredentialsProvider.
 func (s *session) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	c, err := s.wrapped.Retrieve(ctx)
-	if err == nil {
-		s.last.Store(&c)
+	c, err := s.chain.Retrieve(ctx)
+	if used, ok := ctx.Value(usedKey{}).(*aws.Credentials); ok && err == nil {
+		*used = c
 	}
 	return c, err
-}
-
-// used returns the credentials that were used last; none are zero.
-func (s *session) used() aws.Credentials {
-	if c := s.last.Load(); c != nil {
-		return *c
-	}
-	return aws.Credentials{}
 }
 
 // get returns the session for p. The SDK caches its credentials and renews
@@ -72,8 +66,8 @@ func (s *sessions) get(ctx context.Context, p partition) (*session, error) {
 // renew replaces a session whose credentials AWS no longer takes: keys in a
 // shared file may have been rotated, which the SDK reads only once, and a wrong
 // clock hides that cached ones have expired. It reports whether the new ones
-// differ, so that trying again makes sense.
-func (s *sessions) renew(ctx context.Context, p partition, old *session) (fresh *session, changed bool) {
+// differ from used, so that trying again makes sense.
+func (s *sessions) renew(ctx context.Context, p partition, old *session, used aws.Credentials) (fresh *session, changed bool) {
 	s.mu.Lock()
 	if s.open[p.name] == old {
 		delete(s.open, p.name)
@@ -87,8 +81,7 @@ func (s *sessions) renew(ctx context.Context, p partition, old *session) (fresh 
 	if err != nil {
 		return fresh, true // whose error is the better one
 	}
-	was := old.used()
-	return fresh, now.AccessKeyID != was.AccessKeyID || now.SecretAccessKey != was.SecretAccessKey || now.SessionToken != was.SessionToken
+	return fresh, now.AccessKeyID != used.AccessKeyID || now.SecretAccessKey != used.SecretAccessKey || now.SessionToken != used.SessionToken
 }
 
 // load reads the environment and the shared files. It asks no server.
@@ -108,7 +101,7 @@ func (s *sessions) load(ctx context.Context, p partition) (*session, error) {
 	if s.config.AssumeRole != "" {
 		c.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(c), s.config.AssumeRole, s.role))
 	}
-	fresh := &session{wrapped: c.Credentials}
+	fresh := &session{chain: c.Credentials}
 	c.Credentials = fresh
 	fresh.aws = c
 	return fresh, nil

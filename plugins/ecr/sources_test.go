@@ -208,11 +208,9 @@ func TestClockSkew(t *testing.T) {
 	for _, skew := range []string{"45m", "-45m"} {
 		d.knobs(values{"skew": skew})
 		r, _ := openECR(t, nil)
-		for range 2 {
-			c := mustAnswer(t, d, r, home)
-			if left := time.Until(c.ExpiresAt); left < 50*time.Second || left > 70*time.Second {
-				t.Errorf("with AWS's clock off by %s the password seems to live for %v, not for a minute", skew, left)
-			}
+		c := mustAnswer(t, d, r, home)
+		if left := time.Until(c.ExpiresAt); left < 50*time.Second || left > 70*time.Second {
+			t.Errorf("with AWS's clock off by %s the password seems to live for %v, not for a minute", skew, left)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (p *provider) Tags(ctx context.Context, req registry.Request, emit func(reg
 		repository = rest
 	}
 	var found tagSet
-	err := p.call(ctx, host, func(s *session) error {
+	err := p.call(ctx, host, func(ctx context.Context, s *session) error {
 		found = tagSet{}
 		if host.public() {
 			return found.public(ctx, publicClient(s), repository)
@@ -163,7 +163,7 @@ func (p *provider) ownAlias(ctx context.Context, host ecrHost, alias string) (bo
 		return a.names[alias], nil
 	}
 	names := map[string]bool{}
-	err := p.call(ctx, host, func(s *session) error {
+	err := p.call(ctx, host, func(ctx context.Context, s *session) error {
 		client := publicClient(s)
 		return eachPage(func(token *string) (*string, error) {
 			page, err := client.DescribeRegistries(ctx, &ecrpublic.DescribeRegistriesInput{NextToken: token})
