@@ -7,6 +7,11 @@
 //	POST /v1/suspend           POST /v1/resume   POST /v1/approve
 //	GET  /v1/why               ?target=&namespace=
 //	GET  /v1/events            ?since=&limit=&node=&follow=  one event a line
+//	GET  /v1/workloads         ?namespace=&applier=  what runs
+//	POST /v1/images            what the registries have: a stream of progress, then the answer
+//	GET  /v1/images/scans      GET /v1/images/budget  GET /v1/images/cache
+//	POST /v1/images/cache/clear
+//	GET  /v1/credentials       POST /v1/credentials/explain
 //	GET  /v1/plugins           POST /v1/reload   GET /v1/config   GET /v1/version
 //	GET  /healthz  /readyz     plain text
 //	GET  /metrics              Prometheus text
@@ -21,8 +26,12 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 )
 
@@ -41,6 +50,17 @@ type Engine interface {
 	Plugins() []pluginhost.PluginStatus
 	ConfigStatus() engine.ConfigStatus
 	Reload(ctx context.Context) (engine.ConfigStatus, error)
+
+	Workloads(ctx context.Context, req engine.WorkloadsRequest) (engine.WorkloadsAnswer, error)
+	Images(ctx context.Context, req engine.ImagesRequest, progress func(engine.ImagesProgress)) (engine.ImagesAnswer, error)
+	ImageScans() []images.RepositoryStatus
+	ImageBudget() []limit.Budget
+	ImageCache() (cache.Stats, error)
+	ClearImageCache(repositories string) (cache.Stats, error)
+	ImageMetrics() images.Metrics
+	Credentials() []credentials.ProviderStatus
+	CredentialMetrics() credentials.Metrics
+	ExplainCredential(ctx context.Context, req engine.CredentialRequest) (credentials.Explanation, error)
 }
 
 var _ Engine = (*engine.Engine)(nil)

@@ -18,8 +18,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/rollout"
 )
@@ -28,9 +31,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // shopEngine is an engine with one sync, called app["a/b"].
 type shopEngine struct {
-	node engine.Node
-	bus  *event.Bus
-	dead bool
+	Engine // what the tests do not ask
+	node   engine.Node
+	bus    *event.Bus
+	dead   bool
 }
 
 const shopID = `sync.app["a/b"]`
@@ -44,6 +48,18 @@ func newShop(t *testing.T) *shopEngine {
 	t.Cleanup(bus.Close)
 	since := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	return &shopEngine{bus: bus, node: engine.Node{ID: shopID, State: engine.Ready, Reason: "3 objects", Revision: "r1", Since: since, Objects: 3}}
+}
+
+func (s *shopEngine) CredentialMetrics() credentials.Metrics {
+	return credentials.Metrics{Providers: []credentials.ProviderMetrics{{Provider: "registry_credential.ecr.prod", Counters: credentials.Counters{Requests: 3}, Expiry: -1}}}
+}
+
+func (s *shopEngine) ImageMetrics() images.Metrics {
+	return images.Metrics{Hosts: map[string]images.HostMetrics{"quay.io": {Repositories: 2, Scans: 5}}}
+}
+
+func (s *shopEngine) ImageBudget() []limit.Budget {
+	return []limit.Budget{{Host: "quay.io", Requests: 7, Throttled: 1}}
 }
 
 func (s *shopEngine) Alive() bool           { return !s.dead }
@@ -365,6 +381,9 @@ func TestProbes(t *testing.T) {
 		`sluice_node_objects{node="sync.app[\"a/b\"]"} 3`,
 		`sluice_plugin_restarts_total{plugin="git"} 2`,
 		`sluice_build_info{version="1.2.3"} 1`,
+		`sluice_credential_requests_total{provider="registry_credential.ecr.prod"} 3`,
+		`sluice_image_scans_total{host="quay.io"} 5`,
+		`sluice_registry_throttled_total{host="quay.io",credential=""} 1`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("no line %s in\n%s", line, text)

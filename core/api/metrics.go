@@ -2,10 +2,15 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/limit"
 )
 
 // metrics writes the Prometheus text format. The set is small and every value
@@ -27,6 +32,8 @@ func (s *server) metrics(w http.ResponseWriter, _ *http.Request) {
 		return float64(n.LastReady.UnixMilli()) / 1000
 	})
 	b.plugins(s)
+	b.credentials(s)
+	b.images(s)
 	b.family("sluice_config_ok", "gauge", "1 if the last reading of the configuration had no errors")
 	ok := 0.0
 	if s.engine.ConfigStatus().OK {
@@ -89,5 +96,48 @@ func (b *metricsText) plugins(s *server) {
 	b.family("sluice_plugin_resident_bytes", "gauge", "resident memory of the plugin's process")
 	for _, p := range plugins {
 		b.sample("sluice_plugin_resident_bytes", float64(p.RSS), "plugin", p.Plugin)
+	}
+}
+
+func (b *metricsText) credentials(s *server) {
+	providers := s.engine.CredentialMetrics().Providers
+	each := func(name, kind, help string, value func(credentials.ProviderMetrics) (float64, bool)) {
+		b.family(name, kind, help)
+		for _, p := range providers {
+			if v, ok := value(p); ok {
+				b.sample(name, v, "provider", p.Provider)
+			}
+		}
+	}
+	each("sluice_credential_requests_total", "counter", "times that the provider was asked", func(p credentials.ProviderMetrics) (float64, bool) { return float64(p.Requests), true })
+	each("sluice_credential_failures_total", "counter", "of these, that failed", func(p credentials.ProviderMetrics) (float64, bool) { return float64(p.Failures), true })
+	each("sluice_credential_refreshes_total", "counter", "of these, ahead of the end of a credential", func(p credentials.ProviderMetrics) (float64, bool) { return float64(p.Refreshes), true })
+	each("sluice_credential_refusals_total", "counter", "credentials that a registry refused", func(p credentials.ProviderMetrics) (float64, bool) { return float64(p.Refusals), true })
+	each("sluice_credential_expiry_seconds", "gauge", "time to the end of the credential that ends first", func(p credentials.ProviderMetrics) (float64, bool) {
+		return p.Expiry.Seconds(), p.Expiry >= 0
+	})
+}
+
+func (b *metricsText) images(s *server) {
+	hosts := s.engine.ImageMetrics().Hosts
+	each := func(name, kind, help string, value func(images.HostMetrics) float64) {
+		b.family(name, kind, help)
+		for _, host := range slices.Sorted(maps.Keys(hosts)) {
+			b.sample(name, value(hosts[host]), "host", host)
+		}
+	}
+	each("sluice_image_repositories", "gauge", "repositories that are scanned", func(h images.HostMetrics) float64 { return float64(h.Repositories) })
+	each("sluice_image_scans_total", "counter", "complete listings of tags", func(h images.HostMetrics) float64 { return float64(h.Scans) })
+	each("sluice_image_scan_failures_total", "counter", "listings of tags that failed", func(h images.HostMetrics) float64 { return float64(h.Failures) })
+	each("sluice_image_reads_total", "counter", "images whose manifest was read", func(h images.HostMetrics) float64 { return float64(h.Images) })
+	each("sluice_image_scan_lag_seconds", "gauge", "how long the first repository that is due has waited", func(h images.HostMetrics) float64 { return h.Lag.Seconds() })
+	for name, count := range map[string]func(limit.Budget) uint64{
+		"sluice_registry_requests_total":  func(l limit.Budget) uint64 { return l.Requests },
+		"sluice_registry_throttled_total": func(l limit.Budget) uint64 { return l.Throttled },
+	} {
+		b.family(name, "counter", "requests to a registry, and those of them that it refused as too many")
+		for _, l := range s.engine.ImageBudget() {
+			b.sample(name, float64(count(l)), "host", l.Host, "credential", l.Identity)
+		}
 	}
 }

@@ -48,6 +48,7 @@ func NewHandler(e Engine, version string, log *slog.Logger) http.Handler {
 	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { s.text(w, http.StatusOK, "ok\n") })
 	m.HandleFunc("GET /readyz", s.ready)
 	m.HandleFunc("GET /metrics", s.metrics)
+	s.routeImages(m)
 	return http.MaxBytesHandler(m, maxBody)
 }
 

@@ -29,6 +29,7 @@ var (
 	}
 	wire = []string{"github.com/hashicorp/go-plugin/...", "google.golang.org/grpc/..."}
 	hcl  = []string{"github.com/hashicorp/hcl/..."}
+	oci  = []string{"github.com/google/go-containerregistry/..."}
 )
 
 var rules = []rule{
@@ -51,6 +52,12 @@ var rules = []rule{
 	{from: "core/tree/...", only: []string{"core/tree/...", "sdk/..."}, why: "the tree store needs no daemon"},
 	{from: "core/pluginhost/...", only: []string{"core/pluginhost/...", "sdk/..."}, why: "the plugin host serves any daemon"},
 	{from: "core/rollout/...", never: []string{module + "/core/engine/...", module + "/core/api/...", module + "/core/cli/...", module + "/config/..."}, why: "imports point from the engine down"},
+	{from: "core/...", except: []string{"core/images/..."}, never: oci, why: "only images speaks to registries"},
+	{from: "core/credentials/...", only: []string{"core/credentials/...", "core/sched", "sdk/..."}, why: "the broker serves any daemon"},
+	{from: "core/images/...", only: []string{"core/images/...", "core/credentials", "core/sched", "core/state/...", "sdk/..."}, why: "the scanner serves any daemon"},
+	{from: "core/images/limit/...", only: []string{"core/images/limit/..."}, why: "the limiter knows no registry"},
+	{from: "core/images/ref/...", only: []string{}, why: "a reference is a name"},
+	{from: "core/images/policy/...", only: []string{"core/images/..."}, why: "a policy orders tags, wherever they come from"},
 	{from: "core/engine/...", never: []string{module + "/core/api/...", module + "/core/cli/..."}, why: "imports point from the engine down"},
 }
 

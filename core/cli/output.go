@@ -76,10 +76,13 @@ func writeYAML(w io.Writer, data any) error {
 	return enc.Close()
 }
 
-// table writes aligned columns; rows are made by fill.
+// table writes aligned columns; rows are made by fill. An empty header is left
+// out.
 func table(w io.Writer, header string, fill func(row func(cells ...any))) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	_, _ = fmt.Fprintln(tw, header)
+	if header != "" {
+		_, _ = fmt.Fprintln(tw, header)
+	}
 	fill(func(cells ...any) {
 		for i, c := range cells {
 			if i > 0 {

@@ -26,22 +26,26 @@ func (a *app) progress() *progress {
 }
 
 func (p *progress) show(s engine.Progress) {
-	if p.quiet {
-		return
-	}
 	text := fmt.Sprintf("%s: %s", s.Node, s.Step)
-	if p.terminal {
-		if s.Total > 0 {
-			text += fmt.Sprintf(" %d/%d", s.Done, s.Total)
-		}
-		if s.Text != "" {
-			text += ": " + s.Text
-		}
-		_, _ = fmt.Fprintf(p.w, "\r\x1b[K%.100s", text)
-		p.dirty = true
-		return
+	live := text
+	if s.Total > 0 {
+		live += fmt.Sprintf(" %d/%d", s.Done, s.Total)
 	}
-	if text != p.last {
+	if s.Text != "" {
+		live += ": " + s.Text
+	}
+	p.line(text, live)
+}
+
+// line shows live on a terminal, where it may change quickly, else text as a
+// line of its own unless it is the one before.
+func (p *progress) line(text, live string) {
+	switch {
+	case p.quiet:
+	case p.terminal:
+		_, _ = fmt.Fprintf(p.w, "\r\x1b[K%.100s", live)
+		p.dirty = true
+	case text != p.last:
 		p.last = text
 		_, _ = fmt.Fprintln(p.w, text)
 	}

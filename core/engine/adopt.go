@@ -41,6 +41,7 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 		return nil, err
 	}
 	errs := []error{e.stopJobs(ctx, ch.stop), closeAll(ctx, ch.close)}
+	e.configureImaging(c)
 	for _, n := range ch.removed {
 		e.forget(ctx, n)
 	}
@@ -48,6 +49,7 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 		errs = append(errs, ch.oldHost.Close(ctx))
 	}
 	e.schedule()
+	e.forgetWorkloads()
 	if err := errors.Join(errs...); err != nil {
 		e.log.WarnContext(ctx, "stopping what the new configuration does not hold", "err", err)
 	}
@@ -120,7 +122,7 @@ func (e *Engine) dependentsOf(id string) []string {
 func (e *Engine) stopJobs(ctx context.Context, ids []string) error {
 	var errs []error
 	for _, id := range ids {
-		errs = append(errs, e.pool.Cancel(ctx, id))
+		errs = append(errs, e.pool.Cancel(ctx, id), e.pool.Cancel(ctx, discoverKey+id))
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -296,4 +298,5 @@ func (e *Engine) schedule() {
 			e.times.Set(resumeKey+id, time.Until(n.suspension.Until), 0)
 		}
 	}
+	e.scheduleDiscovery()
 }

@@ -29,6 +29,7 @@ import (
 	"sync"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/graph"
 	"github.com/sluice-gitops/sluice/core/manifest"
@@ -58,6 +59,8 @@ type Engine struct {
 	selected map[string]bool // in a one-shot, the only nodes that run; nil: all
 	aside    bool            // a plan beside the daemon that has the records
 
+	workloads map[string][]Workload // what runs, by applier, when it was last looked at
+
 	// Set by start, and constant until Close.
 	dataDir   string
 	listening string // where the API listens
@@ -68,6 +71,8 @@ type Engine struct {
 	pool      *sched.Pool
 	times     *sched.Timetable // nil in a one-shot
 	manifests *manifest.Cache
+	broker    *credentials.Broker
+	imaging   *imaging // nil in a one-shot
 	closers   []func(ctx context.Context) error
 }
 
@@ -79,7 +84,7 @@ func New(o Options) (*Engine, error) {
 	}
 	return &Engine{
 		opts: o, log: o.Logger,
-		nodes: map[string]*node{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
+		nodes: map[string]*node{}, workloads: map[string][]Workload{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
 		status: ConfigStatus{Paths: o.ConfigPaths},
 	}, nil
 }
@@ -108,6 +113,12 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	e.manifests = manifest.NewCache(manifestCacheBytes)
 	e.onClose(func(context.Context) error { return os.RemoveAll(e.workDir()) })
 	e.onClose(e.closeInstances)
+	e.openBroker()
+	if daemon {
+		if err := e.openImaging(c.cfg); err != nil {
+			return err
+		}
+	}
 	e.pool = sched.NewPool(e.opts.Workers)
 	e.onClose(e.pool.Close)
 	if daemon {

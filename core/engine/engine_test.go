@@ -23,7 +23,9 @@ import (
 	"github.com/sluice-gitops/sluice/core/rollout/rollouttest"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/registry"
 	"github.com/sluice-gitops/sluice/sdk/schema"
+	"github.com/sluice-gitops/sluice/sdk/secret"
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
@@ -49,12 +51,15 @@ type world struct {
 	warned  diag.List        // what each open says
 	plugins []pluginhost.PluginStatus
 	open    int // instances
+
+	runs      bool              // the targets tell what runs
+	passwords map[string]string // see accounts
 }
 
 func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, dir: t.TempDir(), repos: map[string]*repo{}, targets: map[string]*rollouttest.Target{},
-		opens: map[string]int{}, broken: map[string]error{},
+		opens: map[string]int{}, broken: map[string]error{}, passwords: map[string]string{},
 	}
 }
 
@@ -171,9 +176,12 @@ func (h *memoryHost) Open(_ context.Context, kind, _, name string, cfg json.RawM
 		return nil, nil, err
 	}
 	in := &memoryInstance{w: h.w}
-	if kind == "source" {
+	switch kind {
+	case "source":
 		in.source = h.w.repo(c.URL)
-	} else {
+	case kindCredential:
+		in.name = name
+	default:
 		in.applier = h.w.target(name)
 	}
 	h.w.mu.Lock()
@@ -194,12 +202,43 @@ type memoryInstance struct {
 	w       *world
 	source  source.Source
 	applier applier.Applier
+	name    string // of a credential instance
 }
 
-func (i *memoryInstance) Source() source.Source    { return i.source }
-func (i *memoryInstance) Applier() applier.Applier { return i.applier }
+func (i *memoryInstance) Source() source.Source      { return i.source }
+func (i *memoryInstance) Applier() applier.Applier   { return i.applier }
+func (i *memoryInstance) Registry() registryInstance { return accounts{i.w, i.name} }
 func (i *memoryInstance) Has(capability string) bool {
-	return i.applier != nil && capability == applier.CanKeepSecrets
+	switch capability {
+	case applier.CanKeepSecrets:
+		return i.applier != nil
+	case applier.CanListWorkloads:
+		return i.applier != nil && i.w.runs
+	case registry.ForConsumers:
+		return strings.HasPrefix(i.name, "pull secrets")
+	}
+	return false
+}
+
+// accounts is a credential plugin: the passwords of the world by instance, host
+// and, for pull secrets, their names.
+type accounts struct {
+	w    *world
+	name string
+}
+
+func (a accounts) Credential(_ context.Context, req registry.Request) (registry.Credential, error) {
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
+	password, ok := a.w.passwords[strings.Join(append([]string{a.name, req.Host}, req.Consumer.PullSecrets...), " ")]
+	if !ok {
+		return registry.Credential{}, registry.ErrAnonymous
+	}
+	return registry.Credential{Username: "user", Password: secret.New(password), Scope: registry.ScopeRegistry}, nil
+}
+
+func (a accounts) Tags(context.Context, registry.Request, func(registry.Tag)) error {
+	return registry.ErrAnonymous
 }
 
 func (i *memoryInstance) Close(context.Context) error {

@@ -26,6 +26,7 @@ const (
 	eventReloaded      = "reloaded"
 	eventBadConfig     = "bad_configuration"
 	eventStarted       = "started"
+	eventNewImages     = "new_images"
 )
 
 // severities of the reasons that are more than news.

@@ -28,6 +28,7 @@ type pluginHost interface {
 type instance interface {
 	Source() source.Source
 	Applier() applier.Applier
+	Registry() registryInstance
 	Has(capability string) bool
 	Close(ctx context.Context) error
 }
@@ -102,8 +103,9 @@ func (s subprocesses) Open(ctx context.Context, kind, typ, name string, cfg json
 // process is an instance in a plugin process.
 type process struct{ *pluginhost.Instance }
 
-func (p process) Source() source.Source    { return p.Instance.Source() }
-func (p process) Applier() applier.Applier { return p.Instance.Applier() }
+func (p process) Source() source.Source      { return p.Instance.Source() }
+func (p process) Applier() applier.Applier   { return p.Instance.Applier() }
+func (p process) Registry() registryInstance { return p.Instance.Registry() }
 
 // declarations converts plugin blocks. The values of env leave the protection
 // of their type here: they are for the environment of a process.

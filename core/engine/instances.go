@@ -48,6 +48,7 @@ func (e *Engine) runApplier(ctx context.Context, id string) {
 	}
 	e.succeeded(n, Ready, "open", "")
 	e.tellDependents(id)
+	e.discoverLocked(id)
 }
 
 // open returns the node's instance; it opens one if there is none. Only the

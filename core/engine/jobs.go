@@ -23,6 +23,11 @@ func (e *Engine) due(key string) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if id, ok := strings.CutPrefix(key, discoverKey); ok {
+		e.times.Succeeded(key)
+		e.discoverLocked(id)
+		return
+	}
 	if n := e.nodes[key]; n != nil && !n.busy() { // what is under way is fresh enough
 		e.triggerLocked(key, sched.Interval)
 	}

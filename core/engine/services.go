@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -22,10 +23,17 @@ type services struct {
 
 var _ host.Services = (*services)(nil)
 
-// Credential has no answer before registries are declared.
-func (s *services) Credential(_ context.Context, req host.CredentialRequest) (host.Credential, error) {
-	return host.Credential{}, fmt.Errorf("%s asks for a credential of %s: this version has no registry_credential to answer it: %w",
-		s.caller.Name, req.Host, host.ErrAnonymous)
+// Credential asks the broker, on behalf of the daemon: pull secrets of
+// workloads are not for plugins.
+func (s *services) Credential(ctx context.Context, req host.CredentialRequest) (host.Credential, error) {
+	c, err := s.engine.broker.Credential(ctx, credentials.Request{Host: req.Host, Repository: req.Repository})
+	switch {
+	case err != nil:
+		return host.Credential{}, fmt.Errorf("%s asks for a credential of %s: %w", s.caller.Name, req.Host, err)
+	case c.ID == "":
+		return host.Credential{}, host.ErrAnonymous
+	}
+	return host.Credential{Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken, ExpiresAt: c.ExpiresAt}, nil
 }
 
 // ReadSecret reads a secret that an applier keeps in its target.

@@ -37,7 +37,7 @@ func TestSecretsThroughTheApplier(t *testing.T) {
 		if _, err := s.ReadSecret(t.Context(), ref); !errors.Is(err, host.ErrUnavailable) {
 			t.Errorf("an applier that is not declared: %v", err)
 		}
-		if _, err := s.Credential(t.Context(), host.CredentialRequest{Host: "ghcr.io"}); !errors.Is(err, host.ErrAnonymous) {
+		if _, err := s.Credential(t.Context(), host.CredentialRequest{Host: "ghcr.io", Repository: "acme/web"}); !errors.Is(err, host.ErrAnonymous) {
 			t.Errorf("credential: %v", err)
 		}
 	})

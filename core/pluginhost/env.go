@@ -26,7 +26,11 @@ var kubernetesEnv = []string{"HOME", "KUBECONFIG", "KUBERNETES_SERVICE_HOST", "K
 
 // cloudEnv goes to plugins that authenticate to clouds and registries: what
 // the clouds' own SDKs read. A name that ends in * is a prefix.
-var cloudEnv = []string{"HOME", "DOCKER_CONFIG", "AWS_*", "GOOGLE_*", "CLOUDSDK_*", "AZURE_*"}
+var cloudEnv = []string{
+	"HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR",
+	"AWS_*", "GOOGLE_*", "GCE_METADATA_*", "CLOUDSDK_*", "AZURE_*",
+	"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET",
+}
 
 // envOfKind is the group of variables that a plugin gets for offering a kind.
 // Sources get none: what reaches a repository is in their configuration, so

@@ -34,6 +34,7 @@ type Target struct {
 	gate     chan struct{}
 	watchers map[chan struct{}]string
 	secrets  map[applier.SecretRef]secret.Secret
+	running  []applier.Workload
 }
 
 type object struct {
@@ -44,8 +45,9 @@ type object struct {
 }
 
 var (
-	_ applier.Applier     = (*Target)(nil)
-	_ applier.SecretStore = (*Target)(nil)
+	_ applier.Applier        = (*Target)(nil)
+	_ applier.SecretStore    = (*Target)(nil)
+	_ applier.WorkloadLister = (*Target)(nil)
 )
 
 // Reject makes Apply and Delete fail objects called name, or accept them if reason
@@ -144,6 +146,29 @@ func (t *Target) ForgetOrigins() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.origins = nil
+}
+
+// Run makes these what runs, whatever was applied.
+func (t *Target) Run(workloads ...applier.Workload) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running = workloads
+}
+
+// Workloads implements applier.WorkloadLister.
+func (t *Target) Workloads(_ context.Context, filter applier.WorkloadFilter, emit func(applier.Workload)) error {
+	err := t.enter("Workloads")
+	running := slices.Clone(t.running)
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for _, w := range running {
+		if filter.Namespace == "" || filter.Namespace == w.Ref.Namespace {
+			emit(w)
+		}
+	}
+	return nil
 }
 
 // Names returns the names of owner's objects, sorted.

@@ -1,0 +1,206 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/ref"
+)
+
+func newImages(a *app) *cobra.Command {
+	var f workloadFlags
+	var req engine.ImagesRequest
+	cmd := &cobra.Command{
+		Use:     "images [WORKLOAD...]",
+		Aliases: []string{"list-images"},
+		Short:   "Show which tags the registries have for what runs",
+		Long: `Show which tags the registries have for the images that run: newer ones are
+marked with |, the one that runs with '->.
+
+It tells what the daemon knows. Repositories under an automation policy are
+looked at by themselves; of the others, those of a WORKLOAD that is named are
+looked at when nothing is known of them yet, and all of them with --scan.
+A WORKLOAD is namespace:kind/name, or kind/name in the namespace of -n.`,
+		Example: `  sluice images shop:deployment/web
+  sluice images -n shop --scan
+  sluice images -A -l 0 -o json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req.Workloads, req.Namespace, req.Container = args, f.namespace(a), f.container
+			if len(args) > 0 && f.all {
+				return fmt.Errorf("--all-namespaces does not go with named workloads")
+			}
+			return a.images(cmd.Context(), req, f)
+		},
+	}
+	f.bind(cmd)
+	cmd.Flags().StringArrayVarP(&req.Workloads, "workload", "w", nil, "a workload; the same as an argument")
+	cmd.Flags().Lookup("workload").Hidden = true
+	cmd.Flags().IntVarP(&req.Limit, "limit", "l", 10, "how many tags to show for each container, 0 for all")
+	cmd.Flags().BoolVar(&req.Scan, "scan", false, "ask the registries now")
+	cmd.AddCommand(newImagesParse(a), newImagesScans(a), newImagesBudget(a), newImagesCache(a))
+	return cmd
+}
+
+func (a *app) images(ctx context.Context, req engine.ImagesRequest, f workloadFlags) error {
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	p := a.progress()
+	answer, err := client.Images(ctx, req, func(s engine.ImagesProgress) {
+		p.line(fmt.Sprintf("%s: %s", s.Repository, scanned(s)), fmt.Sprintf("%d scanned, %s", s.Done, s.Repository))
+	})
+	p.end()
+	if err != nil {
+		return err
+	}
+	a.tellProblems(answer.Problems)
+	return a.view(answer.Images, func(w io.Writer) error { return writeImages(w, answer.Images, f.noHeaders) })
+}
+
+func scanned(s engine.ImagesProgress) string {
+	if s.Error != "" {
+		return s.Error
+	}
+	return fmt.Sprintf("%d tags", s.Tags)
+}
+
+// writeImages writes a group of rows for each container.
+func writeImages(w io.Writer, list []engine.ContainerImages, noHeaders bool) error {
+	header := "WORKLOAD\tCONTAINER\tIMAGE\tCREATED"
+	if noHeaders {
+		header = ""
+	}
+	return table(w, header, func(row func(...any)) {
+		workload := ""
+		for _, c := range list {
+			id := c.Workload
+			if id == workload {
+				id = ""
+			}
+			workload = c.Workload
+			row(id, c.Container, imageName(c.Image), c.Error)
+			for _, r := range c.Rows {
+				row("", "", mark(r), created(r))
+			}
+			if len(c.Rows) == 0 {
+				row("", "", "'-> "+currentOf(c), "")
+			}
+		}
+	})
+}
+
+// imageName is the image without its tag and digest.
+func imageName(image string) string {
+	parsed, err := ref.Parse(image)
+	if err != nil {
+		return image
+	}
+	return parsed.Name()
+}
+
+// currentOf is the tag that runs, where no registry has told of any.
+func currentOf(c engine.ContainerImages) string {
+	parsed, err := ref.Parse(c.Image)
+	switch {
+	case err != nil:
+		return "?"
+	case parsed.Tag != "":
+		return parsed.Tag
+	case parsed.Digest != "":
+		return parsed.Digest
+	}
+	return "(untagged)"
+}
+
+// mark is a tag with what it is to the image that runs.
+func mark(r images.Row) string {
+	switch r.Relation {
+	case images.Newer:
+		return "|   " + r.Tag.Name
+	case images.Current, images.Unlisted:
+		return "'-> " + r.Tag.Name
+	case images.Omitted:
+		if r.Count == 1 {
+			return ":   (1 image omitted)"
+		}
+		return fmt.Sprintf(":   (%d images omitted)", r.Count)
+	}
+	return "    " + r.Tag.Name
+}
+
+func created(r images.Row) string {
+	switch {
+	case r.Relation == images.Omitted:
+		return ""
+	case r.Relation == images.Unlisted:
+		return "?"
+	case !r.Tag.Created.IsZero():
+		return r.Tag.Created.Format(time.RFC822)
+	}
+	return r.Tag.Problem
+}
+
+func newImagesParse(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "parse REF...",
+		Short: "Take image references apart (no daemon needed)",
+		Long: `Take image references apart, as the kubelet reads them. "-" reads references
+from standard input, one a line. Exits with 2 if one of them is none.`,
+		Example: `  sluice images parse nginx quay.io/acme/web:1.2 -o json`,
+		Args:    needs("REF", 1, -1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			refs, err := a.linesOf(args)
+			if err != nil {
+				return err
+			}
+			parsed := make([]ref.Parsed, len(refs))
+			bad := false
+			for i, s := range refs {
+				parsed[i] = ref.Describe(s)
+				bad = bad || parsed[i].Error != ""
+			}
+			err = a.view(parsed, func(w io.Writer) error { return writeParsed(w, parsed) })
+			if err == nil && bad {
+				return exitCode(ExitChanges)
+			}
+			return err
+		},
+	}
+}
+
+func writeParsed(w io.Writer, list []ref.Parsed) error {
+	return table(w, "INPUT\tDOMAIN\tREPOSITORY\tTAG\tDIGEST\tCANONICAL\tERROR", func(row func(...any)) {
+		for _, p := range list {
+			row(p.Input, p.Domain, p.Repository, p.Tag, p.Digest, p.Canonical, p.Error)
+		}
+	})
+}
+
+// linesOf replaces an argument "-" by the lines of standard input.
+func (a *app) linesOf(args []string) ([]string, error) {
+	var all []string
+	for _, arg := range args {
+		if arg != "-" {
+			all = append(all, arg)
+			continue
+		}
+		data, err := io.ReadAll(a.In)
+		if err != nil {
+			return nil, fmt.Errorf("standard input: %w", err)
+		}
+		for line := range strings.Lines(string(data)) {
+			if line = strings.TrimSpace(line); line != "" {
+				all = append(all, line)
+			}
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gitops/sluice/core/engine"
+)
+
+// workloadFlags narrow what is listed, for all commands that list workloads.
+type workloadFlags struct {
+	all       bool
+	container string
+	noHeaders bool
+}
+
+func (f *workloadFlags) bind(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&f.all, "all-namespaces", "A", false, "of all namespaces")
+	cmd.Flags().StringVar(&f.container, "container", "", "only containers of this name")
+	cmd.Flags().BoolVar(&f.noHeaders, "no-headers", false, "leave out the first line")
+}
+
+// namespace returns the namespace to look in, "" for all.
+func (f *workloadFlags) namespace(a *app) string {
+	switch {
+	case f.all:
+		return ""
+	case a.namespace != "":
+		return a.namespace
+	}
+	return "default"
+}
+
+func newWorkloads(a *app) *cobra.Command {
+	var f workloadFlags
+	cmd := &cobra.Command{
+		Use:     "workloads",
+		Aliases: []string{"list-workloads", "list-controllers"},
+		Short:   "Show what runs, with its images, rollout and policies",
+		Example: `  sluice workloads -n shop
+  sluice workloads -A -o json
+  sluice workloads -A --container web`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			answer, err := client.Workloads(cmd.Context(), engine.WorkloadsRequest{Namespace: f.namespace(a)})
+			if err != nil {
+				return err
+			}
+			for i := range answer.Workloads {
+				keepContainer(&answer.Workloads[i], f.container)
+			}
+			a.tellProblems(answer.Problems)
+			if len(answer.Workloads) == 0 && !f.all && !a.output.machine() {
+				fmt.Fprintf(a.Err, "nothing runs in the namespace %s; -A shows all\n", f.namespace(a))
+				return nil
+			}
+			return a.view(answer.Workloads, func(w io.Writer) error { return writeWorkloads(w, answer.Workloads, f.noHeaders) })
+		},
+	}
+	f.bind(cmd)
+	return cmd
+}
+
+// keepContainer drops the other containers, if name names one.
+func keepContainer(w *engine.Workload, name string) {
+	if name == "" {
+		return
+	}
+	kept := w.Containers[:0]
+	for _, c := range w.Containers {
+		if c.Name == name {
+			kept = append(kept, c)
+		}
+	}
+	w.Containers = kept
+}
+
+// tellProblems says what is missing in an answer.
+func (a *app) tellProblems(problems []string) {
+	for _, p := range problems {
+		fmt.Fprintln(a.Err, "warning:", p)
+	}
+}
+
+// writeWorkloads writes a row for each container; those after the first leave
+// the other columns blank.
+func writeWorkloads(w io.Writer, list []engine.Workload, noHeaders bool) error {
+	header := "WORKLOAD\tCONTAINER\tIMAGE\tRELEASE\tPOLICY"
+	if noHeaders {
+		header = ""
+	}
+	return table(w, header, func(row func(...any)) {
+		for _, l := range list {
+			id, release, policies := l.ID, string(l.Rollout.Phase), strings.Join(l.Policies, ",")
+			for _, c := range l.Containers {
+				row(id, c.Name, c.Image, release, policies)
+				id, release, policies = "", "", ""
+			}
+		}
+	})
+}

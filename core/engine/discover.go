@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/policy"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// discoverKey is the key, in the timetable and the pool, of looking what runs
+// at an applier.
+const discoverKey = "workloads "
+
+// discoverTimeout bounds one look.
+const discoverTimeout = 2 * time.Minute
+
+// discover has somebody look what runs at an applier, so that the scanner
+// knows which images matter. e.mu is held.
+func (e *Engine) discoverLocked(id string) {
+	n := e.nodes[id]
+	if n == nil || n.handle == nil || !e.alive || e.imaging == nil || !n.handle.Has(applier.CanListWorkloads) {
+		return
+	}
+	e.pool.Submit(discoverKey+id, sched.Interval, func(ctx context.Context) { e.discover(ctx, id) })
+}
+
+func (e *Engine) discover(ctx context.Context, id string) {
+	looking, cancel := bounded(ctx, discoverTimeout)
+	defer cancel()
+	found, err := e.Workloads(looking, WorkloadsRequest{Applier: id})
+	if err != nil {
+		if ctx.Err() == nil {
+			e.log.WarnContext(ctx, "cannot tell which images run: what was known last counts on", "node", id, "err", because(looking, err))
+		}
+		return
+	}
+	e.mu.Lock()
+	if e.nodes[id] == nil {
+		e.mu.Unlock()
+		return
+	}
+	e.workloads[id] = found.Workloads
+	targets := e.targetsLocked()
+	e.mu.Unlock()
+	e.imaging.scanner.SetTargets(targets)
+}
+
+// targetsLocked are all containers of which something is known. e.mu is held.
+func (e *Engine) targetsLocked() []images.Target {
+	var targets []images.Target
+	for _, list := range e.workloads {
+		for _, w := range list {
+			for _, c := range w.Containers {
+				if t, err := w.target(c); err == nil {
+					targets = append(targets, t)
+				}
+			}
+		}
+	}
+	return targets
+}
+
+// scheduleDiscovery has each applier looked at as often as repositories are.
+// e.mu is held.
+func (e *Engine) scheduleDiscovery() {
+	if e.imaging == nil {
+		return
+	}
+	every := e.running.cfg.Images.Interval
+	for id, n := range e.nodes {
+		if n.source == nil && n.sync == nil {
+			e.times.Set(discoverKey+id, every, every)
+		}
+	}
+}
+
+// forgetWorkloads drops what ran at appliers that are declared no more.
+func (e *Engine) forgetWorkloads() {
+	if e.imaging == nil {
+		return
+	}
+	e.mu.Lock()
+	for id := range e.workloads {
+		if e.nodes[id] == nil {
+			delete(e.workloads, id)
+			e.times.Remove(discoverKey + id)
+		}
+	}
+	targets := e.targetsLocked()
+	e.mu.Unlock()
+	e.imaging.scanner.SetTargets(targets)
+}
+
+// warnings are what is wrong with the images and patterns of a workload.
+func (w Workload) warnings() []string {
+	warnings := slices.Clone(w.policy.Warnings)
+	for _, c := range w.Containers {
+		if _, err := w.target(c); err != nil {
+			warnings = append(warnings, fmt.Sprintf("container %s: %v", c.Name, err))
+		}
+	}
+	for _, name := range w.policy.Containers() {
+		pattern, _ := w.policy.Pattern(name)
+		if _, err := policy.Parse(pattern); err != nil {
+			warnings = append(warnings, fmt.Sprintf("container %s: it takes no image: %v", name, err))
+		}
+		if !slices.ContainsFunc(w.Containers, func(c applier.Container) bool { return c.Name == name }) {
+			warnings = append(warnings, fmt.Sprintf("there is a pattern for a container %q, which it does not have", name))
+		}
+	}
+	return warnings
+}

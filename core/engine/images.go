@@ -1,0 +1,286 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/core/credentials"
+	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/limit"
+	"github.com/sluice-gitops/sluice/core/images/policy"
+	"github.com/sluice-gitops/sluice/core/images/ref"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// ImagesRequest asks what the registries have for the images that run.
+type ImagesRequest struct {
+	Workloads []string `json:"workloads,omitempty"` // ids, or kind/name in Namespace; empty: all
+	Namespace string   `json:"namespace,omitempty"` // empty: all
+	Container string   `json:"container,omitempty"` // empty: all
+	Limit     int      `json:"limit,omitempty"`     // tags for each container; 0: all
+	Scan      bool     `json:"scan,omitempty"`      // ask the registries now
+}
+
+// ContainerImages is what a registry has for the image of one container.
+type ContainerImages struct {
+	Workload  string       `json:"workload"`
+	Applier   string       `json:"applier"`
+	Container string       `json:"container"`
+	Image     string       `json:"image"` // that runs, as written
+	Init      bool         `json:"init,omitempty"`
+	Rows      []images.Row `json:"rows"` // the newest tags first, within the limit
+	View      *images.View `json:"view,omitempty"`
+	Error     string       `json:"error,omitempty"` // why there are no rows, or old ones
+}
+
+// ImagesAnswer is ordered by applier, workload and container.
+type ImagesAnswer struct {
+	Images   []ContainerImages `json:"images"`
+	Problems []string          `json:"problems,omitempty"`
+}
+
+// ImagesProgress is a repository that was scanned for somebody who waits.
+type ImagesProgress struct {
+	Repository string `json:"repository"`
+	Tags       int    `json:"tags"`
+	Done       int    `json:"done"` // repositories so far
+	Error      string `json:"error,omitempty"`
+}
+
+// Images tells what the registries have for the images of workloads. It asks
+// them if the request says so, and for workloads that it names if nothing is
+// known of their images yet.
+func (e *Engine) Images(ctx context.Context, req ImagesRequest, progress func(ImagesProgress)) (ImagesAnswer, error) {
+	if err := e.checkAlive(); err != nil {
+		return ImagesAnswer{}, err
+	}
+	found, err := e.findWorkloads(ctx, req.Workloads, req.Namespace, "")
+	if err != nil {
+		return ImagesAnswer{}, err
+	}
+	rows := e.containersOf(found.Workloads, req.Container)
+	e.scanFor(ctx, rows, req, progress)
+	answer := ImagesAnswer{Images: make([]ContainerImages, len(rows)), Problems: found.Problems}
+	for i, row := range rows {
+		answer.Images[i] = e.describeImages(ctx, row, req)
+	}
+	return answer, ctx.Err()
+}
+
+// container is one container of a workload with what the scanner knows it by.
+type container struct {
+	images  ContainerImages
+	target  images.Target
+	invalid error // no image can be read from its image field
+}
+
+func (e *Engine) containersOf(list []Workload, name string) []container {
+	var found []container
+	for _, w := range list {
+		for _, c := range w.Containers {
+			if name == "" || name == c.Name {
+				found = append(found, w.container(c))
+			}
+		}
+	}
+	return found
+}
+
+func (w Workload) container(c applier.Container) container {
+	row := container{images: ContainerImages{
+		Workload: w.ID, Applier: w.Applier, Container: c.Name, Image: c.Image, Init: c.Init, Rows: []images.Row{},
+	}}
+	row.target, row.invalid = w.target(c)
+	return row
+}
+
+// target is what the scanner is told of a container. An error is about its
+// image; a pattern that is none is a policy that takes nothing.
+func (w Workload) target(c applier.Container) (images.Target, error) {
+	image, err := ref.Parse(c.Image)
+	if err != nil {
+		return images.Target{}, err
+	}
+	t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: w.consumer()}
+	if !w.policy.Automated || w.policy.Ignored {
+		return t, nil
+	}
+	pattern, ok := w.policy.Pattern(c.Name)
+	if !ok {
+		pattern = policy.Default
+	}
+	p, _ := policy.Parse(pattern) // one that is none takes nothing; Warnings tell
+	t.Policy = &p
+	return t, nil
+}
+
+func (w Workload) consumer() credentials.Consumer {
+	return credentials.Consumer{
+		Applier: w.Applier, Namespace: w.raw.Ref.Namespace, ServiceAccount: w.raw.ServiceAccount, PullSecrets: w.raw.PullSecrets,
+	}
+}
+
+// scanFor asks the registries for what req wants to know now.
+func (e *Engine) scanFor(ctx context.Context, rows []container, req ImagesRequest, progress func(ImagesProgress)) {
+	var targets []images.Target
+	for _, row := range rows {
+		if row.invalid != nil {
+			continue
+		}
+		view, err := e.imaging.scanner.Known(ctx, row.target)
+		unknown := err == nil && view.Scanned.IsZero() && view.Error == ""
+		if req.Scan || unknown && len(req.Workloads) > 0 {
+			targets = append(targets, row.target)
+		}
+	}
+	if len(targets) == 0 {
+		return
+	}
+	done := 0
+	e.imaging.scanner.Scan(ctx, targets, func(r images.Result) {
+		done++
+		p := ImagesProgress{Repository: r.Repository, Tags: r.Tags, Done: done, Error: r.Skipped}
+		if r.Err != nil {
+			p.Error = oneLine(r.Err)
+		}
+		if progress != nil {
+			progress(p)
+		}
+	})
+}
+
+// describeImages fills in what is known of one container's image, and reads the times of
+// the tags that will be shown if somebody asked for just them.
+func (e *Engine) describeImages(ctx context.Context, row container, req ImagesRequest) ContainerImages {
+	out := row.images
+	if row.invalid != nil {
+		out.Error = oneLine(row.invalid)
+		return out
+	}
+	view, err := e.imaging.scanner.Known(ctx, row.target)
+	if err == nil && (req.Scan || len(req.Workloads) > 0) {
+		if tags := untimed(view.Window(req.Limit)); len(tags) > 0 {
+			if err := e.imaging.scanner.Resolve(ctx, row.target, tags); err != nil {
+				out.Error = oneLine(err)
+			}
+			view, err = e.imaging.scanner.Known(ctx, row.target)
+		}
+	}
+	if err != nil {
+		out.Error = oneLine(err)
+		return out
+	}
+	out.Rows = view.Window(req.Limit)
+	switch {
+	case out.Error != "":
+	case view.Error != "":
+		out.Error = view.Error
+	case len(view.Tags) == 0:
+		out.Error = view.Skipped
+	}
+	view.Tags = nil // they are in Rows, as many as were asked for
+	out.View = &view
+	return out
+}
+
+// untimed names the tags among rows whose time is not known and could be. There
+// is a limit: a person looks at them.
+func untimed(rows []images.Row) []string {
+	const most = 50
+	var tags []string
+	for _, r := range rows {
+		if r.Relation != images.Omitted && r.Tag.Name != "" && r.Tag.Created.IsZero() && r.Tag.Problem == "" && len(tags) < most {
+			tags = append(tags, r.Tag.Name)
+		}
+	}
+	return tags
+}
+
+// findWorkloads lists the workloads that names name, all without names. A name
+// that fits none is an error.
+func (e *Engine) findWorkloads(ctx context.Context, names []string, namespace, applierID string) (WorkloadsAnswer, error) {
+	if len(names) == 0 {
+		return e.Workloads(ctx, WorkloadsRequest{Namespace: namespace, Applier: applierID})
+	}
+	wanted := map[string]bool{}
+	for _, name := range names {
+		id, err := qualify(name, namespace)
+		if err != nil {
+			return WorkloadsAnswer{}, err
+		}
+		wanted[id] = true
+	}
+	found, err := e.Workloads(ctx, WorkloadsRequest{Namespace: onlyNamespace(wanted), Applier: applierID})
+	if err != nil {
+		return WorkloadsAnswer{}, err
+	}
+	found.Workloads = slices.DeleteFunc(found.Workloads, func(w Workload) bool { return !wanted[w.ID] })
+	for id := range wanted {
+		if !slices.ContainsFunc(found.Workloads, func(w Workload) bool { return w.ID == id }) {
+			return WorkloadsAnswer{}, refuse(ErrNotFound, "there is no workload %s%s", id, missingBecause(found.Problems))
+		}
+	}
+	return found, nil
+}
+
+func missingBecause(problems []string) string {
+	if len(problems) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(problems, "; ") + ")"
+}
+
+// qualify makes namespace:kind/name of what people write.
+func qualify(name, namespace string) (string, error) {
+	ns, rest, ok := strings.Cut(name, ":")
+	if !ok {
+		ns, rest = namespace, name
+		if ns == "" {
+			ns = "default"
+		}
+	}
+	kind, object, ok := strings.Cut(rest, "/")
+	if !ok || ns == "" || kind == "" || object == "" || strings.Contains(object, "/") {
+		return "", refuse(ErrInvalid, "%q is no workload: write namespace:kind/name, such as shop:deployment/web, or kind/name with -n", name)
+	}
+	return fmt.Sprintf("%s:%s/%s", ns, strings.ToLower(kind), object), nil
+}
+
+// onlyNamespace is the namespace that all ids are in, "" if there are several.
+func onlyNamespace(ids map[string]bool) string {
+	only := ""
+	for id := range ids {
+		ns, _, _ := strings.Cut(id, ":")
+		if only != "" && ns != only {
+			return ""
+		}
+		only = ns
+	}
+	return only
+}
+
+// ImageScans tells how the scans of each repository fare.
+func (e *Engine) ImageScans() []images.RepositoryStatus { return e.imaging.scanner.Status() }
+
+// ImageBudget tells what each registry is asked, and may be.
+func (e *Engine) ImageBudget() []limit.Budget { return e.imaging.limiter.Budgets() }
+
+// ImageCache counts what is remembered of images.
+func (e *Engine) ImageCache() (cache.Stats, error) { return e.imaging.cache.Stats() }
+
+// ClearImageCache forgets what is remembered of the repositories whose
+// host/path matches the glob, and returns how much that was.
+func (e *Engine) ClearImageCache(pattern string) (cache.Stats, error) {
+	return e.imaging.cache.Clear(pattern)
+}
+
+// ImageMetrics are the figures of scans.
+func (e *Engine) ImageMetrics() images.Metrics {
+	if e.imaging == nil {
+		return images.Metrics{}
+	}
+	return e.imaging.scanner.Metrics()
+}

@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/host"
+)
+
+// deployment is a workload of one container called main.
+func deployment(namespace, name, image string, annotations map[string]string, secrets ...string) applier.Workload {
+	return applier.Workload{
+		Ref:         applier.Ref{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: namespace, Name: name},
+		Containers:  []applier.Container{{Name: "setup", Image: "busybox:1", Init: true}, {Name: "main", Image: image}},
+		PullSecrets: secrets, Annotations: annotations, Rollout: applier.Rollout{Phase: applier.RolloutReady, Desired: 1, Ready: 1},
+	}
+}
+
+// startRunning starts a daemon whose only cluster runs these.
+func (w *world) startRunning(hcl string, running ...applier.Workload) *Engine {
+	w.runs = true
+	w.target("applier.kubernetes.default").Run(running...)
+	e := w.start(hcl)
+	synctest.Wait()
+	return e
+}
+
+func TestWorkloads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newWorld(t).startRunning(shop,
+			deployment("shop", "web", "quay.io/acme/web:1", map[string]string{
+				"fluxcd.io/automated": "true", "fluxcd.io/tag.main": "semver:~nonsense", "fluxcd.io/tag.gone": "glob:*",
+			}),
+			deployment("ops", "cron", "no image", map[string]string{"fluxcd.io/locked": "true", "sluice.dev/ignore": "true"}),
+		)
+		answer, err := e.Workloads(t.Context(), WorkloadsRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, w := range answer.Workloads {
+			got = append(got, w.ID+" "+strings.Join(w.Policies, ",")+" "+w.Containers[0].Name)
+		}
+		if diff := cmp.Diff([]string{"ops:deployment/cron ignore,locked main", "shop:deployment/web automated main"}, got); diff != "" {
+			t.Errorf("workloads (-want +got):\n%s", diff)
+		}
+		for i, want := range [][]string{{"container main"}, {"container main: it takes no image", `"gone"`}} {
+			warnings := strings.Join(answer.Workloads[i].Warnings, "\n")
+			for _, text := range want {
+				if !strings.Contains(warnings, text) {
+					t.Errorf("%s: warnings %q lack %q", answer.Workloads[i].ID, warnings, text)
+				}
+			}
+		}
+		if only, err := e.Workloads(t.Context(), WorkloadsRequest{Namespace: "ops"}); err != nil || len(only.Workloads) != 1 {
+			t.Errorf("of one namespace: %v, %v", only, err)
+		}
+		if _, err := e.Workloads(t.Context(), WorkloadsRequest{Applier: "applier.kubernetes.none"}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("of no applier: %v", err)
+		}
+	})
+}
+
+func TestWorkloadNames(t *testing.T) {
+	tests := map[string]struct{ namespace, want string }{
+		"shop:deployment/web":   {"", "shop:deployment/web"},
+		"shop:Deployment/web":   {"other", "shop:deployment/web"},
+		"deployment/web":        {"shop", "shop:deployment/web"},
+		"deployment/web ":       {"", "default:deployment/web "},
+		"web":                   {"shop", ""},
+		":deployment/web":       {"shop", ""},
+		"shop:deployment/":      {"shop", ""},
+		"shop:deployment/a/web": {"shop", ""},
+	}
+	for name, tc := range tests {
+		got, err := qualify(name, tc.namespace)
+		if got != tc.want || (err == nil) != (tc.want != "") || err != nil && !errors.Is(err, ErrInvalid) {
+			t.Errorf("qualify(%q, %q) = %q, %v; want %q", name, tc.namespace, got, err, tc.want)
+		}
+	}
+}
+
+const withCredentials = shop + `
+registry_credential "memory" "all" {
+  match = ["*.example.com", "registry.example.com:5000"]
+}
+registry_credential "memory" "more" {}
+`
+
+func TestChainOfCredentials(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.passwords = map[string]string{
+			"pull secrets of applier.kubernetes.default quay.example.com regcred": "1",
+			"registry_credential.memory.all quay.example.com":                     "2",
+			"registry_credential.memory.more quay.io":                             "3",
+		}
+		e := w.startRunning(withCredentials, deployment("shop", "web", "quay.example.com/acme/web:1", nil, "regcred"))
+		tests := map[string]struct {
+			req  CredentialRequest
+			want string // provider
+		}{
+			"workload":           {CredentialRequest{Image: "quay.example.com/acme/web", Workload: "shop:deployment/web"}, "pull secrets of applier.kubernetes.default"},
+			"its pull secret":    {CredentialRequest{Image: "quay.example.com/acme/web", Namespace: "shop", PullSecrets: []string{"regcred"}}, "pull secrets of applier.kubernetes.default"},
+			"other pull secret":  {CredentialRequest{Image: "quay.example.com/acme/web", Namespace: "shop", PullSecrets: []string{"other"}}, "registry_credential.memory.all"},
+			"daemon":             {CredentialRequest{Image: "quay.example.com/acme/web"}, "registry_credential.memory.all"},
+			"without a match":    {CredentialRequest{Image: "quay.io/acme/web"}, "registry_credential.memory.more"},
+			"nobody":             {CredentialRequest{Image: "nginx"}, ""},
+			"workload elsewhere": {CredentialRequest{Image: "quay.io/acme/web", Workload: "shop:deployment/web"}, "registry_credential.memory.more"},
+		}
+		for name, tc := range tests {
+			x, err := e.ExplainCredential(t.Context(), tc.req)
+			if err != nil || x.Provider != tc.want || x.Anonymous != (tc.want == "") {
+				t.Errorf("%s: %q, anonymous %v, %v; want %q", name, x.Provider, x.Anonymous, err, tc.want)
+			}
+		}
+		for name, req := range map[string]CredentialRequest{
+			"image": {Image: "Nginx"}, "workload": {Image: "nginx", Workload: "web"},
+		} {
+			if _, err := e.ExplainCredential(t.Context(), req); !errors.Is(err, ErrInvalid) {
+				t.Errorf("wrong %s: %v", name, err)
+			}
+		}
+		if _, err := e.ExplainCredential(t.Context(), CredentialRequest{Image: "nginx", Workload: "shop:deployment/none"}); !errors.Is(err, ErrNotFound) {
+			t.Errorf("no such workload: %v", err)
+		}
+	})
+}
+
+// TestCredentialsOverReloads: what did not change goes on, what left the
+// configuration answers no more.
+func TestCredentialsOverReloads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.passwords["registry_credential.memory.more quay.io"] = "3"
+		e := w.start(withCredentials)
+		s := &services{engine: e}
+		ask := host.CredentialRequest{Host: "quay.io", Repository: "acme/web"}
+		if c, err := s.Credential(t.Context(), ask); err != nil || c.Password.Reveal() != "3" {
+			t.Fatalf("%v, %v", c, err)
+		}
+		w.configure(withCredentials + "\n# a comment\n")
+		if st, err := e.Reload(t.Context()); err != nil || !st.OK {
+			t.Fatalf("%v, %v", st, err)
+		}
+		if c, err := s.Credential(t.Context(), ask); err != nil || c.Password.Reveal() != "3" {
+			t.Errorf("%v, %v", c, err)
+		}
+		w.mu.Lock()
+		opens := w.opens["registry_credential.memory.more"]
+		w.mu.Unlock()
+		if opens != 1 {
+			t.Errorf("the instance was opened %d times", opens)
+		}
+		w.configure(shop)
+		if st, err := e.Reload(t.Context()); err != nil || !st.OK {
+			t.Fatalf("%v, %v", st, err)
+		}
+		if _, err := s.Credential(t.Context(), ask); !errors.Is(err, host.ErrAnonymous) {
+			t.Errorf("after its block has gone: %v", err)
+		}
+		origins := func() (list []string) {
+			for _, p := range e.Credentials() {
+				list = append(list, p.Provider)
+			}
+			return list
+		}
+		if got := origins(); !slices.Equal(got, []string{"pull secrets of applier.kubernetes.default"}) {
+			t.Errorf("providers: %v", got)
+		}
+	})
+}
+
+func TestWrongMatchIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.configure(shop + "registry_credential \"memory\" \"x\" {\n  match = [\"https://quay.io\"]\n}\n")
+		e := w.engine()
+		diags := e.Load(t.Context())
+		if err := diags.Err(); err == nil || !strings.Contains(err.Error(), "Wrong pattern of registries") || diags[0].Subject == nil {
+			t.Errorf("%v", diags)
+		}
+		if err := e.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

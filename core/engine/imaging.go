@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/credentials"
+	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/limit"
+	"github.com/sluice-gitops/sluice/core/images/remote"
+)
+
+// imaging is what a daemon has for images and their registries.
+type imaging struct {
+	registries atomic.Pointer[[]config.Registry] // of the running configuration
+	limiter    *limit.Limiter
+	client     *remote.Client
+	cache      *cache.Cache
+	scanner    *images.Scanner
+}
+
+// openImaging opens what looks into registries. e.broker stands already.
+func (e *Engine) openImaging(cfg *config.Config) error {
+	im := &imaging{}
+	im.registries.Store(&cfg.Registries)
+	im.limiter = limit.New(limit.Options{Ceiling: im.ceiling})
+	var err error
+	im.client, err = remote.New(remote.Options{
+		Credentials: e.broker, Hosts: im.host, Limiter: im.limiter, Logger: e.log, UserAgent: "sluice/" + e.opts.Version,
+	})
+	if err != nil {
+		return fmt.Errorf("engine: images: %w", err)
+	}
+	e.onClose(func(context.Context) error { im.client.Close(); return nil })
+	im.cache, err = cache.Open(e.dataDir, cache.Options{MaxBytes: cfg.Images.CacheSize, Logger: e.log})
+	if err != nil {
+		return fmt.Errorf("engine: images: %w", err)
+	}
+	e.onClose(func(context.Context) error { return im.cache.Close() })
+	im.scanner, err = images.New(images.Options{
+		Settings: scanSettings(cfg.Images), Credentials: e.broker, Client: im.client, Cache: im.cache,
+		Logger: e.log, Changed: e.imagesChanged,
+	})
+	if err != nil {
+		return fmt.Errorf("engine: images: %w", err)
+	}
+	e.onClose(im.scanner.Close)
+	e.imaging = im
+	return nil
+}
+
+// configureImaging takes up what a configuration says of images. The chain of
+// credentials comes first: what it replaces may use the old plugin host.
+func (e *Engine) configureImaging(c *candidate) {
+	e.broker.Configure(e.providers(c))
+	if e.imaging == nil {
+		return
+	}
+	e.imaging.registries.Store(&c.cfg.Registries)
+	e.imaging.scanner.Configure(scanSettings(c.cfg.Images))
+}
+
+func scanSettings(i config.Images) images.Settings {
+	return images.Settings{
+		Scan: images.Mode(i.Scan), Interval: i.Interval,
+		Include: i.Include, Exclude: i.Exclude, TrustLabels: i.TrustLabels,
+	}
+}
+
+// registry returns the registry block for a host: of those that fit, the one
+// that names most of it.
+func (im *imaging) registry(host string) config.Registry {
+	best, most := config.DefaultRegistry, -1
+	for _, r := range *im.registries.Load() {
+		pattern := credentials.CanonicalHost(r.Host)
+		if fits, _ := path.Match(pattern, credentials.CanonicalHost(host)); !fits {
+			continue
+		}
+		if named := len(pattern) - strings.Count(pattern, "*"); named > most {
+			best, most = r, named
+		}
+	}
+	return best
+}
+
+func (im *imaging) ceiling(host string) limit.Limits {
+	r := im.registry(host)
+	return limit.Limits{RPS: r.RPS, Burst: r.Burst, Reserve: r.Reserve / 100}
+}
+
+func (im *imaging) host(host string) remote.Host {
+	r := im.registry(host)
+	return remote.Host{Endpoint: r.Endpoint, CA: r.CA, Cert: r.Cert, Key: r.Key, Insecure: r.Insecure, API: r.API}
+}
+
+// imagesChanged tells the news of a repository as an event for each workload
+// whose policy takes one of the new tags.
+func (e *Engine) imagesChanged(c images.Change) {
+	if c.First {
+		return
+	}
+	for _, t := range c.Targets {
+		if t.Policy == nil {
+			continue
+		}
+		taken := slices.DeleteFunc(slices.Concat(c.New, c.Moved), func(tag string) bool { return !t.Policy.Matches(tag) })
+		if len(taken) == 0 {
+			continue
+		}
+		e.publishEvent(event.Event{
+			Node: t.Consumer.Applier, Reason: eventNewImages, Object: t.Workload, Severity: event.Info,
+			Message: fmt.Sprintf("%s of %s: %s has %s", t.Container, t.Workload, c.Repository, few(taken)),
+			Attrs:   map[string]string{"repository": c.Repository, "container": t.Container},
+		})
+	}
+}
+
+// few names the first tags.
+func few(tags []string) string {
+	const most = 5
+	slices.SortFunc(tags, func(a, b string) int { return cmp.Compare(b, a) })
+	if len(tags) <= most {
+		return strings.Join(tags, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(tags[:most], ", "), len(tags)-most)
+}
