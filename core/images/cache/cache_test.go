@@ -529,7 +529,10 @@ func TestConcurrentUse(t *testing.T) {
 				c.Negatives(k)
 				c.Note(k)
 				c.Image(digest(n))
-				for range c.Repositories() {
+				for _, err := range c.Repositories() {
+					if err != nil {
+						t.Error(err)
+					}
 					break
 				}
 			}

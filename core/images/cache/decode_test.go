@@ -133,8 +133,10 @@ func TestDamagedRecords(t *testing.T) {
 		flipBit(t, c, bucket)
 		c = reopened(t, c, dir, logger)
 		log.Reset()
-		if reads[bucket]() || reads[bucket]() {
-			t.Errorf("%s: a damaged record is believed", bucket)
+		for range 2 {
+			if reads[bucket]() {
+				t.Errorf("%s: a damaged record is believed", bucket)
+			}
 		}
 		if got := strings.Count(log.String(), "damaged record"); got != 1 || !strings.Contains(log.String(), "record="+bucket) {
 			t.Errorf("%s: the damage was reported %d times: %s", bucket, got, &log)

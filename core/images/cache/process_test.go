@@ -146,6 +146,8 @@ func checkAfterKill(t *testing.T, dir string, n int) {
 	}
 }
 
+var errUnexpected = errors.New("not as expected")
+
 // fillDisk lets the file of the cache not grow for a while, as if the disk were
 // full.
 func fillDisk(dir string) error {
@@ -175,10 +177,10 @@ func fillDisk(dir string) error {
 		}
 	}
 	if err := c.Flush(); err == nil || !strings.Contains(err.Error(), "file too large") {
-		return fmt.Errorf("flush to a full disk: %v", err)
+		return fmt.Errorf("flush to a full disk: %w", errors.Join(errUnexpected, err))
 	}
 	if s, err := c.Stats(); err != nil || !strings.Contains(s.WriteError, "file too large") {
-		return fmt.Errorf("the write error of the stats is %q, %v", s.WriteError, err)
+		return fmt.Errorf("the write error of the stats is %q: %w", s.WriteError, errors.Join(errUnexpected, err))
 	}
 	if err := expectImages(c, 0, 2000); err != nil {
 		return fmt.Errorf("while the disk is full: %w", err)

@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -85,7 +86,7 @@ func withPrefix(b *bolt.Bucket, prefix string) iter.Seq2[[]byte, []byte] {
 // Stats counts what there is. It reads some of every page of the file.
 func (c *Cache) Stats() (Stats, error) {
 	failed := c.Flush()
-	if failed == ErrClosed {
+	if errors.Is(failed, ErrClosed) {
 		return Stats{}, failed
 	}
 	s := Stats{

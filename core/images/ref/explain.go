@@ -119,7 +119,7 @@ func diagnoseDigest(digest string) error {
 	case digest == "":
 		return errors.New("the digest after the @ is empty")
 	case !ok:
-		return fmt.Errorf("digest %s: has no algorithm, such as sha256:", show(digest))
+		return fmt.Errorf("digest %s: has no algorithm such as sha256: before it", show(digest))
 	case !known:
 		return fmt.Errorf("digest %s: unknown algorithm %s", show(digest), show(algorithm))
 	case len(sum) != size:

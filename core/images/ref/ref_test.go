@@ -84,7 +84,7 @@ func TestParseErrors(t *testing.T) {
 		"https://gcr.io/app":           `is a URL: leave out the scheme`,
 		sum:                            `are an image ID, not a repository`,
 		"app@":                         `the digest after the @ is empty`,
-		"app@" + sum:                   `has no algorithm, such as sha256:`,
+		"app@" + sum:                   `has no algorithm such as sha256: before it`,
 		"app@sha256:abc":               `digest "sha256:abc": 3 characters after sha256:, not 64`,
 		"app@md5:" + sum[:32]:          `unknown algorithm "md5"`,
 		"app@sha256:" + sum[:63] + "G": `not hexadecimal in lower case`,

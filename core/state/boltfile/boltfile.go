@@ -164,7 +164,7 @@ func moveAside(path, word string, cause error, o Options) error {
 	if err != nil {
 		return err
 	}
-	aside := path + "." + word + "-" + time.Now().UTC().Format("20060102T150405.000")
+	aside := path + "." + word + "-" + time.Now().UTC().Format("20060102T150405.000000000")
 	if err := os.Rename(path, aside); err != nil {
 		return fmt.Errorf("%s (%w) and cannot be moved aside: %w", word, cause, err)
 	}

@@ -41,7 +41,8 @@ func compact(db *bolt.DB, path string, o Options) (*bolt.DB, error) {
 	tmp := path + ".compact"
 	if err := copyInto(db, tmp); err != nil {
 		o.Logger.Warn("a file of the data directory is mostly free, but cannot be rewritten", "file", path, "err", err)
-		return db, ignoreMissing(os.Remove(tmp))
+		_ = os.Remove(tmp) // the next one tries it again
+		return db, nil
 	}
 	// Whoever opens the new file before this process does gets its lock, and
 	// this one an error that says so.
