@@ -16,8 +16,8 @@ type Budget struct {
 	Burst   int     `json:"burst"`
 
 	BlockedUntil time.Time `json:"blocked_until,omitzero"` // nothing is sent before
-	Why          string    `json:"why,omitempty"`         // what the lane waits for, or why it is slow
-	Quota        *Quota    `json:"quota,omitempty"`       // nil: the registry announced none
+	Why          string    `json:"why,omitempty"`          // what the lane waits for, or why it is slow
+	Quota        *Quota    `json:"quota,omitempty"`        // nil: the registry announced none
 
 	Waiting   int    `json:"waiting"`   // requests that wait now
 	Requests  uint64 `json:"requests"`  // let through since the start

@@ -56,20 +56,22 @@ func (ln *lane) speed(c Limits) (time.Duration, int) {
 }
 
 // earliest is when a request of this class may go, as far as is known now, and
-// what holds it back until then.
-func (ln *lane) earliest(class Class, now time.Time, c Limits) (at time.Time, why string) {
-	hold := func(until time.Time, reason string) {
+// what holds it back until then; a zero time is now.
+func (ln *lane) earliest(class Class, now time.Time, c Limits) (at time.Time, why func() string) {
+	hold := func(until time.Time, reason func() string) {
 		if until.After(now) && until.After(at) {
 			at, why = until, reason
 		}
 	}
 	every, burst := ln.speed(c)
 	pace := ln.pace.earliest(every, burst)
-	hold(pace, ln.paceReason(c))
-	hold(ln.ceiling.earliest(interval(c.RPS), c.Burst), fmt.Sprintf("the configured %.4g requests a second, bursts of %d", c.RPS, c.Burst))
-	hold(ln.blocked, ln.reason)
+	hold(pace, func() string { return ln.paceReason(c) })
+	hold(ln.ceiling.earliest(interval(c.RPS), c.Burst), func() string {
+		return fmt.Sprintf("the configured %.4g requests a second, bursts of %d", c.RPS, c.Burst)
+	})
+	hold(ln.blocked, func() string { return ln.reason })
 	if class == Counted {
-		hold(ln.quota.holds(now, c.Reserve))
+		hold(ln.quota.holds(now, c.Reserve), func() string { return ln.quota.reason(c.Reserve) })
 	}
 	ln.held = ln.held || pace.After(now) && at.Equal(pace)
 	return at, why
@@ -166,8 +168,8 @@ func (ln *lane) budget(now time.Time, c Limits) Budget {
 	}
 	if ln.blocked.After(now) {
 		b.BlockedUntil, b.Why = ln.blocked.UTC(), ln.reason
-	} else if until, why := ln.quota.holds(now, c.Reserve); until.After(now) {
-		b.BlockedUntil, b.Why = until.UTC(), why
+	} else if until := ln.quota.holds(now, c.Reserve); until.After(now) {
+		b.BlockedUntil, b.Why = until.UTC(), ln.quota.reason(c.Reserve)
 	} else if ln.refused > 0 && ln.rate < min(ln.refused, c.RPS) {
 		b.Why = ln.paceReason(c)
 	}

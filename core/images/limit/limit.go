@@ -53,8 +53,8 @@ const (
 
 // Options configure a Limiter. The zero value is useful.
 type Options struct {
-	// Ceiling returns what is configured for a host; it is asked anew at every
-	// request, so that a reload takes effect. Nil: 50 requests a second, bursts
+	// Ceiling returns what is configured for a host. It is asked anew at every
+	// request, so that a reload takes effect, and must return at once. Nil: 50 requests a second, bursts
 	// of 10, and 0.3 of a quota left to others.
 	Ceiling func(host string) Limits
 	// MaxLanes is how many lanes are kept; the ones idle for the longest time
@@ -175,8 +175,11 @@ func (l *Limiter) gaveUp(ctx context.Context, ln *lane, class Class) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	at, why := ln.earliest(class, now, l.ceiling(ln.key.Host))
-	return &WaitError{Host: ln.key.Host, Until: at, Why: why, cause: context.Cause(ctx)}
+	e := &WaitError{Host: ln.key.Host, cause: context.Cause(ctx)}
+	if at, why := ln.earliest(class, now, l.ceiling(ln.key.Host)); !at.IsZero() {
+		e.Until, e.Why = at, why()
+	}
+	return e
 }
 
 // WaitError says that a context ended before a request could be sent.

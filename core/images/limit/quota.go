@@ -26,17 +26,17 @@ func (q *quota) learn(h hints, serial uint64, now time.Time) {
 	q.serial = max(q.serial, serial)
 }
 
-// holds returns until when requests that count must wait, and why, because the
-// rest of the quota is for others.
-func (q *quota) holds(now time.Time, reserve float64) (time.Time, string) {
-	if q.limit == 0 || !q.reset.After(now) {
-		return time.Time{}, ""
+// holds returns until when requests that count must wait, because the rest of
+// the quota is for others; zero if they need not.
+func (q *quota) holds(now time.Time, reserve float64) time.Time {
+	if q.limit == 0 || !q.reset.After(now) || q.remaining-q.flying > q.reserved(reserve) {
+		return time.Time{}
 	}
-	reserved := q.reserved(reserve)
-	if q.remaining-q.flying > reserved {
-		return time.Time{}, ""
-	}
-	return q.reset, fmt.Sprintf("%d of %d requests are left in this window, %d are kept for others", q.remaining, q.limit, reserved)
+	return q.reset
+}
+
+func (q *quota) reason(reserve float64) string {
+	return fmt.Sprintf("%d of %d requests are left in this window, %d are kept for others", q.remaining, q.limit, q.reserved(reserve))
 }
 
 func (q *quota) reserved(reserve float64) int { return int(math.Ceil(reserve * float64(q.limit))) }

@@ -114,7 +114,7 @@ func (l *listing) native(ctx context.Context, d dialect) error {
 		if l.result.Stopped = known && link != "" && d.newestFirst(); l.result.Stopped || link == "" {
 			return nil
 		}
-		u, err = l.t.follow(u, link)
+		u, err = l.t.follow(a.url, link)
 	}
 	return err
 }

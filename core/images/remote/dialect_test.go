@@ -29,6 +29,7 @@ var dialects = []struct {
 }
 
 func TestDialects(t *testing.T) {
+	t.Parallel()
 	for _, tt := range dialects {
 		t.Run(tt.api, func(t *testing.T) {
 			r := registrytest.Start(t, registrytest.Options{Dialect: tt.api})
@@ -105,6 +106,7 @@ func TestRefusingDialectFallsBack(t *testing.T) {
 // A later page that is refused makes the listing fail: what was emitted would
 // be mixed with another listing.
 func TestDialectThatFailsInTheMiddle(t *testing.T) {
+	t.Parallel()
 	r := registrytest.Start(t, registrytest.Options{Dialect: "dockerhub"})
 	fill(r, "team/app", 250)
 	c, _ := newClient(t, remote.Host{Insecure: true, API: "dockerhub"})

@@ -63,11 +63,17 @@ func (c *Client) do(ctx context.Context, t *target, k *call) (*answer, error) {
 // attempt authorizes and sends the call once. An error with status 401 is the
 // token server's.
 func (c *Client) attempt(ctx context.Context, t *target, k *call, cred credentials.Credential) (authorization, *answer, error) {
-	auth, err := c.authorize(ctx, t, cred)
-	if err != nil {
-		return auth, nil, err
+	var auth authorization
+	if k.url.Host == t.base.Host { // and not where a listing goes on after a redirect
+		var err error
+		if auth, err = c.authorize(ctx, t, cred); err != nil {
+			return auth, nil, err
+		}
 	}
 	a, err := c.exchange(ctx, t, k, auth, cred)
+	if a != nil && a.url.Host != t.base.Host {
+		a.elsewhere = a.url.Host
+	}
 	return auth, a, err
 }
 

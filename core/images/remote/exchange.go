@@ -42,7 +42,8 @@ type answer struct {
 	header     http.Header
 	body       []byte
 	retryAfter time.Duration
-	elsewhere  string   // host that answered, where a redirect led to another
+	url        *url.URL // where redirects led
+	elsewhere  string   // host that answered, if it is not the registry
 	secrets    []string // what must not be repeated of the body
 }
 
@@ -100,9 +101,6 @@ func (c *Client) send(ctx context.Context, t *target, k *call, auth authorizatio
 	u, lane := k.url, t.lane(k.url, k.identity)
 	for range maxHops {
 		a, err := c.hop(ctx, t, k, u, lane, auth)
-		if a != nil && u.Host != k.url.Host {
-			a.elsewhere = u.Host
-		}
 		if err != nil || k.method == http.MethodPost || a.status < 300 || a.status == http.StatusNotModified || a.status >= 400 {
 			return a, err
 		}
@@ -141,7 +139,7 @@ func (c *Client) hop(ctx context.Context, t *target, k *call, u *url.URL, lane l
 		return nil, classify(bare(err))
 	}
 	defer func() { _ = r.Body.Close() }() // it was read, or is of no use
-	a := &answer{status: r.StatusCode, header: r.Header}
+	a := &answer{status: r.StatusCode, header: r.Header, url: u}
 	bound := k.max
 	if r.StatusCode >= 300 {
 		bound = maxErrorBody

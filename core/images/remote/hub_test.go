@@ -19,6 +19,7 @@ import (
 // On Docker Hub a part of the pulls is left to the kubelets, and what is no pull
 // goes on.
 func TestDockerHubQuota(t *testing.T) {
+	t.Parallel()
 	r := registrytest.Start(t, registrytest.Options{})
 	var images []registrytest.Image
 	for i := range 20 {

@@ -16,6 +16,7 @@ import (
 var made = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
 func TestImages(t *testing.T) {
+	t.Parallel()
 	r := registrytest.Start(t, registrytest.Options{})
 	labels := map[string]string{"org.opencontainers.image.revision": "abc"}
 	annotations := map[string]string{"org.opencontainers.image.created": "2026-01-02T03:04:05Z"}

@@ -65,21 +65,27 @@ func linkValue(p *parser) (string, bool) {
 
 // follow resolves where a listing goes on. It goes on at the same host: a URL
 // elsewhere would get what was meant for this one. A registry behind another
-// name (Host.Endpoint) may write its public name.
+// name or a proxy may write its public name, and http where that was https.
 func (t *target) follow(current *url.URL, link string) (*url.URL, error) {
 	ref, err := url.Parse(link)
 	if err != nil {
 		return nil, fmt.Errorf("the next page has no valid address: %w", bare(err))
 	}
 	next := current.ResolveReference(ref)
-	if next.Host == t.req.Host && next.Host != current.Host {
-		next.Scheme, next.Host = current.Scheme, current.Host
-	}
-	if !sameOrigin(next, current) {
+	if host := withoutPort(next); host != withoutPort(current) && host != t.req.Host {
 		return nil, fmt.Errorf("the next page is at another host, %s://%s", next.Scheme, next.Host)
 	}
+	next.Scheme, next.Host = current.Scheme, current.Host
 	next.User, next.Fragment = nil, ""
 	return next, nil
+}
+
+// withoutPort is the host of a URL, without the port that its scheme has anyway.
+func withoutPort(u *url.URL) string {
+	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
+		return u.Hostname()
+	}
+	return u.Host
 }
 
 func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }

@@ -62,6 +62,7 @@ func TestPollIsOneRequest(t *testing.T) {
 }
 
 func TestTenThousandTags(t *testing.T) {
+	t.Parallel()
 	r := registrytest.Start(t, registrytest.Options{})
 	var want []string
 	for i := range 10_000 {
@@ -85,6 +86,7 @@ func TestTenThousandTags(t *testing.T) {
 
 // A page that fails makes the listing fail, not shrink.
 func TestFailedPageFailsTheListing(t *testing.T) {
+	t.Parallel()
 	r := registrytest.Start(t, registrytest.Options{})
 	digest := r.Push("team/many", registrytest.Image{})
 	var all []string
@@ -124,6 +126,7 @@ func TestFailedPageFailsTheListing(t *testing.T) {
 // A token that ends between polls, and one that the registry does not take any
 // more, are replaced; the credential is not blamed.
 func TestTokensEnd(t *testing.T) {
+	t.Parallel()
 	r := registrytest.Start(t, registrytest.Options{Auth: "token", Users: []registrytest.User{robot}, TokenLife: time.Second})
 	r.Push("team/app", registrytest.Image{Tags: []string{"1"}})
 	c, w := newClient(t, plain, password("robot", robot.Password))
@@ -200,6 +203,7 @@ func TestForbiddenAndMissingRepositories(t *testing.T) {
 // Every form in which a registry says too many is waited for, and nothing is
 // lost.
 func TestThrottled(t *testing.T) {
+	t.Parallel()
 	for _, form := range []string{"seconds", "date", "body", "none"} {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
@@ -227,6 +231,7 @@ func TestThrottled(t *testing.T) {
 }
 
 func TestThrottledForLong(t *testing.T) {
+	t.Parallel()
 	r := registrytest.Start(t, registrytest.Options{})
 	r.Push("team/app", registrytest.Image{Tags: []string{"1"}})
 	r.SetFaults(registrytest.Fault{Status: 429, Header: map[string]string{"Retry-After": "3600"}, Body: `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -38,7 +37,7 @@ type tagPage struct {
 
 // generic lists by the registry protocol, following links until there is none.
 func (l *listing) generic(ctx context.Context) error {
-	u, a, err := l.firstPage(ctx)
+	a, err := l.firstPage(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,8 +56,12 @@ func (l *listing) generic(ctx context.Context) error {
 		if link == "" {
 			return nil
 		}
-		if u, err = l.t.follow(u, link); err != nil {
+		u, err := l.t.follow(a.url, link)
+		if err != nil {
 			return l.broken(err.Error())
+		}
+		if l.result.Native { // Google's, which gives everything at once if asked
+			l.c.pages.put(l.t.req.Host, pageSizeGoogle, pageSizeLife)
 		}
 		if a, err = l.page(ctx, l.c.get, u); err != nil {
 			return err
@@ -67,7 +70,7 @@ func (l *listing) generic(ctx context.Context) error {
 }
 
 // firstPage finds the page size that the registry takes.
-func (l *listing) firstPage(ctx context.Context) (*url.URL, *answer, error) {
+func (l *listing) firstPage(ctx context.Context) (*answer, error) {
 	for n := l.pageSize(); ; n = smallerPage[n] {
 		below := "tags/list"
 		if n != "" {
@@ -75,11 +78,11 @@ func (l *listing) firstPage(ctx context.Context) (*url.URL, *answer, error) {
 		}
 		u, err := l.t.url(below)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		a, err := l.page(ctx, l.c.get, u)
 		if n == "" || !hasStatus(err, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity) {
-			return u, a, err
+			return a, err
 		}
 		l.c.pages.put(l.t.req.Host, smallerPage[n], pageSizeLife)
 	}

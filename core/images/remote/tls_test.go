@@ -143,3 +143,26 @@ func TestObjectStoreRefuses(t *testing.T) {
 		t.Errorf("the store was asked %q", got)
 	}
 }
+
+// Some registries send everybody on to another one (registry.k8s.io does): the
+// listing goes on there, without credentials.
+func TestListingAtAnotherHost(t *testing.T) {
+	reg, store, host, shown := tlsServers(t)
+	reg.Handle("/v2/team/app/tags/list", wants("Basic cm9ib3Q6aHVudGVyMjI=", `Basic realm="x"`, http.RedirectHandler(store.URL+"/v2/far/app/tags/list", http.StatusTemporaryRedirect)))
+	store.HandleFunc("/v2/far/app/tags/list", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "" {
+			body(200, `{"name":"far/app","tags":["1"]}`, "Link", `</v2/far/app/tags/list?last=1>; rel="next"`)(w, r)
+			return
+		}
+		body(200, `{"name":"far/app","tags":["2"]}`)(w, r)
+	})
+	c, w := newClient(t, host, password("robot", "hunter22"))
+	req := credentials.Request{Host: strings.TrimPrefix(reg.URL, "https://"), Repository: "team/app"}
+	tags, _, err := list(t, c, req, remote.TagsOptions{})
+	if diff := cmp.Diff([]string{"1", "2"}, names(tags)); diff != "" || err != nil {
+		t.Errorf("%v, tags (-want +got):\n%s", err, diff)
+	}
+	if diff := cmp.Diff([]string{"GET /v2/far/app/tags/list", "GET /v2/far/app/tags/list"}, store.requests()); diff != "" || *shown > 0 || len(w.rejected) > 0 {
+		t.Errorf("%d certificates shown, rejected %v, the other was asked (-want +got):\n%s", *shown, w.rejected, diff)
+	}
+}
