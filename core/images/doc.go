@@ -51,8 +51,8 @@
 // to an older image because of it. New tags count at once.
 //
 // Missing facts never decide: View.Complete is false while the time of any tag
-// that the policy matches is not known and may still become known, and
-// View.Missing names these tags. A tag that cannot have one, because its
+// that the policy matches, or of the one that runs, is not known and may still
+// become known, and View.Missing names these tags. A tag that cannot have one, because its
 // manifest does not exist, is broken, or names no time, is left out with the
 // reason, and stops nobody.
 //

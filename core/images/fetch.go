@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/policy"
 )
 
 const (
@@ -26,10 +27,12 @@ type want struct {
 	last   string // that it had when it was asked for last
 }
 
-// fetched is what a flight has read.
+// fetched is what a flight has read, and what it has still to read.
 type fetched struct {
 	resolved []string // tags whose image was not known
 	moved    []string
+	facts    facts // from when todo was made
+	todo     []want
 	tried    map[string]bool
 	missing  int           // images that policies need
 	err      error         // why reading was given up
@@ -46,28 +49,35 @@ func (f *fetched) olderThan(fresh []string) []string {
 }
 
 // fetch reads the next portion of the images that policies need, and reports
-// whether there are more to read.
-func (s *Scanner) fetch(ctx context.Context, r *repository, fl *flight) (more bool) {
+// whether there are more to read. With look it first looks what they need.
+func (s *Scanner) fetch(ctx context.Context, r *repository, fl *flight, look bool) (more bool) {
 	got := &fl.fetched
 	got.missing, got.err = 0, nil
 	s.mu.Lock()
-	targets := targetsOf(r.parties())
+	needs := needsOf(targetsOf(r.parties()))
 	s.mu.Unlock()
-	f, ok := s.facts(r.key)
-	if !ok || !needsTimes(targets) {
+	if len(needs.policies) == 0 {
+		got.todo = nil
 		return false
 	}
-	todo := slices.DeleteFunc(f.wants(targets, fl.listed, time.Now()), func(w want) bool { return got.tried[w.tag] })
-	more = len(todo) > portion
-	if len(todo) > 0 {
-		got.err = s.fetchPortion(ctx, r, f, todo[:min(len(todo), portion)], got)
-		f, _ = s.facts(r.key)
+	if look {
+		got.facts, _ = s.facts(r.key)
+		got.todo = slices.DeleteFunc(got.facts.wants(needs, fl.listed, time.Now()), func(w want) bool { return got.tried[w.tag] })
 	}
-	got.missing, got.retry = f.missing(targets, time.Now())
-	return more && got.err == nil
+	if len(got.todo) > 0 {
+		next := got.todo[:min(len(got.todo), portion)]
+		got.todo = got.todo[len(next):]
+		got.err = s.fetchPortion(ctx, r, next, got)
+	}
+	if len(got.todo) > 0 && got.err == nil {
+		return true
+	}
+	f, _ := s.facts(r.key)
+	got.missing, got.retry = f.missing(needs, time.Now())
+	return false
 }
 
-func (s *Scanner) fetchPortion(ctx context.Context, r *repository, f facts, todo []want, got *fetched) error {
+func (s *Scanner) fetchPortion(ctx context.Context, r *repository, todo []want, got *fetched) error {
 	req, err := s.leader(ctx, r)
 	if err != nil {
 		return err
@@ -78,7 +88,7 @@ func (s *Scanner) fetchPortion(ctx context.Context, r *repository, f facts, todo
 	for _, w := range todo {
 		got.tried[w.tag] = true
 	}
-	p := newReader(s.opts, req, f)
+	p := newReader(s.opts, req, got.facts)
 	err = p.readAll(ctx, todo)
 	s.mu.Lock()
 	m := s.metrics(r.key.Host)
@@ -91,11 +101,11 @@ func (s *Scanner) fetchPortion(ctx context.Context, r *repository, f facts, todo
 // wants returns what to ask about for targets, those that run first and then
 // from the highest version down, as the newest is most likely there. With
 // recheck, tags that may have moved are among them.
-func (f facts) wants(targets []Target, recheck bool, now time.Time) []want {
+func (f facts) wants(needs needs, recheck bool, now time.Time) []want {
 	var todo []want
-	current := running(targets)
+	current := needs.current
 	for _, t := range f.listing.Tags {
-		if !concerns(targets, t.Name) {
+		if !needs.time(t.Name) {
 			continue
 		}
 		a := f.of(t)
@@ -122,19 +132,39 @@ func (f facts) wants(targets []Target, recheck bool, now time.Time) []want {
 	return todo
 }
 
-// concerns reports whether the time of a tag matters to any of targets: to
-// their policy, or to compare with what runs.
-func concerns(targets []Target, tag string) bool {
-	return slices.ContainsFunc(targets, func(t Target) bool {
-		return t.Policy != nil && t.Policy.NeedsTimes() && (t.Policy.Matches(tag) || currentTag(t.Image) == tag)
-	})
+// needs is what targets need the times of.
+type needs struct {
+	policies []*policy.Policy // that go by time, each once
+	current  map[string]bool  // the tags that run under them
 }
 
-// missing counts the tags whose time a policy needs and that may become known,
-// and returns when the first of them may be asked for again.
-func (f facts) missing(targets []Target, now time.Time) (n int, retry time.Duration) {
+func needsOf(targets []Target) needs {
+	n := needs{current: map[string]bool{}}
+	seen := map[string]bool{}
+	for _, t := range targets {
+		if t.Policy == nil || !t.Policy.NeedsTimes() {
+			continue
+		}
+		n.current[currentTag(t.Image)] = true
+		if !seen[t.Policy.String()] {
+			seen[t.Policy.String()] = true
+			n.policies = append(n.policies, t.Policy)
+		}
+	}
+	return n
+}
+
+// time reports whether the time of a tag matters: to a policy, or to compare
+// with what runs.
+func (n needs) time(tag string) bool {
+	return n.current[tag] || slices.ContainsFunc(n.policies, func(p *policy.Policy) bool { return p.Matches(tag) })
+}
+
+// missing counts the tags whose time is needed and may become known, and
+// returns when the first of them may be asked for again.
+func (f facts) missing(needs needs, now time.Time) (n int, retry time.Duration) {
 	for _, t := range f.listing.Tags {
-		if !concerns(targets, t.Name) || !f.of(t).missing {
+		if !needs.time(t.Name) || !f.of(t).missing {
 			continue
 		}
 		wait := f.negatives[t.Name].Until.Sub(now)

@@ -8,8 +8,12 @@ import (
 	"github.com/sluice-gitops/sluice/core/sched"
 )
 
-// errMoved says that nobody is left whose credential sees this repository.
+// errMoved says that nobody is left whose credential sees this repository, or
+// that the credential changed while it was listed.
 var errMoved = errors.New("the credential has changed since")
+
+// afterMove is when to look again who sees the repository.
+const afterMove = 5 * time.Second
 
 // flight is one scan: a listing, unless only images are missing, and then the
 // images that policies need, in portions. Scanner.mu guards it, except for what
@@ -21,7 +25,7 @@ type flight struct {
 	running  bool
 	list     bool // a listing is to be made
 	listing  bool // and is under way
-	again    bool // somebody joined since images were looked at
+	look     bool // what has to be read is to be looked for
 	done     chan struct{}
 
 	// Touched by the job alone until done is closed:
@@ -41,13 +45,12 @@ func (s *Scanner) begin(r *repository, p sched.Priority, list bool) *flight {
 		fl = &flight{queued: time.Now(), done: make(chan struct{}), guests: map[string]*subject{}}
 		r.flight = fl
 	}
+	fl.look = true
 	fl.priority = max(fl.priority, p)
 	if list && !fl.listing {
 		fl.list = true
 	}
-	if fl.running {
-		fl.again = true
-	} else {
+	if !fl.running {
 		s.submit(r)
 	}
 	return fl
@@ -59,7 +62,7 @@ func (s *Scanner) submit(r *repository) {
 
 // work does the next step of r's flight, and ends it or asks to go on.
 func (s *Scanner) work(ctx context.Context, r *repository) {
-	fl, list := s.step(r)
+	fl, list, look := s.step(r)
 	if fl == nil {
 		return
 	}
@@ -71,7 +74,7 @@ func (s *Scanner) work(ctx context.Context, r *repository) {
 		s.mu.Unlock()
 	}
 	if fl.err == nil {
-		more = s.fetch(ctx, r, fl)
+		more = s.fetch(ctx, r, fl, look)
 	}
 	if ctx.Err() != nil {
 		return // closing
@@ -82,7 +85,7 @@ func (s *Scanner) work(ctx context.Context, r *repository) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fl.running = false
-	if (more || fl.list || fl.again) && fl.err == nil {
+	if (more || fl.list || fl.look) && fl.err == nil {
 		s.submit(r)
 		return
 	}
@@ -92,16 +95,18 @@ func (s *Scanner) work(ctx context.Context, r *repository) {
 	close(fl.done)
 }
 
-// step returns the flight of r and whether to list first.
-func (s *Scanner) step(r *repository) (fl *flight, list bool) {
+// step returns the flight of r, whether to list first, and whether to look
+// for what has to be read.
+func (s *Scanner) step(r *repository) (fl *flight, list, look bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if fl = r.flight; fl == nil || s.closed {
-		return nil, false
+		return nil, false, false
 	}
-	list, fl.list, fl.again = fl.list, false, false
+	list, look = fl.list, fl.look
+	fl.list, fl.look = false, false
 	fl.listing, fl.running = list, true
-	return fl, list
+	return fl, list, look
 }
 
 // announce tells what the flight has brought.
@@ -127,6 +132,7 @@ func (s *Scanner) settle(r *repository, fl *flight) {
 	wait := max(time.Until(r.listAt), 0)
 	switch {
 	case errors.Is(fl.err, errMoved):
+		s.postpone(r, afterMove, afterMove)
 		return
 	case fl.err != nil:
 		wait = s.failed(r, fl.err)

@@ -78,7 +78,7 @@ func (s *Scanner) lookUp(ctx context.Context, target Target, v *View) (cache.Key
 // fill adds the tags, and what follows from them.
 func (f facts) fill(v *View, target Target, s *suspects) {
 	p := target.Policy
-	byTime := p != nil && p.NeedsTimes()
+	needs := needsOf([]Target{target})
 	timed := len(f.listing.Tags) > 0
 	suspect := s.names(f.listing.Tags)
 	for _, t := range f.listing.Tags {
@@ -87,7 +87,7 @@ func (f facts) fill(v *View, target Target, s *suspects) {
 			Name: t.Name, Created: a.time, From: a.from, Digest: a.digest, Platforms: a.image.Platforms,
 			Matches: p != nil && p.Matches(t.Name), Suspect: suspect[t.Name], Problem: a.problem,
 		}
-		if byTime && a.missing && tag.Matches {
+		if a.missing && len(needs.policies) > 0 && needs.time(t.Name) {
 			v.Missing = append(v.Missing, t.Name)
 		}
 		if tag.Suspect {

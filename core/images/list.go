@@ -47,8 +47,12 @@ func (s *Scanner) list(ctx context.Context, r *repository, fl *flight) error {
 		return err
 	}
 	// What was read with another credential than it began with is nobody's.
-	if cred, err := s.opts.Credentials.Credential(ctx, req); err != nil || cred.ID != r.key.Credential {
-		return cmp.Or(err, errMoved)
+	cred, err := s.opts.Credentials.Credential(ctx, req)
+	switch {
+	case err != nil:
+		return &credentialError{fmt.Errorf("credential of %s: %w", r.name(), err)}
+	case cred.ID != r.key.Credential:
+		return errMoved
 	}
 	return s.store(r, fl, prev, had, got)
 }
@@ -130,9 +134,12 @@ func bounded(text string) string {
 	return text
 }
 
-// add takes a tag; one without a name is of no use to anybody.
+// maxTag is how long a tag can be, by the specification.
+const maxTag = 128
+
+// add takes a tag; one that no reference can name is of no use to anybody.
 func (l *listed) add(t registry.Tag) {
-	if t.Name != "" {
+	if t.Name != "" && len(t.Name) <= maxTag {
 		l.tags[t.Name] = t
 	}
 }
@@ -177,12 +184,12 @@ func (s *Scanner) store(r *repository, fl *flight, prev cache.Listing, had bool,
 	} else {
 		n.Quiet++
 	}
-	s.record(r, fl, d, n, native, !had)
-	return nil
+	return s.record(r, fl, d, n, native, !had)
 }
 
-// record takes over what a listing brought.
-func (s *Scanner) record(r *repository, fl *flight, d delta, n note, native, first bool) {
+// record takes over what a listing brought, and writes it down before images
+// are read, which can take long.
+func (s *Scanner) record(r *repository, fl *flight, d delta, n note, native, first bool) error {
 	c := &fl.change
 	fl.listed = true
 	c.First = c.First || first
@@ -193,8 +200,10 @@ func (s *Scanner) record(r *repository, fl *flight, d delta, n note, native, fir
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n.Next = n.Scanned.Add(s.interval(n.Quiet))
 	r.note, r.tags, r.native, r.suspects = n, len(d.tags), native, len(d.suspects)
 	s.metrics(r.key.Host).Scans++
+	return s.writeNote(r.key, n)
 }
 
 // obituaries tells of tags that are gone what is known, before the cache

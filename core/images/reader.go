@@ -80,7 +80,8 @@ func (p *reader) readAll(ctx context.Context, todo []want) error {
 // HEAD is free and a GET is a pull, so the HEAD comes first there.
 func (p *reader) read(ctx context.Context, w want) answer {
 	a := answer{want: w, digest: w.digest}
-	if w.digest == "" && (w.last != "" || p.req.Host == ref.DockerHub) {
+	_, known := p.facts.image(w.last)
+	if w.digest == "" && (known || p.req.Host == ref.DockerHub) {
 		p.count(&p.heads)
 		if a.digest, a.err = p.client.Head(ctx, p.req, w.tag); a.err != nil {
 			return a

@@ -66,7 +66,7 @@ func (r *rig) open() {
 	fast := func(string) limit.Limits { return limit.Limits{RPS: 5000, Burst: 500} }
 	client, err := remote.New(remote.Options{
 		Credentials: r.broker, Limiter: limit.New(limit.Options{Ceiling: fast}),
-		Hosts:       func(string) remote.Host { return remote.Host{Endpoint: "http://" + r.registry.Host, Insecure: true} },
+		Hosts: func(string) remote.Host { return remote.Host{Endpoint: "http://" + r.registry.Host, Insecure: true} },
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/images/glob"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
 
@@ -143,6 +144,20 @@ func subset(a, b map[wish]bool) bool {
 		}
 	}
 	return true
+}
+
+// Again makes the repositories whose canonical name matches the glob due, as
+// after what was known of them was cleared from the cache. It does not block.
+func (s *Scanner) Again(pattern string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.repos {
+		if glob.Match(pattern, r.name()) {
+			r.note = note{}
+			wait := s.spread()
+			s.postpone(r, wait, wait)
+		}
+	}
 }
 
 // Status tells of each repository that is scanned, in the order of names.

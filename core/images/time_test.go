@@ -404,4 +404,3 @@ func TestClose(t *testing.T) {
 		s.SetTargets([]images.Target{target})
 	})
 }
-

@@ -20,11 +20,11 @@ type View struct {
 	// need not be among Tags.
 	Current string `json:"current"`
 
-	// Complete says that there is a listing, and the time of every tag that the
-	// policy takes, where the policy goes by time. Only then may anybody
-	// decide.
+	// Complete says that there is a listing, and where the policy goes by time,
+	// that the time of every tag that it takes is known, and of the one that
+	// runs, or cannot be. Only then may anybody decide.
 	Complete bool `json:"complete"`
-	// Missing are tags whose time the policy needs and that is not known yet.
+	// Missing are the tags because of whose times it is not.
 	Missing []string `json:"missing,omitempty"`
 	// Suspects are tags that the last listing lacked, or the digest of, among
 	// too many to be believed at once. They are in Tags still.
