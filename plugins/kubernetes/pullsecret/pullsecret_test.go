@@ -244,6 +244,40 @@ func FuzzRing(f *testing.F) {
 	})
 }
 
+// FuzzEntry: what docker login writes for a key is found under the host and
+// path of the key, or refused without a word of the password.
+func FuzzEntry(f *testing.F) {
+	f.Add("https://index.docker.io/v1/", "user", "pass:word")
+	f.Add("Registry.example.com:443/team", "", "\x00")
+	f.Add("me:secret@[::1]:5000", "_json_key", "{\"a\": 1}\r\n")
+	f.Fuzz(func(t *testing.T, key, user, password string) {
+		if !utf8.ValidString(key) {
+			return // JSON would change it
+		}
+		content, err := json.Marshal(map[string]any{"auths": map[string]any{key: map[string]string{"auth": auth(user, password)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r Ring
+		told := r.Add(TypeDockerConfigJSON, map[string][]byte{keyDockerConfigJSON: content})
+		host, path, err := split(key)
+		if (err != nil) != (told != nil) {
+			t.Fatalf("the key is refused with %v, the secret with %v", err, told)
+		}
+		c, ok, unusable := r.Find(host, path)
+		for _, err := range []error{told, unusable} {
+			if err != nil && len(password) > 8 && strings.Contains(err.Error(), password) && !strings.Contains(shown(key), password) {
+				t.Errorf("the error %q tells the password", err)
+			}
+		}
+		plain := !strings.Contains(user, ":") && utf8.ValidString(user) && utf8.ValidString(password) &&
+			password != "" && strings.Trim(password, "\x00\r\n") == password
+		if told == nil && !hasGlob(host) && plain && (!ok || c.Username != user || c.Password.Reveal() != password) {
+			t.Errorf("%q: found %t %q, %v", key, ok, c.Username, unusable)
+		}
+	})
+}
+
 func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
