@@ -124,7 +124,7 @@ func (p *provider) post(ctx context.Context, x *exchange, host, path string, for
 		return err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := client(x).Do(req)
+	resp, err := httpClient(x).Do(req)
 	if err != nil {
 		return x.explain(ctx, err)
 	}

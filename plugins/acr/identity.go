@@ -139,7 +139,7 @@ func (p *provider) azureToken(ctx context.Context, id identity, authority string
 	authority = cmp.Or(p.config.AuthorityHost, os.Getenv("AZURE_AUTHORITY_HOST"), authority)
 	options := azcore.ClientOptions{
 		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: authority},
-		Transport: client(x),
+		Transport: httpClient(x),
 		Retry:     policy.RetryOptions{MaxRetries: -1}, // the host tries again
 		Telemetry: policy.TelemetryOptions{ApplicationID: "sluice"},
 	}

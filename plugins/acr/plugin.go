@@ -153,9 +153,9 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 	}
 }
 
-// client sends requests through t. It follows no redirects: they would carry a
+// httpClient sends requests through t. It follows no redirects: they would carry a
 // token along.
-func client(t http.RoundTripper) *http.Client {
+func httpClient(t http.RoundTripper) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, _ []*http.Request) error {
 		return errors.New("redirect to " + req.URL.Host + ": not followed")
 	}}

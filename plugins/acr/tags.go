@@ -85,7 +85,7 @@ func (p *provider) page(ctx context.Context, host, pageURL, token string) (page,
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	x := p.toRegistry(host)
-	resp, err := client(x).Do(req)
+	resp, err := httpClient(x).Do(req)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close() // its content is in x
 		err = fmt.Errorf("the registry answered %s", resp.Status)
