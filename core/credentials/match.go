@@ -25,7 +25,9 @@ func DefaultMatch(typ string) []string {
 	case "ecr":
 		return []string{
 			"*.dkr.ecr.*.amazonaws.com", "*.dkr.ecr.*.amazonaws.com.cn", "*.dkr.ecr-fips.*.amazonaws.com",
-			"*.dkr-ecr.*.on.aws", "public.ecr.aws",
+			"*.dkr-ecr.*.on.aws", "*.dkr-ecr-fips.*.on.aws", "*.dkr-ecr.*.on.amazonwebservices.com.cn", "*.dkr-ecr.*.on.amazonwebservices.eu",
+			"*.dkr.ecr.*.amazonaws.eu", "*.dkr.ecr.*.c2s.ic.gov", "*.dkr.ecr.*.sc2s.sgov.gov", "*.dkr.ecr.*.cloud.adc-e.uk", "*.dkr.ecr.*.csp.hci.ic.gov",
+			"public.ecr.aws",
 		}
 	case "gcr":
 		return []string{"gcr.io", "*.gcr.io", "*.pkg.dev"}

@@ -16,14 +16,31 @@ import (
 // at an applier.
 const discoverKey = "workloads "
 
-// discoverTimeout bounds one look.
-const discoverTimeout = 2 * time.Minute
+const (
+	discoverTimeout = 2 * time.Minute  // of one look
+	discoverDelay   = 10 * time.Second // after a sync changed something, so that one look serves many
+)
 
-// discover has somebody look what runs at an applier, so that the scanner
+// discoverSoon has somebody look what runs at an applier after something
+// changed there. e.mu is held.
+func (e *Engine) discoverSoon(id string) {
+	if e.imaging == nil {
+		return
+	}
+	key := discoverKey + id
+	if at, ok := e.times.Next(key); ok && time.Until(at) > discoverDelay {
+		e.times.Postpone(key, discoverDelay)
+	}
+}
+
+// discoverLocked has somebody look what runs at an applier, so that the scanner
 // knows which images matter. e.mu is held.
 func (e *Engine) discoverLocked(id string) {
 	n := e.nodes[id]
 	if n == nil || n.handle == nil || !e.alive || e.imaging == nil || !n.handle.Has(applier.CanListWorkloads) {
+		return
+	}
+	if images.Mode(e.running.cfg.Images.Scan) == images.None {
 		return
 	}
 	e.pool.Submit(discoverKey+id, sched.Interval, func(ctx context.Context) { e.discover(ctx, id) })

@@ -2,13 +2,16 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/host"
 )
@@ -63,6 +66,35 @@ func TestWorkloads(t *testing.T) {
 		}
 		if _, err := e.Workloads(t.Context(), WorkloadsRequest{Applier: "applier.kubernetes.none"}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("of no applier: %v", err)
+		}
+	})
+}
+
+// TestDiscovery: what runs is looked at when the applier opens, soon after a
+// sync has changed something, once for many, and at the interval.
+func TestDiscovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").commit("a")
+		e := w.startRunning(shop, deployment("shop", "web", "registry.invalid/web:1", nil))
+		target := w.target("applier.kubernetes.default")
+		sleepFor(t, discoverDelay+time.Second)
+		if got := target.Calls("Workloads"); got != 2 {
+			t.Errorf("%d looks after the start and the first sync, want 2", got)
+		}
+		for i := range 3 {
+			w.repo("mem://shop").commit("a", fmt.Sprint("b", i))
+			e.trigger("source.memory.shop", sched.Webhook)
+			sleepFor(t, time.Second)
+		}
+		sleepFor(t, discoverDelay)
+		if got := target.Calls("Workloads"); got < 3 || got > 4 {
+			t.Errorf("%d looks after three syncs in a row, want one or two more", got)
+		}
+		before := target.Calls("Workloads")
+		sleepFor(t, 6*time.Minute)
+		if got := target.Calls("Workloads"); got != before+1 {
+			t.Errorf("%d looks in an interval", got-before)
 		}
 	})
 }

@@ -338,6 +338,9 @@ func (e *Engine) endSync(job *syncJob, report *rollout.Report) {
 		}
 		e.tellDependents(job.id)
 	}
+	if c := report.Counts; c.Created+c.Updated+c.Deleted > 0 {
+		e.discoverSoon(job.cfg.Applier)
+	}
 	e.mu.Unlock()
 	if changed {
 		e.recorder.mark(job.id)

@@ -134,7 +134,7 @@ func (t *Timetable) Failed(key string) time.Duration {
 }
 
 // Postpone makes key due after delay and not before, whatever its interval:
-// for an upstream that says when to come again.
+// for an upstream that says when to come again, or when there is news.
 func (t *Timetable) Postpone(key string, delay time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
