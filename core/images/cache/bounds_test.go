@@ -22,17 +22,17 @@ func fileSize(t *testing.T, dir string) int64 {
 
 // However much is put, the file stays small, and what is new is there.
 func TestFileIsBounded(t *testing.T) {
-	const limit = 4 << 20
+	const limit = 2 << 20
 	for kind, tt := range map[string]struct {
 		puts int // of at least three times the limit
 		put  func(c *cache.Cache, n int) error
 	}{
-		"images": {30_000, func(c *cache.Cache, n int) error { return c.PutImages(image(n)) }},
-		"listings": {10_000, func(c *cache.Cache, n int) error {
+		"images": {15_000, func(c *cache.Cache, n int) error { return c.PutImages(image(n)) }},
+		"listings": {5_000, func(c *cache.Cache, n int) error {
 			_, err := c.PutListing(key(fmt.Sprint(n)), cache.Listing{Tags: tags(30, true), At: noon})
 			return err
 		}},
-		"digests of many repositories": {160_000, func(c *cache.Cache, n int) error {
+		"digests of many repositories": {80_000, func(c *cache.Cache, n int) error {
 			return c.PutDigests(key(fmt.Sprint(n/100)), cache.Digest{Tag: fmt.Sprint("master-", n), Digest: digest(n)})
 		}},
 	} {
@@ -44,7 +44,7 @@ func TestFileIsBounded(t *testing.T) {
 				if err := tt.put(c, n); err != nil {
 					t.Fatal(err)
 				}
-				if n%200 != 0 {
+				if n%100 != 0 {
 					continue
 				}
 				flush(t, c)
@@ -124,7 +124,7 @@ func TestOldRepositoriesGoFirst(t *testing.T) {
 func TestShrinksWhenOpened(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, dir, 64<<20)
-	for i := range 20_000 {
+	for i := range 9_000 {
 		if err := c.PutImages(image(i)); err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestShrinksWhenOpened(t *testing.T) {
 	if _, err := c.Clear("nothing/*"); err != nil {
 		t.Fatal(err)
 	}
-	if err := expectImages(c, 0, 20_000); err != nil {
+	if err := expectImages(c, 0, 9_000); err != nil {
 		t.Fatal(err)
 	}
 	c = reopen(t, c, dir, smallest) // which evicts most of them
@@ -146,7 +146,7 @@ func TestShrinksWhenOpened(t *testing.T) {
 	if l, ok := c.Listing(key("app")); !ok || len(l.Tags) != 100 {
 		t.Errorf("the listing has %d tags, %v", len(l.Tags), ok)
 	}
-	if err := expectImages(c, 19_500, 20_000); err != nil {
+	if err := expectImages(c, 19_500, 9_000); err != nil {
 		t.Error(err)
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, "images.db.*")); len(left) != 0 || err != nil {

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/sluice-gitops/sluice/core/state/boltfile"
 )
@@ -138,10 +139,19 @@ func (c *Cache) writeOut() error {
 	if err == nil {
 		err = c.evict()
 	}
-	if err != nil {
+	return wrap(err)
+}
+
+// wrap names the cache in an error of the file.
+func wrap(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, berrors.ErrDatabaseNotOpen):
+		return ErrClosed
+	default:
 		return fmt.Errorf("image cache: %w", err)
 	}
-	return nil
 }
 
 // Close writes out what has been put and lets go of the file.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -44,10 +43,7 @@ func (c *Cache) snapshot() (all []Repository, err error) {
 }
 
 func (c *Cache) view(read func(tx *bolt.Tx) error) error {
-	if err := c.store.file.DB.View(read); err != nil {
-		return fmt.Errorf("image cache: %w", err)
-	}
-	return nil
+	return wrap(c.store.file.DB.View(read))
 }
 
 // readRepositories returns all repositories but damaged ones, sorted.
@@ -90,7 +86,7 @@ func (c *Cache) Stats() (Stats, error) {
 		return Stats{}, failed
 	}
 	s := Stats{
-		File: c.store.file.DB.Path(), MaxBytes: c.max,
+		File: c.store.file.Path(), MaxBytes: c.max,
 		Hits: c.hits.Load(), Misses: c.misses.Load(), Evicted: c.evicted.Load(), Damaged: c.damaged.Load(),
 	}
 	if failed != nil {
@@ -98,7 +94,7 @@ func (c *Cache) Stats() (Stats, error) {
 	}
 	var err error
 	if s.UsedBytes, s.FileBytes, err = c.store.file.Used(); err != nil {
-		return Stats{}, fmt.Errorf("image cache: %w", err)
+		return Stats{}, wrap(err)
 	}
 	return s, c.view(s.read)
 }
@@ -142,7 +138,7 @@ func (c *Cache) Clear(pattern string) (Stats, error) {
 	})
 	c.store.flushing.Unlock()
 	if err != nil {
-		return Stats{}, fmt.Errorf("image cache: %w", err)
+		return Stats{}, wrap(err)
 	}
 	after, err := c.Stats()
 	return before.minus(after), err

@@ -61,8 +61,8 @@ func (e *LockedError) Error() string {
 
 // File is an open file.
 type File struct {
-	DB  *bolt.DB
-	pid string
+	DB        *bolt.DB
+	path, pid string
 }
 
 // Open opens the file at path, and makes it and its directory if needed. If
@@ -86,12 +86,15 @@ func Open(path string, o Options) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	f := &File{DB: db, pid: pid}
+	f := &File{DB: db, path: path, pid: pid}
 	if err := os.WriteFile(pid, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
+
+// Path returns where the file is.
+func (f *File) Path() string { return f.path }
 
 // Close waits for open transactions and lets go of the file.
 func (f *File) Close() error {
@@ -118,7 +121,7 @@ func open(path string, o Options) (*bolt.DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	if o.Expendable && mostlyFree(db) {
+	if o.Expendable && mostlyFree(db, path) {
 		return compact(db, path, o)
 	}
 	return db, nil

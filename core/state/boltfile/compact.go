@@ -14,10 +14,11 @@ const worthCompacting = 4 << 20
 
 // Used returns how many bytes of the file hold something, as of the last
 // write, and how large it is. The rest is used by later writes.
-func (f *File) Used() (used, size int64, err error) { return use(f.DB) }
+func (f *File) Used() (used, size int64, err error) { return use(f.DB, f.path) }
 
-func use(db *bolt.DB) (used, size int64, err error) {
-	info, err := os.Stat(db.Path())
+// use asks neither db.Info nor db.Path, which race with Close.
+func use(db *bolt.DB, path string) (used, size int64, err error) {
+	info, err := os.Stat(path)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -26,11 +27,11 @@ func use(db *bolt.DB) (used, size int64, err error) {
 		return nil
 	})
 	s := db.Stats()
-	return used - int64(s.FreePageN+s.PendingPageN)*int64(db.Info().PageSize), info.Size(), err
+	return used - int64(s.FreePageN+s.PendingPageN)*int64(os.Getpagesize()), info.Size(), err
 }
 
-func mostlyFree(db *bolt.DB) bool {
-	used, size, err := use(db)
+func mostlyFree(db *bolt.DB, path string) bool {
+	used, size, err := use(db, path)
 	return err == nil && size > worthCompacting && used < size/2
 }
 
