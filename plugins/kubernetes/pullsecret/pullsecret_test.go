@@ -225,7 +225,7 @@ func FuzzRing(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte, host, repository string) {
 		var r Ring
 		_ = r.Add(TypeDockercfg, map[string][]byte{keyDockercfg: content}) // told or not, the rest counts
-		c, ok, err := r.Find(host, repository)
+		c, ok, _ := r.Find(host, repository)
 		switch again, okAgain, _ := r.Find(strings.ToUpper(strings.ToLower(host)), repository); {
 		case ok && c.Password.IsZero() && c.IdentityToken.IsZero():
 			t.Error("found an empty credential")
@@ -238,9 +238,6 @@ func FuzzRing(f *testing.F) {
 		case isASCII(host) && (ok != okAgain || fmt.Sprint(c) != fmt.Sprint(again)):
 			t.Errorf("%q: capitals make a difference", host)
 		}
-		if p := c.Password.Reveal(); err != nil && len(p) > 8 && !strings.Contains(host, p) && strings.Contains(err.Error(), p) && !strings.Contains(keysOf(content), p) {
-			t.Errorf("the error %q quotes a password", err)
-		}
 	})
 }
 
@@ -251,9 +248,11 @@ func FuzzEntry(f *testing.F) {
 	f.Add("Registry.example.com:443/team", "", "\x00")
 	f.Add("me:secret@[::1]:5000", "_json_key", "{\"a\": 1}\r\n")
 	f.Fuzz(func(t *testing.T, key, user, password string) {
-		if !utf8.ValidString(key) {
-			return // JSON would change it
+		const planted = "pl4nted-"
+		if !utf8.ValidString(key) || strings.Contains(key, planted) {
+			return // JSON would change it, or errors may tell it
 		}
+		password = planted + password
 		content, err := json.Marshal(map[string]any{"auths": map[string]any{key: map[string]string{"auth": auth(user, password)}}})
 		if err != nil {
 			t.Fatal(err)
@@ -266,12 +265,12 @@ func FuzzEntry(f *testing.F) {
 		}
 		c, ok, unusable := r.Find(host, path)
 		for _, err := range []error{told, unusable} {
-			if err != nil && len(password) > 8 && strings.Contains(err.Error(), password) && !strings.Contains(shown(key), password) {
+			if err != nil && strings.Contains(err.Error(), planted) {
 				t.Errorf("the error %q tells the password", err)
 			}
 		}
 		plain := !strings.Contains(user, ":") && utf8.ValidString(user) && utf8.ValidString(password) &&
-			password != "" && strings.Trim(password, "\x00\r\n") == password
+			strings.TrimRight(password, "\x00\r\n") == password
 		if told == nil && !hasGlob(host) && plain && (!ok || c.Username != user || c.Password.Reveal() != password) {
 			t.Errorf("%q: found %t %q, %v", key, ok, c.Username, unusable)
 		}
@@ -280,16 +279,4 @@ func FuzzEntry(f *testing.F) {
 
 func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
-}
-
-// keysOf returns everything that stands as a key in JSON, which errors may
-// quote.
-func keysOf(content []byte) string {
-	var b strings.Builder
-	var top map[string]json.RawMessage
-	_ = json.Unmarshal(content, &top) // what is no object has no keys
-	for key, value := range top {
-		b.WriteString(key + "\n" + keysOf(value))
-	}
-	return b.String()
 }
