@@ -274,7 +274,9 @@ func (e *Engine) ImageCache() (cache.Stats, error) { return e.imaging.cache.Stat
 // ClearImageCache forgets what is remembered of the repositories whose
 // host/path matches the glob, and returns how much that was.
 func (e *Engine) ClearImageCache(pattern string) (cache.Stats, error) {
-	return e.imaging.cache.Clear(pattern)
+	gone, err := e.imaging.cache.Clear(pattern)
+	e.imaging.scanner.Again(pattern)
+	return gone, err
 }
 
 // ImageMetrics are the figures of scans.
