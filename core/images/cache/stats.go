@@ -10,7 +10,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/sluice-gitops/sluice/core/images/glob"
+	"github.com/sluice-gitops/sluice/core/images/ref"
 )
 
 // Repositories returns what there is, in the order of host, path and
@@ -116,7 +116,7 @@ func (s *Stats) read(tx *bolt.Tx) error {
 }
 
 // Clear forgets everything about the repositories whose host/path matches the
-// glob, also the images that their tags point to, and returns how much that
+// glob, see ref.Globs, also the images that their tags point to, and returns how much that
 // was. The pattern "*" forgets all. The file keeps its size until it is opened
 // the next time.
 func (c *Cache) Clear(pattern string) (Stats, error) {
@@ -173,7 +173,7 @@ func clearMatching(tx *bolt.Tx, pattern string) error {
 		return err
 	}
 	for _, r := range all {
-		if !glob.Match(pattern, r.Key.String()) {
+		if !(ref.Globs{pattern}).Match(r.Key.String()) {
 			continue
 		}
 		if err := clearImages(tx, r.Key.id()); err != nil {
