@@ -45,8 +45,8 @@ of the plugin's own arguments; a type that needs none is checked without.
 Exit code 2 if a check fails.`,
 		Example: `  sluice plugin check ./bin/sluice-plugin-git --type source/git \
       --instance '{"url": "file:///srv/git/repo.git"}'
-  sluice plugin check ./bin/sluice-plugin-kubernetes --env KUBECONFIG=$KUBECONFIG \
-      --instance '{}' --objects samples.jsonl`,
+  sluice plugin check ./bin/sluice-plugin-kubernetes --type applier/kubernetes \
+      --env KUBECONFIG=$KUBECONFIG --instance '{}' --objects samples.jsonl`,
 		Args: needs("BINARY", 1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.pluginCheck(cmd.Context(), args[0], f) },
 	}

@@ -99,10 +99,18 @@ type registryInstance interface {
 	registry.Lister
 }
 
-// checkMatches reports the patterns of credential blocks that are none.
-func checkMatches(cfg *config.Config) diag.List {
+// checkCredentials reports credential blocks that cannot be right: patterns that
+// are none, and pull secrets, which are the appliers' to give: a block does not
+// say of which cluster they are.
+func checkCredentials(cfg *config.Config) diag.List {
 	var l diag.List
 	for _, c := range cfg.Credentials {
+		if slices.ContainsFunc(cfg.Appliers, func(a config.Applier) bool { return a.Type == c.Type }) {
+			l = append(l, diag.Diagnostic{
+				Summary: "Block without effect", Subject: &c.Range,
+				Detail: fmt.Sprintf("The pull secrets of each applier %q are asked for without any block. Remove this one.", c.Type),
+			})
+		}
 		for _, pattern := range c.Match {
 			if err := credentials.CheckMatch(pattern); err != nil {
 				l = append(l, diag.Diagnostic{Summary: "Wrong pattern of registries", Detail: fmt.Sprintf("%s: %v.", c.Address, err), Subject: &c.Range})

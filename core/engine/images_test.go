@@ -209,17 +209,22 @@ func TestCredentialsOverReloads(t *testing.T) {
 	})
 }
 
-func TestWrongMatchIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.configure(shop + "registry_credential \"memory\" \"x\" {\n  match = [\"https://quay.io\"]\n}\n")
-		e := w.engine()
-		diags := e.Load(t.Context())
-		if err := diags.Err(); err == nil || !strings.Contains(err.Error(), "Wrong pattern of registries") || diags[0].Subject == nil {
-			t.Errorf("%v", diags)
-		}
-		if err := e.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
+func TestWrongCredentialBlocks(t *testing.T) {
+	for block, want := range map[string]string{
+		`registry_credential "memory" "x" { match = ["https://quay.io"] }`: "Wrong pattern of registries",
+		`registry_credential "kubernetes" "x" {}`:                          "Block without effect",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.configure(shop + block)
+			e := w.engine()
+			diags := e.Load(t.Context())
+			if err := diags.Err(); err == nil || !strings.Contains(err.Error(), want) || diags[0].Subject == nil {
+				t.Errorf("%s: %v", block, diags)
+			}
+			if err := e.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

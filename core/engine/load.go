@@ -67,7 +67,7 @@ func (e *Engine) readConfig(ctx context.Context) (*candidate, diag.List) {
 		},
 	})
 	c.cfg = cfg
-	diags = append(diags, checkMatches(cfg)...)
+	diags = append(diags, checkCredentials(cfg)...)
 	if c.host == nil && !diags.HasErrors() { // nothing in it asked for a schema
 		var err error
 		if c.host, c.key, err = e.hostFor(cfg.Settings, cfg.Plugins); err != nil {
