@@ -44,10 +44,7 @@ func newCredentialsList(a *app) *cobra.Command {
 func writeProviders(w io.Writer, list []credentials.ProviderStatus) error {
 	return table(w, "PROVIDER\tFOR\tOPEN\tASKED\tFAILED\tCREDENTIAL\tUSER\tEXPIRES\tERROR", func(row func(...any)) {
 		for _, p := range list {
-			name, match, open, asked, failed, problem := any(p.Provider), any(strings.Join(p.Match, " ")), any(p.Open), any(p.Requests), any(p.Failures), p.Error
-			if match == "" {
-				match = "*"
-			}
+			name, match, open, asked, failed, problem := any(p.Provider), any(hosts(p.Match)), any(p.Open), any(p.Requests), any(p.Failures), p.Error
 			if len(p.Cached) == 0 {
 				row(name, match, open, asked, failed, "", "", "", problem)
 			}
@@ -60,6 +57,18 @@ func writeProviders(w io.Writer, list []credentials.ProviderStatus) error {
 			}
 		}
 	})
+}
+
+// hosts names what a provider is for; -o json has all of it.
+func hosts(match []string) string {
+	const most = 3
+	switch {
+	case len(match) == 0:
+		return "*"
+	case len(match) > most:
+		return fmt.Sprintf("%s and %d more", match[0], len(match)-1)
+	}
+	return strings.Join(match, " ")
 }
 
 func expires(t time.Time) string {
@@ -138,7 +147,7 @@ func writeExplanation(w io.Writer, x credentials.Explanation) error {
 				detail = s.Reason
 			}
 			if !s.NextTry.IsZero() {
-				detail += "; asked again " + when(s.NextTry)
+				detail = strings.TrimPrefix(detail+"; asked again "+when(s.NextTry), "; ")
 			}
 			outcome := string(s.Outcome)
 			if s.Cached {

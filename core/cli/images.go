@@ -62,6 +62,10 @@ func (a *app) images(ctx context.Context, req engine.ImagesRequest, f workloadFl
 		return err
 	}
 	a.tellProblems(answer.Problems)
+	if len(answer.Images) == 0 && !a.output.machine() {
+		f.tellNothing(a)
+		return nil
+	}
 	return a.view(answer.Images, func(w io.Writer) error { return writeImages(w, answer.Images, f.noHeaders) })
 }
 
@@ -69,7 +73,7 @@ func scanned(s engine.ImagesProgress) string {
 	if s.Error != "" {
 		return s.Error
 	}
-	return fmt.Sprintf("%d tags", s.Tags)
+	return plural(s.Tags, "tag")
 }
 
 // writeImages writes a group of rows for each container.

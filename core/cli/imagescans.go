@@ -128,8 +128,8 @@ func newImagesCacheClear(a *app) *cobra.Command {
 				return err
 			}
 			return a.view(gone, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "forgot %d repositories with %d tags, %d digests, %d images, %d failures\n",
-					gone.Listings.Entries, gone.Tags, gone.Digests.Entries, gone.Images.Entries, gone.Negatives.Entries)
+				_, err := fmt.Fprintf(w, "forgot %s with %s and %s, and %s\n",
+					plural(gone.Listings.Entries, "repository"), plural(gone.Tags, "tag"), plural(gone.Images.Entries, "image"), plural(gone.Negatives.Entries, "failure"))
 				return err
 			})
 		},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"go.yaml.in/yaml/v3"
@@ -93,4 +94,15 @@ func table(w io.Writer, header string, fill func(row func(cells ...any))) error 
 		_, _ = fmt.Fprintln(tw)
 	})
 	return tw.Flush()
+}
+
+// plural counts things: "1 tag", "2 repositories".
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	if stem, ok := strings.CutSuffix(thing, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

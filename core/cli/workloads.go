@@ -3,11 +3,13 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
 // workloadFlags narrow what is listed, for all commands that list workloads.
@@ -53,12 +55,10 @@ func newWorkloads(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for i := range answer.Workloads {
-				keepContainer(&answer.Workloads[i], f.container)
-			}
+			answer.Workloads = f.keep(answer.Workloads)
 			a.tellProblems(answer.Problems)
-			if len(answer.Workloads) == 0 && !f.all && !a.output.machine() {
-				fmt.Fprintf(a.Err, "nothing runs in the namespace %s; -A shows all\n", f.namespace(a))
+			if len(answer.Workloads) == 0 && !a.output.machine() {
+				f.tellNothing(a)
 				return nil
 			}
 			return a.view(answer.Workloads, func(w io.Writer) error { return writeWorkloads(w, answer.Workloads, f.noHeaders) })
@@ -68,18 +68,27 @@ func newWorkloads(a *app) *cobra.Command {
 	return cmd
 }
 
-// keepContainer drops the other containers, if name names one.
-func keepContainer(w *engine.Workload, name string) {
-	if name == "" {
-		return
+// keep drops the containers that were not asked for, and what has none left.
+func (f *workloadFlags) keep(list []engine.Workload) []engine.Workload {
+	if f.container == "" {
+		return list
 	}
-	kept := w.Containers[:0]
-	for _, c := range w.Containers {
-		if c.Name == name {
-			kept = append(kept, c)
-		}
+	for i := range list {
+		list[i].Containers = slices.DeleteFunc(list[i].Containers, func(c applier.Container) bool { return c.Name != f.container })
 	}
-	w.Containers = kept
+	return slices.DeleteFunc(list, func(w engine.Workload) bool { return len(w.Containers) == 0 })
+}
+
+// tellNothing says that there is nothing to list, instead of a table.
+func (f *workloadFlags) tellNothing(a *app) {
+	what, where := "nothing", ""
+	if f.container != "" {
+		what = fmt.Sprintf("no container %q", f.container)
+	}
+	if !f.all {
+		where = fmt.Sprintf(" in the namespace %s; -A shows all", f.namespace(a))
+	}
+	fmt.Fprintf(a.Err, "%s runs%s\n", what, where)
 }
 
 // tellProblems says what is missing in an answer.

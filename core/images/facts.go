@@ -2,6 +2,7 @@ package images
 
 import (
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/cache"
@@ -72,7 +73,7 @@ func (f facts) of(t registry.Tag) fact {
 	case read && img.Created.IsZero():
 		a.problem = noTime(img)
 	case read:
-		a.time, a.from = img.Created, img.CreatedFrom
+		a.time, a.from = img.Created, imageFrom(img)
 	default:
 		f.absent(t.Name, &a)
 	}
@@ -110,6 +111,14 @@ func nativeFrom(t registry.Tag) string {
 		return "registry"
 	}
 	return "push"
+}
+
+// imageFrom is where a time that was read with the image stands in it.
+func imageFrom(img cache.Image) string {
+	if strings.Contains(img.CreatedFrom, "annotation") {
+		return "annotation"
+	}
+	return "config"
 }
 
 // plausible leaves out zero times and those that reproducible builds write:

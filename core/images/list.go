@@ -119,7 +119,7 @@ func (s *Scanner) read(ctx context.Context, r *repository, req credentials.Reque
 	}
 	l, err := s.opts.Client.Tags(ctx, req, o, got.add)
 	if err != nil {
-		return listed{}, fmt.Errorf("tags of %s: %w", r.name(), err)
+		return listed{}, err // it names the repository
 	}
 	got.native, got.whole = l.Native, !l.Stopped
 	return got, nil

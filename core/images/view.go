@@ -15,7 +15,7 @@ type View struct {
 	// Tags of the listing that counts, those that the policy takes for newest
 	// first. Without a policy: by time if that of every tag is known, else by
 	// natural order, so that v1.10 comes before v1.9.
-	Tags []Tag `json:"tags"`
+	Tags []Tag `json:"tags,omitempty"`
 	// Current is the tag that runs, or its digest where there is no tag. It
 	// need not be among Tags.
 	Current string `json:"current"`

@@ -245,20 +245,20 @@ const (
 // Rollout tells how far the replicas of a Workload have come. What does not
 // roll out, such as a CronJob, is RolloutReady without replicas.
 type Rollout struct {
-	Phase     Phase
-	Message   string // the object's own reason, for a person
-	Desired   int
-	Updated   int // of the newest revision
-	Ready     int
-	Available int
-	Outdated  int // still of an older revision
+	Phase     Phase  `json:"phase,omitempty"`
+	Message   string `json:"message,omitempty"` // the object's own reason, for a person
+	Desired   int    `json:"desired"`
+	Updated   int    `json:"updated"` // of the newest revision
+	Ready     int    `json:"ready"`
+	Available int    `json:"available"`
+	Outdated  int    `json:"outdated"` // still of an older revision
 }
 
 // Container of a Workload.
 type Container struct {
-	Name  string
-	Image string
-	Init  bool
+	Name  string `json:"name"`
+	Image string `json:"image"`
+	Init  bool   `json:"init,omitempty"`
 }
 
 // SecretStore is an Applier that keeps secrets in the target for the daemon
