@@ -35,11 +35,11 @@ func BenchmarkPutListing(b *testing.B) {
 }
 
 func BenchmarkListing(b *testing.B) {
-	c := open(b, b.TempDir(), 0)
 	for _, kind := range []string{"names", "native"} {
-		put(b, c, key(kind), tags(10_000, kind == "native"))
-		flush(b, c)
 		b.Run(kind, func(b *testing.B) {
+			c := open(b, b.TempDir(), 0)
+			put(b, c, key(kind), tags(10_000, kind == "native"))
+			flush(b, c)
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, ok := c.Listing(key(kind)); !ok {

@@ -95,7 +95,8 @@ func decodeTags(data []byte) ([]registry.Tag, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	d := tagDecoder{reader: r, tags: make([]registry.Tag, n), spans: make([]span, n), names: make([]byte, 0, 2*len(data))}
+	d := tagDecoder{reader: r, tags: make([]registry.Tag, n), spans: make([]span, n), names: make([]byte, 0, 2*len(data)),
+		digests: make([]byte, 0, roomForDigests(n, len(data)))}
 	for i := range d.tags {
 		d.tag(i)
 	}
@@ -106,6 +107,15 @@ func decodeTags(data []byte) ([]registry.Tag, error) {
 		return nil, r.err
 	}
 	return d.finish(), nil
+}
+
+// roomForDigests guesses how long the texts of the digests of n tags are. It is
+// right if all have one, which takes 33 bytes to write, or none.
+func roomForDigests(n uint64, encoded int) uint64 {
+	if uint64(encoded) < 33*n {
+		return 0
+	}
+	return uint64(len(sha256Prefix)+64) * n
 }
 
 // tagDecoder collects the texts of all tags before it makes strings of them.
