@@ -114,7 +114,7 @@ func (e *refusedError) Unwrap() error { return e.error }
 
 // toRegistry carries requests to a registry.
 func (p *provider) toRegistry(host string) *exchange {
-	return &exchange{base: p.remote, identity: p.config.identity(os.Getenv), registry: host}
+	return &exchange{base: p.remote, identity: p.config.identity(), registry: host}
 }
 
 // post sends a form to the registry and decodes the answer.

@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/managedidentity"
 
 	"github.com/sluice-gitops/sluice/sdk/registry"
 )
@@ -37,25 +38,24 @@ type identity struct {
 	tokenFile       string
 }
 
-// identity completes the configuration. It is done for each token, for nothing
-// but the configuration's own arguments is fixed.
-func (c *Config) identity(getenv func(string) string) identity {
+// identity completes the configuration.
+func (c *Config) identity() identity {
 	id := identity{
 		kind:            c.Identity,
 		wanted:          true,
-		tenant:          cmp.Or(c.TenantID, getenv("AZURE_TENANT_ID")),
-		client:          cmp.Or(c.ClientID, getenv("AZURE_CLIENT_ID")),
+		tenant:          cmp.Or(c.TenantID, os.Getenv("AZURE_TENANT_ID")),
+		client:          cmp.Or(c.ClientID, os.Getenv("AZURE_CLIENT_ID")),
 		secret:          c.ClientSecret.Reveal(),
 		certificate:     c.CertificateFile,
 		certificatePass: c.CertificatePassword.Reveal(),
 		tokenFile:       c.TokenFile,
 	}
 	if id.secret == "" && id.certificate == "" {
-		id.secret = getenv("AZURE_CLIENT_SECRET")
-		id.certificate = getenv("AZURE_CLIENT_CERTIFICATE_PATH")
-		id.certificatePass = getenv("AZURE_CLIENT_CERTIFICATE_PASSWORD")
+		id.secret = os.Getenv("AZURE_CLIENT_SECRET")
+		id.certificate = os.Getenv("AZURE_CLIENT_CERTIFICATE_PATH")
+		id.certificatePass = os.Getenv("AZURE_CLIENT_CERTIFICATE_PASSWORD")
 	}
-	id.tokenFile = cmp.Or(id.tokenFile, getenv("AZURE_FEDERATED_TOKEN_FILE"))
+	id.tokenFile = cmp.Or(id.tokenFile, os.Getenv("AZURE_FEDERATED_TOKEN_FILE"))
 	if id.kind != automatic {
 		return id
 	}
@@ -70,7 +70,9 @@ func (c *Config) identity(getenv func(string) string) identity {
 		id.kind = workloadIdentity
 	default:
 		id.kind = managedIdentity
-		id.wanted = id.client != "" || getenv("IDENTITY_ENDPOINT") != "" || getenv("MSI_ENDPOINT") != "" || getenv("IMDS_ENDPOINT") != ""
+		// Anything but the metadata service is there because it was set up.
+		source, err := managedidentity.GetSource()
+		id.wanted = id.client != "" || err != nil || source != managedidentity.DefaultToIMDS
 	}
 	return id
 }
@@ -111,7 +113,7 @@ func (id identity) check() error {
 // cloud. If nothing configures an identity and the machine has none, the
 // error is registry.ErrAnonymous.
 func (p *provider) accessToken(ctx context.Context, authority string) (string, error) {
-	id := p.config.identity(os.Getenv)
+	id := p.config.identity()
 	if !id.wanted && !p.imds.found(ctx) {
 		return "", registry.ErrAnonymous
 	}

@@ -10,7 +10,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -54,7 +53,6 @@ func (p *plugin) open(_ context.Context, c Config, env sdk.Env) (*provider, erro
 		transport: transport,
 		own:       own,
 		metadata:  &metadataServer{transport: local, log: env.Log},
-		getenv:    os.Getenv,
 		log:       env.Log,
 	}, nil
 }
@@ -66,7 +64,6 @@ type provider struct {
 	transport http.RoundTripper
 	own       []*http.Transport // to be closed
 	metadata  *metadataServer
-	getenv    func(string) string
 	log       hclog.Logger
 }
 

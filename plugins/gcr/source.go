@@ -54,11 +54,11 @@ func (p *provider) credentialFile() (file, origin string) {
 	if p.config.KeyFile != "" {
 		return p.config.KeyFile, "key_file"
 	}
-	if file := p.getenv("GOOGLE_APPLICATION_CREDENTIALS"); file != "" {
+	if file := os.Getenv("GOOGLE_APPLICATION_CREDENTIALS"); file != "" {
 		return file, "file of GOOGLE_APPLICATION_CREDENTIALS"
 	}
-	dir := p.getenv("CLOUDSDK_CONFIG")
-	if home := p.getenv("HOME"); dir == "" && home != "" {
+	dir := os.Getenv("CLOUDSDK_CONFIG")
+	if home := os.Getenv("HOME"); dir == "" && home != "" {
 		dir = filepath.Join(home, ".config", "gcloud")
 	}
 	if dir == "" {
