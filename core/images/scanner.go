@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-gitops/sluice/core/images/glob"
+	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
 
@@ -152,7 +152,7 @@ func (s *Scanner) Again(pattern string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.repos {
-		if glob.Match(pattern, r.name()) {
+		if (ref.Globs{pattern}).Match(r.name()) {
 			r.note = note{}
 			wait := s.spread()
 			s.postpone(r, wait, wait)
