@@ -75,7 +75,7 @@ func insufficient(h http.Header) bool {
 // authorize makes the authorization of a request, as far as is known what the
 // host wants.
 func (c *Client) authorize(ctx context.Context, t *target, cred credentials.Credential) (authorization, error) {
-	s, ok := c.schemes.get(t.req.Host)
+	s, ok := c.schemes.get(t.base.String())
 	switch {
 	case !ok:
 		return authorization{}, nil

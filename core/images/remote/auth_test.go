@@ -54,31 +54,65 @@ func TestIdentityToken(t *testing.T) {
 	}
 }
 
-// Many polls at once fetch one token; a caller that gives up does not fail the
-// others.
+// Many polls at once fetch one token. (That they share it while it is fetched,
+// TestTokenOfACallerThatGaveUp shows.)
 func TestTokenIsFetchedOnce(t *testing.T) {
 	o := newOddRegistry(t)
 	var fetched atomic.Int32
-	release := make(chan struct{})
 	o.HandleFunc("GET /token", func(w http.ResponseWriter, r *http.Request) {
 		fetched.Add(1)
-		<-release
 		body(200, `{"token":"t"}`)(w, r)
 	})
 	o.Handle("/v2/team/app/tags/list", wants("Bearer t", fmt.Sprintf(`Bearer realm="%s/token"`, o.URL), body(200, `{"name":"team/app","tags":[]}`)))
 	c, _ := newClient(t, plain)
 	var wg sync.WaitGroup
-	for range 20 {
+	for range 5 {
 		wg.Go(func() {
 			if _, err := c.Tags(t.Context(), o.repo(), remote.TagsOptions{}, func(registry.Tag) {}); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	close(release)
 	wg.Wait()
 	if n := fetched.Load(); n != 1 {
 		t.Errorf("%d tokens were fetched, want 1", n)
+	}
+}
+
+// A registry that changes how it wants to be authenticated to is understood at
+// the next poll.
+func TestSchemeChanges(t *testing.T) {
+	o := newOddRegistry(t)
+	var basic atomic.Bool
+	o.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
+		if basic.Load() {
+			http.NotFound(w, r)
+			return
+		}
+		body(200, `{"token":"t","expires_in":1}`)(w, r)
+	})
+	o.HandleFunc("/v2/team/app/tags/list", func(w http.ResponseWriter, r *http.Request) {
+		want, challenge := "Bearer t", fmt.Sprintf(`Bearer realm="%s/token"`, o.URL)
+		if basic.Load() {
+			want, challenge = "Basic cm9ib3Q6aHVudGVyMjI=", `Basic realm="x"`
+		}
+		wants(want, challenge, body(200, `{"name":"team/app","tags":[]}`))(w, r)
+	})
+	c, w := newClient(t, plain, password("robot", "hunter22"))
+	for _, now := range []bool{false, true, false, true} {
+		basic.Store(now)
+		if _, _, err := list(t, c, o.repo(), remote.TagsOptions{}); err != nil {
+			t.Errorf("basic %t: %v", now, err)
+		}
+		// Another repository has no token yet.
+		other := o.repo()
+		other.Repository = "team/other"
+		if _, err := c.Head(t.Context(), other, "1"); !remote.IsNotFound(err) {
+			t.Errorf("basic %t, another repository: %v", now, err)
+		}
+	}
+	if len(w.rejected) > 0 {
+		t.Errorf("rejected %v", w.rejected)
 	}
 }
 

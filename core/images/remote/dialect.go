@@ -69,7 +69,7 @@ func (l *listing) dialect() dialect {
 		return nil
 	}
 	api := l.t.api()
-	if s, ok := l.c.schemes.get(l.t.req.Host); ok && api == "" && s.service == "harbor-registry" {
+	if s, ok := l.c.schemes.get(l.t.base.String()); ok && api == "" && s.service == "harbor-registry" {
 		api = apiHarbor
 	}
 	var d dialect

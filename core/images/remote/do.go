@@ -2,7 +2,6 @@ package remote
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -22,69 +21,114 @@ func (c *Client) do(ctx context.Context, t *target, k *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	for learned, renewed, replaced := false, false, false; ; {
-		k.identity = cred.ID
-		auth, a, err := c.attempt(ctx, t, k, cred)
-		if err != nil && !hasStatus(err, http.StatusUnauthorized) {
-			return nil, err
+	q := &question{c: c, t: t, call: k, cred: cred}
+	for {
+		if a, again, err := q.ask(ctx); !again {
+			return a, err
 		}
-		if err == nil {
-			if !refused(a) {
-				return a, nil
-			}
-			err = t.newError(k.asked, a)
-			switch news := c.learn(t, a, auth); {
-			case news && !learned:
-				learned = true
-				continue
-			case auth.cached && !renewed:
-				renewed = true
-				c.tokens.forget(*auth.token, auth.header)
-				continue
-			case insufficient(a.header):
-				return nil, err
-			}
-		}
-		if replaced {
-			return nil, err
-		}
-		replaced = true
-		next, credErr := c.replace(ctx, t, cred)
-		if credErr != nil {
-			return nil, errors.Join(err, credErr)
-		}
-		if next.ID == "" && cred.ID == "" {
-			return nil, err
-		}
-		cred, renewed = next, true
 	}
 }
 
-// attempt authorizes and sends the call once. An error with status 401 is the
-// token server's.
-func (c *Client) attempt(ctx context.Context, t *target, k *call, cred credentials.Credential) (authorization, *answer, error) {
-	var auth authorization
-	if k.url.Host == t.base.Host { // and not where a listing goes on after a redirect
-		var err error
-		if auth, err = c.authorize(ctx, t, cred); err != nil {
-			return auth, nil, err
-		}
+// maxLearned allows for a way that was known and is wrong.
+const maxLearned = 2
+
+// question is a call on its way to an answer.
+type question struct {
+	c    *Client
+	t    *target
+	call *call
+	cred credentials.Credential
+
+	learned           int  // times that the way to authenticate was learned
+	renewed, replaced bool // the token, the credential
+}
+
+// ask asks once. It says again if the next time goes out with something else.
+func (q *question) ask(ctx context.Context) (a *answer, again bool, err error) {
+	q.call.identity = q.cred.ID
+	auth, err := q.authorize(ctx)
+	if err != nil {
+		again, err = q.withoutToken(ctx, err)
+		return nil, again, err
 	}
-	a, err := c.exchange(ctx, t, k, auth, cred)
-	if a != nil && a.url.Host != t.base.Host {
+	a, err = q.c.exchange(ctx, q.t, q.call, auth, q.cred)
+	if a != nil && a.url.Host != q.t.base.Host {
 		a.elsewhere = a.url.Host
 	}
-	return auth, a, err
+	if err != nil || !refused(a) {
+		return a, false, err
+	}
+	again, err = q.refused(ctx, auth, a)
+	return nil, again, err
+}
+
+// authorize is nothing where a listing goes on at another host.
+func (q *question) authorize(ctx context.Context) (authorization, error) {
+	if q.call.url.Host != q.t.base.Host {
+		return authorization{}, nil
+	}
+	return q.c.authorize(ctx, q.t, q.cred)
+}
+
+// withoutToken goes on after the token server gave none: it may refuse the
+// credential, or not be the right one any more.
+func (q *question) withoutToken(ctx context.Context, why error) (again bool, err error) {
+	switch {
+	case hasStatus(why, http.StatusUnauthorized):
+		return q.replace(ctx, why)
+	case q.learned > 0 || ctx.Err() != nil || IsThrottled(why) || IsUnauthorized(why):
+		return false, why
+	}
+	q.c.schemes.drop(func(host string) bool { return host == q.t.base.String() })
+	q.learned++
+	return true, nil
+}
+
+// refused goes on after the registry refused what it got.
+func (q *question) refused(ctx context.Context, auth authorization, a *answer) (again bool, err error) {
+	err = q.t.newError(q.call.asked, a)
+	switch news := q.learn(a, auth); {
+	case news && q.learned < maxLearned:
+		q.learned++
+		return true, nil
+	case auth.cached && !q.renewed:
+		q.renewed = true
+		q.c.tokens.forget(*auth.token, auth.header)
+		return true, nil
+	case insufficient(a.header):
+		return false, err
+	}
+	return q.replace(ctx, err)
 }
 
 // learn keeps the scheme of a challenge and reports whether the request did not
 // go by it.
-func (c *Client) learn(t *target, a *answer, auth authorization) bool {
+func (q *question) learn(a *answer, auth authorization) bool {
 	s, ok := readScheme(a.header)
 	if ok {
-		c.schemes.put(t.req.Host, s, schemeLife)
+		q.c.schemes.put(q.t.base.String(), s, schemeLife)
 	}
 	return ok && s != auth.scheme
+}
+
+// replace rejects the credential, with all tokens made of it, and goes on with
+// another, unless that was done before or there is none.
+func (q *question) replace(ctx context.Context, why error) (again bool, err error) {
+	if q.replaced {
+		return false, why
+	}
+	q.replaced, q.renewed = true, true
+	q.c.tokens.forgetAll(q.t.req.Host, q.cred.ID)
+	q.c.opts.Credentials.Reject(ctx, q.t.req, q.cred)
+	next, err := q.c.credential(ctx, q.t)
+	if err != nil {
+		return false, fmt.Errorf("%w; and there is no other: %w", why, err)
+	}
+	if next.ID == "" && q.cred.ID == "" {
+		return false, why
+	}
+	q.cred = next
+	return true, nil
 }
 
 // refused reports whether an answer says that the credential is not valid
@@ -100,14 +144,6 @@ func (c *Client) credential(ctx context.Context, t *target) (credentials.Credent
 		return cred, fmt.Errorf("%s/%s: credentials: %w", t.req.Host, t.req.Repository, err)
 	}
 	return cred, nil
-}
-
-// replace rejects a credential, with all tokens made of it, and asks for
-// another.
-func (c *Client) replace(ctx context.Context, t *target, cred credentials.Credential) (credentials.Credential, error) {
-	c.tokens.forgetAll(t.req.Host, cred.ID)
-	c.opts.Credentials.Reject(ctx, t.req, cred)
-	return c.credential(ctx, t)
 }
 
 // get fetches what must be there: any status but 2xx is an *Error.

@@ -38,6 +38,7 @@ func (m *memory[K, V]) put(key K, value V, life time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
+	delete(m.entries, key)
 	if len(m.entries) >= m.max {
 		maps.DeleteFunc(m.entries, func(_ K, e remembered[V]) bool { return !now.Before(e.until) })
 	}

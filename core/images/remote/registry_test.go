@@ -185,9 +185,9 @@ func TestForbiddenAndMissingRepositories(t *testing.T) {
 	r := registrytest.Start(t, registrytest.Options{Auth: "token", Users: []registrytest.User{robot}})
 	r.Push("team/app", registrytest.Image{Tags: []string{"1"}})
 	r.Push("secret/app", registrytest.Image{Tags: []string{"1"}})
-	c, _ := newClient(t, plain, password("robot", robot.Password), password("robot", robot.Password))
-	if _, _, err := list(t, c, repo(r, "secret/app"), remote.TagsOptions{}); !remote.IsUnauthorized(err) {
-		t.Errorf("a forbidden repository: %v", err)
+	c, w := newClient(t, plain, password("robot", robot.Password))
+	if _, _, err := list(t, c, repo(r, "secret/app"), remote.TagsOptions{}); !remote.IsUnauthorized(err) || len(w.rejected) > 0 {
+		t.Errorf("a forbidden repository: %v, rejected %v", err, w.rejected)
 	}
 	if _, _, err := list(t, c, repo(r, "team/none"), remote.TagsOptions{}); !remote.IsNotFound(err) {
 		t.Errorf("a repository that is not there: %v", err)

@@ -80,7 +80,7 @@ const (
 // several goroutines.
 type Client struct {
 	opts    Options
-	schemes *memory[string, scheme] // by host
+	schemes *memory[string, scheme] // by endpoint
 	tokens  tokens
 	without *memory[repository, struct{}] // repositories whose tags an API does not list
 	pages   *memory[string, string]       // by host: the n of tags/list that it takes
