@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/credentials"
+	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/images/remote"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk"
 )
 
 // maxRetry bounds the delay after failures of any kind.
@@ -54,11 +56,17 @@ func backoff(p Problem) sched.Backoff {
 }
 
 // retryAfter returns when to try again after that many failures in a row. What
-// the registry says counts, within reason.
+// the registry, a limiter or a plugin says counts, within reason.
 func retryAfter(err error, failures int, random float64) time.Duration {
 	delay := backoff(kindOf(err)).Delay(failures, random)
 	if e, ok := errors.AsType[*remote.Error](err); ok {
 		delay = max(delay, min(e.RetryAfter, maxRetry))
+	}
+	if e, ok := errors.AsType[*limit.WaitError](err); ok && !e.Until.IsZero() {
+		delay = max(delay, min(time.Until(e.Until), maxRetry))
+	}
+	if d, ok := sdk.RetryDelay(err); ok {
+		delay = max(delay, min(d, maxRetry))
 	}
 	return delay
 }

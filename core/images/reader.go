@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -118,7 +119,7 @@ func (p *reader) file(ctx context.Context, a answer) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ctx.Err() != nil {
-		p.blame = context.Cause(ctx)
+		p.blame = cmp.Or(p.blame, a.err, context.Cause(ctx)) // that of the limiter knows more
 		return false
 	}
 	if p.blame != nil {
