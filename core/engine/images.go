@@ -131,7 +131,7 @@ func (e *Engine) scanFor(ctx context.Context, rows []container, req ImagesReques
 			continue
 		}
 		view, err := e.imaging.scanner.Known(ctx, row.target)
-		unknown := err == nil && view.Scanned.IsZero() && view.Error == ""
+		unknown := err == nil && view.Scanned.IsZero() && view.FailedAt.IsZero()
 		if req.Scan || unknown && len(req.Workloads) > 0 {
 			targets = append(targets, row.target)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/policy"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -42,6 +43,7 @@ type WorkloadsAnswer struct {
 // Workloads asks the appliers what runs. One that does not answer is a problem
 // of the answer; it is an error if none does.
 func (e *Engine) Workloads(ctx context.Context, req WorkloadsRequest) (WorkloadsAnswer, error) {
+	e.awaitOpen(ctx, req.Applier)
 	open, err := e.openAppliers(req.Applier)
 	if err != nil {
 		return WorkloadsAnswer{}, err
@@ -67,6 +69,34 @@ type openApplier struct {
 	id     string
 	handle instance
 	closed string // why it has no handle
+}
+
+// openPatience is how long somebody who asks what runs waits for appliers that
+// are being opened, as all are when the daemon starts.
+const openPatience = 10 * time.Second
+
+// awaitOpen waits a little for appliers, or the one with the address, that are
+// being opened.
+func (e *Engine) awaitOpen(ctx context.Context, address string) {
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	for {
+		e.mu.Lock()
+		opening := false
+		for id, n := range e.nodes {
+			opening = opening || n.source == nil && n.sync == nil && n.handle == nil && n.busy() && (address == "" || id == address)
+		}
+		changed := e.changed
+		e.mu.Unlock()
+		if !opening {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // openAppliers returns the appliers, or the one with the address.
