@@ -19,9 +19,9 @@ import (
 	"github.com/sluice-gitops/sluice/sdk"
 )
 
-// exchange carries the requests for one token and remembers the last refusal.
-// The SDK prints whole bodies of refusals into its errors; a server may well
-// repeat in them what it was sent.
+// exchange carries the requests for one token and remembers what came of the
+// last. The SDK prints whole bodies of refusals into its errors; a server may
+// well repeat in them what it was sent.
 type exchange struct {
 	base     http.RoundTripper
 	identity identity
@@ -29,6 +29,7 @@ type exchange struct {
 
 	mu      sync.Mutex
 	refused *refusal
+	silent  *silence
 }
 
 // refusal is what is fit to print of an answer.
@@ -39,22 +40,45 @@ type refusal struct {
 	after  time.Duration
 }
 
+// silence is a request without an answer.
+type silence struct {
+	host string
+	err  error
+}
+
+func (s *silence) Error() string { return "no answer from " + s.host + ": " + s.err.Error() }
+func (s *silence) Unwrap() error { return s.err }
+
 // RoundTrip implements http.RoundTripper.
 func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := x.base.RoundTrip(req)
-	if err != nil || resp.StatusCode < 400 {
-		return resp, err
+	if err != nil {
+		x.note(nil, &silence{req.URL.Host, err})
+		return nil, err
+	}
+	if resp.StatusCode < 400 {
+		x.note(nil, nil)
+		return resp, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	_ = resp.Body.Close() // as much as is wanted has been read
 	if err != nil {
+		x.note(nil, &silence{req.URL.Host, err})
 		return nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
+	x.note(&refusal{
+		host: req.URL.Host, status: resp.StatusCode,
+		text: x.identity.conceal(describe(body)), after: retryAfter(resp.Header),
+	}, nil)
+	return resp, nil
+}
+
+// note remembers what came of the last request.
+func (x *exchange) note(r *refusal, s *silence) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.refused = &refusal{host: req.URL.Host, status: resp.StatusCode, text: x.identity.conceal(describe(body)), after: retryAfter(resp.Header)}
-	return resp, nil
+	x.refused, x.silent = r, s
 }
 
 func (x *exchange) refusal() *refusal {
@@ -80,11 +104,16 @@ func (x *exchange) noIdentity() bool {
 
 // explain makes of err one that says who refused, why, and what to do about it.
 func (x *exchange) explain(ctx context.Context, err error) error {
-	r := x.refusal()
+	x.mu.Lock()
+	r, silent := x.refused, x.silent
+	x.mu.Unlock()
 	switch {
-	case r == nil && ctx.Err() != nil:
-		return fmt.Errorf("no token in time: %w", ctx.Err())
-	case r == nil:
+	case r != nil:
+	case silent != nil:
+		return silent
+	case ctx.Err() != nil:
+		return ctx.Err()
+	default:
 		return x.identity.scrubbed(err)
 	}
 	said := fmt.Sprintf("%s answered %d %s", r.host, r.status, http.StatusText(r.status))

@@ -21,7 +21,7 @@ type Config struct {
 	TokenFile           string        `hcl:"token_file,optional" format:"path" doc:"File with the service account token of a workload identity. Read for each token. Default: AZURE_FEDERATED_TOKEN_FILE."`
 	AuthorityHost       string        `hcl:"authority_host,optional" format:"url" doc:"https URL of Microsoft Entra ID. Default: AZURE_AUTHORITY_HOST, or that of the registry's cloud."`
 	Audience            string        `hcl:"audience,optional" default:"https://containerregistry.azure.net" format:"url" doc:"What Azure's access token is made out to. Some registries want the URL of Azure Resource Manager."`
-	Hosts               []string      `hcl:"hosts,optional" doc:"More registry hosts to answer for, as host or host:port, for example custom domains. They get an access token for registries."`
+	Hosts               []string      `hcl:"hosts,optional" doc:"More registry hosts to answer for, as host or host:port, for example custom domains; they have to stand in match, too. They get an access token for registries."`
 	Endpoint            string        `hcl:"endpoint,optional" format:"url" doc:"URL to exchange tokens and list tags at instead of https:// and the registry's host, for example a proxy where Azure cannot be reached."`
 	CAFile              string        `hcl:"ca_file,optional" format:"path" doc:"PEM file with authorities to trust, besides the system's."`
 	Timeout             time.Duration `hcl:"timeout,optional" default:"30s" doc:"Time to get one credential, with all that it takes."`

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,7 +76,7 @@ func TestTimeout(t *testing.T) {
 		r, _ := open(t, p, values{"identity": "managed_identity", "timeout": "3s"})
 		start := time.Now()
 		_, err := r.Credential(t.Context(), image)
-		if err == nil || errors.Is(err, registry.ErrAnonymous) || time.Since(start) != 3*time.Second {
+		if err == nil || !strings.Contains(err.Error(), "no answer from 169.254.169.254: context deadline exceeded") || time.Since(start) != 3*time.Second {
 			t.Errorf("after %s: %v", time.Since(start), err)
 		}
 	})

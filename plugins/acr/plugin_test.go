@@ -209,7 +209,7 @@ func TestErrors(t *testing.T) {
 		{"broken certificate", values{"tenant_id": tenant, "client_id": app, "certificate_file": broken}, []string{"does not hold a certificate with its key"}},
 		{"unknown audience", values{"tenant_id": tenant, "client_id": app, "client_secret": d.Env["DEVREGISTRY_AZURE_SECRET"], "audience": "https://example.com"}, []string{"AADSTS500011", "check audience"}},
 		{"identity that is not assigned", values{"client_id": "99999999-9999-4999-8999-999999999999"}, []string{`managed identity "99999999-`, "Identity not found", "assign the identity"}},
-		{"no authority", values{"tenant_id": tenant, "client_id": app, "client_secret": "s3cret", "authority_host": "https://127.0.0.1:1"}, []string{"connection refused"}},
+		{"no authority", values{"tenant_id": tenant, "client_id": app, "client_secret": "s3cret", "authority_host": "https://127.0.0.1:1"}, []string{"no answer from 127.0.0.1:1: ", "connection refused"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, h := open(t, &plugin{wrap: d.redirect()}, d.config(c.config))

@@ -12,7 +12,7 @@ import (
 type Config struct {
 	KeyFile     string        `hcl:"key_file,optional" format:"path" doc:"Credential file: the key of a service account, a workload identity federation configuration (external_account), or what gcloud writes (authorized_user, impersonated_service_account). If left out: the one that GOOGLE_APPLICATION_CREDENTIALS names, gcloud's application default credentials, or the metadata server. Read for each token."`
 	Impersonate string        `hcl:"impersonate,optional" doc:"E-mail address of a service account to act as. The account of the credentials needs the role roles/iam.serviceAccountTokenCreator on it."`
-	Hosts       []string      `hcl:"hosts,optional" doc:"More registry hosts that accept Google's access tokens, as host or host:port, for example a proxy in front of Artifact Registry. They get a token that is good for everything the account may do."`
+	Hosts       []string      `hcl:"hosts,optional" doc:"More registry hosts that accept Google's access tokens, as host or host:port, for example a proxy in front of Artifact Registry; they have to stand in match, too. They get a token that is good for everything the account may do."`
 	Timeout     time.Duration `hcl:"timeout,optional" default:"20s" doc:"Time to get one token, with all that it takes."`
 }
 
