@@ -38,10 +38,8 @@ func readHints(answer *http.Response, body string, now time.Time) hints {
 	h.reason = fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	if h.retryAfter > 0 {
 		h.reason += fmt.Sprintf(", retry after %s", h.retryAfter)
-	} else if h.quota && h.remaining == 0 && h.reset.After(now) {
-		h.retryAfter = h.reset.Sub(now)
 	}
-	return h
+	return h // a quota that is used up holds back what counts, and nothing else
 }
 
 // bodyRetry is how GHCR tells the delay: in the text of the error, as a Go

@@ -125,6 +125,9 @@ func (t *Turn) Done(answer *http.Response, body string) {
 // wait queues for the lane's class and then for the moment when all bounds are
 // kept.
 func (l *Limiter) wait(ctx context.Context, ln *lane, class Class) (*Turn, error) {
+	if ctx.Err() != nil {
+		return nil, l.gaveUp(ctx, ln, class)
+	}
 	q := &ln.queues[class]
 	l.mu.Lock()
 	w := q.join()

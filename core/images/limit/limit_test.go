@@ -267,6 +267,36 @@ func TestLeavesAPartOfTheQuota(t *testing.T) {
 	})
 }
 
+// A quota that is used up, as Docker Hub says it, stops pulls and nothing else.
+func TestUsedUpQuotaStopsOnlyWhatCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limit.New(limit.Options{Ceiling: unlimited})
+		refusal := hub(0)
+		refusal.StatusCode = 429
+		send(t, l, lane, limit.Counted, refusal)
+		if waited := send(t, l, lane, limit.Free, answer(200)); waited > time.Second {
+			t.Errorf("a HEAD waited %s", waited)
+		}
+		if waited := send(t, l, lane, limit.Counted, hub(99)); waited < 6*time.Hour-time.Second {
+			t.Errorf("a pull waited %s, want the window", waited)
+		}
+	})
+}
+
+func TestEndedContextSendsNothing(t *testing.T) {
+	l := limit.New(limit.Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		if _, err := l.Wait(ctx, lane, limit.Free); !errors.Is(err, context.Canceled) {
+			t.Fatalf("the error is %v", err)
+		}
+	}
+	if n := budget(t, l, lane).Requests; n != 0 {
+		t.Errorf("%d requests went out", n)
+	}
+}
+
 func hub(left int) *http.Response {
 	return answer(200, "Ratelimit-Limit", "100;w=21600", "Ratelimit-Remaining", fmt.Sprintf("%d;w=21600", left))
 }
