@@ -72,34 +72,33 @@ func (a *Azure) sign(subject, service string, life time.Duration, c tokenClaims)
 }
 
 // serveRegistryToken gives an access token for a refresh token: in a form, or
-// as the password of a user without a name.
+// as a password. It takes what other clouds have issued, too, because this may
+// be the one token endpoint that the registry names.
 func (a *Azure) serveRegistryToken(w http.ResponseWriter, r *http.Request) {
-	refresh := ""
+	var name, secret string
 	switch r.FormValue("grant_type") {
 	case "refresh_token":
-		refresh = r.PostFormValue("refresh_token")
+		secret = r.PostFormValue("refresh_token")
 	case "password":
-		if r.PostFormValue("username") == user {
-			refresh = r.PostFormValue("password")
-		}
+		name, secret = r.PostFormValue("username"), r.PostFormValue("password")
 	default:
-		if name, password, ok := r.BasicAuth(); ok && name == user {
-			refresh = password
-		}
+		name, secret, _ = r.BasicAuth()
 	}
-	if refresh == "" || !a.options.Gate.Check("", refresh, "") {
+	if !a.options.Gate.Check(name, secret, "") {
 		refuseRegistry(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
 		return
 	}
 	knobs, life := a.settings()
 	var granted []token.Access
 	for scope := range strings.FieldsSeq(strings.Join(r.Form["scope"], " ")) {
-		if access, err := token.ParseScope(scope); err == nil && access.Type == "repository" {
-			access.Actions = slices.DeleteFunc(access.Actions, func(action string) bool {
-				return action != "pull" && (action != "metadata_read" || knobs.NoMetadata)
-			})
-			granted = append(granted, access)
+		access, err := token.ParseScope(scope)
+		if err != nil || access.Type != "repository" || !a.options.Gate.Check(name, secret, access.Name) {
+			continue
 		}
+		access.Actions = slices.DeleteFunc(access.Actions, func(action string) bool {
+			return action != "pull" && (action != "metadata_read" || knobs.NoMetadata)
+		})
+		granted = append(granted, access)
 	}
 	t, err := a.sign("", r.FormValue("service"), life, tokenClaims{Grant: "access_token", Access: granted})
 	if err != nil {
