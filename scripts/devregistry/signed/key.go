@@ -56,7 +56,7 @@ func newKey(name string, a jose.SignatureAlgorithm, private crypto.Signer) (*Key
 	return k, err
 }
 
-// Sign makes a token of claims, each of which is encoded as a JSON object.
+// Sign makes a token of claims: structs, and maps of string to any.
 func (k *Key) Sign(claims ...any) (string, error) {
 	b := jwt.Signed(k.signer)
 	for _, c := range claims {

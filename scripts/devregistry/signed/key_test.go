@@ -18,7 +18,7 @@ func TestVerify(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			token, err := k.Sign(New("issuer", "subject", "audience", time.Hour), map[string]string{"tid": "tenant"})
+			token, err := k.Sign(New("issuer", "subject", "audience", time.Hour), map[string]any{"tid": "tenant"})
 			if err != nil {
 				t.Fatal(err)
 			}
