@@ -16,9 +16,9 @@ import (
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
 	"github.com/distribution/distribution/v3/registry/storage/driver"
+	"github.com/distribution/distribution/v3/registry/storage/driver/base"
 	"github.com/distribution/distribution/v3/registry/storage/driver/factory"
 	"github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
-	"github.com/distribution/distribution/v3/registry/storage/driver/inmemory"
 	"github.com/opencontainers/go-digest"
 	"github.com/sirupsen/logrus"
 
@@ -40,16 +40,19 @@ type Storage struct {
 func Open(ctx context.Context, dir string, log io.Writer) (s *Storage, err error) {
 	logrus.SetOutput(log) // distribution has one log for the process
 	registerDriver()
-	s = &Storage{driver: inmemory.New()}
+	m := newMemory()
+	s = &Storage{driver: m}
+	checked := driver.StorageDriver(&base.Base{StorageDriver: m})
 	if dir != "" {
-		s.driver = filesystem.New(filesystem.DriverParameters{RootDirectory: dir, MaxThreads: maxThreads})
+		checked = filesystem.New(filesystem.DriverParameters{RootDirectory: dir, MaxThreads: maxThreads})
+		s.driver = checked
 	}
 	defer func() {
 		if p := recover(); p != nil { // that is how NewApp reports errors
 			err = fmt.Errorf("start the registry: %v", p)
 		}
 	}()
-	s.app = handlers.NewApp(ctx, config(s.driver))
+	s.app = handlers.NewApp(ctx, config(checked))
 	return s, nil
 }
 
