@@ -41,9 +41,7 @@ func (c *Config) Validate() diag.List {
 func validAccount(email string) bool {
 	name, domain, ok := strings.Cut(email, "@")
 	return ok && name != "" && strings.Contains(domain, ".") &&
-		!strings.ContainsFunc(email, func(r rune) bool {
-			return r != '@' && r != '.' && r != ':' && !isLabelRune(r)
-		}) && strings.Count(email, "@") == 1
+		!strings.ContainsFunc(name+domain, func(r rune) bool { return r != '.' && !isLabelRune(r) })
 }
 
 // answersFor reports whether host is one of Google's, or of hosts.

@@ -19,7 +19,8 @@ func TestConfig(t *testing.T) {
 	}{
 		{"nothing", values{}, nil},
 		{"all", values{"key_file": "/k.json", "impersonate": "a@p.iam.gserviceaccount.com", "hosts": []string{"mirror.corp:5000"}, "timeout": "5s"}, nil},
-		{"account of a domain", values{"impersonate": "a@example.com:p.iam.gserviceaccount.com"}, nil},
+		{"account of a domain", values{"impersonate": "a@project.example.com.iam.gserviceaccount.com"}, nil},
+		{"method as account", values{"impersonate": "a@p.iam.gserviceaccount.com:signJwt"}, []string{"error impersonate: "}},
 		{"name of an account", values{"impersonate": "reader"}, []string{`error impersonate: "reader" is not the e-mail address`}},
 		{"path as account", values{"impersonate": "../x@p.iam.gserviceaccount.com"}, []string{"error impersonate: "}},
 		{"two accounts", values{"impersonate": "a@b.c,d@e.f"}, []string{"error impersonate: "}},
