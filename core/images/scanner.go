@@ -86,6 +86,9 @@ func (s *Scanner) Configure(settings Settings) {
 		if paced && r.note.Failures == 0 && !r.note.Scanned.IsZero() {
 			r.note.Next = r.note.Scanned.Add(s.spreadOver(s.interval(r.note.Quiet)))
 			s.plan(r, s.spread())
+			if err := s.writeNote(r.key, r.note); err != nil {
+				s.log.Warn("when a repository is due is not remembered", "repository", r.name(), "error", err)
+			}
 		}
 		s.kick(r) // labels may be trusted now
 	}
