@@ -3,6 +3,8 @@ package images
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,6 +18,9 @@ const (
 	portion = 32
 	// fetchTimeout bounds a portion with all its waiting.
 	fetchTimeout = 10 * time.Minute
+	// lookAgain is how often it is looked what has to be read though nothing is
+	// known to have changed: the cache may have had no room.
+	lookAgain = time.Hour
 	// maxNegative bounds how long a tag that cannot be read is left alone.
 	maxNegative = 24 * time.Hour
 )
@@ -54,9 +59,10 @@ func (s *Scanner) fetch(ctx context.Context, r *repository, fl *flight, look boo
 	got := &fl.fetched
 	got.missing, got.err = 0, nil
 	s.mu.Lock()
-	needs := needsOf(targetsOf(r.parties()))
+	needs := needsOf(targetsOf(r.parties()), s.filter.trusts(r.name()))
+	satisfied := !fl.news && r.satisfied == needs.key && time.Now().Before(r.until)
 	s.mu.Unlock()
-	if len(needs.policies) == 0 {
+	if len(needs.policies) == 0 || satisfied && len(got.todo) == 0 {
 		got.todo = nil
 		return false
 	}
@@ -72,9 +78,23 @@ func (s *Scanner) fetch(ctx context.Context, r *repository, fl *flight, look boo
 	if len(got.todo) > 0 && got.err == nil {
 		return true
 	}
-	f, _ := s.facts(r.key)
-	got.missing, got.retry = f.missing(needs, time.Now())
+	s.review(r, needs, got)
 	return false
+}
+
+// review looks what is missing still, and if that is nothing, when there may be
+// something to read again.
+func (s *Scanner) review(r *repository, needs needs, got *fetched) {
+	now := time.Now()
+	f, ok := s.facts(r.key)
+	missing, retry, again := f.missing(needs, now)
+	got.missing, got.retry = missing, retry
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.satisfied = ""
+	if ok && missing == 0 && got.err == nil {
+		r.satisfied, r.until = needs.key, now.Add(again)
+	}
 }
 
 func (s *Scanner) fetchPortion(ctx context.Context, r *repository, todo []want, got *fetched) error {
@@ -136,9 +156,10 @@ func (f facts) wants(needs needs, recheck bool, now time.Time) []want {
 type needs struct {
 	policies []*policy.Policy // that go by time, each once
 	current  map[string]bool  // the tags that run under them
+	key      string           // the same for the same needs
 }
 
-func needsOf(targets []Target) needs {
+func needsOf(targets []Target, trusted bool) needs {
 	n := needs{current: map[string]bool{}}
 	seen := map[string]bool{}
 	for _, t := range targets {
@@ -151,6 +172,8 @@ func needsOf(targets []Target) needs {
 			n.policies = append(n.policies, t.Policy)
 		}
 	}
+	patterns, tags := slices.Sorted(maps.Keys(seen)), slices.Sorted(maps.Keys(n.current))
+	n.key = fmt.Sprintf("%q %q %v", patterns, tags, trusted)
 	return n
 }
 
@@ -161,25 +184,40 @@ func (n needs) time(tag string) bool {
 }
 
 // missing counts the tags whose time is needed and may become known, and
-// returns when the first of them may be asked for again.
-func (f facts) missing(needs needs, now time.Time) (n int, retry time.Duration) {
+// returns when the first of them may be asked for again. Of the others, again
+// tells when the first may be.
+func (f facts) missing(needs needs, now time.Time) (n int, retry, again time.Duration) {
+	again = lookAgain
 	for _, t := range f.listing.Tags {
-		if !needs.time(t.Name) || !f.of(t).missing {
+		if !needs.time(t.Name) {
 			continue
 		}
-		wait := f.negatives[t.Name].Until.Sub(now)
-		if n == 0 || wait < retry {
-			retry = wait
+		a, failed := f.of(t), f.negatives[t.Name]
+		wait := failed.Until.Sub(now)
+		switch {
+		case a.missing:
+			if n == 0 || wait < retry {
+				retry = wait
+			}
+			n++
+		case failed.Reason != "":
+			again = min(again, wait)
+		case t.Digest == "" && f.digests[t.Name].Digest != "":
+			d := f.digests[t.Name]
+			again = min(again, d.At.Add(recheck(d, needs.current[t.Name], a.time)).Sub(now))
 		}
-		n++
 	}
-	return n, max(retry, 0)
+	return n, max(retry, 0), again
 }
 
-// due reports whether a tag that had d's digest may have moved since: when as
-// much time has passed again as it was known to stay the same, within bounds.
-func due(d cache.Digest, runs bool, made, now time.Time) bool {
-	least, most := 24*time.Hour, 7*24*time.Hour
+// maxRecheck is how long a tag is believed not to have moved at most.
+const maxRecheck = 7 * 24 * time.Hour
+
+// recheck returns how long after it was asked for last a tag that had d's
+// digest may have moved: as long as it was known to stay the same, within
+// bounds.
+func recheck(d cache.Digest, runs bool, made time.Time) time.Duration {
+	least, most := 24*time.Hour, maxRecheck
 	if runs || d.Moves > 0 {
 		least, most = 5*time.Minute, 24*time.Hour
 	}
@@ -187,6 +225,12 @@ func due(d cache.Digest, runs bool, made, now time.Time) bool {
 	if !made.IsZero() && made.Before(since) {
 		since = made
 	}
+	return min(max(d.At.Sub(since), least), most)
+}
+
+// due reports whether a tag may have moved since it was asked for; it may also
+// if the clock was set back since.
+func due(d cache.Digest, runs bool, made, now time.Time) bool {
 	passed := now.Sub(d.At)
-	return passed < 0 || passed >= min(max(d.At.Sub(since), least), most)
+	return passed < 0 || passed >= recheck(d, runs, made)
 }

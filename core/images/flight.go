@@ -32,6 +32,7 @@ type flight struct {
 
 	err     error  // why the listing failed
 	listed  bool   // a listing was made
+	news    bool   // with news
 	change  Change // what was not announced yet
 	fresh   int    // new tags that were
 	fetched fetched

@@ -78,7 +78,7 @@ func (s *Scanner) lookUp(ctx context.Context, target Target, v *View) (cache.Key
 // fill adds the tags, and what follows from them.
 func (f facts) fill(v *View, target Target, s *suspects) {
 	p := target.Policy
-	needs := needsOf([]Target{target})
+	needs := needsOf([]Target{target}, f.trusted)
 	timed := len(f.listing.Tags) > 0
 	suspect := s.names(f.listing.Tags)
 	for _, t := range f.listing.Tags {

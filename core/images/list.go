@@ -42,7 +42,7 @@ func (s *Scanner) list(ctx context.Context, r *repository, fl *flight) error {
 		return err
 	}
 	prev, had := s.opts.Cache.Listing(r.key)
-	got, err := s.read(ctx, r, req, prev, fl.priority)
+	got, err := s.read(ctx, r, fl, req, prev)
 	if err != nil {
 		return err
 	}
@@ -93,9 +93,9 @@ func (s *Scanner) leader(ctx context.Context, r *repository) (credentials.Reques
 
 // read lists by the lister of the credential's provider if it has one, else by
 // the client.
-func (s *Scanner) read(ctx context.Context, r *repository, req credentials.Request, prev cache.Listing, p sched.Priority) (listed, error) {
+func (s *Scanner) read(ctx context.Context, r *repository, fl *flight, req credentials.Request, prev cache.Listing) (listed, error) {
 	s.mu.Lock()
-	n := r.note
+	n, asked := r.note, fl.priority == sched.Interactive
 	times := needsTimes(targetsOf(r.parties()))
 	s.mu.Unlock()
 
@@ -114,7 +114,7 @@ func (s *Scanner) read(ctx context.Context, r *repository, req credentials.Reque
 	}
 	got.tags = map[string]registry.Tag{}
 	o := remote.TagsOptions{Times: times}
-	if prev.Native && n.Suspects == nil && p < sched.Interactive && time.Since(n.Swept).Abs() < sweepEvery {
+	if prev.Native && n.Suspects == nil && !asked && time.Since(n.Swept).Abs() < sweepEvery {
 		o.Known = sameAs(prev.Tags)
 	}
 	l, err := s.opts.Client.Tags(ctx, req, o, got.add)
@@ -181,6 +181,7 @@ func (s *Scanner) store(r *repository, fl *flight, prev cache.Listing, had bool,
 	}
 	if d.news() || !had {
 		n.Changed, n.Quiet = now, 0
+		fl.news = true
 	} else {
 		n.Quiet++
 	}

@@ -24,11 +24,12 @@ type delta struct {
 	fresh    []string
 	moved    []string
 	gone     []registry.Tag // for certain, as they were
+	bare     int            // tags that lost their digests for certain
 }
 
 // news reports whether anything differs that somebody may want to know.
 func (d delta) news() bool {
-	return len(d.fresh)+len(d.moved)+len(d.gone)+len(d.suspects) > 0
+	return len(d.fresh)+len(d.moved)+len(d.gone)+len(d.suspects)+d.bare > 0
 }
 
 // merge returns what counts after a complete listing got, when prev counted
@@ -54,7 +55,9 @@ func merge(prev []registry.Tag, suspects map[string]bool, got map[string]registr
 		case doubt && !suspects[t.Name]:
 			kept[t.Name] = t
 			d.suspects[t.Name] = true
-		case !there:
+		case there:
+			d.bare++
+		default:
 			d.gone = append(d.gone, t)
 		}
 	}

@@ -35,6 +35,11 @@ type repository struct {
 	troubles int       // times in a row
 	listAt   time.Time // when a listing is due, with its monotonic reading
 	flight   *flight   // nil: nothing is under way
+
+	// Nothing has to be read for what was needed as long as there is no news,
+	// until then; an empty text is none.
+	satisfied string
+	until     time.Time
 }
 
 // note is what the cache remembers of a repository beside its listing.
