@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -80,46 +81,44 @@ type manifest struct {
 	Raw       bool            `json:"raw,omitempty"`
 }
 
-// described is an image or an index.
-type described interface {
-	Digest() (v1.Hash, error)
-	MediaType() (types.MediaType, error)
-	RawManifest() ([]byte, error)
-}
-
+// addImage adds an image with all that belongs to it.
 func (c *content) addImage(i Image) (digest string, err error) {
 	if len(i.Platforms) == 0 {
 		i.Platforms = []string{"linux/amd64"}
 	}
-	var top described
+	var body []byte
+	var mediaType types.MediaType
 	if i.Index || len(i.Platforms) > 1 {
-		top, err = c.index(i)
+		body, mediaType, err = c.index(i)
 	} else {
-		top, err = c.single(i, i.Platforms[0], i.Annotations)
+		body, mediaType, err = c.single(i)
 	}
 	if err != nil {
 		return "", err
 	}
-	return c.add(top, i.Tags, i.Pushed)
+	c.Manifests = append(c.Manifests, manifest{MediaType: mediaType, Body: body, Tags: i.Tags, Pushed: i.Pushed})
+	return sha256Of(body).String(), nil
 }
 
-// add adds what has been made, of which the blobs are there already.
-func (c *content) add(d described, tags []string, pushed time.Time) (digest string, err error) {
-	body, err := d.RawManifest()
+// single makes an image for the first platform, and adds its blobs.
+func (c *content) single(i Image) ([]byte, types.MediaType, error) {
+	image, err := c.build(i, i.Platforms[0])
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
-	mediaType, err := d.MediaType()
+	if len(i.Annotations) > 0 {
+		image = mutate.Annotations(image, i.Annotations).(v1.Image)
+	}
+	mediaType, err := image.MediaType()
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
-	c.Manifests = append(c.Manifests, manifest{MediaType: mediaType, Body: body, Tags: tags, Pushed: pushed})
-	hash, err := d.Digest()
-	return hash.String(), err
+	body, err := image.RawManifest()
+	return body, mediaType, err
 }
 
-// single makes the image for one platform, and adds its blobs.
-func (c *content) single(i Image, platform string, annotations map[string]string) (v1.Image, error) {
+// build makes the image for one platform, and adds its blobs.
+func (c *content) build(i Image, platform string) (v1.Image, error) {
 	p, err := v1.ParsePlatform(platform)
 	if err != nil {
 		return nil, err
@@ -141,9 +140,6 @@ func (c *content) single(i Image, platform string, annotations map[string]string
 	image, err = mutate.AppendLayers(image, static.NewLayer([]byte(platform+" "+i.Content), layerType))
 	if err != nil {
 		return nil, err
-	}
-	if len(annotations) > 0 {
-		image = mutate.Annotations(image, annotations).(v1.Image)
 	}
 	return image, c.addBlobs(image)
 }
@@ -172,71 +168,80 @@ func (c *content) addBlobs(image v1.Image) error {
 	return nil
 }
 
-// index makes an index or manifest list, and adds all that is in it.
-func (c *content) index(i Image) (v1.ImageIndex, error) {
-	indexType := types.OCIImageIndex
+// index makes an index or manifest list, and adds all that is in it. One with
+// attestations is as BuildKit writes it, one without as ko and crane do, which
+// say of each image that its type is that of its config.
+func (c *content) index(i Image) ([]byte, types.MediaType, error) {
+	m := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Annotations: i.Annotations}
 	if i.Docker {
-		indexType = types.DockerManifestList
+		m.MediaType = types.DockerManifestList
 	}
-	var images, attestations []mutate.IndexAddendum
+	var attestations []v1.Descriptor
 	for n, platform := range i.Platforms {
-		p, err := v1.ParsePlatform(platform)
-		if err != nil {
-			return nil, err
-		}
 		child := i
 		if !i.Created.IsZero() && !i.Created.Equal(Epoch) {
 			child.Created = i.Created.Add(time.Duration(n) * time.Second)
 		}
-		image, err := c.single(child, platform, nil)
+		image, err := c.build(child, platform)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		digest, err := c.add(image, nil, time.Time{})
+		d, err := c.addChild(image)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		images = append(images, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: p}})
+		if d.Platform, err = v1.ParsePlatform(platform); err != nil {
+			return nil, "", err
+		}
 		if i.Attestations {
-			a, err := c.attestation(digest)
+			a, err := c.attestation(d.Digest.String())
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
 			attestations = append(attestations, a)
+		} else if !i.Docker {
+			d.ArtifactType = string(types.OCIConfigJSON)
 		}
+		m.Manifests = append(m.Manifests, d)
 	}
-	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, indexType), append(images, attestations...)...)
-	if len(i.Annotations) > 0 {
-		index = mutate.Annotations(index, i.Annotations).(v1.ImageIndex)
+	m.Manifests = append(m.Manifests, attestations...)
+	body, err := json.Marshal(m)
+	return body, m.MediaType, err
+}
+
+// addChild adds an image that no tag names, and describes it.
+func (c *content) addChild(image v1.Image) (v1.Descriptor, error) {
+	body, err := image.RawManifest()
+	if err != nil {
+		return v1.Descriptor{}, err
 	}
-	return index, nil
+	mediaType, err := image.MediaType()
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	c.Manifests = append(c.Manifests, manifest{MediaType: mediaType, Body: body})
+	return v1.Descriptor{MediaType: mediaType, Size: int64(len(body)), Digest: sha256Of(body)}, nil
 }
 
 // attestation makes the manifest in which BuildKit attests how the image of
 // that digest was made: an image for a platform that nothing runs on.
-func (c *content) attestation(digest string) (mutate.IndexAddendum, error) {
+func (c *content) attestation(digest string) (v1.Descriptor, error) {
 	unknown := &v1.Platform{OS: "unknown", Architecture: "unknown"}
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err := mutate.ConfigFile(image, &v1.ConfigFile{OS: unknown.OS, Architecture: unknown.Architecture, RootFS: v1.RootFS{Type: "layers"}})
 	if err != nil {
-		return mutate.IndexAddendum{}, err
+		return v1.Descriptor{}, err
 	}
 	statement := fmt.Sprintf(`{"_type":"https://in-toto.io/Statement/v0.1","predicateType":"https://slsa.dev/provenance/v0.2","subject":[{"digest":{"sha256":%q}}]}`, digest)
 	image, err = mutate.AppendLayers(image, static.NewLayer([]byte(statement), "application/vnd.in-toto+json"))
 	if err != nil {
-		return mutate.IndexAddendum{}, err
+		return v1.Descriptor{}, err
 	}
 	if err := c.addBlobs(image); err != nil {
-		return mutate.IndexAddendum{}, err
+		return v1.Descriptor{}, err
 	}
-	if _, err := c.add(image, nil, time.Time{}); err != nil {
-		return mutate.IndexAddendum{}, err
-	}
-	return mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{
-		Platform: unknown,
-		Annotations: map[string]string{
-			"vnd.docker.reference.digest": digest,
-			"vnd.docker.reference.type":   "attestation-manifest",
-		},
-	}}, nil
+	d, err := c.addChild(image)
+	d.Platform = unknown
+	d.Annotations = map[string]string{"vnd.docker.reference.digest": digest, "vnd.docker.reference.type": "attestation-manifest"}
+	return d, err
 }

@@ -79,8 +79,11 @@ func TestImages(t *testing.T) {
 				t.Errorf("media type %q, in the index %q", got, index.MediaType)
 			}
 			var platforms []string
-			for _, d := range index.Manifests {
+			for i, d := range index.Manifests {
 				platforms = append(platforms, d.Platform.String())
+				if attested := d.Annotations["vnd.docker.reference.digest"]; i >= 2 && attested != index.Manifests[i-2].Digest.String() {
+					t.Errorf("attestation of %q", attested)
+				}
 				get(t, r, "/v2/"+repository+"/manifests/"+d.Digest.String(), http.StatusOK)
 			}
 			if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8", "unknown/unknown", "unknown/unknown"}, platforms); diff != "" {
