@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/remote"
 )
 
@@ -402,5 +403,38 @@ func TestClose(t *testing.T) {
 			t.Errorf("after Close: %v", res.Err)
 		}
 		s.SetTargets([]images.Target{target})
+	})
+}
+
+// TestCredentialChangesMeanwhile: what was listed while the credential changed
+// is nobody's, and the repository is listed again with the new one.
+func TestCredentialChangesMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.ids["shop"] = "one"
+		w.latency["registry.test"] = 10 * time.Second
+		w.push(app, "1.0.0")
+		s := inWorld(t, w, images.Settings{})
+		defer s.close()
+		target := s.target("shop", app+":1.0.0", "semver:*")
+		s.SetTargets([]images.Target{target})
+		pass(5 * time.Second)
+		w.set(func(w *world) { w.ids["shop"] = "two" })
+		pass(time.Minute)
+		st := s.Status()
+		if len(st) != 1 || st[0].Credential != "two" || st[0].Tags != 1 || st[0].Failures != 0 {
+			t.Errorf("status %+v", st)
+		}
+		if _, ok := s.options.Cache.Listing(cache.Key{Host: "registry.test", Repository: "app", Credential: "one"}); ok {
+			t.Error("a listing by another credential is kept")
+		}
+		w.set(func(w *world) { w.ids["shop"] = "three" })
+		done := make(chan images.Result, 1)
+		go func() { done <- s.Scan(t.Context(), []images.Target{target}, nil)[0] }()
+		pass(5 * time.Second)
+		w.set(func(w *world) { w.ids["shop"] = "four" })
+		if res := <-done; res.Err != nil || res.Tags != 1 {
+			t.Errorf("a scan across a change: %+v", res)
+		}
 	})
 }
