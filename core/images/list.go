@@ -50,7 +50,7 @@ func (s *Scanner) list(ctx context.Context, r *repository, fl *flight) error {
 	cred, err := s.opts.Credentials.Credential(ctx, req)
 	switch {
 	case err != nil:
-		return &credentialError{fmt.Errorf("credential of %s: %w", r.name(), err)}
+		return &credentialError{err}
 	case cred.ID != r.key.Credential:
 		return errMoved
 	}
@@ -73,7 +73,7 @@ func (s *Scanner) leader(ctx context.Context, r *repository) (credentials.Reques
 		s.mu.Lock()
 		switch {
 		case err != nil:
-			sub.err = fmt.Errorf("credential of %s: %w", sub.name, err)
+			sub.err = err
 			failed = &credentialError{sub.err}
 		case cred.ID != r.key.Credential:
 			if s.subjects[sub.id] == sub && sub.repo == r {

@@ -30,6 +30,8 @@ type reader struct {
 	facts  facts
 
 	mu      sync.Mutex
+	found   map[string]cache.Image   // by digest
+	begun   map[string]chan struct{} // digests that are being read, closed when they were
 	answers []answer
 	row     int   // failures in a row that may be the registry's
 	blame   error // of the registry: why reading was given up
@@ -46,7 +48,8 @@ type answer struct {
 }
 
 func newReader(o Options, req credentials.Request, f facts) *reader {
-	return &reader{client: o.Client, cache: o.Cache, req: req, facts: f}
+	return &reader{client: o.Client, cache: o.Cache, req: req, facts: f,
+		found: map[string]cache.Image{}, begun: map[string]chan struct{}{}}
 }
 
 // readAll asks about all of todo. The error is about the registry, not about
@@ -81,31 +84,71 @@ func (p *reader) readAll(ctx context.Context, todo []want) error {
 // HEAD is free and a GET is a pull, so the HEAD comes first there.
 func (p *reader) read(ctx context.Context, w want) answer {
 	a := answer{want: w, digest: w.digest}
-	_, known := p.facts.image(w.last)
+	_, known := p.known(w.last)
 	if w.digest == "" && (known || p.req.Host == ref.DockerHub) {
 		p.count(&p.heads)
 		if a.digest, a.err = p.client.Head(ctx, p.req, w.tag); a.err != nil {
 			return a
 		}
-		if _, known := p.facts.image(a.digest); known {
+	}
+	if a.digest != "" {
+		defer p.claim(ctx, a.digest)()
+		if _, known := p.known(a.digest); known {
 			return a
 		}
 	}
-	name := a.digest
-	if name == "" {
-		name = w.tag
-	}
+	name := cmp.Or(a.digest, w.tag)
 	p.count(&p.images)
-	img, err := p.client.Image(ctx, p.req, name, remote.ImageOptions{Known: p.facts.image, TrustLabels: p.facts.trusted})
+	img, err := p.client.Image(ctx, p.req, name, remote.ImageOptions{Known: p.known, TrustLabels: p.facts.trusted})
 	if err != nil {
 		a.err = err
 		return a
 	}
 	a.digest = img.Digest
-	if _, known := p.facts.image(img.Digest); !known {
+	if _, known := p.known(img.Digest); !known {
 		a.image = img
+		p.mu.Lock()
+		p.found[img.Digest] = img
+		p.mu.Unlock()
 	}
 	return a
+}
+
+// known returns an image that was read before, or just now.
+func (p *reader) known(digest string) (cache.Image, bool) {
+	p.mu.Lock()
+	img, ok := p.found[digest]
+	p.mu.Unlock()
+	if ok {
+		return img, true
+	}
+	return p.facts.image(digest)
+}
+
+// claim waits until nobody else reads the digest, which several tags may have,
+// and keeps others from it until release is called.
+func (p *reader) claim(ctx context.Context, digest string) (release func()) {
+	for {
+		p.mu.Lock()
+		other, taken := p.begun[digest]
+		if !taken {
+			own := make(chan struct{})
+			p.begun[digest] = own
+			p.mu.Unlock()
+			return func() {
+				p.mu.Lock()
+				delete(p.begun, digest)
+				p.mu.Unlock()
+				close(own)
+			}
+		}
+		p.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return func() {}
+		}
+	}
 }
 
 func (p *reader) count(n *uint64) {

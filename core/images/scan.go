@@ -118,7 +118,7 @@ func (s *Scanner) identifyAll(ctx context.Context, subs []*subject) (map[cache.K
 func (s *Scanner) keyOf(ctx context.Context, sub *subject) (cache.Key, error) {
 	cred, err := s.opts.Credentials.Credential(ctx, sub.req)
 	if err != nil {
-		return cache.Key{}, fmt.Errorf("credential of %s: %w", sub.name, err)
+		return cache.Key{}, err
 	}
 	return cache.Key{Host: sub.req.Host, Repository: sub.req.Repository, Credential: cred.ID}, nil
 }

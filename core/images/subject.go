@@ -2,7 +2,6 @@ package images
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -120,7 +119,7 @@ func (s *Scanner) identify(ctx context.Context, sub *subject) {
 		return
 	}
 	if err != nil {
-		sub.err = fmt.Errorf("credential of %s: %w", sub.name, err)
+		sub.err = err
 		delay := s.table.Failed(subjectKey(sub))
 		s.log.Warn("no credential for a repository", "repository", sub.name, "retry_in", delay, "error", err)
 		return

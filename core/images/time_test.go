@@ -3,6 +3,7 @@ package images_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/remote"
+	"github.com/sluice-gitops/sluice/sdk/registry"
 )
 
 const app = "registry.test/app"
@@ -437,4 +439,36 @@ func TestCredentialChangesMeanwhile(t *testing.T) {
 			t.Errorf("a scan across a change: %+v", res)
 		}
 	})
+}
+
+// TestDockerHub: a GET of a manifest is a pull there, and a HEAD is not, so
+// tags of one image cost one GET.
+func TestDockerHub(t *testing.T) {
+	for host, want := range map[string]map[string]int{
+		"index.docker.io": {"tags": 2, "head": 3, "image": 2},
+		"registry.test":   {"tags": 2, "image": 3},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld()
+			name := host + "/acme/app"
+			for _, tag := range []string{"3.0", "2.0"} {
+				w.push(name, tag)
+				pass(time.Second)
+			}
+			w.set(func(w *world) { w.tags[name]["1.0"] = registry.Tag{Name: "1.0", Digest: w.tags[name]["2.0"].Digest} })
+			s := inWorld(t, w, images.Settings{})
+			defer s.close()
+			target := s.target("shop", name+":3.0", "*")
+			s.SetTargets([]images.Target{target})
+			pass(time.Minute)
+			s.Scan(t.Context(), []images.Target{target}, nil)
+			got := map[string]int{}
+			for kind, n := range w.counts() {
+				got[strings.TrimSuffix(kind, " "+name)] = n
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: %s", host, diff)
+			}
+		})
+	}
 }
