@@ -105,7 +105,9 @@ func TestScopes(t *testing.T) {
 		{Host: "docker.io", Repository: "a"}, {Host: "index.docker.io", Repository: "a"},
 		{Host: "registry-1.docker.io", Repository: "b"}, {Host: "gcr.io", Repository: "a"},
 	}
-	for scope, want := range map[registry.Scope]int{registry.ScopeRepository: 3, registry.ScopeRegistry: 2, registry.ScopeGlobal: 1, "": 3} {
+	for scope, want := range map[registry.Scope]struct{ asked, ids int }{
+		registry.ScopeRepository: {3, 3}, registry.ScopeRegistry: {2, 2}, registry.ScopeGlobal: {2, 1}, "": {3, 3},
+	} {
 		c := &cloud{scope: scope}
 		b := newBroker(t, Options{}, c.provider("a"))
 		ids := map[string]bool{}
@@ -114,12 +116,34 @@ func TestScopes(t *testing.T) {
 				ids[mustGet(t, b, req).ID] = true
 			}
 		}
-		if got := c.requests(); got != want || len(ids) != want {
-			t.Errorf("scope %q: asked %d times, %d identities, want %d", scope, got, len(ids), want)
+		if got := c.requests(); got != want.asked || len(ids) != want.ids {
+			t.Errorf("scope %q: asked %d times, %d identities, want %+v", scope, got, len(ids), want)
 		}
 		if host := c.asked[0].Host; host != "index.docker.io" {
 			t.Errorf("the provider was asked for %s", host)
 		}
+	}
+}
+
+// A credential for every host of a provider is for no other host, however wide
+// the match: an image name must not lead it to a registry of the writer's.
+func TestGlobalIsNotEverywhere(t *testing.T) {
+	c := &cloud{scope: registry.ScopeGlobal, none: func(r registry.Request) bool { return !strings.HasSuffix(r.Host, ".gcr.io") }}
+	b := newBroker(t, Options{}, c.provider("a"))
+	good := mustGet(t, b, Request{Host: "eu.gcr.io", Repository: "team/web"})
+	for range 2 { // asked, and known
+		if got := mustGet(t, b, Request{Host: "registry.evil.example", Repository: "team/web"}); got.ID != "" {
+			t.Fatalf("%q was given for a host that the provider does not know", got.ID)
+		}
+	}
+	if got := mustGet(t, b, Request{Host: "us.gcr.io", Repository: "team/web"}); got.ID != good.ID {
+		t.Errorf("another host of the provider got %q", got.ID)
+	}
+	if got := mustGet(t, b, Request{Host: "eu.gcr.io", Repository: "other"}); got.ID != good.ID {
+		t.Errorf("the first host got %q", got.ID)
+	}
+	if x := b.Explain(t.Context(), Request{Host: "registry.evil.example", Repository: "other"}); !x.Anonymous {
+		t.Errorf("explained as %+v", x)
 	}
 }
 

@@ -107,7 +107,7 @@ func TestIdentity(t *testing.T) {
 		{registry.ScopeRegistry, false, shop, "registry_credential.ecr.prod, registry.example.com"},
 		{registry.ScopeRepository, false, shop, "registry_credential.ecr.prod, registry.example.com/team/web"},
 		{registry.ScopeRegistry, true, shop, "registry_credential.ecr.prod, registry.example.com, for shop/default in applier.kubernetes.prod with regcred,hub"},
-		{registry.ScopeGlobal, true, Consumer{}, "registry_credential.ecr.prod, for no workload"},
+		{registry.ScopeGlobal, true, Consumer{}, "registry_credential.ecr.prod, registry.example.com, for no workload"},
 	} {
 		c := &cloud{scope: tt.scope, consumers: tt.consumers}
 		b := newBroker(t, Options{}, c.provider("registry_credential.ecr.prod"))

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -40,7 +41,7 @@ type issuer struct {
 	seq      uint64 // numbers questions and refusals
 	answers  map[key]*answer
 	flights  map[key]*flight
-	scopes   map[string]registry.Scope // of the last answer, by host; "" for one of global scope
+	scopes   map[string]registry.Scope // of the last answer, by host
 	refusals map[refusalKey]*refusal
 	given    []secret.Secret // lately
 	failing  int             // answers that were told of
@@ -117,19 +118,20 @@ func (s *issuer) look(q query, use, first bool) (verdict, <-chan struct{}) {
 	case negative != nil:
 		return verdict{err: negative.err, next: negative.until}, nil
 	}
-	scope := registry.ScopeRegistry // until it is known better
-	if s.scopes[""] != "" {
-		scope = registry.ScopeGlobal
-	} else if known := s.scopes[q.host]; known != "" {
-		scope = known
-	}
+	scope := cmp.Or(s.scopes[q.host], registry.ScopeRegistry) // until it is known better
 	return verdict{}, s.start(keyOf(scope, q, consumer), q, consumer).done
 }
 
 // find returns the answer with a grant for q, or the negative one that stands
-// in the way of asking. The narrower scope goes first.
+// in the way of asking. The narrower scope goes first. An answer of global
+// scope is for the hosts that the provider answers for, which only it can tell:
+// it must have been asked for the host before, or a wide match would lead its
+// credential to registries that it knows nothing of.
 func (s *issuer) find(q query, consumer string, now time.Time) (found, negative *answer) {
 	for _, scope := range [...]registry.Scope{registry.ScopeRepository, registry.ScopeRegistry, registry.ScopeGlobal} {
+		if scope == registry.ScopeGlobal && s.scopes[q.host] != scope {
+			break
+		}
 		a := s.answers[keyOf(scope, q, consumer)]
 		switch {
 		case a == nil:
@@ -207,6 +209,16 @@ func (s *issuer) fly(f *flight) {
 		s.release(in)
 	}
 	s.settle(f, c, err)
+}
+
+// maxScopes bounds the hosts whose scope is remembered. It is only learned anew.
+const maxScopes = 10_000
+
+func (s *issuer) learn(host string, scope registry.Scope) {
+	if len(s.scopes) >= maxScopes && s.scopes[host] == "" {
+		clear(s.scopes)
+	}
+	s.scopes[host] = scope
 }
 
 // unlock frees mu and tells what is to be told.

@@ -37,13 +37,11 @@ func (s *issuer) settle(f *flight, c registry.Credential, err error) {
 
 // granted files a credential.
 func (s *issuer) granted(f *flight, c registry.Credential, scope registry.Scope, now time.Time) {
-	k := keyOf(scope, f.query, f.consumer)
-	if scope == registry.ScopeGlobal {
-		s.scopes[""] = scope
-	} else {
-		delete(s.scopes, "")
-		s.scopes[f.query.host] = scope
+	if scope == registry.ScopeGlobal && f.consumer != "" {
+		scope = registry.ScopeRegistry // which hosts are meant is different for each consumer
 	}
+	k := keyOf(scope, f.query, f.consumer)
+	s.learn(f.query.host, scope)
 	a := s.replace(f, k)
 	if a.alive(now) {
 		s.counters.Refreshes++
@@ -75,8 +73,7 @@ func (s *issuer) grant(k key, q query, c registry.Credential, expires time.Time)
 // nothing files that the provider has nothing for the repository. What it had
 // for the same question is withdrawn.
 func (s *issuer) nothing(f *flight, now time.Time) {
-	delete(s.scopes, "")
-	s.scopes[f.query.host] = registry.ScopeRepository
+	s.learn(f.query.host, registry.ScopeRepository)
 	a := s.replace(f, keyOf(registry.ScopeRepository, f.query, f.consumer))
 	wait := nothingFor
 	if s.provider.Origin == PullSecrets {
