@@ -27,6 +27,8 @@ type world struct {
 	prefix string // for names of cluster-wide objects
 	gitURL string
 	env    []string
+
+	printed *bytes.Buffer // by all commands that were run
 }
 
 // newWorld skips the test where there is no cluster to run it on.
@@ -36,7 +38,7 @@ func newWorld(t *testing.T) *world {
 	if kubeconfig == "" || bin == "" {
 		t.Skip("needs SLUICE_TEST_KUBECONFIG and SLUICE_TEST_BIN: run `make test`")
 	}
-	w := &world{t: t, dir: t.TempDir(), bin: bin, prefix: prefix(t)}
+	w := &world{t: t, dir: t.TempDir(), bin: bin, prefix: prefix(t), printed: &bytes.Buffer{}}
 	t.Cleanup(w.unlock)
 	w.env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+w.dir, "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=T", "GIT_AUTHOR_EMAIL=t@example.com", "GIT_COMMITTER_NAME=T", "GIT_COMMITTER_EMAIL=t@example.com",
@@ -161,6 +163,8 @@ func (w *world) run(name string, args ...string) outcome {
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
+	w.printed.Write(out.Bytes())
+	w.printed.Write(errOut.Bytes())
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return outcome{exit.ExitCode(), out.String(), errOut.String()}
 	}

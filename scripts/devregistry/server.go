@@ -73,7 +73,7 @@ func (s *server) start(ctx context.Context) (ready, error) {
 		return ready{}, err
 	}
 	out.Control, err = s.listenAndServe(control.Handler(control.Options{
-		Log: s.record, Front: f, Auth: auth, Storage: s.storage, Clouds: s.clouds,
+		Log: s.record, Front: f, Auth: auth, Storage: s.storage, Clouds: s.clouds, Gate: auth.Gate,
 	}), false)
 	return out, err
 }

@@ -55,7 +55,7 @@ func New(o cloud.Options) (cloud.Cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fake{options: o, iam: newIAM(), issuer: issuer, imds: map[string]time.Time{}, roles: map[string]session{}}
+	f := &fake{options: o, iam: newIAM(o.Gate.Note), issuer: issuer, imds: map[string]time.Time{}, roles: map[string]session{}}
 	f.knobs = f.initial()
 	return f, f.writeKeys()
 }

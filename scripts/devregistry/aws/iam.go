@@ -15,6 +15,7 @@ type iam struct {
 	user, china session // long-lived keys
 	sessions    map[string]session
 	swept       int
+	note        func(user, secret string) // of what is handed out
 }
 
 // session is an access key and whose it is.
@@ -27,8 +28,8 @@ type session struct {
 	revoked     bool
 }
 
-func newIAM() *iam {
-	i := &iam{sessions: map[string]session{}}
+func newIAM(note func(user, secret string)) *iam {
+	i := &iam{sessions: map[string]session{}, note: note}
 	i.rotate()
 	return i
 }
@@ -79,6 +80,8 @@ func (i *iam) assume(role, name string, expires time.Time) session {
 	s := newSession("ASIA", arn)
 	s.role, s.expires = role, expires
 	s.token = base64.StdEncoding.EncodeToString([]byte("devregistry session " + random(120)))
+	i.note(arn, s.secret)
+	i.note(arn, s.token)
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.swept++; i.swept%sweepAt == 0 {

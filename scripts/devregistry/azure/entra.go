@@ -29,7 +29,11 @@ type accessClaims struct {
 }
 
 func (a *Azure) accessToken(client, audience string) (string, error) {
-	return a.entra.Sign(signed.New(a.base+"/"+Tenant+"/", client, audience, accessLife), accessClaims{Tenant, client})
+	t, err := a.entra.Sign(signed.New(a.base+"/"+Tenant+"/", client, audience, accessLife), accessClaims{Tenant, client})
+	if err == nil {
+		a.options.Gate.Note(client, t)
+	}
+	return t, err
 }
 
 // serveConfiguration is what the library asks first.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/scripts/devregistry/cloud"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/front"
+	"github.com/sluice-gitops/sluice/scripts/devregistry/gate"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/record"
 	"github.com/sluice-gitops/sluice/scripts/devregistry/storage"
 )
@@ -22,6 +23,7 @@ type Options struct {
 	Front   *front.Front
 	Auth    *front.Auth
 	Storage *storage.Storage
+	Gate    *gate.Gate
 	Clouds  map[string]cloud.Cloud
 }
 
@@ -33,6 +35,7 @@ func Handler(o Options) http.Handler {
 		o.Log.Reset()
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("GET /issued", func(w http.ResponseWriter, _ *http.Request) { answer(w, append([]gate.Secret{}, o.Gate.Issued()...)) })
 	mux.Handle("PUT /faults", body(func(_ context.Context, v []front.Fault) error { return o.Front.SetFaults(v) }))
 	mux.Handle("PUT /limit", body(func(_ context.Context, v front.Limit) error { return o.Front.SetLimit(v) }))
 	mux.Handle("PUT /users", body(func(_ context.Context, v []front.User) error { return o.Auth.SetUsers(v) }))

@@ -50,6 +50,7 @@ func (a *Auth) serveToken(w http.ResponseWriter, r *http.Request) {
 		writeError(w, http.StatusInternalServerError, "UNKNOWN", err.Error())
 		return
 	}
+	a.Gate.Note(name, answer.Token)
 	writeJSON(w, http.StatusOK, answer)
 }
 

@@ -4,6 +4,7 @@ package gate
 
 import (
 	"crypto/sha256"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,10 +15,42 @@ type Gate struct {
 	mu     sync.RWMutex
 	issued map[credential]pass
 	sweep  int // size at which expired ones are removed
+	record []Secret
 }
 
-// credential is a user and the hash of a password: what was issued is not
-// kept in the clear.
+// Secret is something that was handed out and that nobody may ever show.
+type Secret struct {
+	User  string `json:"user"` // whose password or token it is; empty for a token without one
+	Value string `json:"value"`
+}
+
+// maxRecord bounds the record of what was issued.
+const maxRecord = 50_000
+
+// Note adds to the record what was handed out and does not open the registry
+// by itself.
+func (g *Gate) Note(user, value string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.note(user, value)
+}
+
+func (g *Gate) note(user, value string) {
+	if len(g.record) < maxRecord {
+		g.record = append(g.record, Secret{user, value})
+	}
+}
+
+// Issued returns what was handed out, the oldest first, so that a test can look
+// for it where it must not be.
+func (g *Gate) Issued() []Secret {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return slices.Clone(g.record)
+}
+
+// credential is a user and the hash of a password, so that comparing takes the
+// same time.
 type credential struct {
 	user     string
 	password [sha256.Size]byte
@@ -46,6 +79,7 @@ func (g *Gate) Issue(user, password string, life time.Duration, allow func(repos
 	}
 	g.issued[of(user, password)] = p
 	g.issued[of("", password)] = p
+	g.note(user, password)
 }
 
 // minSweep keeps the cost of removing expired credentials small.
