@@ -308,6 +308,16 @@ func TestHostileImages(t *testing.T) {
 	if diff := cmp.Diff(want, got); !ok || diff != "" {
 		t.Error(diff)
 	}
+	for n := range 10_000 { // each of them small, and one that is kept
+		i.Labels[fmt.Sprintf("org.opencontainers.image.x%d", n)] = strings.Repeat("\x01", 900)
+	}
+	i.Annotations = i.Labels
+	if err := c.PutImages(i); err != nil {
+		t.Error(err)
+	}
+	if got, ok := c.Image(i.Digest); !ok || got.Labels["org.opencontainers.image.created"] == "" || len(got.Labels) > 20 {
+		t.Errorf("%v, %d labels", ok, len(got.Labels))
+	}
 	i.Platforms = make([]cache.Platform, 10_000)
 	for n := range i.Platforms {
 		i.Platforms[n].OS = "an operating system with a long name"

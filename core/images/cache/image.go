@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -82,7 +83,7 @@ func (c *Cache) used(number uint64, r imageRecord) {
 
 // PutImages records images by their digests. Of labels beyond 16 KiB, and of
 // annotations, only those of the OCI image specification and of
-// label-schema.org are kept.
+// label-schema.org are kept, and of these as many as fit.
 func (c *Cache) PutImages(images ...Image) error {
 	c.putting.Lock()
 	defer c.putting.Unlock()
@@ -135,8 +136,15 @@ func bounded(texts map[string]string) map[string]string {
 	if size <= maxTexts {
 		return texts
 	}
-	kept := maps.Clone(texts)
-	maps.DeleteFunc(kept, func(key, text string) bool { return !isStandard(key) || len(key)+len(text) > maxText })
+	kept := map[string]string{}
+	room := maxTexts
+	for _, key := range slices.Sorted(maps.Keys(texts)) {
+		size := len(key) + len(texts[key])
+		if isStandard(key) && size <= maxText && size <= room {
+			kept[key] = texts[key]
+			room -= size
+		}
+	}
 	return kept
 }
 

@@ -3,13 +3,11 @@ package remote
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 )
 
@@ -71,19 +69,4 @@ func (c *Client) config(ctx context.Context, t *target, d *descriptor) (*config,
 		return nil, t.broken(asked, errForm)
 	}
 	return &cfg, nil
-}
-
-// readSchema1 reads the newest layer's entry, which holds the config.
-func (r *reading) readSchema1(m *manifest) error {
-	if len(m.History) == 0 {
-		return r.t.broken("the manifest of schema 1", errors.New("it has no history"))
-	}
-	var cfg config
-	if err := json.Unmarshal([]byte(m.History[0].V1Compatibility), &cfg); err != nil {
-		return r.t.broken("the history in the manifest of schema 1", errForm)
-	}
-	r.image.Labels = cfg.Config.Labels
-	r.image.Platforms = []cache.Platform{{OS: cfg.OS, Architecture: cfg.Architecture, Variant: cfg.Variant, Digest: m.digest}}
-	r.image.Created, r.image.CreatedFrom = created(cfg.Created, "the history")
-	return nil
 }

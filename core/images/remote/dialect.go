@@ -110,6 +110,9 @@ func (l *listing) native(ctx context.Context, d dialect) error {
 		if err != nil {
 			return l.broken(err.Error())
 		}
+		if err := l.checkSize(); err != nil {
+			return err
+		}
 		l.result.Native = true
 		if l.result.Stopped = known && link != "" && d.newestFirst(); l.result.Stopped || link == "" {
 			return nil
@@ -135,8 +138,12 @@ func (c *Client) anonymously(ctx context.Context, t *target, k *call) (*answer, 
 }
 
 // withPassword asks an API that takes the password of the registry, without
-// being challenged first. What is refused is not tried again.
+// being challenged first. What is refused is not tried again. Where a listing
+// goes on at another host, the password does not go there.
 func (c *Client) withPassword(ctx context.Context, t *target, k *call) (*answer, error) {
+	if k.url.Host != t.base.Host {
+		return c.anonymously(ctx, t, k)
+	}
 	cred, err := c.credential(ctx, t)
 	if err != nil {
 		return nil, err

@@ -2,9 +2,11 @@ package remote
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 	"time"
 
@@ -58,7 +60,22 @@ func (c *Client) Image(ctx context.Context, req credentials.Request, ref string,
 	if err := r.read(ctx, m); err != nil {
 		return cache.Image{}, fmt.Errorf("%s of %s: %w", m.digest, ref, err)
 	}
+	if size := platformsSize(r.image.Platforms); size > maxPlatforms {
+		return cache.Image{}, t.broken("the image "+m.digest, fmt.Errorf("its %d platforms take %d KiB", len(r.image.Platforms), size>>10))
+	}
 	return r.image, nil
+}
+
+// maxPlatforms bounds what is told of an image's platforms, in bytes. An index
+// of those in use has two dozen, of less than 200 bytes.
+const maxPlatforms = 32 << 10
+
+func platformsSize(all []cache.Platform) int {
+	data, err := json.Marshal(all)
+	if err != nil {
+		return math.MaxInt // strings can always be written
+	}
+	return len(data)
 }
 
 // top reads the manifest that ref names, or finds without it that the image is

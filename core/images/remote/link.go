@@ -63,10 +63,16 @@ func linkValue(p *parser) (string, bool) {
 	return value, true
 }
 
+// maxLink bounds addresses of pages, which are all remembered for one listing.
+const maxLink = 4096
+
 // follow resolves where a listing goes on. It goes on at the same host: a URL
 // elsewhere would get what was meant for this one. A registry behind another
 // name or a proxy may write its public name, and http where that was https.
 func (t *target) follow(current *url.URL, link string) (*url.URL, error) {
+	if len(link) > maxLink {
+		return nil, fmt.Errorf("the address of the next page is longer than %d bytes", maxLink)
+	}
 	ref, err := url.Parse(link)
 	if err != nil {
 		return nil, fmt.Errorf("the next page has no valid address: %w", bare(err))

@@ -13,7 +13,10 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/cache"
 )
 
-const maxManifest = 4 << 20
+const (
+	maxManifest  = 4 << 20
+	maxMediaType = 255
+)
 
 // manifestTypes are what is understood, in the order of preference: an index
 // tells all platforms. Schema 1 is what very old registries have.
@@ -35,7 +38,6 @@ type manifest struct {
 	History       []struct {        // of schema 1
 		V1Compatibility string `json:"v1Compatibility"`
 	} `json:"history"`
-	Signatures json.RawMessage `json:"signatures"` // of schema 1
 
 	digest string
 }
@@ -81,31 +83,31 @@ func (c *Client) manifest(ctx context.Context, t *target, ref, unless string) (*
 	return m, nil
 }
 
+// readManifest takes from the answer what its digest vouches for, and nothing
+// else: what is recorded of a digest is used wherever the digest comes up.
 func readManifest(a *answer, ref string) (*manifest, error) {
+	content, err := withoutSignatures(a.body)
+	if err != nil {
+		return nil, err
+	}
 	var m manifest
-	if err := json.Unmarshal(a.body, &m); err != nil {
+	if err := json.Unmarshal(content, &m); err != nil {
 		return nil, errForm
 	}
 	m.digest = a.header.Get("Docker-Content-Digest")
 	if validDigest(ref) {
 		m.digest = ref
 	}
-	switch {
-	case m.SchemaVersion == 1 && len(m.Signatures) > 0:
-		// The digest is that of the content without its signatures. Nothing
-		// but the time is read of these old images.
-		if !validDigest(m.digest) {
-			return nil, errors.New("the registry does not tell its digest")
-		}
-	case !validDigest(m.digest):
-		m.digest = digestOf(a.body, "")
-	default:
-		if err := verify(a.body, m.digest); err != nil {
-			return nil, err
-		}
+	if !validDigest(m.digest) {
+		m.digest = digestOf(content, "")
+	} else if err := verify(content, m.digest); err != nil {
+		return nil, err
 	}
-	if kind, _, err := mime.ParseMediaType(a.header.Get("Content-Type")); err == nil && strings.HasPrefix(kind, "application/vnd.") {
+	if kind, _, err := mime.ParseMediaType(a.header.Get("Content-Type")); err == nil && m.MediaType == "" && strings.HasPrefix(kind, "application/vnd.") {
 		m.MediaType = kind
+	}
+	if len(m.MediaType) > maxMediaType {
+		return nil, errForm
 	}
 	return &m, nil
 }

@@ -85,7 +85,11 @@ func TestUnreadableImages(t *testing.T) {
 	o.image("history-nonsense", ociManifest, `{"schemaVersion":1,"history":[{"v1Compatibility":"x"}]}`, "")
 	o.image("signed-without-digest", "application/vnd.docker.distribution.manifest.v1+prettyjws", "", "")
 	o.Handle("/v2/team/app/manifests/huge", body(200, `{"pad":"`+strings.Repeat("x", 4<<20)+`"}`))
-	for _, ref := range []string{"wrong-digest", digestOf("x"), "wrong-config", "no-digest", "index-no-digest", "not-a-manifest", "array", "history", "history-nonsense", "signed-without-digest", "huge"} {
+	o.image("media", ociManifest, `{"mediaType":"`+strings.Repeat("x", 300)+`"}`, "")
+	o.image("platforms", ociIndex, `{"schemaVersion":2,"manifests":[`+strings.Repeat(fmt.Sprintf(`{"mediaType":%q,"digest":%q,"platform":{"os":"linux","architecture":"amd64"}},`, ociManifest, digestOf(ok)), 400)+
+		fmt.Sprintf(`{"mediaType":%q,"digest":%q}]}`, ociManifest, digestOf(ok)), "")
+	o.image(digestOf(ok), ociManifest, ok, config)
+	for _, ref := range []string{"media", "platforms", "wrong-digest", digestOf("x"), "wrong-config", "no-digest", "index-no-digest", "not-a-manifest", "array", "history", "history-nonsense", "signed-without-digest", "huge"} {
 		c, _ := newClient(t, plain)
 		got, err := c.Image(t.Context(), o.repo(), ref, remote.ImageOptions{})
 		if !remote.IsBroken(err) || !cmp.Equal(got, cache.Image{}) {
@@ -104,6 +108,46 @@ func TestUnreadableImages(t *testing.T) {
 		req.Repository = name
 		if _, err := c.Head(t.Context(), req, "1"); err == nil || len(o.requests()) > 0 {
 			t.Errorf("the repository %q: %v", name, err)
+		}
+	}
+}
+
+// signed makes a manifest of schema 1 with a signature, which more follows.
+func signed(content, more string) string {
+	head, tail := strings.TrimSuffix(content, "\n}"), "\n}"
+	protected := fmt.Sprintf(`{"formatLength":%d,"formatTail":%q}`, len(head), base64.RawURLEncoding.EncodeToString([]byte(tail)))
+	return fmt.Sprintf(`%s,"signatures":[{"signature":"x","protected":%q}]%s}`, head, base64.RawURLEncoding.EncodeToString([]byte(protected)), more)
+}
+
+// Whatever a registry says: nothing is recorded of a digest but what it is the
+// digest of, or one registry could tell the time of another's images.
+func TestSignaturesVouchForNothing(t *testing.T) {
+	o := newOddRegistry(t)
+	const media = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+	content := fmt.Sprintf("{\n\"schemaVersion\":1,\"history\":[{\"v1Compatibility\":%q}]\n}", config)
+	forged := fmt.Sprintf(`,"history":[{"v1Compatibility":%q}]`, `{"created":"2031-01-01T00:00:00Z"}`)
+	other := signed(fmt.Sprintf("{\n\"schemaVersion\":1%s\n}", forged), "")
+	victim := digestOf(manifestOf(ociConfig, digestOf(config), ""))
+
+	o.Handle("/v2/team/app/manifests/good", body(200, signed(content, ""), "Content-Type", media, "Docker-Content-Digest", digestOf(content)))
+	o.Handle("/v2/team/app/manifests/untold", body(200, signed(content, ""), "Content-Type", media))
+	o.Handle("/v2/team/app/manifests/doubled", body(200, signed(content, forged), "Content-Type", media, "Docker-Content-Digest", digestOf(content)))
+	for _, tag := range []string{"good", "untold", "doubled"} {
+		c, _ := newClient(t, plain)
+		got, err := c.Image(t.Context(), o.repo(), tag, remote.ImageOptions{})
+		if err != nil || got.Digest != digestOf(content) || !got.Created.Equal(made) || got.MediaType != media {
+			t.Errorf("%s: %+v, %v", tag, got, err)
+		}
+	}
+	o.Handle("/v2/team/app/manifests/forged", body(200, other, "Content-Type", media, "Docker-Content-Digest", victim))
+	o.Handle("/v2/team/app/manifests/"+victim, body(200, other, "Content-Type", media))
+	o.Handle("/v2/team/app/manifests/vague", body(200, `{"schemaVersion":1,"signatures":[{"protected":"e30"}]}`, "Content-Type", media, "Docker-Content-Digest", victim))
+	o.Handle("/v2/team/app/manifests/negative", body(200, `{"schemaVersion":1,"signatures":[{"protected":"`+
+		base64.RawURLEncoding.EncodeToString([]byte(`{"formatLength":-1}`))+`"}]}`, "Content-Type", media, "Docker-Content-Digest", victim))
+	for _, ref := range []string{"forged", victim, "vague", "negative"} {
+		c, _ := newClient(t, plain)
+		if got, err := c.Image(t.Context(), o.repo(), ref, remote.ImageOptions{}); !remote.IsBroken(err) {
+			t.Errorf("%s: %+v, %v", ref, got, err)
 		}
 	}
 }

@@ -136,6 +136,8 @@ func defaultTransport() *http.Transport {
 		IdleConnTimeout:       90 * time.Second,
 		TLSHandshakeTimeout:   15 * time.Second,
 		ResponseHeaderTimeout: time.Minute,
+
+		MaxResponseHeaderBytes: 128 << 10,
 	}
 }
 

@@ -13,10 +13,15 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/registry"
 )
 
+// What bounds one listing. A registry can be anyone's, and what it serves is
+// held in memory.
 const (
-	maxTagPage = 32 << 20 // bytes
-	maxPages   = 5000     // of one listing
+	maxTagPage = 16 << 20 // bytes
+	maxPages   = 5000
+	maxTags    = 200_000
 )
+
+var errManyTags = fmt.Errorf("it has more than %d tags", maxTags)
 
 // TagsOptions say what a listing is for.
 type TagsOptions struct {
@@ -60,6 +65,7 @@ type listing struct {
 	emit    func(registry.Tag)
 	seen    map[string]struct{} // tags
 	visited map[string]struct{} // pages
+	many    bool                // more than maxTags
 	result  Listing
 }
 
@@ -86,10 +92,22 @@ func (l *listing) add(tag registry.Tag) {
 		l.result.Dropped++
 		return
 	}
-	if _, ok := l.seen[tag.Name]; !ok {
-		l.seen[tag.Name] = struct{}{}
-		l.emit(tag)
+	if _, ok := l.seen[tag.Name]; ok {
+		return
 	}
+	if l.many = l.many || len(l.seen) == maxTags; l.many {
+		return
+	}
+	l.seen[tag.Name] = struct{}{}
+	l.emit(tag)
+}
+
+// checkSize ends a listing that is too long.
+func (l *listing) checkSize() error {
+	if l.many {
+		return l.broken(errManyTags.Error())
+	}
+	return nil
 }
 
 // page fetches one page. Pages that come again, or do not end, are an error.

@@ -1,8 +1,10 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -26,13 +28,35 @@ var smallerPage = map[string]string{pageSizeGoogle: pageSize, pageSize: pageSize
 // tagPage is an answer of tags/list, with the extension of Google's registries,
 // which tell digests and times.
 type tagPage struct {
-	Name     *string   `json:"name"`
-	Tags     *[]string `json:"tags"`
-	Manifest map[string]struct {
+	Name     *string      `json:"name"`
+	Tags     *tagNames    `json:"tags"`
+	Manifest googleImages `json:"manifest"`
+}
+
+// tagNames and googleImages take far more memory than the text that they are
+// read from if that is made for it, so they are counted first.
+type (
+	tagNames     []string
+	googleImages map[string]googleImage
+	googleImage  struct {
 		Tags     []string   `json:"tag"`
 		Created  unixMillis `json:"timeCreatedMs"`
 		Uploaded unixMillis `json:"timeUploadedMs"`
-	} `json:"manifest"`
+	}
+)
+
+func (n *tagNames) UnmarshalJSON(data []byte) error {
+	if bytes.Count(data, []byte{','}) >= maxTags {
+		return errManyTags
+	}
+	return json.Unmarshal(data, (*[]string)(n))
+}
+
+func (m *googleImages) UnmarshalJSON(data []byte) error {
+	if bytes.Count(data, []byte{'{'}) > maxTags {
+		return errManyTags
+	}
+	return json.Unmarshal(data, (*map[string]googleImage)(m))
 }
 
 // generic lists by the registry protocol, following links until there is none.
@@ -105,7 +129,10 @@ func (l *listing) pageSize() string {
 // times.
 func (l *listing) addPage(a *answer) error {
 	var p tagPage
-	if err := json.Unmarshal(a.body, &p); err != nil || p.Name == nil && p.Tags == nil {
+	switch err := json.Unmarshal(a.body, &p); {
+	case errors.Is(err, errManyTags):
+		return l.broken(errManyTags.Error())
+	case err != nil || p.Name == nil && p.Tags == nil:
 		return l.broken(errForm.Error())
 	}
 	for digest, m := range p.Manifest {
@@ -115,7 +142,7 @@ func (l *listing) addPage(a *answer) error {
 		}
 	}
 	if p.Tags == nil {
-		p.Tags = new([]string)
+		p.Tags = new(tagNames)
 	}
 	for _, name := range *p.Tags {
 		if _, ok := l.seen[name]; !ok && len(p.Manifest) > 0 {
@@ -124,7 +151,7 @@ func (l *listing) addPage(a *answer) error {
 		l.add(registry.Tag{Name: name})
 	}
 	l.result.Native = l.result.Native && len(p.Manifest) > 0
-	return nil
+	return l.checkSize()
 }
 
 // unixMillis is a time in milliseconds since 1970, as a string or a number;

@@ -70,6 +70,37 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// A registry that never ends costs no more memory than a large one.
+func TestEndlessListings(t *testing.T) {
+	many := `{"name":"team/app","tags":["a"` + strings.Repeat(`,"b"`, 200_000) + `]}`
+	images := `{"name":"team/app","manifest":{"x":{}` + strings.Repeat(`,"x":{}`, 200_000) + `}}`
+	for name, serve := range map[string]http.HandlerFunc{
+		"one page":     body(200, many),
+		"many images":  body(200, images),
+		"a large page": body(200, `{"name":"`+strings.Repeat("x", 17<<20)+`"}`),
+		"a long link":  body(200, `{"name":"team/app","tags":["a"]}`, "Link", `</v2/?`+strings.Repeat("x", 5000)+`>; rel="next"`),
+		"many pages": func(w http.ResponseWriter, r *http.Request) {
+			last := r.URL.Query().Get("last")
+			var tags []string
+			for i := range 50_000 {
+				tags = append(tags, fmt.Sprintf(`"%s-%d"`, "t"+last, i))
+			}
+			body(200, `{"name":"team/app","tags":[`+strings.Join(tags, ",")+`]}`, "Link", `<?last=x`+last+`>; rel="next"`)(w, r)
+		},
+	} {
+		o := newOddRegistry(t)
+		o.Handle("/v2/team/app/tags/list", serve)
+		c, _ := newClient(t, plain)
+		_, _, err := list(t, c, o.repo(), remote.TagsOptions{})
+		if !remote.IsBroken(err) || len(err.Error()) > 500 {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := o.requests(); len(got) > 5 {
+			t.Errorf("%s: %d requests", name, len(got))
+		}
+	}
+}
+
 // A registry that does not take a page size is asked for less, once.
 func TestPageSizes(t *testing.T) {
 	for _, tt := range []struct {

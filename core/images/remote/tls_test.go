@@ -166,3 +166,35 @@ func TestListingAtAnotherHost(t *testing.T) {
 		t.Errorf("%d certificates shown, rejected %v, the other was asked (-want +got):\n%s", *shown, w.rejected, diff)
 	}
 }
+
+// The same holds for the API of Harbor, which gets the password without a
+// challenge.
+func TestHarborAtAnotherHost(t *testing.T) {
+	reg, store, host, shown := tlsServers(t)
+	host.API = "harbor"
+	const artifacts = "/api/v2.0/projects/team/repositories/app/artifacts"
+	page := func(first int) string {
+		var all []string
+		for i := range 100 {
+			all = append(all, fmt.Sprintf(`{"digest":"%s","tags":[{"name":"t%d"}]}`, digestOf(fmt.Sprint(first+i)), first+i))
+		}
+		return "[" + strings.Join(all, ",") + "]"
+	}
+	reg.Handle(artifacts, http.RedirectHandler(store.URL+artifacts+"?page=1", http.StatusTemporaryRedirect))
+	store.HandleFunc(artifacts, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("page") == "1" {
+			body(200, page(0))(w, r)
+			return
+		}
+		body(200, "[]")(w, r)
+	})
+	c, _ := newClient(t, host, password("robot", "hunter22"))
+	req := credentials.Request{Host: strings.TrimPrefix(reg.URL, "https://"), Repository: "team/app"}
+	tags, _, err := list(t, c, req, remote.TagsOptions{Times: true})
+	if len(tags) != 100 || err != nil {
+		t.Errorf("%d tags, %v", len(tags), err)
+	}
+	if diff := cmp.Diff([]string{"GET " + artifacts, "GET " + artifacts}, store.requests()); diff != "" || *shown > 0 {
+		t.Errorf("%d certificates shown, the other was asked (-want +got):\n%s", *shown, diff)
+	}
+}
