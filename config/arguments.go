@@ -128,7 +128,7 @@ func (a *arguments) oneOf(name, def string, allowed ...string) string {
 	case slices.Contains(allowed, plain(v)):
 		return plain(v)
 	}
-	a.l.errorf(at, "Wrong value", "%s is no %s.%s", a.l.show(v), name, didYouMean(plain(v), allowed))
+	a.l.errorf(at, "Wrong value", "%s is no value for %q.%s", a.l.show(v), name, didYouMean(plain(v), allowed))
 	return def
 }
 

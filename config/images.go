@@ -78,7 +78,7 @@ func (l *loader) loadImages(a *arguments) {
 
 // registryHost is a host with an optional port, in which * may stand for
 // anything.
-var registryHost = regexp.MustCompile(`^[A-Za-z0-9.*_-]+(:[0-9]{1,5})?$|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?$`)
+var registryHost = regexp.MustCompile(`^[A-Za-z0-9.*_-]+(:([0-9]{1,5}|\*))?$|^\[[0-9a-fA-F:.]+\](:[0-9]{1,5})?$`)
 
 func (l *loader) loadRegistry(b *hclsyntax.Block) {
 	a := l.arguments(b, registrySchema, scope{})
@@ -105,12 +105,16 @@ func (l *loader) loadRegistry(b *hclsyntax.Block) {
 	l.cfg.Registries = append(l.cfg.Registries, r)
 }
 
+// imagePattern is a pattern of repositories with their host, in which * may
+// stand for anything; without one, there is a host and a path.
+var imagePattern = regexp.MustCompile(`^[A-Za-z0-9._*-]+(:[0-9*]+)?(/[a-z0-9._*-]+)+$|^[A-Za-z0-9._-]*\*[A-Za-z0-9._*-]*(:[0-9*]+)?$`)
+
 // patterns returns a list of patterns; nil if there is none.
 func (a *arguments) patterns(name string) []string {
 	var list []string
 	for _, e := range a.strings(name) {
-		if e.text == "" {
-			a.l.errorf(e.at, "Wrong pattern", "A pattern of image repositories cannot be empty.")
+		if !imagePattern.MatchString(e.text) {
+			a.l.errorf(e.at, "Wrong pattern", "%q can be no image: write host and repository without tag, such as \"quay.io/acme/web\", or \"quay.io/acme/*\" for many.", e.text)
 			continue
 		}
 		list = append(list, e.text)

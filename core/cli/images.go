@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -32,16 +33,24 @@ A WORKLOAD is namespace:kind/name, or kind/name in the namespace of -n.`,
   sluice images -n shop --scan
   sluice images -A -l 0 -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req.Workloads, req.Namespace, req.Container = args, f.namespace(a), f.container
-			if len(args) > 0 && f.all {
-				return fmt.Errorf("--all-namespaces does not go with named workloads")
+			if err := f.check(a); err != nil {
+				return err
 			}
+			req.Workloads = append(req.Workloads, args...)
+			if len(req.Workloads) > 0 && f.all {
+				return withHint(errors.New("--all-namespaces does not go with named workloads"), "leave out one of them")
+			}
+			if req.Limit < 0 {
+				return withHint(fmt.Errorf("--limit %d: want a count", req.Limit), "0 is all")
+			}
+			req.Namespace, req.Container = f.namespace(a), f.container
 			return a.images(cmd.Context(), req, f)
 		},
 	}
 	f.bind(cmd)
-	cmd.Flags().StringArrayVarP(&req.Workloads, "workload", "w", nil, "a workload; the same as an argument")
-	cmd.Flags().Lookup("workload").Hidden = true
+	cmd.Flags().StringArrayVarP(&req.Workloads, "workload", "w", nil, "a workload, the same as an argument; may be repeated")
+	cmd.Flags().StringArrayVar(&req.Workloads, "controller", nil, "the same as --workload")
+	cmd.Flags().Lookup("controller").Hidden = true // what fluxctl called it once
 	cmd.Flags().IntVarP(&req.Limit, "limit", "l", 10, "how many tags to show for each container, 0 for all")
 	cmd.Flags().BoolVar(&req.Scan, "scan", false, "ask the registries now")
 	cmd.AddCommand(newImagesParse(a), newImagesScans(a), newImagesBudget(a), newImagesCache(a))
@@ -62,6 +71,7 @@ func (a *app) images(ctx context.Context, req engine.ImagesRequest, f workloadFl
 		return err
 	}
 	a.tellProblems(answer.Problems)
+	a.tellNotes(answer.Warnings)
 	if len(answer.Images) == 0 && !a.output.machine() {
 		f.tellNothing(a)
 		return nil

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -25,6 +26,14 @@ func (f *workloadFlags) bind(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.noHeaders, "no-headers", false, "leave out the first line")
 }
 
+// check refuses flags that contradict each other.
+func (f *workloadFlags) check(a *app) error {
+	if f.all && a.namespace != "" {
+		return withHint(errors.New("--all-namespaces does not go with --namespace"), "leave out one of them")
+	}
+	return nil
+}
+
 // namespace returns the namespace to look in, "" for all.
 func (f *workloadFlags) namespace(a *app) string {
 	switch {
@@ -47,6 +56,9 @@ func newWorkloads(a *app) *cobra.Command {
   sluice workloads -A --container web`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(a); err != nil {
+				return err
+			}
 			client, err := a.client(cmd.Context())
 			if err != nil {
 				return err
@@ -57,6 +69,11 @@ func newWorkloads(a *app) *cobra.Command {
 			}
 			answer.Workloads = f.keep(answer.Workloads)
 			a.tellProblems(answer.Problems)
+			for _, w := range answer.Workloads {
+				for _, text := range w.Warnings {
+					a.tellNotes([]string{w.ID + ": " + text})
+				}
+			}
 			if len(answer.Workloads) == 0 && !a.output.machine() {
 				f.tellNothing(a)
 				return nil
@@ -89,6 +106,16 @@ func (f *workloadFlags) tellNothing(a *app) {
 		where = fmt.Sprintf(" in the namespace %s; -A shows all", f.namespace(a))
 	}
 	fmt.Fprintf(a.Err, "%s runs%s\n", what, where)
+}
+
+// tellNotes says what people should mend; programs read it in the answer.
+func (a *app) tellNotes(notes []string) {
+	if a.output.machine() {
+		return
+	}
+	for _, n := range notes {
+		fmt.Fprintln(a.Err, "note:", n)
+	}
 }
 
 // tellProblems says what is missing in an answer.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/policy"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -61,10 +62,31 @@ func (e *Engine) discover(ctx context.Context, id string) {
 		e.mu.Unlock()
 		return
 	}
+	e.tellWarnings(e.workloads[id], found.Workloads)
 	e.workloads[id] = found.Workloads
 	targets := e.targetsLocked()
 	e.mu.Unlock()
 	e.imaging.scanner.SetTargets(targets)
+}
+
+// tellWarnings tells of what is wrong with the annotations of workloads, and was
+// not before. e.mu is held.
+func (e *Engine) tellWarnings(before, now []Workload) {
+	told := map[string]bool{}
+	for _, w := range before {
+		for _, text := range w.Warnings {
+			told[w.ID+text] = true
+		}
+	}
+	for _, w := range now {
+		for _, text := range w.Warnings {
+			if told[w.ID+text] {
+				continue
+			}
+			e.bus.Publish(event.Event{Node: w.Applier, Object: w.ID, Reason: eventBadPolicy, Severity: event.Warning, Message: w.ID + ": " + text})
+			e.log.Warn(text, "node", w.Applier, "workload", w.ID)
+		}
+	}
 }
 
 // targetsLocked are all containers of which something is known. e.mu is held.

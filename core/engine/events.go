@@ -27,6 +27,7 @@ const (
 	eventBadConfig     = "bad_configuration"
 	eventStarted       = "started"
 	eventNewImages     = "new_images"
+	eventBadPolicy     = "bad_policy"
 )
 
 // severities of the reasons that are more than news.

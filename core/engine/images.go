@@ -39,7 +39,8 @@ type ContainerImages struct {
 // ImagesAnswer is ordered by applier, workload and container.
 type ImagesAnswer struct {
 	Images   []ContainerImages `json:"images"`
-	Problems []string          `json:"problems,omitempty"`
+	Problems []string          `json:"problems,omitempty"` // appliers that did not answer
+	Warnings []string          `json:"warnings,omitempty"` // what is wrong with patterns and annotations, by workload
 }
 
 // ImagesProgress is a repository that was scanned for somebody who waits.
@@ -64,6 +65,11 @@ func (e *Engine) Images(ctx context.Context, req ImagesRequest, progress func(Im
 	rows := e.containersOf(found.Workloads, req.Container)
 	e.scanFor(ctx, rows, req, progress)
 	answer := ImagesAnswer{Images: make([]ContainerImages, len(rows)), Problems: found.Problems}
+	for _, w := range found.Workloads {
+		for _, text := range w.Warnings {
+			answer.Warnings = append(answer.Warnings, w.ID+": "+text)
+		}
+	}
 	for i, row := range rows {
 		answer.Images[i] = e.describeImages(ctx, row, req)
 	}
@@ -246,7 +252,11 @@ func qualify(name, namespace string) (string, error) {
 	if !ok || ns == "" || kind == "" || object == "" || strings.Contains(object, "/") {
 		return "", refuse(ErrInvalid, "%q is no workload: write namespace:kind/name, such as shop:deployment/web, or kind/name with -n", name)
 	}
-	return fmt.Sprintf("%s:%s/%s", ns, strings.ToLower(kind), object), nil
+	kind = strings.ToLower(kind)
+	if long, ok := shortKinds[kind]; ok {
+		kind = long
+	}
+	return fmt.Sprintf("%s:%s/%s", ns, kind, object), nil
 }
 
 // onlyNamespace is the namespace that all ids are in, "" if there are several.

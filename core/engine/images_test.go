@@ -104,6 +104,7 @@ func TestWorkloadNames(t *testing.T) {
 		"shop:deployment/web":   {"", "shop:deployment/web"},
 		"shop:Deployment/web":   {"other", "shop:deployment/web"},
 		"deployment/web":        {"shop", "shop:deployment/web"},
+		"deploy/web":            {"shop", "shop:deployment/web"},
 		"deployment/web ":       {"", "default:deployment/web "},
 		"web":                   {"shop", ""},
 		":deployment/web":       {"shop", ""},

@@ -1,7 +1,7 @@
 images {
   scan       = "some"
   interval   = "1s"
-  include    = ["quay.io/*", ""]
+  include    = ["quay.io/*", "", "quay.io/[acme", "http://quay.io/x", "quay.io/UPPER", "nohost", "quay.io/x:1.2"]
   cache_size = "12"
 }
 

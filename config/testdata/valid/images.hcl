@@ -1,7 +1,7 @@
 images {
   scan         = "all"
   interval     = "1m"
-  include      = ["quay.io/acme/*", "docker.io/*"]
+  include      = ["quay.io/acme/*", "docker.io/*", "*", "*.gcr.io*", "localhost:5000/x", "localhost:*/x"]
   exclude      = ["*/internal/*"]
   trust_labels = ["quay.io/acme/*"]
   cache_size   = "1.5GB"
@@ -16,6 +16,7 @@ registry "*.example.com:5000" {
   api      = "quay"
 }
 registry "Quay.io" {}
+registry "127.0.0.1:*" {}
 
 source "git" "shop" {
   url = "https://git.example.com/shop.git"

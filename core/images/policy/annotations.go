@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // Prefixes are what the keys of annotations may begin with, in the order in
@@ -201,8 +203,12 @@ func (r *annotationReader) nearMisses() {
 			}
 			lower := strings.ToLower(name)
 			meant, wrong := misspelt()[lower]
-			if !wrong && slices.Contains(known, lower) {
-				meant, wrong = lower, true
+			if !wrong {
+				meant = lower // if only the case is wrong
+				if !slices.Contains(known, lower) {
+					meant = diag.Nearest(lower, known)
+				}
+				wrong = meant != ""
 			}
 			if wrong {
 				r.warn("annotation %s has no effect: write %s", quote(key), quote(prefix+meant))

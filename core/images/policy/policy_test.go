@@ -84,6 +84,9 @@ func TestParseErrors(t *testing.T) {
 		"glob:a:b":                `no tag has the character ':'`,
 		"glob:ü":                  `no tag has the character 'ü'`,
 		strings.Repeat("x", 1025): `longer than 1024 bytes`,
+
+		"regexp:" + strings.Repeat(".{0,1000}", 100) + "Z$":        `repetitions`,
+		"regexp:((((a{5}){5}){5}){5}){8,}|x(bcd){1000}(e|f){1000}": `repetitions`,
 	} {
 		p, err := policy.Parse(pattern)
 		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 500 {
@@ -177,8 +180,9 @@ func TestOf(t *testing.T) {
 			}},
 		},
 		"near misses": {
-			in: map[string]string{"fluxcd.io/ignored": "true", "sluice.dev/Automated": "true", "sluice.dev/lock": "true", "fluxcd.io/sync-checksum": "x", "other.io/ignored": "true"},
+			in: map[string]string{"fluxcd.io/ignored": "true", "sluice.dev/Automated": "true", "sluice.dev/lock": "true", "fluxcd.io/automatd": "true", "fluxcd.io/sync-checksum": "x", "other.io/ignored": "true"},
 			want: policy.Workload{Warnings: []string{
+				`annotation "fluxcd.io/automatd" has no effect: write "fluxcd.io/automated"`,
 				`annotation "fluxcd.io/ignored" has no effect: write "fluxcd.io/ignore"`,
 				`annotation "sluice.dev/Automated" has no effect: write "sluice.dev/automated"`,
 				`annotation "sluice.dev/lock" has no effect: write "sluice.dev/locked"`,

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -56,12 +57,41 @@ func (semverRule) needsTimes() bool { return false }
 
 type regexpRule struct{ re *regexp.Regexp }
 
+// maxRegexp bounds a regular expression, in characters and classes once its
+// repetitions are written out. Every tag of a repository is held against it, and
+// anyone who may annotate a workload writes it: ".{0,1000}" a hundred times is a
+// thousand characters, and takes seconds for each hundred tags.
+const maxRegexp = 5000
+
 func parseRegexp(text string) (rule, error) {
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	if size(parsed) > maxRegexp {
+		return nil, fmt.Errorf("its repetitions are more than %d characters long", maxRegexp)
+	}
 	re, err := regexp.Compile(text)
 	if err != nil {
 		return nil, err
 	}
 	return regexpRule{re}, nil
+}
+
+// size is how long re is with its repetitions written out, but not far beyond
+// maxRegexp.
+func size(re *syntax.Regexp) int {
+	n := 1
+	if re.Op == syntax.OpLiteral {
+		n = len(re.Rune)
+	}
+	for _, sub := range re.Sub {
+		n += size(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(re.Min, re.Max, 1)
+	}
+	return min(n, 2*maxRegexp)
 }
 
 func (r regexpRule) matches(tag string) bool { return r.re.MatchString(tag) }
