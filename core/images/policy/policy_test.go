@@ -86,7 +86,7 @@ func TestParseErrors(t *testing.T) {
 		strings.Repeat("x", 1025): `longer than 1024 bytes`,
 
 		"regexp:" + strings.Repeat(".{0,1000}", 100) + "Z$":        `repetitions`,
-		"regexp:((((a{5}){5}){5}){5}){8,}|x(bcd){1000}(e|f){1000}": `repetitions`,
+		"regexp:(((a{5}){5}){5}){5}|x(bcd){1000}": `repetitions`,
 	} {
 		p, err := policy.Parse(pattern)
 		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 500 {

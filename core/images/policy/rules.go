@@ -61,7 +61,7 @@ type regexpRule struct{ re *regexp.Regexp }
 // repetitions are written out. Every tag of a repository is held against it, and
 // anyone who may annotate a workload writes it: ".{0,1000}" a hundred times is a
 // thousand characters, and takes seconds for each hundred tags.
-const maxRegexp = 5000
+const maxRegexp = 1000
 
 func parseRegexp(text string) (rule, error) {
 	parsed, err := syntax.Parse(text, syntax.Perl)
