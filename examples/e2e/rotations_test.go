@@ -70,6 +70,7 @@ registry_credential "ecr" "all" {
 			t.Errorf("%s: %q", reason, told)
 		}
 	}
+	s.noCoreDumps()
 	s.leaks(s.handedOut()...)
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"testing"
 )
 
 // leaks searches everything that came of a site for secrets, in any form in
@@ -111,6 +112,26 @@ func (s *site) files(seen map[string][]byte) {
 	seen["daemon.log"] = []byte(s.daemon.logText())
 }
 
+// noCoreDumps checks that neither the daemon nor a plugin of it leaves its
+// memory in a file when it crashes.
+func (s *site) noCoreDumps() {
+	s.t.Helper()
+	processes := s.plugins(s.config)
+	processes["the daemon"] = s.daemon.cmd.Process.Pid
+	for name, pid := range processes {
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+		if err != nil {
+			s.t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for line := range strings.Lines(string(limits)) {
+			if size, ok := strings.CutPrefix(line, "Max core file size"); ok && strings.Join(strings.Fields(size), " ") != "0 0 bytes" {
+				s.t.Errorf("%s may dump its core: %s", name, line)
+			}
+		}
+	}
+}
+
 // forms are the ways in which a secret may stand in a text: as it is, escaped,
 // and in base64 and hexadecimal, also as part of something longer.
 func forms(secret string) []string {
@@ -126,4 +147,33 @@ func forms(secret string) []string {
 	}
 	slices.Sort(list)
 	return slices.Compact(list)
+}
+
+// TestForms checks that a secret is found in what it can be hidden in by
+// accident, or nothing else here would prove anything.
+func TestForms(t *testing.T) {
+	const secret = "p4ss w0rd+of/the=\"reds\""
+	found := func(text string) bool {
+		return slices.ContainsFunc(forms(secret), func(form string) bool { return strings.Contains(text, form) })
+	}
+	for name, text := range map[string]string{
+		"plain": "the password is " + secret + ".", "quoted": fmt.Sprintf("%q", "it is "+secret), "query": url.Values{"p": {secret}}.Encode(),
+		"hexadecimal": hex.EncodeToString([]byte("red:" + secret)),
+	} {
+		if !found(text) {
+			t.Errorf("%s: not found in %q", name, text)
+		}
+	}
+	for _, before := range []string{"", "r", "re", "red", "red:"} {
+		for _, after := range []string{"", "x", "xy", "xyz"} {
+			for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding} {
+				if text := encoding.EncodeToString([]byte(before + secret + after)); !found(text) {
+					t.Errorf("not found in %q, which is %q", text, before+secret+after)
+				}
+			}
+		}
+	}
+	if found("nothing is here, not even pASSw0rd or the reds") {
+		t.Error("found where it is not")
+	}
 }
