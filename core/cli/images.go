@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 )
 
@@ -63,9 +66,11 @@ func (a *app) images(ctx context.Context, req engine.ImagesRequest, f workloadFl
 		return err
 	}
 	p := a.progress()
+	stop := a.tellScans(ctx, client, p)
 	answer, err := client.Images(ctx, req, func(s engine.ImagesProgress) {
 		p.line(fmt.Sprintf("%s: %s", s.Repository, scanned(s)), fmt.Sprintf("%d scanned, %s", s.Done, s.Repository))
 	})
+	stop()
 	p.end()
 	if err != nil {
 		return err
@@ -77,6 +82,59 @@ func (a *app) images(ctx context.Context, req engine.ImagesRequest, f workloadFl
 		return nil
 	}
 	return a.view(answer.Images, func(w io.Writer) error { return writeImages(w, answer.Images, f.noHeaders) })
+}
+
+// tellScans says now and then what a scan that takes long waits for, until stop
+// is called.
+func (a *app) tellScans(ctx context.Context, client *api.Client, p *progress) (stop func()) {
+	const patience = 3 * time.Second
+	ctx, cancel := context.WithCancel(ctx)
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		tick := time.NewTicker(patience)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			scans, err := client.ImageScans(ctx)
+			if err != nil {
+				return // the scan itself will tell
+			}
+			budgets, err := client.ImageBudget(ctx)
+			if err != nil {
+				return
+			}
+			if text, live := scanning(scans, budgets); text != "" {
+				p.line(text, live)
+			}
+		}
+	})
+	return func() { cancel(); telling.Wait() }
+}
+
+// scanning says which repository is being read, and how fast its registry lets
+// us.
+func scanning(scans []images.RepositoryStatus, budgets []limit.Budget) (text, live string) {
+	for _, s := range scans {
+		if !s.Scanning {
+			continue
+		}
+		text = s.Repository + " is being read"
+		for _, b := range budgets {
+			if strings.HasPrefix(s.Repository, b.Host+"/") && b.Waiting > 0 {
+				text += fmt.Sprintf(", %s allows %.3g requests a second", b.Host, b.RPS)
+				break
+			}
+		}
+		if live = text; s.Missing > 0 {
+			live += fmt.Sprintf("; %s to read", plural(s.Missing, "image"))
+		}
+		return text, live
+	}
+	return "", ""
 }
 
 func scanned(s engine.ImagesProgress) string {

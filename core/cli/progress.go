@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/term"
 
@@ -13,6 +14,7 @@ import (
 // progress shows long work on standard error: one line that is rewritten on a
 // terminal, a line for each new step elsewhere, nothing for programs.
 type progress struct {
+	mu       sync.Mutex
 	w        io.Writer
 	terminal bool
 	quiet    bool
@@ -40,6 +42,8 @@ func (p *progress) show(s engine.Progress) {
 // line shows live on a terminal, where it may change quickly, else text as a
 // line of its own unless it is the one before.
 func (p *progress) line(text, live string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
 	case p.quiet:
 	case p.terminal:
