@@ -54,7 +54,7 @@ func retryDelay(err error, failures int, random float64) time.Duration {
 }
 
 // answer is what a provider last said for a key: a grant, that it has nothing
-// (err is registry.ErrAnonymous), or that it failed. A failure does not touch
+// (err is a *nothingError), or that it failed. A failure does not touch
 // the grant from before. Guarded by the issuer's mutex.
 type answer struct {
 	key   key

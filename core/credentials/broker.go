@@ -100,11 +100,22 @@ func (b *Broker) Configure(providers []Provider) {
 // error is about the providers that failed, each named by its address; it
 // holds a *RefusedError if the registry refuses what a provider gives.
 func (b *Broker) Credential(ctx context.Context, req Request) (Credential, error) {
+	return b.credential(ctx, req, true)
+}
+
+// Look is Credential for who only wants to know whether it has changed: it does
+// not count as use, and what the registry has refused is not given for a new
+// try.
+func (b *Broker) Look(ctx context.Context, req Request) (Credential, error) {
+	return b.credential(ctx, req, false)
+}
+
+func (b *Broker) credential(ctx context.Context, req Request, use bool) (Credential, error) {
 	q, err := newQuery(req)
 	if err != nil {
 		return Credential{}, err
 	}
-	g, err := b.find(ctx, q, true)
+	g, err := b.find(ctx, q, use)
 	if err != nil || g == nil {
 		return Credential{}, err
 	}

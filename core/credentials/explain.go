@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/sluice-gitops/sluice/sdk/registry"
 )
 
 // Explain asks every provider that Credential could ask for req, all at once
@@ -74,8 +72,8 @@ func stepOf(l link, q query, v verdict) Step {
 		step.Username, step.ExpiresAt = g.value.username, g.credential.ExpiresAt
 		return step
 	}
-	if errors.Is(v.err, registry.ErrAnonymous) {
-		step.Outcome = Anonymous
+	if nothing, ok := errors.AsType[*nothingError](v.err); ok {
+		step.Outcome, step.Reason = Anonymous, nothing.reason
 		return step
 	}
 	step.Outcome, step.Error = Failed, v.err.Error()

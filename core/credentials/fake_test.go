@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type cloud struct {
 	err     error // instead of an answer
 	openErr error
 	none    func(registry.Request) bool // has nothing for these
+	why     error                       // instead of registry.ErrAnonymous, which it wraps
 	asked   []registry.Request
 	opened  int
 	open    int // handles
@@ -113,7 +115,7 @@ func (h *cloudHandle) Credential(ctx context.Context, req registry.Request) (reg
 		return registry.Credential{}, c.err
 	}
 	if c.none != nil && c.none(req) {
-		return registry.Credential{}, registry.ErrAnonymous
+		return registry.Credential{}, cmp.Or(c.why, registry.ErrAnonymous)
 	}
 	if !c.stuck || c.serial == 0 {
 		c.serial++

@@ -68,7 +68,7 @@ func newIssuer(b *Broker, p Provider) *issuer {
 // verdict is what an issuer has to say for a query.
 type verdict struct {
 	grant  *grant
-	err    error     // without a grant: registry.ErrAnonymous, *RefusedError or a failure
+	err    error     // without a grant: *nothingError, *RefusedError or a failure
 	next   time.Time // with err: it is not asked again before
 	cached bool      // it did not have to be asked
 }
@@ -272,7 +272,11 @@ func (s *issuer) named(err error) error {
 	if already, ok := errors.AsType[*providerError](err); ok && already.provider == s.address {
 		return err
 	}
-	text := err.Error()
+	return &providerError{s.address, s.scrub(err.Error()), err}
+}
+
+// scrub takes the secrets that the provider has given out of text.
+func (s *issuer) scrub(text string) string {
 	scrub := func(v secret.Secret) {
 		if plain := v.Reveal(); len(plain) >= minSecret {
 			text = strings.ReplaceAll(text, plain, secret.Redacted)
@@ -287,5 +291,32 @@ func (s *issuer) named(err error) error {
 			scrub(a.grant.value.token)
 		}
 	}
-	return &providerError{s.address, text, err}
+	return text
+}
+
+// nothingError says that a provider has nothing, and why, if it told.
+type nothingError struct{ reason string }
+
+func (e *nothingError) Error() string {
+	if e.reason == "" {
+		return registry.ErrAnonymous.Error()
+	}
+	return e.reason
+}
+
+// Unwrap makes it registry.ErrAnonymous, and nothing else of what it was.
+func (e *nothingError) Unwrap() error { return registry.ErrAnonymous }
+
+// maxReason bounds what is kept of a reason, in bytes.
+const maxReason = 500
+
+// reason is what the provider said of why it has nothing: the text in which it
+// wrapped registry.ErrAnonymous, on one line.
+func (s *issuer) reason(err error) string {
+	text := strings.TrimSpace(strings.TrimSuffix(err.Error(), registry.ErrAnonymous.Error()))
+	text = strings.Join(strings.Fields(s.scrub(strings.TrimSuffix(text, ":"))), " ")
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "") + " ..."
+	}
+	return text
 }

@@ -27,7 +27,7 @@ func (s *issuer) settle(f *flight, c registry.Credential, err error) {
 	switch {
 	case s.retired || s.b.ctx.Err() != nil || errors.Is(err, errChanged):
 	case errors.Is(err, registry.ErrAnonymous):
-		s.nothing(f, now)
+		s.nothing(f, err, now)
 	case err != nil:
 		s.failed(f, err, now)
 	default:
@@ -72,7 +72,7 @@ func (s *issuer) grant(k key, q query, c registry.Credential, expires time.Time)
 
 // nothing files that the provider has nothing for the repository. What it had
 // for the same question is withdrawn.
-func (s *issuer) nothing(f *flight, now time.Time) {
+func (s *issuer) nothing(f *flight, why error, now time.Time) {
 	s.learn(f.query.host, registry.ScopeRepository)
 	a := s.replace(f, keyOf(registry.ScopeRepository, f.query, f.consumer))
 	wait := nothingFor
@@ -80,7 +80,7 @@ func (s *issuer) nothing(f *flight, now time.Time) {
 		wait = noSecretFor
 	}
 	a.grant, a.received, a.failures = nil, now, 0
-	a.err, a.until = registry.ErrAnonymous, now.Add(wait)
+	a.err, a.until = &nothingError{s.reason(why)}, now.Add(wait)
 	s.recovered(a)
 	s.schedule(a, now)
 }

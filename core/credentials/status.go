@@ -72,7 +72,7 @@ type Step struct {
 	Provider  string    `json:"provider"` // address
 	Origin    Origin    `json:"origin"`
 	Match     []string  `json:"match"`            // its patterns; empty: everything
-	Reason    string    `json:"reason,omitempty"` // why it was not asked
+	Reason    string    `json:"reason,omitempty"` // why it was not asked, or has nothing
 	Outcome   Outcome   `json:"outcome"`
 	Wins      bool      `json:"wins"`            // its credential is used
 	Cached    bool      `json:"cached"`          // the outcome was known, and it was not asked now

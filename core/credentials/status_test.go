@@ -84,6 +84,34 @@ func TestExplainNobody(t *testing.T) {
 	}
 }
 
+// TestReasons: why a provider has nothing is told for as long as that is
+// known, and on one line of bounded length.
+func TestReasons(t *testing.T) {
+	for why, want := range map[error]string{
+		registry.ErrAnonymous: "",
+		fmt.Errorf("secret shop/nope does not exist: %w", registry.ErrAnonymous):           "secret shop/nope does not exist",
+		fmt.Errorf("in vain: %w", fmt.Errorf("no\n such file: %w", registry.ErrAnonymous)): "in vain: no such file",
+		fmt.Errorf("%w for the like of you", registry.ErrAnonymous):                        "no credential for this image for the like of you",
+		fmt.Errorf("%s: %w", strings.Repeat("é", maxReason), registry.ErrAnonymous):        strings.Repeat("é", maxReason/2) + " ...",
+		fmt.Errorf("the password planted-1-for- is old: %w", registry.ErrAnonymous):        "the password (redacted) is old",
+		errors.Join(errors.New("a"), fmt.Errorf("b: %w", registry.ErrAnonymous)):           "a b",
+	} {
+		c := &cloud{scope: registry.ScopeRepository}
+		b := newBroker(t, Options{}, c.provider("a"))
+		mustGet(t, b, image)
+		c.set(func() { c.none, c.why = nothing, why })
+		for _, cached := range []bool{false, true} {
+			e := b.Explain(t.Context(), repository("other"))
+			if step := e.Chain[0]; !e.Anonymous || step.Outcome != Anonymous || step.Reason != want || step.Cached != cached {
+				t.Errorf("%v: %+v, want the reason %q", why, step, want)
+			}
+		}
+		if got, err := b.Credential(t.Context(), repository("other")); err != nil || got.ID != "" {
+			t.Errorf("%v: credential %q, %v", why, got.ID, err)
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{scope: registry.ScopeRepository, life: time.Hour}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images/ref"
+	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/registry"
 )
@@ -80,17 +82,37 @@ func (e *Engine) provider(host pluginHost, address string, cfg config.PluginConf
 				e.log.WarnContext(ctx, d.Error(), "credential", address)
 			}
 			if err != nil {
-				return nil, located(cfg, err)
+				return nil, located(cfg, unnamed(err))
 			}
 			return providerHandle{in.Registry(), in}, nil
 		},
 	}
 }
 
-// providerHandle is an instance that the broker asks.
+// providerHandle is an instance that the broker asks. The broker says in errors
+// whose they are, so they need not say it themselves.
 type providerHandle struct {
 	registryInstance
 	instance
+}
+
+// Credential implements registry.Provider.
+func (h providerHandle) Credential(ctx context.Context, req registry.Request) (registry.Credential, error) {
+	c, err := h.registryInstance.Credential(ctx, req)
+	return c, unnamed(err)
+}
+
+// Tags implements registry.Lister.
+func (h providerHandle) Tags(ctx context.Context, req registry.Request, emit func(registry.Tag)) error {
+	return unnamed(h.registryInstance.Tags(ctx, req, emit))
+}
+
+// unnamed is err without the name of the instance that it is of.
+func unnamed(err error) error {
+	if named, ok := errors.AsType[*pluginhost.InstanceError](err); ok {
+		return named.Err
+	}
+	return err
 }
 
 // registryInstance is what an instance of a credential plugin can do.

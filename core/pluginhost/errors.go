@@ -34,6 +34,23 @@ func (e *ExitedError) Error() string {
 // Is makes every ExitedError match ErrPluginExited.
 func (e *ExitedError) Is(target error) bool { return target == ErrPluginExited }
 
+// InstanceError says which instance of which plugin failed.
+type InstanceError struct {
+	Kind, Type string
+	Name       string // of the instance
+	Plugin     string // with its version: "git 1.2.3"
+	Err        error  // what it said, without known secrets
+}
+
+// Error names kind, type, instance and plugin, then says what failed.
+func (e *InstanceError) Error() string {
+	name := strings.TrimPrefix(e.Name, e.Kind+"."+e.Type+".")
+	return fmt.Sprintf("%s/%s %q (plugin %s): %v", e.Kind, e.Type, name, e.Plugin, e.Err)
+}
+
+// Unwrap returns what the plugin said.
+func (e *InstanceError) Unwrap() error { return e.Err }
+
 // Exit is how a plugin process ended. Text in it is free of known secrets.
 type Exit struct {
 	PID    int

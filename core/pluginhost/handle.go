@@ -281,6 +281,5 @@ func (i *Instance) named(err error) error {
 	i.p.mu.Lock()
 	plugin := strings.TrimSpace(i.p.c.name + " " + i.p.version)
 	i.p.mu.Unlock()
-	name := strings.TrimPrefix(i.name, i.kind+"."+i.typ+".")
-	return i.p.h.scrub.Err(fmt.Errorf("%s/%s %q (plugin %s): %w", i.kind, i.typ, name, plugin, err))
+	return &InstanceError{Kind: i.kind, Type: i.typ, Name: i.name, Plugin: plugin, Err: i.p.h.scrub.Err(err)}
 }

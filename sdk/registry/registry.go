@@ -20,7 +20,13 @@ type Provider interface {
 	Credential(ctx context.Context, req Request) (Credential, error)
 }
 
-// ErrAnonymous says: nothing for this one.
+// ErrAnonymous says: nothing for this one. Wrap it to tell people why, where
+// that helps them:
+//
+//	fmt.Errorf("secret shop/regcred does not exist: %w", registry.ErrAnonymous)
+//
+// The host asks the next provider, and shows the text before it in
+// "sluice credentials explain". It must not hold anything secret.
 var ErrAnonymous = host.ErrAnonymous
 
 // Request names what will be accessed and for whom.
