@@ -117,6 +117,36 @@ func TestTrial(t *testing.T) {
 	})
 }
 
+// Look tells what would be given, without giving it: neither is a refused value
+// tried, nor is one renewed that nobody uses.
+func TestLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry, stuck: true}
+		var told notices
+		b := newBroker(t, Options{Notify: told.add}, c.provider("a"))
+		first := mustGet(t, b, image)
+		b.Reject(t.Context(), image, first)
+		for range 60 {
+			if _, err := b.Look(t.Context(), image); err == nil {
+				t.Fatal("a refused value is given for a look")
+			}
+			time.Sleep(time.Minute)
+		}
+		told.want(t, Refused)
+		c.set(func() { c.serial++ })
+		time.Sleep(recheck)
+		got, err := b.Look(t.Context(), image)
+		if err != nil || got.Password == first.Password || got.ID != first.ID {
+			t.Errorf("after a renewal: %v", err)
+		}
+		before := c.requests()
+		time.Sleep(time.Hour)
+		if c.requests() != before {
+			t.Error("what is only looked at is renewed")
+		}
+	})
+}
+
 func TestRefusalIsOfOneRepository(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{scope: registry.ScopeRegistry, stuck: true}
