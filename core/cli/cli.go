@@ -140,12 +140,16 @@ func withHint(err error, format string, args ...any) error {
 }
 
 func (a *app) printError(err error) {
-	fmt.Fprintf(a.Err, "sluice: %v\n", err)
+	fmt.Fprintf(a.Err, "sluice: %s\n", indented(err.Error()))
 	var h hint
 	if errors.As(err, &h) {
-		fmt.Fprintf(a.Err, "        %s\n", h.do)
+		fmt.Fprintf(a.Err, "        %s\n", indented(h.do))
 	}
 }
+
+// indented is visible text whose lines after the first cannot be taken for
+// another message.
+func indented(text string) string { return strings.ReplaceAll(visibleLines(text), "\n", "\n        ") }
 
 // colour reports whether w is a terminal whose user wants colour
 // (https://no-color.org).

@@ -118,20 +118,20 @@ Exits with 2 if there is an error.`,
 }
 
 func writeExplanation(w io.Writer, x credentials.Explanation) error {
-	_, _ = fmt.Fprintf(w, "%s/%s", x.Host, x.Repository)
+	_, _ = fmt.Fprintf(w, "%s/%s", visible(x.Host), visible(x.Repository))
 	if x.Consumer.Namespace != "" {
-		_, _ = fmt.Fprintf(w, " for the namespace %s of %s", x.Consumer.Namespace, x.Consumer.Applier)
+		_, _ = fmt.Fprintf(w, " for the namespace %s of %s", visible(x.Consumer.Namespace), x.Consumer.Applier)
 	}
 	switch {
 	case x.Error != "":
-		_, _ = fmt.Fprintf(w, ": %s\n", x.Error)
+		_, _ = fmt.Fprintf(w, ": %s\n", visible(x.Error))
 	case x.Anonymous:
 		_, _ = fmt.Fprintln(w, ": anonymous, nobody has a credential")
 	default:
-		_, _ = fmt.Fprintf(w, ": %s\n", x.ID)
+		_, _ = fmt.Fprintf(w, ": %s\n", visible(x.ID))
 	}
 	if x.Advice != "" {
-		_, _ = fmt.Fprintln(w, x.Advice)
+		_, _ = fmt.Fprintln(w, visible(x.Advice))
 	}
 	_, _ = fmt.Fprintln(w)
 	return table(w, "\tPROVIDER\tOUTCOME\tUSER\tSCOPE\tEXPIRES\tDETAIL", func(row func(...any)) {

@@ -52,6 +52,6 @@ func (a *app) writeEvent(e event.Event) error {
 	if e.Object != "" {
 		about += " " + e.Object
 	}
-	_, err := fmt.Fprintf(a.Out, "%s  %-7s  %-24s  %-16s  %s\n", e.Time.Local().Format(time.DateTime), e.Severity, about, e.Reason, e.Message)
+	_, err := fmt.Fprintf(a.Out, "%s  %-7s  %-24s  %-16s  %s\n", e.Time.Local().Format(time.DateTime), e.Severity, visible(about), visible(e.Reason), visible(e.Message))
 	return err
 }

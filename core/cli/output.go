@@ -78,7 +78,7 @@ func writeYAML(w io.Writer, data any) error {
 }
 
 // table writes aligned columns; rows are made by fill. An empty header is left
-// out.
+// out. Cells may hold what strangers wrote.
 func table(w io.Writer, header string, fill func(row func(cells ...any))) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	if header != "" {
@@ -89,7 +89,7 @@ func table(w io.Writer, header string, fill func(row func(cells ...any))) error 
 			if i > 0 {
 				_, _ = fmt.Fprint(tw, "\t")
 			}
-			_, _ = fmt.Fprint(tw, c)
+			_, _ = fmt.Fprint(tw, visible(fmt.Sprint(c)))
 		}
 		_, _ = fmt.Fprintln(tw)
 	})

@@ -42,6 +42,7 @@ func (p *progress) show(s engine.Progress) {
 // line shows live on a terminal, where it may change quickly, else text as a
 // line of its own unless it is the one before.
 func (p *progress) line(text, live string) {
+	text, live = visible(text), visible(live)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

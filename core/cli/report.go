@@ -28,7 +28,9 @@ func (a *app) renderProblems(w io.Writer, problems []rollout.Problem) {
 
 // writeReport lists what needs attention: what failed, and what was left alone.
 func writeReport(w io.Writer, r *rollout.Report, indent string) {
-	line := func(format string, args ...any) { _, _ = fmt.Fprintf(w, indent+format+"\n", args...) }
+	line := func(format string, args ...any) {
+		_, _ = fmt.Fprintln(w, indent+visibleLines(fmt.Sprintf(format, args...)))
+	}
 	if r.Error != "" {
 		line("error: %s", r.Error)
 	}

@@ -92,7 +92,7 @@ func (a *app) writeOutcomes(w io.Writer, details []engine.Detail) error {
 		if explains(d.Report, reason) {
 			reason = revision(d.Report.Revision.Ref, d.Report.Revision.ID)
 		}
-		_, _ = fmt.Fprintf(w, "%s %s: %s", n.ID, n.State, reason)
+		_, _ = fmt.Fprintf(w, "%s %s: %s", n.ID, n.State, visibleLines(reason))
 		if d.Report != nil && d.Report.Counts.Changed() && n.State != engine.Blocked {
 			_, _ = fmt.Fprintf(w, " (%s)", d.Report.Counts)
 		}

@@ -27,7 +27,7 @@ func newWhy(a *app) *cobra.Command {
 			}
 			return a.view(x, func(w io.Writer) error {
 				for _, line := range x.Lines {
-					if _, err := fmt.Fprintln(w, line); err != nil {
+					if _, err := fmt.Fprintln(w, visibleLines(line)); err != nil {
 						return err
 					}
 				}

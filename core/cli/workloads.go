@@ -114,14 +114,14 @@ func (a *app) tellNotes(notes []string) {
 		return
 	}
 	for _, n := range notes {
-		fmt.Fprintln(a.Err, "note:", n)
+		fmt.Fprintln(a.Err, "note:", visible(n))
 	}
 }
 
 // tellProblems says what is missing in an answer.
 func (a *app) tellProblems(problems []string) {
 	for _, p := range problems {
-		fmt.Fprintln(a.Err, "warning:", p)
+		fmt.Fprintln(a.Err, "warning:", visible(p))
 	}
 }
 
