@@ -3,6 +3,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -35,6 +36,7 @@ func TestExamples(t *testing.T) {
 			t.Error("an object of one of the repositories is missing")
 		}
 	})
+	t.Run("images", func(t *testing.T) { w.in(t).imagesExample() })
 	t.Run("plugin-dir", func(t *testing.T) {
 		w := w.in(t)
 		plugins := filepath.Join(w.dir, "plugins")
@@ -75,6 +77,34 @@ func TestPluginCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(filepath.Join(w.bin, "sluice-plugin-kubernetes"), "--instance", "{}", "--objects", samples, "--env", "KUBECONFIG="+os.Getenv("SLUICE_TEST_KUBECONFIG"))
+}
+
+// imagesExample runs the daemon, with a registry that asks for a password.
+func (w *world) imagesExample() {
+	config := filepath.Join(w.dir, "docker.json")
+	auths := map[string]any{"registry.example.com": map[string]string{"username": "ann", "password": "s3cret"}}
+	if err := os.WriteFile(config, asJSON(map[string]any{"auths": auths}), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	reg := w.registry("-auth", "basic", "-user", "ann:s3cret")
+	reg.push("storefront/web", 0, "1.4.0", "1.4.1", "1.4.2")
+	reg.push("storefront/report", 0, "main-4f2a1c")
+	r := w.exampleRepository("storefront", "images/manifests")
+	w.env = append(w.env, "SLUICE_VAR_repository="+r.url, "SLUICE_VAR_mirror=http://"+reg.Address,
+		"SLUICE_VAR_docker_config="+config, "SLUICE_VAR_data_dir="+filepath.Join(w.dir, "images"))
+	s := &site{world: w, reg: reg, config: example("images/sluice.hcl")}
+	s.start()
+	s.sluice("sync", "--wait")
+	if got := s.images("-n", "storefront", "deployment/web", "--container", "web"); len(got) != 1 || !slices.Equal(got[0].tags(), []string{"1.4.2", "1.4.1", "1.4.0"}) {
+		w.t.Errorf("images of web: %+v", got)
+	}
+	if got := s.images("-n", "storefront", "cronjob/report"); len(got) != 1 || got[0].Error != "" {
+		w.t.Errorf("images of report: %+v", got)
+	}
+	explained := s.sluice("credentials", "explain", "registry.example.com/storefront/web", "-w", "storefront:deployment/web")
+	if !strings.Contains(explained, "registry_credential.docker_config.own") || !strings.Contains(explained, "ann") {
+		w.t.Errorf("explain does not name who answers:\n%s", explained)
+	}
 }
 
 func example(path string) string {

@@ -43,7 +43,7 @@ func (s *site) everything() map[string][]byte {
 	} {
 		s.sluice(args...)
 	}
-	seen := map[string][]byte{"what commands printed": []byte(s.printed.String())}
+	seen := map[string][]byte{"what commands printed": bytes.Clone(s.printed.Bytes())}
 	for _, path := range []string{
 		"/v1/status", "/v1/events", "/v1/plugins", "/v1/config", "/v1/workloads", "/v1/credentials",
 		"/v1/images/scans", "/v1/images/budget", "/v1/images/cache", "/metrics",
