@@ -10,6 +10,7 @@ import (
 
 // entry is a credential and what it is for.
 type entry struct {
+	key        string // as shown
 	host       string // canonical; may have globs
 	glob       bool   // it has
 	path       string // without slashes around it; empty: every repository
@@ -22,7 +23,7 @@ func newEntry(key string, f fields) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	e := entry{host: host, glob: hasGlob(host), path: path}
+	e := entry{key: shown(key), host: host, glob: hasGlob(host), path: path}
 	if e.credential, err = f.credential(); err != nil {
 		e.err = fmt.Errorf("the entry for %s cannot be used: %w", shown(key), err)
 	}

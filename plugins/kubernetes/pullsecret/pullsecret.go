@@ -75,6 +75,16 @@ func (r *Ring) Add(typ string, data map[string][]byte) error {
 	return errors.Join(unusable...)
 }
 
+// Keys returns what each entry is for, as it is written there but for what
+// stands before an @, in the order in which the entries were added.
+func (r *Ring) Keys() []string {
+	keys := make([]string, len(r.entries))
+	for i, e := range r.entries {
+		keys[i] = e.key
+	}
+	return keys
+}
+
 // Find returns the credential for a repository of a registry; ok is false if
 // no entry is for it. Its scope is the registry only if no entry for the
 // registry has a path, for which another repository may get another answer.
