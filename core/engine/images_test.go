@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/host"
@@ -173,7 +174,7 @@ func TestCredentialsOverReloads(t *testing.T) {
 		w := newWorld(t)
 		w.passwords["registry_credential.memory.more quay.io"] = "3"
 		e := w.start(withCredentials)
-		s := &services{engine: e}
+		s := &services{engine: e, caller: pluginhost.Caller{Kind: "source"}}
 		ask := host.CredentialRequest{Host: "quay.io", Repository: "acme/web"}
 		if c, err := s.Credential(t.Context(), ask); err != nil || c.Password.Reveal() != "3" {
 			t.Fatalf("%v, %v", c, err)

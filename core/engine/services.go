@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/event"
@@ -23,9 +24,17 @@ type services struct {
 
 var _ host.Services = (*services)(nil)
 
+// fetchers are the kinds of plugins that fetch from registries what the daemon
+// deploys. An applier fetches nothing, and a credential plugin that asked would
+// wait for itself.
+var fetchers = []string{"source", "helm"}
+
 // Credential asks the broker, on behalf of the daemon: pull secrets of
 // workloads are not for plugins.
 func (s *services) Credential(ctx context.Context, req host.CredentialRequest) (host.Credential, error) {
+	if !slices.Contains(fetchers, s.caller.Kind) {
+		return host.Credential{}, fmt.Errorf("%s asks for a credential of %s: only plugins that fetch get one: %w", s.caller.Name, req.Host, host.ErrDenied)
+	}
 	c, err := s.engine.broker.Credential(ctx, credentials.Request{Host: req.Host, Repository: req.Repository})
 	switch {
 	case err != nil:

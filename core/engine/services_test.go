@@ -17,7 +17,7 @@ func TestSecretsThroughTheApplier(t *testing.T) {
 		w.breakOpen(kube, errors.New("no kubeconfig"))
 		e := w.start(shop)
 		expect(t, e, kube, Failed, "no kubeconfig")
-		s := &services{engine: e, caller: pluginhost.Caller{Name: "source.memory.shop"}}
+		s := &services{engine: e, caller: pluginhost.Caller{Kind: "source", Name: "source.memory.shop"}}
 		ref := host.SecretRef{Namespace: "flux", Name: "key", Key: "identity"}
 		if _, err := s.ReadSecret(t.Context(), ref); !errors.Is(err, host.ErrUnavailable) {
 			t.Errorf("with an applier that does not open: %v", err)
@@ -39,6 +39,25 @@ func TestSecretsThroughTheApplier(t *testing.T) {
 		}
 		if _, err := s.Credential(t.Context(), host.CredentialRequest{Host: "ghcr.io", Repository: "acme/web"}); !errors.Is(err, host.ErrAnonymous) {
 			t.Errorf("credential: %v", err)
+		}
+	})
+}
+
+// Plugins that fetch get what the daemon has, and never a workload's pull secret.
+func TestCredentialsForPlugins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.passwords = map[string]string{
+			"pull secrets of applier.kubernetes.default quay.example.com": "1",
+			"registry_credential.memory.all quay.example.com":             "2",
+		}
+		e := w.startRunning(withCredentials)
+		for kind, want := range map[string]string{"source": "2", "helm": "2", "applier": "", "registry_credential": "", "": ""} {
+			s := &services{engine: e, caller: pluginhost.Caller{Kind: kind, Name: kind + ".memory.shop"}}
+			c, err := s.Credential(t.Context(), host.CredentialRequest{Host: "quay.example.com", Repository: "acme/chart"})
+			if c.Password.Reveal() != want || (want == "") != errors.Is(err, host.ErrDenied) {
+				t.Errorf("%q got %q, %v", kind, c.Password.Reveal(), err)
+			}
 		}
 	})
 }

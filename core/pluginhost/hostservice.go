@@ -86,6 +86,11 @@ func (c hostCalls) Event(ctx context.Context, instance string, e host.Event) err
 	if err != nil {
 		return err
 	}
-	e.Message = c.s.p.h.scrub.Scrub(e.Message)
+	scrub := c.s.p.h.scrub
+	labels := make(map[string]string, len(e.Labels))
+	for name, value := range e.Labels {
+		labels[scrub.Scrub(name)] = scrub.Scrub(value)
+	}
+	e.Reason, e.Message, e.Labels = scrub.Scrub(e.Reason), scrub.Scrub(e.Message), labels
 	return services.Event(ctx, e)
 }

@@ -83,7 +83,7 @@ func TestEventsAreScrubbed(t *testing.T) {
 	t.Parallel()
 	h, v := hostWithVault(t)
 	resolve(t, h.open(t, "test", "a", "do", "event", "token", "sesame-open"))
-	if len(v.events) != 1 || v.events[0].Message != "with (redacted)" {
+	if len(v.events) != 1 || v.events[0].Message != "with (redacted)" || v.events[0].Labels["label"] != "(redacted)" {
 		t.Errorf("events are %v", v.events)
 	}
 }

@@ -136,7 +136,9 @@ func (s *testSource) Resolve(ctx context.Context, previous source.Revision) (sou
 		s.env.Log.Info("read " + v.Reveal())
 		return source.Revision{ID: strconv.Itoa(len(v.Reveal()))}, err
 	case "event":
-		return rev, s.env.Host.Event(ctx, host.Event{Reason: "Test", Message: "with " + s.c.Token.Reveal()})
+		return rev, s.env.Host.Event(ctx, host.Event{
+			Reason: "Test", Message: "with " + s.c.Token.Reveal(), Labels: map[string]string{"label": s.c.Token.Reveal()},
+		})
 	}
 	return rev, nil
 }
