@@ -42,7 +42,7 @@ func newCredentialsList(a *app) *cobra.Command {
 }
 
 func writeProviders(w io.Writer, list []credentials.ProviderStatus) error {
-	return table(w, "PROVIDER\tFOR\tOPEN\tASKED\tFAILED\tCREDENTIAL\tUSER\tEXPIRES\tERROR", func(row func(...any)) {
+	return table(w, "PROVIDER\tFOR\tOPEN\tASKED\tFAILED\tUSER\tEXPIRES\tCREDENTIAL\tERROR", func(row func(...any)) {
 		for _, p := range list {
 			name, match, open, asked, failed, problem := any(p.Provider), any(hosts(p.Match)), any(p.Open), any(p.Requests), any(p.Failures), p.Error
 			if len(p.Cached) == 0 {
@@ -52,7 +52,7 @@ func writeProviders(w io.Writer, list []credentials.ProviderStatus) error {
 				if problem == "" {
 					problem = c.Error
 				}
-				row(name, match, open, asked, failed, c.ID, c.Username, expires(c.ExpiresAt), problem)
+				row(name, match, open, asked, failed, c.Username, expires(c.ExpiresAt), strings.TrimPrefix(c.ID, p.Provider+", "), problem)
 				name, match, open, asked, failed, problem = "", "", "", "", "", ""
 			}
 		}

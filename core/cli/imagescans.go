@@ -26,19 +26,23 @@ func newImagesScans(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(list) == 0 && !a.output.machine() {
+				fmt.Fprintln(a.Err, "no repository is scanned by itself: see scan of the images block")
+				return nil
+			}
 			return a.view(list, func(w io.Writer) error { return writeScans(w, list) })
 		},
 	}
 }
 
 func writeScans(w io.Writer, list []images.RepositoryStatus) error {
-	return table(w, "REPOSITORY\tCREDENTIAL\tTAGS\tSCANNED\tCHANGED\tNEXT\tMISSING\tPROBLEM", func(row func(...any)) {
+	return table(w, "REPOSITORY\tTAGS\tSCANNED\tCHANGED\tNEXT\tMISSING\tCREDENTIAL\tPROBLEM", func(row func(...any)) {
 		for _, r := range list {
 			problem := r.Error
 			if problem == "" {
 				problem = r.Warning
 			}
-			row(r.Repository, anonymous(r.Credential), r.Tags, age(r.Scanned), age(r.Changed), when(r.Next), r.Missing, problem)
+			row(r.Repository, r.Tags, age(r.Scanned), age(r.Changed), when(r.Next), r.Missing, anonymous(r.Credential), problem)
 		}
 	})
 }
@@ -66,16 +70,23 @@ is left of a quota, and until when nothing is sent.`,
 }
 
 func writeBudget(w io.Writer, list []limit.Budget) error {
-	return table(w, "HOST\tCREDENTIAL\tRATE\tCEILING\tQUOTA\tWAITING\tREQUESTS\tTHROTTLED\tBLOCKED\tWHY", func(row func(...any)) {
+	return table(w, "HOST\tRATE\tCEILING\tQUOTA\tWAITING\tREQUESTS\tTHROTTLED\tBLOCKED\tCREDENTIAL\tWHY", func(row func(...any)) {
 		for _, b := range list {
 			quota := ""
 			if b.Quota != nil {
 				quota = fmt.Sprintf("%d/%d, %d reserved", b.Quota.Remaining, b.Quota.Limit, b.Quota.Reserved)
 			}
-			row(b.Host, anonymous(b.Identity), fmt.Sprintf("%.3g/s", b.RPS), fmt.Sprintf("%.3g/s", b.Ceiling), quota,
-				b.Waiting, b.Requests, b.Throttled, when(b.BlockedUntil), b.Why)
+			row(b.Host, rate(b.RPS), rate(b.Ceiling), quota,
+				b.Waiting, b.Requests, b.Throttled, when(b.BlockedUntil), anonymous(b.Identity), b.Why)
 		}
 	})
+}
+
+func rate(rps float64) string {
+	if rps >= 100 {
+		return fmt.Sprintf("%.0f/s", rps)
+	}
+	return fmt.Sprintf("%.3g/s", rps)
 }
 
 func newImagesCache(a *app) *cobra.Command {

@@ -167,7 +167,7 @@ func (s *Scanner) Again(pattern string) {
 func (s *Scanner) Status() []RepositoryStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []RepositoryStatus
+	all := []RepositoryStatus{}
 	for _, r := range s.repos {
 		if len(r.subjects) > 0 {
 			all = append(all, s.status(r))
