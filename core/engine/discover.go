@@ -143,7 +143,11 @@ func (w Workload) warnings() []string {
 			warnings = append(warnings, fmt.Sprintf("container %s: %v", c.Name, err))
 		}
 	}
-	for _, name := range w.policy.Containers() {
+	const most = 40 // a workload may have thousands of annotations
+	for i, name := range w.policy.Containers() {
+		if len(warnings) >= most {
+			return append(warnings, fmt.Sprintf("%d more patterns were not looked at", len(w.policy.Containers())-i))
+		}
 		pattern, _ := w.policy.Pattern(name)
 		if _, err := policy.Parse(pattern); err != nil {
 			warnings = append(warnings, fmt.Sprintf("container %s: it takes no image: %v", name, err))

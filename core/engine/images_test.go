@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -117,6 +118,32 @@ func TestWorkloadNames(t *testing.T) {
 		if got != tc.want || (err == nil) != (tc.want != "") || err != nil && !errors.Is(err, ErrInvalid) {
 			t.Errorf("qualify(%q, %q) = %q, %v; want %q", name, tc.namespace, got, err, tc.want)
 		}
+	}
+}
+
+// The block for a host is the one that names most of it; brackets are no
+// pattern.
+func TestRegistryOfHost(t *testing.T) {
+	im := &imaging{}
+	im.registries.Store(&[]config.Registry{{Host: "*.example.com"}, {Host: "eu.example.com"}, {Host: "[::1]:5000"}, {Host: "docker.io"}})
+	for host, want := range map[string]string{
+		"us.example.com": "*.example.com", "eu.example.com": "eu.example.com", "a.b.example.com": "*.example.com",
+		"[::1]:5000": "[::1]:5000", "index.docker.io": "docker.io", "example.com": "*", ":": "*",
+	} {
+		if got := im.registry(host).Host; got != want {
+			t.Errorf("%s is of the block %q, want %q", host, got, want)
+		}
+	}
+}
+
+func TestManyAnnotations(t *testing.T) {
+	annotations := map[string]string{}
+	for n := range 5000 {
+		annotations[fmt.Sprintf("sluice.dev/tag.c%d", n)] = "regexp:("
+	}
+	w := newWorkload("applier.kubernetes.default", deployment("shop", "web", "nginx", annotations))
+	if n := len(w.Warnings); n < 10 || n > 50 {
+		t.Errorf("%d warnings", n)
 	}
 }
 

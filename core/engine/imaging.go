@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/glob"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/images/remote"
 )
@@ -81,7 +81,7 @@ func (im *imaging) registry(host string) config.Registry {
 	best, most := config.DefaultRegistry, -1
 	for _, r := range *im.registries.Load() {
 		pattern := credentials.CanonicalHost(r.Host)
-		if fits, _ := path.Match(pattern, credentials.CanonicalHost(host)); !fits {
+		if !glob.Match(pattern, credentials.CanonicalHost(host)) { // not path.Match, to which the brackets of IPv6 are special
 			continue
 		}
 		if named := len(pattern) - strings.Count(pattern, "*"); named > most {

@@ -149,6 +149,7 @@ func newWorkload(applierID string, raw applier.Workload) Workload {
 		return -1
 	})
 	w.policy = policy.Of(raw.Annotations)
+	w.raw.Annotations = nil // up to 256 KiB of each workload are not kept for the few that count
 	w.Warnings = w.warnings()
 	for name, set := range map[string]bool{"automated": w.policy.Automated, "locked": w.policy.Locked, "ignore": w.policy.Ignored} {
 		if set {

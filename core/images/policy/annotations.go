@@ -20,6 +20,10 @@ const (
 	yes = "true"
 )
 
+// maxWarnings is how many annotations of one workload are worth a warning; it
+// may have thousands.
+const maxWarnings = 20
+
 // What follows the prefix.
 const (
 	automatedKey    = "automated"
@@ -78,6 +82,9 @@ func Of(annotations map[string]string) Workload {
 	r.nearMisses()
 	slices.Sort(r.warnings)
 	w.Warnings = slices.Compact(r.warnings)
+	if more := len(w.Warnings) - maxWarnings; more > 0 {
+		w.Warnings = append(slices.Clip(w.Warnings[:maxWarnings]), fmt.Sprintf("and %d more like these", more))
+	}
 	return w
 }
 

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -85,8 +86,8 @@ func TestParseErrors(t *testing.T) {
 		"glob:ü":                  `no tag has the character 'ü'`,
 		strings.Repeat("x", 1025): `longer than 1024 bytes`,
 
-		"regexp:" + strings.Repeat(".{0,1000}", 100) + "Z$":        `repetitions`,
-		"regexp:(((a{5}){5}){5}){5}|x(bcd){1000}": `repetitions`,
+		"regexp:" + strings.Repeat(".{0,1000}", 100) + "Z$": `repetitions`,
+		"regexp:(((a{5}){5}){5}){5}|x(bcd){1000}":           `repetitions`,
 	} {
 		p, err := policy.Parse(pattern)
 		if err == nil || !strings.Contains(err.Error(), want) || len(err.Error()) > 500 {
@@ -273,5 +274,19 @@ func BenchmarkSort(b *testing.B) {
 	}
 	for b.Loop() {
 		p.Sort(slices.Clone(tags))
+	}
+}
+
+// A workload may have as many annotations as fit in 256 KiB.
+func TestWarningsAreBounded(t *testing.T) {
+	annotations := map[string]string{}
+	for n := range 5000 {
+		annotations[fmt.Sprintf("fluxcd.io/%c%cutomated%d", 'a'+n%26, 'a'+n/26%26, n)] = "true"
+		annotations[fmt.Sprintf("sluice.dev/tag.c%d", n)] = "a"
+		annotations[fmt.Sprintf("fluxcd.io/tag.c%d", n)] = "b"
+	}
+	w := policy.Of(annotations)
+	if len(w.Warnings) != 21 || !strings.HasPrefix(w.Warnings[20], "and ") {
+		t.Errorf("%d warnings, the last is %q", len(w.Warnings), w.Warnings[len(w.Warnings)-1])
 	}
 }
