@@ -16,7 +16,7 @@ import (
 // randomConsumer makes consumers that differ little: names that contain each
 // other, separators, secrets in another order.
 func randomConsumer(r *rand.Rand) Consumer {
-	names := []string{"", "a", "b", "a,b", "a/b", "1:a", "a\x00b", "shop", "shop with a", `"a"`}
+	names := []string{"", "a", "b", "a,b", "a/b", "1:a", "a\x00b", "shop", "shop with a", "of", "a of", "(a)", "no workload", `"a"`}
 	pick := func() string { return names[r.IntN(len(names))] }
 	c := Consumer{Applier: pick(), Namespace: pick(), ServiceAccount: pick()}
 	for range r.IntN(3) {
@@ -35,8 +35,9 @@ func TestConsumerKeysAndIdentities(t *testing.T) {
 	for range 20000 {
 		c := randomConsumer(r)
 		k := consumerKey(c)
-		id := identity("pull secrets", key{registry.ScopeRegistry, "gcr.io", "", k}, c)
-		for text, seen := range map[string]map[string]Consumer{k: keys, id: ids} {
+		declared, own := Provider{Address: "a", Origin: Declared}, Provider{Address: "pull secrets", Origin: PullSecrets, Applier: c.Applier}
+		at := key{registry.ScopeRegistry, "gcr.io", "", k}
+		for text, seen := range map[string]map[string]Consumer{k: keys, identity(declared, at, c): ids, identity(own, at, c): ids} {
 			if other, ok := seen[text]; ok && !sameConsumer(c, other) {
 				t.Fatalf("%#v and %#v are both %q", c, other, text)
 			}
@@ -98,19 +99,26 @@ func TestConsumersNeverShare(t *testing.T) {
 func TestIdentity(t *testing.T) {
 	shop := Consumer{Applier: "applier.kubernetes.prod", Namespace: "shop", ServiceAccount: "default", PullSecrets: []string{"regcred", "hub"}}
 	for _, tt := range []struct {
+		origin    Origin
 		scope     registry.Scope
 		consumers bool
 		consumer  Consumer
 		want      string
 	}{
-		{registry.ScopeGlobal, false, shop, "registry_credential.ecr.prod"},
-		{registry.ScopeRegistry, false, shop, "registry_credential.ecr.prod, registry.example.com"},
-		{registry.ScopeRepository, false, shop, "registry_credential.ecr.prod, registry.example.com/team/web"},
-		{registry.ScopeRegistry, true, shop, "registry_credential.ecr.prod, registry.example.com, for shop/default in applier.kubernetes.prod with regcred,hub"},
-		{registry.ScopeGlobal, true, Consumer{}, "registry_credential.ecr.prod, registry.example.com, for no workload"},
+		{Declared, registry.ScopeGlobal, false, shop, "registry_credential.ecr.prod"},
+		{Declared, registry.ScopeRegistry, false, shop, "registry_credential.ecr.prod, registry.example.com"},
+		{Declared, registry.ScopeRepository, false, shop, "registry_credential.ecr.prod, registry.example.com/team/web"},
+		{Declared, registry.ScopeRegistry, true, shop, "registry_credential.ecr.prod for regcred,hub of shop/default (applier.kubernetes.prod), registry.example.com"},
+		{Declared, registry.ScopeGlobal, true, Consumer{}, "registry_credential.ecr.prod for no workload, registry.example.com"},
+		{PullSecrets, registry.ScopeRegistry, true, shop, "pull secrets regcred,hub of shop/default (applier.kubernetes.prod), registry.example.com"},
+		{PullSecrets, registry.ScopeRepository, true, Consumer{Applier: "c", Namespace: "shop"}, "pull secrets of shop (c), registry.example.com/team/web"},
 	} {
 		c := &cloud{scope: tt.scope, consumers: tt.consumers}
-		b := newBroker(t, Options{}, c.provider("registry_credential.ecr.prod"))
+		p := c.provider("registry_credential.ecr.prod")
+		if p.Origin = tt.origin; p.Origin == PullSecrets {
+			p.Applier = tt.consumer.Applier
+		}
+		b := newBroker(t, Options{}, p)
 		req := image
 		req.Consumer = tt.consumer
 		first := mustGet(t, b, req)

@@ -67,7 +67,7 @@ type Credential struct {
 type Origin string
 
 const (
-	PullSecrets Origin = "pull secrets" // of a cluster
+	PullSecrets Origin = "pull secrets" // of a cluster; one for each Applier
 	Declared    Origin = "declared"     // a registry_credential block
 	BuiltIn     Origin = "built-in"     // detection of the cloud the daemon runs in
 )

@@ -74,45 +74,59 @@ func appendSized(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// identity is the Credential.ID of what provider gives for k: the address, the
-// host or repository as far as the scope is limited to it, and the consumer,
-// if there is one.
-func identity(provider string, k key, c Consumer) string {
+// identity is the Credential.ID of what p gives for k: who gives it, the
+// consumer if there is one, and the host or repository as far as the scope is
+// limited to it.
+//
+//	registry_credential.ecr.prod, 123456789012.dkr.ecr.eu-west-1.amazonaws.com
+//	pull secrets regcred of shop/default (applier.kubernetes.prod), quay.io
+func identity(p Provider, k key, c Consumer) string {
 	var b strings.Builder
-	b.WriteString(provider)
+	switch {
+	case k.consumer == "":
+		b.WriteString(p.Address)
+	case p.Origin == PullSecrets && p.Applier != "" && p.Applier == c.Applier: // which has one such provider
+		b.WriteString("pull secrets " + c.short("of "))
+	default:
+		b.WriteString(p.Address + " for " + c.short(""))
+	}
 	if k.host != "" {
 		b.WriteString(", " + k.host)
 	}
 	if k.repository != "" {
 		b.WriteString("/" + k.repository)
 	}
-	if k.consumer == "" {
-		return b.String()
-	}
-	b.WriteString(", for ")
-	if c.Namespace == "" && c.ServiceAccount == "" {
-		b.WriteString("no workload")
-	} else {
-		b.WriteString(plain(c.Namespace) + "/" + plain(c.ServiceAccount))
-	}
-	if c.Applier != "" {
-		b.WriteString(" in " + plain(c.Applier))
-	}
-	for i, s := range c.PullSecrets {
-		sep := ","
-		if i == 0 {
-			sep = " with "
-		}
-		b.WriteString(sep + plain(s))
-	}
 	return b.String()
+}
+
+// short names everything of a consumer: "regcred,hub of shop/default
+// (applier.kubernetes.prod)". One without pull secrets begins with of.
+func (c Consumer) short(of string) string {
+	names := make([]string, len(c.PullSecrets))
+	for i, s := range c.PullSecrets {
+		names[i] = plain(s)
+	}
+	if len(names) > 0 {
+		of = strings.Join(names, ",") + " of "
+	}
+	who := plain(c.Namespace)
+	switch {
+	case c.Namespace == "" && c.ServiceAccount == "":
+		who = "no workload"
+	case c.ServiceAccount != "":
+		who += "/" + plain(c.ServiceAccount)
+	}
+	if c.Applier == "" {
+		return of + who
+	}
+	return of + who + " (" + plain(c.Applier) + ")"
 }
 
 // plain is s if it looks like a name, and s in quotes otherwise, so that no two
 // identities are the same text.
 func plain(s string) string {
 	const names = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-	if strings.Trim(s, names) != "" {
+	if s == "" || strings.Trim(s, names) != "" {
 		return strconv.Quote(s)
 	}
 	return s

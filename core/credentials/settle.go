@@ -64,7 +64,7 @@ func (s *issuer) granted(f *flight, c registry.Credential, scope registry.Scope,
 func (s *issuer) grant(k key, q query, c registry.Credential, expires time.Time) *grant {
 	g := &grant{issuer: s, key: k, query: q, value: value{c.Username, c.Password, c.IdentityToken}}
 	g.credential = Credential{
-		ID: identity(s.address, k, q.consumer), Provider: s.address,
+		ID: identity(s.provider, k, q.consumer), Provider: s.address,
 		Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken, ExpiresAt: expires, grant: g,
 	}
 	return g
