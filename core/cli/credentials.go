@@ -111,6 +111,7 @@ Exits with 2 if there is an error.`,
 		},
 	}
 	cmd.Flags().StringVarP(&req.Workload, "workload", "w", "", "whose pull secrets count: namespace:kind/name")
+	_ = cmd.RegisterFlagCompletionFunc("workload", a.completeWorkloads)
 	cmd.Flags().StringVar(&req.Applier, "applier", "", "address of the cluster, where there are several")
 	cmd.Flags().StringVar(&req.ServiceAccount, "service-account", "", "service account of the pod, with -n")
 	cmd.Flags().StringArrayVar(&req.PullSecrets, "pull-secret", nil, "pull secret of the pod, with -n; may be repeated")

@@ -35,6 +35,7 @@ A WORKLOAD is namespace:kind/name, or kind/name in the namespace of -n.`,
 		Example: `  sluice images shop:deployment/web
   sluice images -n shop --scan
   sluice images -A -l 0 -o json`,
+		ValidArgsFunction: a.completeWorkloads,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(a); err != nil {
 				return err
