@@ -131,8 +131,14 @@ type Applier struct {
 // Credential is one registry_credential block, or one instance of it.
 type Credential struct {
 	Block
-	Match  []string // host patterns; nil: the default of the type
+	Match  []Pattern // nil: the default of the type
 	Plugin PluginConfig
+}
+
+// Pattern is a pattern of images, and where it stands.
+type Pattern struct {
+	Text  string
+	Range diag.Range
 }
 
 // Sync is one sync block, or one instance of it.

@@ -108,12 +108,13 @@ func (l *loader) addApplier(b Block, _ *arguments, p PluginConfig) {
 }
 
 func (l *loader) addCredential(b Block, a *arguments, p PluginConfig) {
-	var match []string
-	for _, e := range a.strings("match") {
-		if e.text == "" {
-			l.errorf(e.at, "Wrong pattern", "A pattern of a registry host cannot be empty.")
-		}
-		match = append(match, e.text)
+	var match []Pattern
+	elements := a.strings("match")
+	if elements != nil && len(elements) == 0 {
+		l.warnf(a.at("match"), "No patterns", "An empty match is the same as none: the block is asked for all images that its type is for. Leave it out, or name registries.")
+	}
+	for _, e := range elements {
+		match = append(match, Pattern{Text: e.text, Range: toRange(e.at)})
 	}
 	l.cfg.Credentials = append(l.cfg.Credentials, Credential{Block: b, Match: match, Plugin: p})
 }

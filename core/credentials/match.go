@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -35,6 +36,18 @@ func DefaultMatch(typ string) []string {
 		return []string{"*.azurecr.io", "*.azurecr.cn", "*.azurecr.us", "*.azurecr.de"}
 	}
 	return nil
+}
+
+// MayAnswer reports whether a provider of a plugin type can answer for anything
+// that the pattern covers: for the hosts of DefaultMatch, or one of hosts, which
+// its own configuration names.
+func MayAnswer(typ, pattern string, hosts []string) bool {
+	own := DefaultMatch(typ)
+	p, err := parsePattern(pattern)
+	return own == nil || err != nil || slices.ContainsFunc(slices.Concat(own, hosts), func(text string) bool {
+		other, err := parsePattern(text)
+		return err == nil && p.meets(other)
+	})
 }
 
 // CheckMatch returns why pattern is not a pattern of images, or nil.
@@ -151,6 +164,45 @@ func (p pattern) matchesRepository(repository string) bool {
 		repository = rest
 	}
 	return true
+}
+
+// meets reports whether there are hosts that both p and other are for.
+func (p pattern) meets(other pattern) bool {
+	if p.any || other.any {
+		return true
+	}
+	port, otherPort := cmp.Or(p.port, "443"), cmp.Or(other.port, "443")
+	if len(p.labels) != len(other.labels) || !starsMeet(port, otherPort) {
+		return false
+	}
+	for i := range p.labels {
+		if !starsMeet(p.labels[i], other.labels[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// starsMeet reports whether there is a text that both globs stand for.
+func starsMeet(a, b string) bool {
+	// meet[i][j] tells it of the rests a[i:] and b[j:]. Beyond the ends, it is false.
+	meet := make([][]bool, len(a)+2)
+	for i := range meet {
+		meet[i] = make([]bool, len(b)+2)
+	}
+	for i := len(a); i >= 0; i-- {
+		for j := len(b); j >= 0; j-- {
+			switch {
+			case i == len(a) && j == len(b):
+				meet[i][j] = true
+			case strings.HasPrefix(a[i:], "*"), strings.HasPrefix(b[j:], "*"): // ends here, or takes one more of the other
+				meet[i][j] = meet[i+1][j] || meet[i][j+1]
+			case i < len(a) && j < len(b):
+				meet[i][j] = a[i] == b[j] && meet[i+1][j+1]
+			}
+		}
+	}
+	return meet[0][0]
 }
 
 // star reports whether text is glob, in which * stands for any characters. It

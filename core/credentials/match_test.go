@@ -3,6 +3,7 @@ package credentials
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -143,4 +144,64 @@ func FuzzMatch(f *testing.F) {
 			t.Errorf("pattern %q of host %q, repository %q: %v, want %v", text, host, repository, got, want)
 		}
 	})
+}
+
+func TestMayAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		typ, pattern string
+		hosts        []string
+		want         bool
+	}{
+		{"ecr", "quay.io", nil, false},
+		{"ecr", "*", nil, true},
+		{"ecr", "public.ecr.aws", nil, true},
+		{"ecr", "123456789012.dkr.ecr.eu-west-1.amazonaws.com", nil, true},
+		{"ecr", "123456789012.dkr.ecr.eu-west-1.amazonaws.com:443/team", nil, true},
+		{"ecr", "123456789012.dkr.ecr.eu-west-1.amazonaws.com:5000", nil, false},
+		{"ecr", "*.*.ecr.eu-*.amazonaws.com", nil, true},
+		{"ecr", "*.amazonaws.com", nil, false},
+		{"gcr", "example.com", nil, false},
+		{"gcr", "EU.gcr.io/project", nil, true},
+		{"gcr", "proxy.example.com:5000", []string{"proxy.example.com:5000"}, true},
+		{"gcr", "proxy.example.com", []string{"proxy.example.com:5000"}, false},
+		{"acr", "*.example.com", []string{"no host", "proxy.example.com"}, true},
+		{"acr", "a*b*.azurecr.io", nil, true},
+		{"docker_config", "quay.io", nil, true},
+		{"ecr", "https://quay.io", nil, true}, // CheckMatch says what is wrong with it
+	} {
+		if got := MayAnswer(tt.typ, tt.pattern, tt.hosts); got != tt.want {
+			t.Errorf("MayAnswer(%q, %q, %q) = %t", tt.typ, tt.pattern, tt.hosts, got)
+		}
+	}
+}
+
+// Two globs meet if a text made from one of them is the other.
+func TestStarsMeet(t *testing.T) {
+	const alphabet = "ab*"
+	var globs, texts []string
+	for n := range 3 * 3 * 3 * 3 {
+		var glob strings.Builder
+		for range 4 {
+			glob.WriteByte(alphabet[n%len(alphabet)])
+			n /= len(alphabet)
+		}
+		globs = append(globs, glob.String(), glob.String()[:2])
+	}
+	for i := range 1 << 8 { // texts of 8 letters are enough for globs of 4
+		for length := range 9 {
+			texts = append(texts, strings.NewReplacer("0", "a", "1", "b").Replace(strconv.FormatInt(int64(i)|1<<8, 2)[1:][:length]))
+		}
+	}
+	for _, list := range []*[]string{&globs, &texts} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	for _, a := range globs {
+		for _, b := range globs {
+			want := slices.ContainsFunc(texts, func(text string) bool { return star(a, text) && star(b, text) })
+			if got := starsMeet(a, b); got != want {
+				t.Fatalf("starsMeet(%q, %q) = %t", a, b, got)
+			}
+		}
+	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -53,9 +54,9 @@ func (e *Engine) providers(c *candidate) []credentials.Provider {
 	}
 	for _, block := range c.cfg.Credentials {
 		p := e.provider(c.host, block.Address, block.Plugin)
-		p.Origin, p.Match = credentials.Declared, block.Match
-		if p.Match == nil {
-			p.Match = credentials.DefaultMatch(block.Type)
+		p.Origin, p.Match = credentials.Declared, credentials.DefaultMatch(block.Type)
+		if block.Match != nil {
+			p.Match = texts(block.Match)
 		}
 		chain = append(chain, p)
 	}
@@ -121,9 +122,17 @@ type registryInstance interface {
 	registry.Lister
 }
 
+func texts(patterns []config.Pattern) []string {
+	list := make([]string, len(patterns))
+	for i, p := range patterns {
+		list[i] = p.Text
+	}
+	return list
+}
+
 // checkCredentials reports credential blocks that cannot be right: patterns that
-// are none, and pull secrets, which are the appliers' to give: a block does not
-// say of which cluster they are.
+// are none, or of what the type never answers for, and pull secrets, which are
+// the appliers' to give: a block does not say of which cluster they are.
 func checkCredentials(cfg *config.Config) diag.List {
 	var l diag.List
 	for _, c := range cfg.Credentials {
@@ -133,13 +142,30 @@ func checkCredentials(cfg *config.Config) diag.List {
 				Detail: fmt.Sprintf("The pull secrets of each applier %q are asked for without any block. Remove this one.", c.Type),
 			})
 		}
-		for _, pattern := range c.Match {
-			if err := credentials.CheckMatch(pattern); err != nil {
-				l = append(l, diag.Diagnostic{Summary: "Wrong pattern of registries", Detail: fmt.Sprintf("%s: %v.", c.Address, err), Subject: &c.Range})
-			}
+		for _, p := range c.Match {
+			l = append(l, checkMatch(c, p)...)
 		}
 	}
 	return l
+}
+
+// checkMatch reports what is wrong with one pattern of c.
+func checkMatch(c config.Credential, p config.Pattern) diag.List {
+	if err := credentials.CheckMatch(p.Text); err != nil {
+		return diag.List{{Summary: "Wrong pattern of registries", Detail: fmt.Sprintf("%s: %v.", c.Address, err), Subject: &p.Range}}
+	}
+	var more struct {
+		Hosts []string `json:"hosts"` // that the type answers for because the block says so
+	}
+	_ = json.Unmarshal(c.Plugin.JSON, &more) // whatever is there, the plugin judges it
+	if credentials.MayAnswer(c.Type, p.Text, more.Hosts) {
+		return nil
+	}
+	return diag.List{{
+		Severity: diag.Warning, Summary: "Pattern without effect", Subject: &p.Range,
+		Detail: fmt.Sprintf("A registry_credential %q has nothing for %q: it answers for registries such as %s. For others there is docker_config or exec.",
+			c.Type, p.Text, credentials.DefaultMatch(c.Type)[0]),
+	}}
 }
 
 // Credentials tells what is known of each provider of credentials, in the
@@ -173,7 +199,13 @@ func (e *Engine) ExplainCredential(ctx context.Context, req CredentialRequest) (
 
 // consumer is who req is about; the daemon itself if it names nobody.
 func (e *Engine) consumer(ctx context.Context, req CredentialRequest) (credentials.Consumer, error) {
-	if req.Workload != "" {
+	loose := req.ServiceAccount != "" || len(req.PullSecrets) > 0
+	switch {
+	case loose && req.Workload != "":
+		return credentials.Consumer{}, refuse(ErrInvalid, "the workload %s has a service account and pull secrets of its own: name either it, or them and their namespace", req.Workload)
+	case loose && req.Namespace == "":
+		return credentials.Consumer{}, refuse(ErrInvalid, "a service account or pull secret is in a namespace: name that, too")
+	case req.Workload != "":
 		found, err := e.findWorkloads(ctx, []string{req.Workload}, req.Namespace, req.Applier)
 		if err != nil {
 			return credentials.Consumer{}, err

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/host"
 )
 
@@ -183,6 +184,9 @@ func TestChainOfCredentials(t *testing.T) {
 		}
 		for name, req := range map[string]CredentialRequest{
 			"image": {Image: "Nginx"}, "workload": {Image: "nginx", Workload: "web"},
+			"secret of no namespace":  {Image: "nginx", PullSecrets: []string{"regcred"}},
+			"account of no namespace": {Image: "nginx", ServiceAccount: "default"},
+			"workload and secret":     {Image: "nginx", Workload: "shop:deployment/web", Namespace: "shop", PullSecrets: []string{"regcred"}},
 		} {
 			if _, err := e.ExplainCredential(t.Context(), req); !errors.Is(err, ErrInvalid) {
 				t.Errorf("wrong %s: %v", name, err)
@@ -255,5 +259,44 @@ func TestWrongCredentialBlocks(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestPatternsOfCredentials: what a pattern gets wrong is told where it stands.
+func TestPatternsOfCredentials(t *testing.T) {
+	at := func(column int) config.Pattern {
+		return config.Pattern{Range: diag.Range{File: "main.hcl", Start: diag.Pos{Line: 1, Column: column}}}
+	}
+	block := func(typ, configuration string, patterns ...string) config.Credential {
+		c := config.Credential{Block: config.Block{Address: "registry_credential." + typ + ".x", Type: typ}}
+		c.Plugin.JSON = []byte(configuration)
+		for i, text := range patterns {
+			p := at(i)
+			p.Text = text
+			c.Match = append(c.Match, p)
+		}
+		return c
+	}
+	for name, tt := range map[string]struct {
+		block    config.Credential
+		severity diag.Severity
+		want     string // summary; empty: nothing is wrong
+		column   int
+	}{
+		"default":    {block: block("ecr", `{}`)},
+		"its own":    {block: block("ecr", `{}`, "public.ecr.aws", "*.dkr.ecr.eu-west-1.amazonaws.com/team")},
+		"elsewhere":  {block("ecr", `{}`, "public.ecr.aws", "quay.io"), diag.Warning, "Pattern without effect", 1},
+		"its hosts":  {block: block("gcr", `{"hosts":["proxy.example.com"]}`, "proxy.example.com", "gcr.io")},
+		"not its":    {block("gcr", `{"hosts":["proxy.example.com"]}`, "example.com"), diag.Warning, "Pattern without effect", 0},
+		"everything": {block: block("acr", `{}`, "*")},
+		"any type":   {block: block("exec", `{}`, "quay.io")},
+		"no pattern": {block("exec", `{}`, "quay.io", "a b"), diag.Error, "Wrong pattern of registries", 1},
+	} {
+		l := checkCredentials(&config.Config{Credentials: []config.Credential{tt.block}})
+		switch {
+		case tt.want == "" && len(l) == 0:
+		case tt.want == "" || len(l) != 1 || l[0].Summary != tt.want || l[0].Severity != tt.severity || l[0].Subject.Start.Column != tt.column:
+			t.Errorf("%s: %v, want %q", name, l, tt.want)
+		}
 	}
 }
