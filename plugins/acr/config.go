@@ -50,8 +50,8 @@ func (c *Config) Validate() diag.List {
 	case !baseURL(c.Endpoint, "https", "http"):
 		l = append(l, diag.Errorf(diag.Attr("endpoint"), "endpoint is not an http or https URL of a host"))
 	case strings.HasPrefix(c.Endpoint, "http:") && !loopback(c.Endpoint):
-		d := diag.Warningf(diag.Attr("endpoint"), "the tokens go over the network in clear text")
-		d.Detail = "Use https."
+		d := diag.Errorf(diag.Attr("endpoint"), "the tokens would go over the network in clear text")
+		d.Detail = "Use https; http is for a proxy on this machine."
 		l = append(l, d)
 	}
 	if c.Timeout < time.Second {

@@ -38,7 +38,7 @@ func TestConfig(t *testing.T) {
 		{"audience", values{"audience": "registry"}, []string{"error audience: "}},
 		{"endpoint", values{"endpoint": "ftp://proxy.corp"}, []string{"error endpoint: endpoint is not an http"}},
 		{"query in the endpoint", values{"endpoint": "https://proxy.corp?x=y"}, []string{"error endpoint: "}},
-		{"clear text", values{"endpoint": "http://proxy.corp"}, []string{"warning endpoint: the tokens go over the network in clear text"}},
+		{"clear text", values{"endpoint": "http://proxy.corp"}, []string{"error endpoint: the tokens would go over the network in clear text"}},
 		{"url as host", values{"hosts": []string{"ok.corp", "https://registry.corp"}}, []string{"error hosts[1]: "}},
 		{"timeout", values{"timeout": "10ms"}, []string{"error timeout: timeout is shorter than a second"}},
 	} {

@@ -38,6 +38,11 @@ func (l *Limiter) release(ln *lane) {
 	ln.used = time.Now()
 }
 
+// manyLanes times as many lanes as are wanted are kept only while they are in
+// use: a registry can send requests on to any number of hosts, and have each of
+// them say "not before tomorrow".
+const manyLanes = 4
+
 // forget makes room for one more lane: first the idle one that was used the
 // longest time ago. A host's ceiling goes when its bucket is full and no lane is
 // left, so that nothing can be gained by being forgotten.
@@ -48,7 +53,8 @@ func (l *Limiter) forget(now time.Time) {
 	lanes := slices.SortedFunc(maps.Values(l.lanes), func(a, b *lane) int { return a.used.Compare(b.used) })
 	inUse := map[string]bool{}
 	for _, ln := range lanes {
-		if len(l.lanes) >= l.opts.MaxLanes && ln.idle(now) {
+		over := func(most int) bool { return len(l.lanes) >= most }
+		if over(l.opts.MaxLanes) && ln.idle(now) || over(manyLanes*l.opts.MaxLanes) && ln.users == 0 {
 			delete(l.lanes, ln.key)
 		} else {
 			inUse[ln.key.Host] = true

@@ -58,7 +58,8 @@ type Options struct {
 	// of 10, and 0.3 of a quota left to others.
 	Ceiling func(host string) Limits
 	// MaxLanes is how many lanes are kept; the ones idle for the longest time
-	// are forgotten. Lanes that are in use or blocked stay. Default 1024.
+	// are forgotten. Lanes that are in use stay, and blocked ones up to four
+	// times as many. Default 1024.
 	MaxLanes int
 }
 

@@ -342,3 +342,17 @@ func TestForgetsIdleLanes(t *testing.T) {
 		}
 	})
 }
+
+func TestForgetsBlockedLanesOfManyHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limit.New(limit.Options{MaxLanes: 10})
+		for i := range 100 {
+			send(t, l, limit.Key{Host: fmt.Sprintf("%d.example.com", i)}, limit.Free, answer(429, "Retry-After", "86400"))
+			time.Sleep(time.Second)
+		}
+		all := l.Budgets()
+		if len(all) != 40 || slices.ContainsFunc(all, func(b limit.Budget) bool { return b.Host == "59.example.com" }) {
+			t.Errorf("%d lanes are kept, want the last 40", len(all))
+		}
+	})
+}
