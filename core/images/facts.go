@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 	"time"
@@ -71,7 +72,7 @@ func (f facts) of(t registry.Tag) fact {
 	case read && len(img.Platforms) == 0:
 		a.problem = "no image: " + img.MediaType
 	case read && img.Created.IsZero():
-		a.problem = noTime(img)
+		a.problem = noTime(img, labelled(img))
 	case read:
 		a.time, a.from = img.Created, imageFrom(img)
 	default:
@@ -87,11 +88,14 @@ func (f facts) absent(tag string, a *fact) {
 	a.missing = n.Reason == "" || n.Pending && n.Failures < maxTries
 }
 
-func noTime(img cache.Image) string {
-	if img.CreatedFrom != "" {
-		return img.CreatedFrom
+// noTime says why an image has no time. Its label would tell one if it were
+// trusted, unless that is zero.
+func noTime(img cache.Image, label time.Time) string {
+	why := cmp.Or(img.CreatedFrom, "its image does not say when it was made")
+	if !label.IsZero() {
+		why += "; its label says " + label.UTC().Format(time.RFC3339) + ", which trust_labels would take"
 	}
-	return "its image does not say when it was made"
+	return why
 }
 
 // nativeTime is when the registry says that the tag's image was made, else when

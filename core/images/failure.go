@@ -2,6 +2,7 @@ package images
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/credentials"
@@ -37,9 +38,12 @@ func kindOf(err error) Problem {
 	return Unreachable
 }
 
+// curable reports whether another credential may help.
+func (p Problem) curable() bool { return p == Unauthorized || p == NoCredential || p == NotFound }
+
 // backoff says when to try again what failed. A credential that is refused is
-// not tried often: some registries lock an account out. One with another ID is
-// another repository to the scanner, and is tried at once.
+// not tried often: some registries lock an account out. Another one is tried
+// sooner, see Scanner.reconsider.
 func backoff(p Problem) sched.Backoff {
 	switch p {
 	case Unauthorized:
@@ -69,4 +73,24 @@ func retryAfter(err error, failures int, random float64) time.Duration {
 		delay = max(delay, min(d, maxRetry))
 	}
 	return delay
+}
+
+// plainError is an error without the name of the repository that it is about.
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.err }
+
+// plain leaves the name of the repository out of err, for those who read the
+// name beside it; nil stays nil.
+func plain(err error, repository string) error {
+	if err == nil {
+		return nil
+	}
+	text := strings.ReplaceAll(err.Error(), "no credential for "+repository+": ", "no credential: ")
+	text = strings.ReplaceAll(": "+text, ": "+repository+": ", ": ")
+	return &plainError{strings.TrimPrefix(text, ": "), err}
 }

@@ -2,6 +2,12 @@ package images
 
 import "github.com/sluice-gitops/sluice/core/images/ref"
 
+// Reasons of filter.refuses.
+const (
+	excluded    = "excluded"
+	notIncluded = "not included"
+)
+
 // filter holds the globs of Settings.
 type filter struct{ include, exclude, trust ref.Globs }
 
@@ -12,10 +18,10 @@ func newFilter(s Settings) filter {
 // refuses returns why nothing may be asked about the repository, or "".
 func (f filter) refuses(name string) string {
 	if f.exclude.Match(name) {
-		return "excluded"
+		return excluded
 	}
 	if len(f.include) > 0 && !f.include.Match(name) {
-		return "not included"
+		return notIncluded
 	}
 	return ""
 }

@@ -26,6 +26,7 @@ type flight struct {
 	list     bool // a listing is to be made
 	listing  bool // and is under way
 	look     bool // what has to be read is to be looked for
+	retry    bool // what it needs has changed since: a failure proves little
 	done     chan struct{}
 
 	// Touched by the job alone until done is closed:
@@ -137,7 +138,10 @@ func (s *Scanner) settle(r *repository, fl *flight) {
 		return
 	case fl.err != nil:
 		wait = s.failed(r, fl.err)
-		s.postpone(r, wait, wait)
+		if fl.retry {
+			wait = s.spread(1)
+		}
+		s.postpone(r, wait, s.glance(r, wait))
 	default:
 		if fl.listed {
 			wait = s.spreadOver(s.interval(n.Quiet))
@@ -155,6 +159,7 @@ func (s *Scanner) settle(r *repository, fl *flight) {
 func (s *Scanner) failed(r *repository, err error) time.Duration {
 	s.metrics(r.key.Host).Failures++
 	n := &r.note
+	err = plain(err, r.name())
 	n.Failures++
 	n.Problem, n.Error, n.FailedAt = kindOf(err), bounded(err.Error()), time.Now()
 	wait := retryAfter(err, n.Failures, s.opts.Rand())
@@ -166,7 +171,7 @@ func (s *Scanner) failed(r *repository, err error) time.Duration {
 // before the next listing, which is due after wait. s.mu is held.
 func (s *Scanner) readAgain(r *repository, fl *flight, wait time.Duration) time.Duration {
 	f := &fl.fetched
-	r.missing, r.trouble = f.missing, f.err
+	r.missing, r.trouble = f.missing, plain(f.err, r.name())
 	if f.err == nil {
 		r.troubles = 0
 	} else {

@@ -61,6 +61,8 @@ func (s Settings) withDefaults() Settings {
 // one.
 type Credentials interface {
 	Credential(ctx context.Context, req credentials.Request) (credentials.Credential, error)
+	// Look is Credential for who will not use it.
+	Look(ctx context.Context, req credentials.Request) (credentials.Credential, error)
 	// Tags lists by the registry's own API; native is false, without an
 	// error, where there is none.
 	Tags(ctx context.Context, req credentials.Request, emit func(registry.Tag)) (native bool, err error)
@@ -86,9 +88,12 @@ type Options struct {
 	// may lose a call: look at everything after a start.
 	Changed func(Change)
 
-	Workers int            // scans at once, for each registry host; default 4
-	Spread  time.Duration  // first scans begin within this time; default 30 s, or Interval if that is less; negative: at once
-	Rand    func() float64 // numbers in [0,1) for jitter; default math/rand/v2
+	Workers int // scans at once, for each registry host; default 4
+	// Spread is the time within which first scans begin: by default 30 s, or
+	// Interval if that is less, and of less than 300 of them 100 ms for each;
+	// negative: at once.
+	Spread time.Duration
+	Rand   func() float64 // numbers in [0,1) for jitter; default math/rand/v2
 }
 
 // Change is news of a repository.

@@ -31,7 +31,7 @@ func (s *Scanner) Known(ctx context.Context, target Target) (View, error) {
 		return View{}, context.Cause(ctx)
 	}
 	if err != nil {
-		v.Error = err.Error()
+		v.Error = err.Error() // it leaves out the repository
 		return v, nil
 	}
 	v.Scanned, v.Changed, v.FailedAt = n.Scanned, n.Changed, n.FailedAt
@@ -39,7 +39,7 @@ func (s *Scanner) Known(ctx context.Context, target Target) (View, error) {
 	v.Error, v.Warning = cmp.Or(v.Error, n.Error), cmp.Or(v.Warning, n.Warning)
 	f, ok := s.facts(key)
 	if !ok {
-		v.Error = cmp.Or(v.Error, v.Skipped, "not scanned yet")
+		v.Error = cmp.Or(v.Error, notYet(v))
 		return v, nil
 	}
 	v.Native = f.listing.Native
@@ -58,7 +58,7 @@ func (s *Scanner) lookUp(ctx context.Context, target Target, v *View) (cache.Key
 	v.Skipped = s.skip(&subject{name: own.name, targets: append(own.targets, sub.targets...)})
 	if r := sub.repo; r != nil {
 		defer s.mu.Unlock()
-		v.Next, _ = s.table.Next(repositoryKey(r.key))
+		v.Next = r.next()
 		if sub.err != nil {
 			v.Error = sub.err.Error()
 		}
@@ -67,12 +67,30 @@ func (s *Scanner) lookUp(ctx context.Context, target Target, v *View) (cache.Key
 		}
 		return r.key, r.note, nil
 	}
+	v.Next, _ = s.table.Next(subjectKey(sub))
 	s.mu.Unlock()
 	key, err := s.keyOf(ctx, own)
 	if err != nil {
 		return cache.Key{}, note{}, err
 	}
 	return key, s.readNote(key), nil
+}
+
+// notYet says why there is no listing, and when there will be.
+func notYet(v View) string {
+	const now = "; --scan does it now"
+	wait := time.Until(v.Next).Round(time.Second)
+	switch {
+	case v.Skipped == excluded || v.Skipped == notIncluded:
+		return v.Skipped
+	case v.Skipped != "":
+		return "not scanned: " + v.Skipped + now
+	case v.Next.IsZero():
+		return "not scanned yet" + now
+	case wait <= 0:
+		return "not scanned yet: it begins just now"
+	}
+	return "not scanned yet: due in " + wait.String() + now
 }
 
 // fill adds the tags, and what follows from them.

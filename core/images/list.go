@@ -73,19 +73,24 @@ func (s *Scanner) leader(ctx context.Context, r *repository) (credentials.Reques
 		s.mu.Lock()
 		switch {
 		case err != nil:
-			sub.err = err
-			failed = &credentialError{sub.err}
+			sub.err = plain(err, r.name())
+			failed = &credentialError{err}
 		case cred.ID != r.key.Credential:
 			if s.subjects[sub.id] == sub && sub.repo == r {
 				s.place(sub, cred.ID)
 			}
 		default:
 			sub.err = nil
-			leader = cmp.Or(leader, sub)
+			if leader == nil {
+				leader, r.tried = sub, secretsOf(cred)
+			}
 		}
 		s.mu.Unlock()
 	}
 	if leader == nil {
+		s.mu.Lock()
+		r.tried = nil
+		s.mu.Unlock()
 		return credentials.Request{}, cmp.Or(failed, errMoved)
 	}
 	return leader.req, nil
@@ -108,9 +113,9 @@ func (s *Scanner) read(ctx context.Context, r *repository, fl *flight, req crede
 	case ctx.Err() != nil:
 		return listed{}, context.Cause(ctx)
 	case err != nil && times && n.Failures < patience:
-		return listed{}, fmt.Errorf("tags of %s with times: %w", r.name(), err)
+		return listed{}, fmt.Errorf("%s: the tags with times: %w", r.name(), err)
 	case err != nil:
-		got.warning = fmt.Sprintf("listed without times, because the API that has them fails: %v", err)
+		got.warning = fmt.Sprintf("listed without times, because the API that has them fails: %v", plain(err, r.name()))
 	}
 	got.tags = map[string]registry.Tag{}
 	o := remote.TagsOptions{Times: times}
@@ -171,7 +176,7 @@ func (s *Scanner) store(r *repository, fl *flight, prev cache.Listing, had bool,
 	vanished := s.obituaries(r.key, d.gone, now)
 	native := got.native || prev.Native && len(d.suspects) > 0 && had
 	if _, err := s.opts.Cache.PutListing(r.key, cache.Listing{Tags: d.tags, At: now, Native: native}); err != nil {
-		return fmt.Errorf("tags of %s: %w", r.name(), err)
+		return fmt.Errorf("%s: the tags: %w", r.name(), err)
 	}
 	n.Vanished = remember(n.Vanished, vanished, byName(d.tags), running(targets), now)
 	n.Suspects, n.Scanned, n.Warning = suspectsOf(d.tags, d.suspects, now), now, bounded(got.warning)

@@ -177,7 +177,7 @@ func (p *reader) file(ctx context.Context, a answer) bool {
 		p.row++
 	}
 	if p.row >= hopeless {
-		p.blame = fmt.Errorf("images of %s: %w", p.req.Repository, a.err)
+		p.blame = fmt.Errorf("the images: %w", a.err)
 		return false
 	}
 	p.answers = append(p.answers, a)
@@ -196,7 +196,7 @@ func (p *reader) keep(k cache.Key, got *fetched, now time.Time) error {
 		n, failed := p.facts.negatives[a.tag]
 		if a.err != nil {
 			if p.blame == nil || broken(a.err) {
-				negatives[a.tag] = p.negative(n, a.err, now)
+				negatives[a.tag] = p.negative(n, plain(a.err, k.String()), now)
 			}
 			continue
 		}

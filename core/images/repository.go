@@ -34,6 +34,7 @@ type repository struct {
 	trouble  error     // why they could not be read
 	troubles int       // times in a row
 	listAt   time.Time // when a listing is due, with its monotonic reading
+	tried    *secrets  // what the last listing was tried with; nil: not known
 	flight   *flight   // nil: nothing is under way
 
 	// Nothing has to be read for what was needed as long as there is no news,
@@ -141,9 +142,11 @@ func (s *Scanner) spreadOver(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (1 + jitter*(2*s.opts.Rand()-1)))
 }
 
-// spread returns when to begin with what is new or overdue.
-func (s *Scanner) spread() time.Duration {
-	return time.Duration(s.opts.Rand() * float64(max(min(s.opts.Spread, s.settings.Interval), 0)))
+// spread returns when to begin with one of n that are new or overdue.
+func (s *Scanner) spread(n int) time.Duration {
+	const each = 100 * time.Millisecond
+	within := min(s.opts.Spread, s.settings.Interval, time.Duration(n)*each)
+	return time.Duration(s.opts.Rand() * float64(max(within, 0)))
 }
 
 // plan makes r due when its note says, or after late if that is over. A time
@@ -158,11 +161,12 @@ func (s *Scanner) plan(r *repository, late time.Duration) {
 	if wait <= 0 {
 		wait = late
 	}
-	s.postpone(r, wait, wait)
+	s.postpone(r, wait, s.glance(r, wait))
 }
 
 // postpone makes a listing of r due after list, and r itself after next, which
-// is sooner if images have to be read before. s.mu is held.
+// is sooner if images have to be read, or credentials looked at, before. s.mu is
+// held.
 func (s *Scanner) postpone(r *repository, list, next time.Duration) {
 	r.listAt = time.Now().Add(list)
 	if len(r.subjects) == 0 {
@@ -171,6 +175,14 @@ func (s *Scanner) postpone(r *repository, list, next time.Duration) {
 	key := repositoryKey(r.key)
 	s.table.Set(key, next, 0)
 	s.table.Postpone(key, next)
+}
+
+// next returns when a listing of r is due, zero if none is planned. s.mu is held.
+func (r *repository) next() time.Time {
+	if len(r.subjects) == 0 {
+		return time.Time{}
+	}
+	return r.listAt
 }
 
 // snap brings a quiet r back to its interval. s.mu is held.

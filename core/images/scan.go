@@ -1,9 +1,9 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -100,7 +100,7 @@ func (s *Scanner) identifyAll(ctx context.Context, subs []*subject) (map[cache.K
 		slots <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-slots }()
-			key, err := s.keyOf(ctx, sub)
+			key, err := s.follow(ctx, sub)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -117,10 +117,34 @@ func (s *Scanner) identifyAll(ctx context.Context, subs []*subject) (map[cache.K
 // keyOf asks for the credential of sub and returns what it sees with it.
 func (s *Scanner) keyOf(ctx context.Context, sub *subject) (cache.Key, error) {
 	cred, err := s.opts.Credentials.Credential(ctx, sub.req)
+	if ctx.Err() != nil {
+		return cache.Key{}, context.Cause(ctx)
+	}
 	if err != nil {
-		return cache.Key{}, err
+		return cache.Key{}, plain(err, sub.name)
 	}
 	return cache.Key{Host: sub.req.Host, Repository: sub.req.Repository, Credential: cred.ID}, nil
+}
+
+// follow is keyOf for who asked for a scan: what comes of it holds for the
+// target that is scanned without being asked for, too, if that is alike. So
+// everybody sees what was just scanned.
+func (s *Scanner) follow(ctx context.Context, sub *subject) (cache.Key, error) {
+	key, err := s.keyOf(ctx, sub)
+	if ctx.Err() != nil {
+		return key, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	scanned := s.subjects[sub.id]
+	switch {
+	case s.closed || scanned == nil || scanned.skipped != "":
+	case err != nil:
+		scanned.err = err
+	default:
+		s.place(scanned, key.Credential)
+	}
+	return key, err
 }
 
 // scan scans one repository for subs and waits for it.
@@ -142,20 +166,17 @@ func (s *Scanner) scan(ctx context.Context, key cache.Key, subs []*subject) Resu
 			s.mu.Lock()
 			res.Tags = r.tags
 			s.mu.Unlock()
-			res.New, res.Missing, res.Err = fl.fresh, fl.fetched.missing, fl.err
-			if res.Err == nil && fl.fetched.err != nil {
-				res.Err = fl.fetched.err
-			}
+			res.New, res.Missing, res.Err = fl.fresh, fl.fetched.missing, plain(cmp.Or(fl.err, fl.fetched.err), key.String())
 			return res
 		}
-		next, err := s.keyOf(ctx, subs[0])
+		next, err := s.follow(ctx, subs[0])
 		if err != nil {
 			res.Err = err
 			return res
 		}
 		key = next
 	}
-	res.Err = fmt.Errorf("%s: %w", key, errMoved)
+	res.Err = errMoved
 	return res
 }
 

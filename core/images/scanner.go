@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -77,20 +78,29 @@ func (s *Scanner) Configure(settings Settings) {
 	if s.closed {
 		return
 	}
+	if reflect.DeepEqual(settings, s.settings) {
+		return
+	}
 	paced := settings.Interval != s.settings.Interval
 	s.settings, s.filter = settings, newFilter(settings)
 	for _, sub := range s.subjects {
-		s.arrange(sub)
+		s.arrange(sub, len(s.subjects))
 	}
 	for _, r := range s.repos {
 		if paced && r.note.Failures == 0 && !r.note.Scanned.IsZero() {
-			r.note.Next = r.note.Scanned.Add(s.spreadOver(s.interval(r.note.Quiet)))
-			s.plan(r, s.spread())
-			if err := s.writeNote(r.key, r.note); err != nil {
-				s.log.Warn("when a repository is due is not remembered", "repository", r.name(), "error", err)
-			}
+			s.repace(r)
 		}
 		s.kick(r) // labels may be trusted now
+	}
+	s.retry()
+}
+
+// repace makes r due at the interval that counts now. s.mu is held.
+func (s *Scanner) repace(r *repository) {
+	r.note.Next = r.note.Scanned.Add(s.spreadOver(s.interval(r.note.Quiet)))
+	s.plan(r, s.spread(len(s.repos)))
+	if err := s.writeNote(r.key, r.note); err != nil {
+		s.log.Warn("when a repository is due is not remembered", "repository", r.name(), "error", err)
 	}
 }
 
@@ -106,10 +116,13 @@ func (s *Scanner) SetTargets(targets []Target) {
 	for _, sub := range s.subjects {
 		appliers[sub.req.Consumer.Applier] = true
 	}
-	gone := maps.Clone(s.subjects)
-	for _, sub := range subjects(targets) {
+	gone, next := maps.Clone(s.subjects), subjects(targets)
+	for _, sub := range next {
 		delete(gone, sub.id)
-		s.retarget(sub, appliers[sub.req.Consumer.Applier])
+	}
+	n := len(next) - (len(s.subjects) - len(gone)) // that are new
+	for _, sub := range next {
+		s.retarget(sub, appliers[sub.req.Consumer.Applier], max(n, 1))
 	}
 	for id, sub := range gone {
 		delete(s.subjects, id)
@@ -117,9 +130,10 @@ func (s *Scanner) SetTargets(targets []Target) {
 	}
 }
 
-// retarget takes over the targets of next. Those that were not there before
-// bring a quiet repository back if live is set. s.mu is held.
-func (s *Scanner) retarget(next *subject, live bool) {
+// retarget takes over the targets of next, one of n that are new. Those that
+// were not there before bring a quiet repository back if live is set. s.mu is
+// held.
+func (s *Scanner) retarget(next *subject, live bool, n int) {
 	sub := s.subjects[next.id]
 	if sub == nil {
 		sub = &subject{id: next.id, name: next.name, req: next.req}
@@ -128,7 +142,7 @@ func (s *Scanner) retarget(next *subject, live bool) {
 	before, now := wishes(sub.targets), wishes(next.targets)
 	sub.targets = next.targets
 	sub.fresh = sub.fresh || live && !subset(now, before)
-	s.arrange(sub)
+	s.arrange(sub, n)
 	if sub.repo == nil || maps.Equal(before, now) {
 		return
 	}
@@ -154,12 +168,16 @@ func subset(a, b map[wish]bool) bool {
 func (s *Scanner) Again(pattern string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var again []*repository
 	for _, r := range s.repos {
 		if (ref.Globs{pattern}).Match(r.name()) {
-			r.note = note{}
-			wait := s.spread()
-			s.postpone(r, wait, wait)
+			again = append(again, r)
 		}
+	}
+	for _, r := range again {
+		r.note = note{}
+		wait := s.spread(len(again))
+		s.postpone(r, wait, wait)
 	}
 }
 
@@ -198,7 +216,7 @@ func (s *Scanner) status(r *repository) RepositoryStatus {
 	if r.trouble != nil {
 		st.Warning = r.trouble.Error()
 	}
-	st.Next, _ = s.table.Next(repositoryKey(r.key))
+	st.Next = r.next()
 	for _, sub := range r.subjects {
 		st.Targets += len(sub.targets)
 	}

@@ -70,14 +70,15 @@ func wishes(targets []Target) map[wish]bool {
 	return set
 }
 
-// arrange makes sub scanned, or not, as the settings want it. s.mu is held.
-func (s *Scanner) arrange(sub *subject) {
+// arrange makes sub scanned, or not, as the settings want it: soon, with up to n
+// others. s.mu is held.
+func (s *Scanner) arrange(sub *subject, n int) {
 	sub.skipped = s.skip(sub)
 	switch {
 	case sub.skipped != "":
 		s.leave(sub)
 	case sub.repo == nil:
-		s.table.Set(subjectKey(sub), s.spread(), 0)
+		s.table.Set(subjectKey(sub), s.spread(n), 0)
 	}
 }
 
@@ -119,9 +120,9 @@ func (s *Scanner) identify(ctx context.Context, sub *subject) {
 		return
 	}
 	if err != nil {
-		sub.err = err
+		sub.err = plain(err, sub.name)
 		delay := s.table.Failed(subjectKey(sub))
-		s.log.Warn("no credential for a repository", "repository", sub.name, "retry_in", delay, "error", err)
+		s.log.Warn("no credential for a repository", "repository", sub.name, "retry_in", delay, "error", sub.err)
 		return
 	}
 	s.place(sub, cred.ID)
@@ -135,10 +136,12 @@ func (s *Scanner) place(sub *subject, credential string) (moved bool) {
 	if sub.repo != nil && sub.repo.key == key {
 		return false
 	}
-	if sub.repo != nil {
-		s.log.Info("the credential of a repository has changed", "repository", sub.name)
-	}
+	old := sub.repo
 	s.leave(sub)
+	if old != nil {
+		s.log.Info("the credential of a repository has changed", "repository", sub.name)
+		s.lookSoon(old)
+	}
 	r := s.repository(key)
 	sub.repo = r
 	r.subjects[sub.id] = sub
@@ -164,15 +167,23 @@ func (s *Scanner) due(key string) {
 		s.pool(sub.req.Host).Submit(key, sched.Interval, func(ctx context.Context) { s.identify(ctx, sub) })
 		return
 	}
-	if r := s.repos[key]; r != nil {
-		s.begin(r, sched.Interval, !time.Now().Before(r.listAt))
+	r := s.repos[key]
+	if r == nil {
+		return
 	}
+	late := !time.Now().Before(r.listAt)
+	if r.note.Failures > 0 && r.flight == nil && !late {
+		s.pool(r.key.Host).Submit(lookPrefix+key, sched.Interval, func(ctx context.Context) { s.reconsider(ctx, r) })
+		return
+	}
+	s.begin(r, sched.Interval, late)
 }
 
 // The timetable and the pools know subjects and repositories by these keys.
 const (
 	subjectPrefix    = "subject "
 	repositoryPrefix = "repository "
+	lookPrefix       = "credential of " // only the pools
 )
 
 func subjectKey(sub *subject) string { return subjectPrefix + sub.id }

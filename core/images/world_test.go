@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/images/remote"
 	"github.com/sluice-gitops/sluice/sdk/registry"
+	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
 // world is all registries there are, and the broker for them, in memory: it
@@ -32,6 +33,9 @@ type world struct {
 	newest   map[string]bool                    // its API lists with times, the newest first
 	nativeKO error                              // why the broker cannot list
 	ids      map[string]string                  // credential by namespace
+	values   map[string]string                  // password by namespace
+	noID     error                              // why there is no credential
+	good     string                             // the only password that is let in, unless empty
 	latency  map[string]time.Duration           // by host
 	sent     map[string]int                     // requests, by kind and repository
 	times    map[string][]time.Time             // of listings, by repository
@@ -39,7 +43,7 @@ type world struct {
 
 func newWorld() *world {
 	return &world{tags: map[string]map[string]registry.Tag{}, made: map[string]cache.Image{}, fail: map[string]error{},
-		native: map[string]bool{}, newest: map[string]bool{}, ids: map[string]string{}, latency: map[string]time.Duration{},
+		native: map[string]bool{}, newest: map[string]bool{}, ids: map[string]string{}, values: map[string]string{}, latency: map[string]time.Duration{},
 		sent: map[string]int{}, times: map[string][]time.Time{}}
 }
 
@@ -74,6 +78,9 @@ func (w *world) request(ctx context.Context, kind string, req credentials.Reques
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.good != "" && w.values[req.Consumer.Namespace] != w.good {
+		return "", &remote.Error{Host: req.Host, Repository: req.Repository, Asked: "the tags", Status: 401}
+	}
 	return repository, w.fail[repository]
 }
 
@@ -110,7 +117,16 @@ type broker struct{ *world }
 func (b broker) Credential(_ context.Context, req credentials.Request) (credentials.Credential, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return credentials.Credential{ID: b.ids[req.Consumer.Namespace]}, nil
+	if b.noID != nil {
+		return credentials.Credential{}, b.noID
+	}
+	c := credentials.Credential{ID: b.ids[req.Consumer.Namespace]}
+	c.Password = secret.New(b.values[req.Consumer.Namespace])
+	return c, nil
+}
+
+func (b broker) Look(ctx context.Context, req credentials.Request) (credentials.Credential, error) {
+	return b.Credential(ctx, req)
 }
 
 func (b broker) Tags(ctx context.Context, req credentials.Request, emit func(registry.Tag)) (bool, error) {
