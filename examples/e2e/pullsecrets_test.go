@@ -47,7 +47,7 @@ func TestPullSecrets(t *testing.T) {
 	s.heals()
 	s.recovers()
 	s.docker()
-	s.leaks(append(s.passwords(), renewed...)...)
+	s.leaks(s.secrets()...)
 }
 
 func newTeams(t *testing.T) *teams {
@@ -70,9 +70,8 @@ registry_credential "exec" "program" {
   command = [%q]
   cache   = "1h"
 }
-`, fileHost, s.dockerFile, execHost, s.program) + oneSync(w.repo("teams", teamManifests()), ""))
+`, fileHost, s.dockerFile, execHost, s.program) + w.only("-red", "-blue", "-green") + oneSync(w.repo("teams", teamManifests()), ""))
 	for _, team := range []user{redUser, blueUser, greenUser} {
-		w.must("kubectl", "create", "namespace", w.prefix+"-"+team.Name)
 		s.secret(team)
 	}
 	s.start()
@@ -187,7 +186,7 @@ func (s *teams) keepApart() {
 }
 
 func (s *teams) explains() {
-	image, pullSecrets := shopHost+"/acme/shared", "pull secrets of applier.kubernetes.default"
+	image, pullSecrets := shopHost+"/acme/shared", "pull secrets of applier.kubernetes.c"
 	for _, c := range []struct {
 		args []string
 		want []string
@@ -197,6 +196,7 @@ func (s *teams) explains() {
 		{[]string{"-n", s.prefix + "-blue", "--pull-secret", "regcred"}, []string{pullSecrets, "blue", "registry_credential.docker_config.file"}},
 		{nil, []string{"anonymous, nobody has a credential", "not asked"}},
 	} {
+		s.try(append([]string{"credentials", "explain", image, "-o", "json"}, c.args...)...) // for leaks
 		o := s.try(append([]string{"credentials", "explain", image}, c.args...)...)
 		for _, want := range c.want {
 			if !strings.Contains(o.out, want) {
@@ -218,8 +218,17 @@ func (s *teams) explains() {
 // renewed are the passwords that come later.
 var renewed = []string{"rEd-p4ss:the-second", "gReen-p4ss-the-second", "f1le-p4ss-the-second", "3xec-p4ss-the-second"}
 
-func (s *teams) passwords() []string {
-	return []string{redUser.Password, blueUser.Password, greenUser.Password, fileUser.Password, execUser.Password}
+// secrets are all passwords, and the tokens that the registry gave for them.
+func (s *teams) secrets() []string {
+	all := append([]string{redUser.Password, blueUser.Password, greenUser.Password, fileUser.Password, execUser.Password}, renewed...)
+	issued := s.reg.issued()
+	if len(issued) == 0 {
+		s.t.Error("the registry tells of no token")
+	}
+	for _, secret := range issued {
+		all = append(all, secret.Value)
+	}
+	return all
 }
 
 // heals replaces a password in the registry and in the secret: the scan that

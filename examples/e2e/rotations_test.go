@@ -31,6 +31,7 @@ var (
 type clouds struct {
 	site
 	amazon, google, azure *registry
+	applier               string
 	repo                  *repo
 }
 
@@ -83,12 +84,12 @@ func newClouds(t *testing.T) *clouds {
 		return r
 	}
 	s := &clouds{site: site{world: w}, amazon: cloud("aws"), google: cloud("google", "-dialect", "google"), azure: cloud("azure")}
-	files := map[string]string{"ns.yaml": namespace("")}
+	files := map[string]string{}
 	for i, host := range s.hosts() {
 		name := fmt.Sprintf("job-%02d", i)
 		files[name+".yaml"] = workload("batch/v1", "CronJob", name, "//"+host+"/acme/app:1.0", "fluxcd.io/automated=true")
 	}
-	s.repo = w.repo("clouds", files)
+	s.applier, s.repo = w.only(""), w.repo("clouds", files)
 	s.config = w.config(s.settings(""))
 	s.start()
 	s.sluice("sync", w.prefix, "--wait")
@@ -133,7 +134,7 @@ registry_credential "acr" "principal" {
   client_secret = %[8]q
 }
 `, google("service-account.json"), google("external-account.json"), google("external-account-reader.json"), s.azure.Address, s.azure.CA,
-		s.azure.Env["DEVREGISTRY_AZURE_TENANT"], s.azure.Env["DEVREGISTRY_AZURE_CLIENT"], s.azure.Env["DEVREGISTRY_AZURE_SECRET"]) + more + oneSync(s.repo, "")
+		s.azure.Env["DEVREGISTRY_AZURE_TENANT"], s.azure.Env["DEVREGISTRY_AZURE_CLIENT"], s.azure.Env["DEVREGISTRY_AZURE_SECRET"]) + more + s.applier + oneSync(s.repo, "")
 }
 
 // pluginEnv is a plugin block with the environment that leads to a fake cloud.

@@ -10,6 +10,7 @@ import (
 // shop is a site in which workloads of every kind run.
 type shop struct {
 	site
+	applier  string
 	repo     *repo
 	settings string // of images
 }
@@ -19,6 +20,7 @@ func newShop(t *testing.T) *shop {
 	w := newWorld(t)
 	s := &shop{site: site{world: w, reg: w.registry()}, settings: `interval = "10s"`}
 	seedShop(s.reg)
+	s.applier = w.only("")
 	s.repo = w.repo("shop", shopManifests())
 	s.configure()
 	s.start()
@@ -38,7 +40,7 @@ registry %q {
   insecure = true
 }
 images { %s }
-`, deadHost, s.settings) + oneSync(s.repo, ""))
+`, deadHost, s.settings) + s.applier + oneSync(s.repo, ""))
 }
 
 // same compares what a command printed with the text that is wanted, in which
@@ -74,7 +76,6 @@ const deadHost = "dead.example.com"
 // shopManifests are workloads of every kind.
 func shopManifests() map[string]string {
 	return map[string]string{
-		"ns.yaml":     namespace(""),
 		"web.yaml":    workload("apps/v1", "Deployment", "web", "acme/web:1.1.0", "fluxcd.io/automated=true", "fluxcd.io/tag.web=semver:~1"),
 		"api.yaml":    workload("apps/v1", "Deployment", "api", "acme/api:main-a1", "sluice.dev/automated=true", "sluice.dev/tag.api=glob:main-*"),
 		"agent.yaml":  workload("apps/v1", "DaemonSet", "agent", "acme/agent:v1", "fluxcd.io/automated=true"),

@@ -3,8 +3,10 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,6 +18,17 @@ type site struct {
 	reg    *registry
 	config string
 	daemon *daemon
+}
+
+// only makes namespaces of the test's own and declares an applier that sees
+// these and nothing of other tests on the cluster. Names follow the prefix.
+func (w *world) only(names ...string) string {
+	w.t.Helper()
+	for i, name := range names {
+		names[i] = w.prefix + name
+		w.must("kubectl", "create", "namespace", names[i])
+	}
+	return fmt.Sprintf("applier \"kubernetes\" \"c\" {\n  kubeconfig = %q\n  namespaces = %s\n}\n", os.Getenv("SLUICE_TEST_KUBECONFIG"), asJSON(names))
 }
 
 // start starts the daemon, which logs all it can.
