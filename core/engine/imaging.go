@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/glob"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/images/remote"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // imaging is what a daemon has for images and their registries.
@@ -25,6 +27,7 @@ type imaging struct {
 	client     *remote.Client
 	cache      *cache.Cache
 	scanner    *images.Scanner
+	chain      []credentials.Provider // as configured last; only adopt uses it
 }
 
 // openImaging opens what looks into registries. e.broker stands already.
@@ -58,14 +61,32 @@ func (e *Engine) openImaging(cfg *config.Config) error {
 }
 
 // configureImaging takes up what a configuration says of images. The chain of
-// credentials comes first: what it replaces may use the old plugin host.
+// credentials comes first: what it replaces may use the old plugin host. What
+// could not be scanned is tried again if registries are reached in another way,
+// or with other credentials, than before.
 func (e *Engine) configureImaging(c *candidate) {
-	e.broker.Configure(e.providers(c))
-	if e.imaging == nil {
+	chain := e.providers(c)
+	e.broker.Configure(chain)
+	im := e.imaging
+	if im == nil {
 		return
 	}
-	e.imaging.registries.Store(&c.cfg.Registries)
-	e.imaging.scanner.Configure(scanSettings(c.cfg.Images))
+	before := im.registries.Swap(&c.cfg.Registries)
+	changed := !slices.EqualFunc(*before, c.cfg.Registries, sameRegistry) || !slices.EqualFunc(im.chain, chain, sameProvider)
+	im.chain = chain
+	im.scanner.Configure(scanSettings(c.cfg.Images))
+	if changed {
+		im.scanner.Retry()
+	}
+}
+
+func sameRegistry(a, b config.Registry) bool {
+	a.Range, b.Range = diag.Range{}, diag.Range{}
+	return reflect.DeepEqual(a, b)
+}
+
+func sameProvider(a, b credentials.Provider) bool {
+	return a.Address == b.Address && a.Key == b.Key && slices.Equal(a.Match, b.Match)
 }
 
 func scanSettings(i config.Images) images.Settings {
