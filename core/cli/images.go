@@ -117,20 +117,22 @@ func (a *app) tellScans(ctx context.Context, client *api.Client, p *progress) (s
 }
 
 // scanning says which repository is being read, and how fast its registry lets
-// us.
+// us; the figures, which change all the time, are in live only.
 func scanning(scans []images.RepositoryStatus, budgets []limit.Budget) (text, live string) {
 	for _, s := range scans {
 		if !s.Scanning {
 			continue
 		}
 		text = s.Repository + " is being read"
+		live = text
 		for _, b := range budgets {
 			if strings.HasPrefix(s.Repository, b.Host+"/") && b.Waiting > 0 {
-				text += fmt.Sprintf(", %s allows %.3g requests a second", b.Host, b.RPS)
+				text += ", as fast as " + b.Host + " allows"
+				live += fmt.Sprintf(", %s allows %s", b.Host, rate(b.RPS))
 				break
 			}
 		}
-		if live = text; s.Missing > 0 {
+		if s.Missing > 0 {
 			live += fmt.Sprintf("; %s to read", plural(s.Missing, "image"))
 		}
 		return text, live
