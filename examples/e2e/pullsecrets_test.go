@@ -264,6 +264,9 @@ func (s *teams) recovers() {
 	if o := s.try("credentials", "explain", shopHost+"/acme/shared", "--workload", s.prefix+"-green:deployment/web"); !strings.Contains(o.out, "refused") {
 		s.t.Errorf("explain does not tell that the registry refuses the secret:\n%s", o.out)
 	}
+	if told := s.told("credential-refused"); len(told) == 0 || !strings.Contains(told[len(told)-1], "green") {
+		s.t.Errorf("events of refused credentials: %q", told)
+	}
 	s.secret(next)
 	s.eventually(time.Minute, "the new secret is found", func() bool { return s.scan("green", "web").Error == "" })
 }

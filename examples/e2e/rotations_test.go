@@ -66,7 +66,7 @@ registry_credential "ecr" "all" {
 			t.Errorf("the list lacks %s:\n%s", want, list)
 		}
 	}
-	for _, reason := range []string{"credential-failing", "refused"} {
+	for _, reason := range []string{"credential-failing", "credential-refused", "credential-skewed"} {
 		if told := s.told(reason); len(told) > 0 {
 			t.Errorf("%s: %q", reason, told)
 		}
