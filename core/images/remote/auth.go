@@ -64,14 +64,6 @@ func readActions(scope string) string {
 	return "pull"
 }
 
-// insufficient reports whether a 401 says that the token is right and only does
-// not allow what was asked for: then another credential must not be blamed.
-func insufficient(h http.Header) bool {
-	return slices.ContainsFunc(parseChallenges(h), func(c challenge) bool {
-		return c.params["error"] == "insufficient_scope"
-	})
-}
-
 // authorize makes the authorization of a request, as far as is known what the
 // host wants.
 func (c *Client) authorize(ctx context.Context, t *target, cred credentials.Credential) (authorization, error) {

@@ -127,7 +127,7 @@ func TestRefusals(t *testing.T) {
 		{"401 to a password", body(401, "", "WWW-Authenticate", `Basic realm="x"`), 1, true},
 		{"ECR's 403 to an old password", body(403, `{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}`), 1, true},
 		{"403", body(403, `{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}`), 0, false},
-		{"a token that does not suffice", body(401, "", "WWW-Authenticate", `Basic realm="x",error="insufficient_scope"`), 0, false},
+		{"a token that does not suffice", body(401, "", "WWW-Authenticate", `Basic realm="x",error="insufficient_scope"`), 1, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := newOddRegistry(t)

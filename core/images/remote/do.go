@@ -95,8 +95,6 @@ func (q *question) refused(ctx context.Context, auth authorization, a *answer) (
 		q.renewed = true
 		q.c.tokens.forget(*auth.token, auth.header)
 		return true, nil
-	case insufficient(a.header):
-		return false, err
 	}
 	return q.replace(ctx, err)
 }
@@ -111,14 +109,16 @@ func (q *question) learn(a *answer, auth authorization) bool {
 	return ok && s != auth.scheme
 }
 
-// replace rejects the credential, with all tokens made of it, and goes on with
-// another, unless that was done before or there is none.
+// replace rejects the credential, with the tokens made of it, and goes on with
+// another, unless that was done before or there is none. That a token was made,
+// and does not suffice, is no better: whoever gives the credential may have
+// another by now, and after it others are asked.
 func (q *question) replace(ctx context.Context, why error) (again bool, err error) {
 	if q.replaced {
 		return false, why
 	}
 	q.replaced, q.renewed = true, true
-	q.c.tokens.forgetAll(q.t.req.Host, q.cred.ID)
+	q.c.tokens.forgetFor(q.t.req.Host, q.t.req.Repository, q.cred.ID)
 	q.c.opts.Credentials.Reject(ctx, q.t.req, q.cred)
 	next, err := q.c.credential(ctx, q.t)
 	if err != nil {

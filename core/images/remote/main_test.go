@@ -27,22 +27,27 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type wallet struct {
 	mu       sync.Mutex
 	list     []credentials.Credential
-	rejected []string // IDs
+	rejected []string       // IDs
+	refusals map[string]int // by repository
 }
 
-func (w *wallet) Credential(context.Context, credentials.Request) (credentials.Credential, error) {
+func (w *wallet) Credential(_ context.Context, req credentials.Request) (credentials.Credential, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.rejected) < len(w.list) {
-		return w.list[len(w.rejected)], nil
+	if n := w.refusals[req.Repository]; n < len(w.list) {
+		return w.list[n], nil
 	}
 	return credentials.Credential{}, nil
 }
 
-func (w *wallet) Reject(_ context.Context, _ credentials.Request, c credentials.Credential) {
+func (w *wallet) Reject(_ context.Context, req credentials.Request, c credentials.Credential) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.refusals == nil {
+		w.refusals = map[string]int{}
+	}
 	w.rejected = append(w.rejected, c.ID)
+	w.refusals[req.Repository]++
 }
 
 func password(user, value string) credentials.Credential {

@@ -91,11 +91,13 @@ func (ts *tokens) forget(key tokenKey, header string) {
 	}
 }
 
-// forgetAll drops what was made with a credential.
-func (ts *tokens) forgetAll(host, credential string) {
+// forgetFor drops what was made with a credential for a repository.
+func (ts *tokens) forgetFor(host, repository, credential string) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	ts.kept.drop(func(k tokenKey) bool { return k.host == host && k.credential == credential })
+	ts.kept.drop(func(k tokenKey) bool {
+		return k.host == host && k.credential == credential && strings.HasPrefix(k.scope, "repository:"+repository+":")
+	})
 }
 
 // token returns a token of the token server that key names.
