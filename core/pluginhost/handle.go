@@ -75,7 +75,7 @@ func (i *Instance) Source() *client.Source { return client.NewSource(i) }
 func (i *Instance) Applier() *Applier { return &Applier{client.NewApplier(i), i.p.h.scrub} }
 
 // Registry is the instance as a provider of registry credentials.
-func (i *Instance) Registry() *client.Registry { return client.NewRegistry(i) }
+func (i *Instance) Registry() *Registry { return &Registry{client.NewRegistry(i), i.p.h.scrub} }
 
 // Helm is the instance as a helm.
 func (i *Instance) Helm() *client.Helm { return client.NewHelm(i) }

@@ -35,6 +35,7 @@ var hostile = map[string]func(){
 	"tcp":        pretendPlugin("tcp", "1|1|tcp|127.0.0.1:1|grpc|"),
 	"indiscreet": serveIndiscreet,
 	"mortal":     serveMortal,
+	"cashier":    serveCashier,
 	"host":       runHost,
 	"chatter": func() {
 		out := bufio.NewWriter(os.Stdout)

@@ -55,7 +55,7 @@ func (c hostCalls) Credential(ctx context.Context, instance string, req host.Cre
 		return host.Credential{}, err
 	}
 	cred, err := services.Credential(ctx, req)
-	c.s.p.h.scrub.Add(cred.Password.Reveal(), cred.IdentityToken.Reveal())
+	c.s.p.h.scrub.AddPassing(cred.Password.Reveal(), cred.IdentityToken.Reveal())
 	return cred, err
 }
 

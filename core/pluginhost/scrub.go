@@ -20,6 +20,7 @@ const (
 	scrubMin     = 6     // shorter values would hit innocent text
 	scrubMinLine = 16    // of one line of a secret of several lines
 	scrubMost    = 10000 // forms kept; the oldest are forgotten first
+	scrubPassing = 384   // forms kept of values that pass, some dozens of them
 )
 
 // Scrubber replaces known secret values in text that leaves the host: plugin
@@ -30,41 +31,64 @@ const (
 // safe for concurrent use.
 type Scrubber struct {
 	mu       sync.Mutex
-	forms    []string // in the order they were added
-	known    map[string]bool
+	lasting  formSet
+	passing  formSet
 	replacer atomic.Pointer[strings.Replacer]
+}
+
+// formSet is forms in the order in which they were added.
+type formSet struct {
+	order []string
+	known map[string]bool
+}
+
+// add registers the forms of values, of which most are kept, and reports
+// whether any was new.
+func (f *formSet) add(values []string, most int) bool {
+	before := len(f.order)
+	for _, v := range values {
+		for _, form := range forms(v) {
+			if f.known[form] {
+				continue
+			}
+			if f.known == nil {
+				f.known = map[string]bool{}
+			}
+			f.known[form] = true
+			f.order = append(f.order, form)
+		}
+	}
+	added := len(f.order) > before
+	for len(f.order) > most {
+		delete(f.known, f.order[0])
+		f.order = f.order[1:]
+	}
+	return added
 }
 
 // Add registers values.
 func (s *Scrubber) Add(values ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := len(s.forms)
-	for _, v := range values {
-		for _, form := range forms(v) {
-			if s.known[form] {
-				continue
-			}
-			if s.known == nil {
-				s.known = map[string]bool{}
-			}
-			s.known[form] = true
-			s.forms = append(s.forms, form)
-		}
+	if s.lasting.add(values, scrubMost) {
+		s.rebuild()
 	}
-	if len(s.forms) != before {
+}
+
+// AddPassing registers values that are soon replaced by others, as passwords
+// of clouds are: large ones, without end. Only the last of them are known.
+func (s *Scrubber) AddPassing(values ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.passing.add(values, scrubPassing) {
 		s.rebuild()
 	}
 }
 
 func (s *Scrubber) rebuild() {
-	for len(s.forms) > scrubMost {
-		delete(s.known, s.forms[0])
-		s.forms = s.forms[1:]
-	}
 	// A Replacer prefers the pair that comes first: a secret that contains
 	// another one has to come before it.
-	longest := slices.SortedFunc(slices.Values(s.forms), func(a, b string) int {
+	longest := slices.SortedFunc(slices.Values(slices.Concat(s.lasting.order, s.passing.order)), func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
 	})
 	pairs := make([]string, 0, 2*len(longest))

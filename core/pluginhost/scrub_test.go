@@ -81,8 +81,8 @@ func TestScrubberForgetsTheOldest(t *testing.T) {
 		values = append(values, fmt.Sprintf("secret%06d", n))
 	}
 	s.Add(values...)
-	if len(s.forms) != scrubMost || len(s.known) != scrubMost {
-		t.Errorf("%d forms, %d known", len(s.forms), len(s.known))
+	if len(s.lasting.order) != scrubMost || len(s.lasting.known) != scrubMost {
+		t.Errorf("%d forms, %d known", len(s.lasting.order), len(s.lasting.known))
 	}
 	newest := values[len(values)-1]
 	if got := s.Scrub(newest); got != "(redacted)" {
