@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/sluice-gitops/sluice/plugins/docker/internal/authfile"
@@ -41,17 +43,17 @@ func (p *execProvider) Credential(ctx context.Context, req registry.Request) (re
 	if answer.Life != nil {
 		life = max(*answer.Life, leastLife)
 	}
-	return grant(answer.Credential, answer.Scope, time.Now().Add(life))
+	if answer.Credential.IsZero() {
+		return registry.Credential{}, fmt.Errorf("%s has nothing for %s: %w", filepath.Base(p.config.Command[0]), req.Host, registry.ErrAnonymous)
+	}
+	return grant(answer.Credential, answer.Scope, time.Now().Add(life)), nil
 }
 
 // grant is the answer to the host.
-func grant(c authfile.Credential, scope registry.Scope, expires time.Time) (registry.Credential, error) {
-	if c.IsZero() {
-		return registry.Credential{}, registry.ErrAnonymous
-	}
+func grant(c authfile.Credential, scope registry.Scope, expires time.Time) registry.Credential {
 	return registry.Credential{
 		Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken, Scope: scope, ExpiresAt: expires,
-	}, nil
+	}
 }
 
 // server is how docker names a registry to a credential helper.

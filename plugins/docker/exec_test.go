@@ -35,8 +35,8 @@ func TestExecDocker(t *testing.T) {
 	if err != nil || c.Username != "" || c.IdentityToken.Reveal() != "refresh" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if _, err := p.Credential(t.Context(), request("other.example.com", "app")); !errors.Is(err, registry.ErrAnonymous) {
-		t.Errorf("%v, want ErrAnonymous", err)
+	if _, err := p.Credential(t.Context(), request("other.example.com", "app")); !errors.Is(err, registry.ErrAnonymous) || !strings.Contains(err.Error(), " has nothing for other.example.com: ") {
+		t.Errorf("%v, want ErrAnonymous and whose word it is", err)
 	}
 
 	// It is asked each time: what may be kept, the host keeps.

@@ -42,9 +42,11 @@ func openFile(_ context.Context, c FileConfig, env sdk.Env) (*fileProvider, erro
 // answers; one that cannot be read does not hide those after it.
 func (p *fileProvider) Credential(ctx context.Context, req registry.Request) (registry.Credential, error) {
 	var errs []error
+	var why []string
 	for _, path := range p.paths() {
 		file, err := authfile.Read(path)
 		if errors.Is(err, fs.ErrNotExist) && p.config.Path == "" {
+			why = append(why, path+" does not exist")
 			continue
 		}
 		if err != nil {
@@ -58,18 +60,19 @@ func (p *fileProvider) Credential(ctx context.Context, req registry.Request) (re
 			continue
 		}
 		if found.IsZero() {
+			why = append(why, path+" has nothing for "+req.Host+"/"+req.Repository)
 			continue
 		}
 		scope := registry.ScopeRegistry
 		if byRepository {
 			scope = registry.ScopeRepository
 		}
-		return grant(found, scope, time.Time{})
+		return grant(found, scope, time.Time{}), nil
 	}
 	if len(errs) > 0 {
 		return registry.Credential{}, errors.Join(errs...)
 	}
-	return registry.Credential{}, registry.ErrAnonymous
+	return registry.Credential{}, fmt.Errorf("%s: %w", strings.Join(why, "; "), registry.ErrAnonymous)
 }
 
 // paths are the files to read, in order: those of docker, then of podman.

@@ -53,8 +53,9 @@ func TestFile(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	for _, unknown := range []registry.Request{request("p.example.com", "other/app"), request("other.example.com", "app")} {
-		if _, err := p.Credential(t.Context(), unknown); !errors.Is(err, registry.ErrAnonymous) {
-			t.Errorf("%+v: %v, want ErrAnonymous", unknown, err)
+		_, err := p.Credential(t.Context(), unknown)
+		if want := path + " has nothing for " + unknown.Host + "/" + unknown.Repository + ": "; !errors.Is(err, registry.ErrAnonymous) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want ErrAnonymous and %q", unknown, err, want)
 		}
 	}
 }
@@ -116,8 +117,8 @@ func TestDefaultFiles(t *testing.T) {
 		t.Helper()
 		c, err := p.Credential(t.Context(), request("r.example.com", "app"))
 		if want == "" {
-			if !errors.Is(err, registry.ErrAnonymous) {
-				t.Errorf("%v, want ErrAnonymous", err)
+			if !errors.Is(err, registry.ErrAnonymous) || !strings.Contains(err.Error(), filepath.Join(home, ".docker", "config.json")) {
+				t.Errorf("%v, want ErrAnonymous and the files that were looked for", err)
 			}
 			return
 		}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sluice-gitops/sluice/plugins/docker/internal/pattern"
 	"github.com/sluice-gitops/sluice/sdk/secret"
@@ -192,6 +193,9 @@ func decodeAuth(auth string) (username, password string, err error) {
 	username, password, ok := strings.Cut(string(decoded), ":")
 	if !ok {
 		return "", "", errors.New("auth is not base64 of user:password")
+	}
+	if !utf8.ValidString(username) {
+		return "", "", errors.New("the user name in auth is not text in UTF-8")
 	}
 	return username, strings.Trim(password, "\x00"), nil
 }

@@ -111,6 +111,7 @@ func TestBadEntries(t *testing.T) {
 		"a.example.com": {"auth": "hunter2-hunter2!"},
 		"b.example.com": {"auth": "`+b64("hunter2-hunter2")+`"},
 		"c.example.com": ["hunter2-hunter2"],
+		"f.example.com": {"auth": "`+b64("\xff\xfe:hunter2-hunter2")+`"},
 		"d.example.com": {"password": 7777777},
 		"e.example.com": {"registrytoken": "hunter2-hunter2"},
 		"/only/a/path": {"auth": "`+b64("a:b")+`"}
@@ -121,6 +122,7 @@ func TestBadEntries(t *testing.T) {
 	for host, want := range map[string]string{
 		"a.example.com": `auths: "a.example.com": auth is not base64`,
 		"b.example.com": `auths: "b.example.com": auth is not base64 of user:password`,
+		"f.example.com": `auths: "f.example.com": the user name in auth is not text in UTF-8`,
 		"c.example.com": `auths: "c.example.com": it is no object with strings`,
 		"d.example.com": `auths: "d.example.com": it is no object with strings`,
 		"e.example.com": `auths: "e.example.com": it has only a registrytoken, which no registry gives out for longer than minutes; log in with a password or identity token`,
