@@ -161,7 +161,7 @@ func writeImages(w io.Writer, list []engine.ContainerImages, noHeaders bool) err
 				id = ""
 			}
 			workload = c.Workload
-			row(id, c.Container, imageName(c.Image), c.Error)
+			row(id, c.Container, imageName(c.Image), standing(c))
 			for _, r := range c.Rows {
 				row("", "", mark(r), created(r))
 			}
@@ -170,6 +170,23 @@ func writeImages(w io.Writer, list []engine.ContainerImages, noHeaders bool) err
 			}
 		}
 	})
+}
+
+// standing says what is wrong with what is shown of an image, if anything is, and
+// how old it is.
+func standing(c engine.ContainerImages) string {
+	why := c.Error
+	if c.View == nil || c.View.Scanned.IsZero() {
+		return why
+	}
+	if why == "" {
+		why = c.View.Skipped
+	}
+	seen := "seen " + age(c.View.Scanned) + " ago"
+	if why == "" {
+		return seen
+	}
+	return seen + "; " + why
 }
 
 // imageName is the image without its tag and digest.

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"testing"
+	"time"
 
+	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 )
@@ -22,5 +24,27 @@ func TestScanning(t *testing.T) {
 	}
 	if text, _ := scanning(scans[:1], budgets); text != "" {
 		t.Errorf("%q of nothing", text)
+	}
+}
+
+func TestStanding(t *testing.T) {
+	seen := &images.View{Scanned: time.Now().Add(-10 * time.Minute)}
+	skipped := *seen
+	skipped.Skipped = "excluded"
+	tests := []struct {
+		c    engine.ContainerImages
+		want string
+	}{
+		{engine.ContainerImages{}, ""},
+		{engine.ContainerImages{Error: "refused"}, "refused"},
+		{engine.ContainerImages{View: &images.View{Skipped: "excluded"}}, ""},
+		{engine.ContainerImages{View: seen}, "seen 10m ago"},
+		{engine.ContainerImages{View: seen, Error: "refused"}, "seen 10m ago; refused"},
+		{engine.ContainerImages{View: &skipped}, "seen 10m ago; excluded"},
+	}
+	for _, tc := range tests {
+		if got := standing(tc.c); got != tc.want {
+			t.Errorf("%+v: %q, want %q", tc.c, got, tc.want)
+		}
 	}
 }
