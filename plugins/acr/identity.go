@@ -115,7 +115,7 @@ func (id identity) check() error {
 func (p *provider) accessToken(ctx context.Context, authority string) (string, error) {
 	id := p.config.identity()
 	if !id.wanted && !p.imds.found(ctx) {
-		return "", registry.ErrAnonymous
+		return "", fmt.Errorf("no identity is configured, and there is no metadata server of Azure here: %w", registry.ErrAnonymous)
 	}
 	if err := id.check(); err != nil {
 		return "", fmt.Errorf("%s: %w", strings.ReplaceAll(id.kind, "_", " "), err)
@@ -130,7 +130,7 @@ func (p *provider) accessToken(ctx context.Context, authority string) (string, e
 	}
 	if !id.wanted && x.noIdentity() {
 		p.imds.tellNone()
-		return "", registry.ErrAnonymous
+		return "", fmt.Errorf("no identity is configured, and the machine has none: %w", registry.ErrAnonymous)
 	}
 	return "", fmt.Errorf("%s: %w", id, x.explain(ctx, err))
 }

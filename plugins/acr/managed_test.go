@@ -35,8 +35,8 @@ func TestMetadataServiceMissing(t *testing.T) {
 		r, _ := open(t, p, values{})
 		start := time.Now()
 		for range 10 {
-			if _, err := r.Credential(t.Context(), image); !errors.Is(err, registry.ErrAnonymous) {
-				t.Fatalf("error %v, want ErrAnonymous", err)
+			if _, err := r.Credential(t.Context(), image); !errors.Is(err, registry.ErrAnonymous) || !strings.Contains(err.Error(), "no metadata server of Azure") {
+				t.Fatalf("error %v, want ErrAnonymous and why", err)
 			}
 		}
 		if took := time.Since(start); probes != 1 || took > probeTimeout {

@@ -97,7 +97,7 @@ const username = "00000000-0000-0000-0000-000000000000"
 // registry. Each answer is a new one: the host keeps it until it expires.
 func (p *provider) Credential(ctx context.Context, req registry.Request) (registry.Credential, error) {
 	if _, ok := p.config.cloudOf(req.Host); !ok {
-		return registry.Credential{}, registry.ErrAnonymous
+		return registry.Credential{}, fmt.Errorf("%s is none of Azure's registries, nor one of hosts: %w", req.Host, registry.ErrAnonymous)
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
 	defer cancel()

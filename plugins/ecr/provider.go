@@ -40,8 +40,11 @@ var _ interface {
 // registry that the identity may read.
 func (p *provider) Credential(ctx context.Context, req registry.Request) (registry.Credential, error) {
 	host, ok := p.covers(req.Host)
-	if !ok {
-		return registry.Credential{}, registry.ErrAnonymous
+	switch {
+	case !ok && host.Account == "":
+		return registry.Credential{}, fmt.Errorf("%s is no registry of ECR: %w", req.Host, registry.ErrAnonymous)
+	case !ok:
+		return registry.Credential{}, fmt.Errorf("the configuration leaves out %s: %w", host, registry.ErrAnonymous)
 	}
 	var c registry.Credential
 	err := p.call(ctx, host, func(ctx context.Context, s *session) (err error) {
@@ -49,7 +52,7 @@ func (p *provider) Credential(ctx context.Context, req registry.Request) (regist
 		return err
 	})
 	if err != nil && host.public() && p.anonymous(err) {
-		return registry.Credential{}, registry.ErrAnonymous
+		return registry.Credential{}, fmt.Errorf("%s: %w", err.Error(), registry.ErrAnonymous) // it counts as nothing else
 	}
 	return c, err
 }

@@ -51,14 +51,14 @@ func (m *metadataServer) token(ctx context.Context, wanted bool) (token, error) 
 		if wanted {
 			return token{}, errors.New("no credentials to impersonate with: set key_file or GOOGLE_APPLICATION_CREDENTIALS; there is no metadata server either")
 		}
-		return token{}, registry.ErrAnonymous
+		return token{}, fmt.Errorf("no key is configured, and there is no metadata server of Google here: %w", registry.ErrAnonymous)
 	}
 	x := &exchange{base: m.transport, kind: "metadata"}
 	client := metadata.NewClient(&http.Client{Transport: x})
 	body, err := client.GetWithContext(ctx, "instance/service-accounts/default/token?scopes="+url.QueryEscape(scope))
 	if _, none := errors.AsType[metadata.NotDefinedError](err); none && !wanted {
 		m.tellNoAccount()
-		return token{}, registry.ErrAnonymous
+		return token{}, fmt.Errorf("no key is configured, and the metadata server knows no service account: %w", registry.ErrAnonymous)
 	}
 	if err != nil {
 		return token{}, fmt.Errorf("metadata server: %w", x.explain(ctx, err))

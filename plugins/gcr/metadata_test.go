@@ -36,8 +36,8 @@ func TestMetadataServerMissing(t *testing.T) {
 		})}
 		start := time.Now()
 		for range 10 {
-			if _, err := m.token(t.Context(), false); !errors.Is(err, registry.ErrAnonymous) {
-				t.Fatalf("error %v, want ErrAnonymous", err)
+			if _, err := m.token(t.Context(), false); !errors.Is(err, registry.ErrAnonymous) || !strings.Contains(err.Error(), "no metadata server of Google") {
+				t.Fatalf("error %v, want ErrAnonymous and why", err)
 			}
 		}
 		if took := time.Since(start); probes != 1 || took > probeTimeout {

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -76,7 +77,7 @@ const username = "oauth2accesstoken"
 // account may read.
 func (p *provider) Credential(ctx context.Context, req registry.Request) (registry.Credential, error) {
 	if !p.config.answersFor(req.Host) {
-		return registry.Credential{}, registry.ErrAnonymous
+		return registry.Credential{}, fmt.Errorf("%s is none of Google's registries, nor one of hosts: %w", req.Host, registry.ErrAnonymous)
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.config.Timeout)
 	defer cancel()
