@@ -137,7 +137,7 @@ func (s *Scanner) settle(r *repository, fl *flight) {
 		s.postpone(r, afterMove, afterMove)
 		return
 	case fl.err != nil:
-		wait = s.failed(r, fl.err)
+		wait = s.failed(r, fl)
 		if fl.retry {
 			wait = s.spread(1)
 		}
@@ -154,13 +154,14 @@ func (s *Scanner) settle(r *repository, fl *flight) {
 	}
 }
 
-// failed notes why r was not listed and returns when to try again. s.mu is
-// held.
-func (s *Scanner) failed(r *repository, err error) time.Duration {
+// failed notes why r was not listed and returns when to try again. Who asks
+// again and again whether it is well now does not make that later. s.mu is held.
+func (s *Scanner) failed(r *repository, fl *flight) time.Duration {
 	s.metrics(r.key.Host).Failures++
-	n := &r.note
-	err = plain(err, r.name())
-	n.Failures++
+	n, err := &r.note, plain(fl.err, r.name())
+	if n.Failures == 0 || fl.priority != sched.Interactive {
+		n.Failures++
+	}
 	n.Problem, n.Error, n.FailedAt = kindOf(err), bounded(err.Error()), time.Now()
 	wait := retryAfter(err, n.Failures, s.opts.Rand())
 	s.log.Warn("a scan failed", "repository", r.name(), "problem", n.Problem, "retry_in", wait, "error", err)

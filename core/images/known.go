@@ -71,7 +71,13 @@ func (s *Scanner) lookUp(ctx context.Context, target Target, v *View) (cache.Key
 	s.mu.Unlock()
 	key, err := s.keyOf(ctx, own)
 	if err != nil {
-		return cache.Key{}, note{}, err
+		s.mu.Lock()
+		last, ok := s.seen[own.id]
+		s.mu.Unlock()
+		if !ok {
+			return cache.Key{}, note{}, err
+		}
+		key, v.Error = last, err.Error()
 	}
 	return key, s.readNote(key), nil
 }

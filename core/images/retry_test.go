@@ -41,12 +41,57 @@ func TestScanMovesWhatIsScanned(t *testing.T) {
 		if st := s.Status(); len(st) != 1 || st[0].Credential != "regcred" || st[0].Tags != 1 || st[0].Failures != 0 {
 			t.Errorf("status %+v", st)
 		}
+	})
+}
+
+// TestNoCredential: while there is no credential, both that and what was known
+// before are shown, of targets that are scanned and of others.
+func TestNoCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.push(app, "1.0.0")
+		s := inWorld(t, w, images.Settings{})
+		defer s.close()
+		automated, other := s.target("shop", app+":1.0.0", "semver:*"), s.target("ops", app+":1.0.0", "")
+		s.SetTargets([]images.Target{automated, other})
+		both := []images.Target{automated, other}
+		s.Scan(t.Context(), both, nil)
 		w.set(func(w *world) { w.noID = errors.New("the plugin has crashed") })
-		if res := s.Scan(t.Context(), []images.Target{target}, nil)[0]; res.Err == nil {
-			t.Error("no error without a credential")
+		for _, res := range s.Scan(t.Context(), both, nil) {
+			if res.Err == nil || res.Err.Error() != "the plugin has crashed" {
+				t.Errorf("result %+v", res)
+			}
 		}
-		if v := s.view(target); v.Error != "the plugin has crashed" || len(v.Tags) != 1 {
-			t.Errorf("while there is no credential: error %q, tags %v", v.Error, names(v.Tags))
+		for _, target := range both {
+			if v := s.view(target); v.Error != "the plugin has crashed" || len(v.Tags) != 1 {
+				t.Errorf("%s: error %q, tags %v", target.Workload, v.Error, names(v.Tags))
+			}
+		}
+		w.set(func(w *world) { w.noID = nil })
+		s.Scan(t.Context(), both, nil)
+		for _, target := range both {
+			if v := s.view(target); v.Error != "" || len(v.Tags) != 1 {
+				t.Errorf("%s afterwards: error %q, tags %v", target.Workload, v.Error, names(v.Tags))
+			}
+		}
+	})
+}
+
+// TestImpatience: scans of people do not make the next one later.
+func TestImpatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.fail[app] = &remote.Error{Host: "registry.test", Repository: "app", Asked: "the tags", Status: 404}
+		s := inWorld(t, w, images.Settings{})
+		defer s.close()
+		target := s.target("shop", app+":1.0.0", "semver:*")
+		s.SetTargets([]images.Target{target})
+		pass(time.Minute)
+		for range 10 {
+			s.Scan(t.Context(), []images.Target{target}, nil)
+		}
+		if next := time.Until(s.view(target).Next); next > 10*time.Minute {
+			t.Errorf("next in %v", next)
 		}
 	})
 }

@@ -176,6 +176,16 @@ func builds(n int) []registrytest.Image {
 	return all
 }
 
+// buildsOf are builds that no other repository has: what is read of an image
+// in one is known in all.
+func buildsOf(repository string, n int) []registrytest.Image {
+	all := builds(n)
+	for i := range all {
+		all[i].Content += " of " + repository
+	}
+	return all
+}
+
 // answered counts the requests that were answered as they should be since
 // Reset, by class: without the challenge that the first to a host meets.
 func answered(reg *registrytest.Registry) map[string]int {

@@ -138,13 +138,29 @@ func (s *Scanner) follow(ctx context.Context, sub *subject) (cache.Key, error) {
 	defer s.mu.Unlock()
 	scanned := s.subjects[sub.id]
 	switch {
-	case s.closed || scanned == nil || scanned.skipped != "":
+	case s.closed:
+	case scanned == nil || scanned.skipped != "":
+		if err == nil {
+			s.saw(sub, key)
+		}
 	case err != nil:
 		scanned.err = err
 	default:
 		s.place(scanned, key.Credential)
 	}
 	return key, err
+}
+
+// maxSeen bounds the targets that are remembered beside those of SetTargets.
+const maxSeen = 10_000
+
+// saw remembers what sub sees, so that it can be shown while there is no
+// credential. s.mu is held.
+func (s *Scanner) saw(sub *subject, key cache.Key) {
+	if len(s.seen) >= maxSeen {
+		clear(s.seen)
+	}
+	s.seen[sub.id] = key
 }
 
 // scan scans one repository for subs and waits for it.

@@ -18,7 +18,7 @@ func TestRequests(t *testing.T) {
 	var versions, times []images.Target
 	for i := range repositories {
 		name := fmt.Sprintf("team/app%d", i)
-		reg.PushAll(name, builds(tags))
+		reg.PushAll(name, buildsOf(name, tags))
 		host := fmt.Sprintf("registry%d.test", i/2)
 		versions = append(versions, r.targetAt(host, "shop", name, "1.2.0", "semver:~1"))
 		times = append(times, r.targetAt(host, "shop", name, "1.2.0", "glob:1.*"))
@@ -39,7 +39,7 @@ func TestRequests(t *testing.T) {
 	r.restart()
 	step("restart", map[string]int{}, func() { r.SetTargets(times); _ = r.view(times[0]) })
 	step("times, poll after a restart", map[string]int{"tags": repositories}, func() { r.scan(times...) })
-	reg.PushAll("team/app0", builds(tags + 1)[tags:])
+	reg.PushAll("team/app0", buildsOf("team/app0", tags+1)[tags:])
 	step("a new build", map[string]int{"tags": repositories, "manifest-get": 2, "blob": 1}, func() { r.scan(times...) })
 
 	v := r.view(times[0])

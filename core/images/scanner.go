@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
@@ -33,6 +34,7 @@ type Scanner struct {
 	filter   filter
 	subjects map[string]*subject
 	repos    map[string]*repository
+	seen     map[string]cache.Key   // by subject, what Scan saw last that is not scanned by itself
 	pools    map[string]*sched.Pool // by host
 	hosts    map[string]*HostMetrics
 	closed   bool
@@ -61,7 +63,7 @@ func New(o Options) (*Scanner, error) {
 	s := &Scanner{
 		opts: o, log: o.Logger, ended: make(chan struct{}),
 		settings: o.Settings.withDefaults(), filter: newFilter(o.Settings),
-		subjects: map[string]*subject{}, repos: map[string]*repository{},
+		subjects: map[string]*subject{}, repos: map[string]*repository{}, seen: map[string]cache.Key{},
 		pools: map[string]*sched.Pool{}, hosts: map[string]*HostMetrics{},
 	}
 	s.table = sched.NewTimetable(s.due, sched.TimetableOptions{
