@@ -73,6 +73,9 @@ func (e *Engine) Images(ctx context.Context, req ImagesRequest, progress func(Im
 	for i, row := range rows {
 		answer.Images[i] = e.describeImages(ctx, row, req)
 	}
+	if err := e.checkAlive(); err != nil {
+		return ImagesAnswer{}, err // the scanner was closed meanwhile
+	}
 	return answer, ctx.Err()
 }
 

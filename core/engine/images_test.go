@@ -82,8 +82,10 @@ func TestDiscovery(t *testing.T) {
 		e := w.startRunning(shop, deployment("shop", "web", "registry.invalid/web:1", nil))
 		target := w.target("applier.kubernetes.default")
 		sleepFor(t, discoverDelay+time.Second)
-		if got := target.Calls("Workloads"); got != 2 {
-			t.Errorf("%d looks after the start and the first sync, want 2", got)
+		// Two at the start if it is opened for the node and for the sync at once.
+		start := target.Calls("Workloads")
+		if start < 2 || start > 3 {
+			t.Errorf("%d looks after the start and the first sync, want two or three", start)
 		}
 		for i := range 3 {
 			w.repo("mem://shop").commit("a", fmt.Sprint("b", i))
@@ -91,7 +93,7 @@ func TestDiscovery(t *testing.T) {
 			sleepFor(t, time.Second)
 		}
 		sleepFor(t, discoverDelay)
-		if got := target.Calls("Workloads"); got < 3 || got > 4 {
+		if got := target.Calls("Workloads") - start; got < 1 || got > 2 {
 			t.Errorf("%d looks after three syncs in a row, want one or two more", got)
 		}
 		before := target.Calls("Workloads")
