@@ -16,10 +16,10 @@ func TestScanning(t *testing.T) {
 	}
 	budgets := []limit.Budget{{Host: "ghcr.io", Waiting: 3, RPS: 9}, {Host: "quay.io", Waiting: 1, RPS: 1}}
 	text, live := scanning(scans, budgets)
-	if want := "quay.io/acme/web is being read, quay.io allows 1 requests a second"; text != want {
+	if want := "quay.io/acme/web is being read, as fast as quay.io allows"; text != want {
 		t.Errorf("%q, want %q", text, want)
 	}
-	if want := text + "; 12 images to read"; live != want {
+	if want := "quay.io/acme/web is being read, quay.io allows 1/s; 12 images to read"; live != want {
 		t.Errorf("%q, want %q", live, want)
 	}
 	if text, _ := scanning(scans[:1], budgets); text != "" {
