@@ -195,6 +195,8 @@ func (s *teams) explains() {
 		{[]string{"--workload", s.prefix + "-green:deployment/web"}, []string{"->", pullSecrets, "answered", "green"}},
 		{[]string{"-n", s.prefix + "-blue", "--pull-secret", "regcred"}, []string{pullSecrets, "blue", "registry_credential.docker_config.file"}},
 		{nil, []string{"anonymous, nobody has a credential", "not asked"}},
+		{[]string{"-n", s.prefix + "-red", "--pull-secret", "nope"}, []string{"anonymous", pullSecrets + ": secret " + s.prefix + "-red/nope does not exist"}},
+		{[]string{"-n", s.prefix + "-nope"}, []string{pullSecrets + ": the namespace " + s.prefix + "-nope is none of those"}},
 	} {
 		s.try(append([]string{"credentials", "explain", image, "-o", "json"}, c.args...)...) // for leaks
 		o := s.try(append([]string{"credentials", "explain", image}, c.args...)...)
@@ -206,6 +208,13 @@ func (s *teams) explains() {
 	}
 	if o := s.try("credentials", "explain", image, "--workload", s.prefix+"-red:deployment/nope"); o.code != 1 || !strings.Contains(o.errOut, "there is no workload") {
 		s.t.Errorf("explain for a workload that is not there: %+v", o)
+	}
+	elsewhere := s.sluice("credentials", "explain", "quay.io/acme/web", "-n", s.prefix+"-red", "--pull-secret", "regcred")
+	if want := pullSecrets + ": regcred is for " + shopHost; !strings.Contains(elsewhere, want) {
+		s.t.Errorf("explain for another registry lacks %q:\n%s", want, elsewhere)
+	}
+	if o := s.try("credentials", "explain", image, "--pull-secret", "regcred"); o.code != 1 || !strings.Contains(o.errOut, "add -n NAMESPACE") {
+		s.t.Errorf("explain with a pull secret of no namespace: %+v", o)
 	}
 	list := s.sluice("credentials", "list")
 	for _, want := range []string{pullSecrets, "registry_credential.docker_config.file", "registry_credential.exec.program", "built-in ecr"} {
