@@ -94,7 +94,7 @@ func (s *shop) onDemand() {
 	}
 	s.same(s.sluice("images", "-n", s.prefix, "deployment/manual"), `
 WORKLOAD                        CONTAINER  IMAGE                             CREATED
-images-00000:deployment/manual  manual     registry.example.com/acme/manual
+images-00000:deployment/manual  manual     registry.example.com/acme/manual  seen 1s ago; not automated
                                            |   1.1                           02 Mar 26 12:00 UTC
                                            '-> 1.0                           01 Mar 26 12:00 UTC`)
 	for _, wrong := range []struct{ name, want string }{
@@ -114,13 +114,13 @@ func (s *shop) scan() {
 	table := s.sluice("images", "-n", s.prefix, "--scan")
 	s.same(table, `
 WORKLOAD                        CONTAINER  IMAGE                              CREATED
-images-00000:cronjob/report     report     registry.example.com/acme/report
+images-00000:cronjob/report     report     registry.example.com/acme/report   seen 1s ago; not automated
                                            |   r2                             02 Mar 26 12:00 UTC
                                            '-> r1                             01 Mar 26 12:00 UTC
-images-00000:daemonset/agent    agent      registry.example.com/acme/agent
+images-00000:daemonset/agent    agent      registry.example.com/acme/agent    seen 1s ago
                                            |   v2                             02 Mar 26 12:00 UTC
                                            '-> v1                             01 Mar 26 12:00 UTC
-images-00000:deployment/api     api        registry.example.com/acme/api
+images-00000:deployment/api     api        registry.example.com/acme/api      seen 1s ago
                                            |   feature-x                      04 Mar 26 12:00 UTC
                                            |   main-c3                        03 Mar 26 12:00 UTC
                                            |   main-b2                        02 Mar 26 12:00 UTC
@@ -130,28 +130,28 @@ images-00000:deployment/broken  broken     registry.example.com/ACME/Web::1   im
                                            '-> ?
 images-00000:deployment/dead    dead       dead.example.com/acme/dead         the tags: dial tcp 127.0.0.1:1: connect: connection refused
                                            '-> 1
-images-00000:deployment/manual  manual     registry.example.com/acme/manual
+images-00000:deployment/manual  manual     registry.example.com/acme/manual   seen 1s ago; not automated
                                            |   1.1                            02 Mar 26 12:00 UTC
                                            '-> 1.0                            01 Mar 26 12:00 UTC
-images-00000:deployment/web     web        registry.example.com/acme/web
+images-00000:deployment/web     web        registry.example.com/acme/web      seen 1s ago
                                            |   2.0.0                          05 Mar 26 12:00 UTC
                                            |   1.2.0                          04 Mar 26 12:00 UTC
                                            |   1.1.1                          03 Mar 26 12:00 UTC
                                            '-> 1.1.0                          02 Mar 26 12:00 UTC
                                                1.0.0                          01 Mar 26 12:00 UTC
                                                nightly                        06 Mar 26 12:00 UTC
-                                migrate    registry.example.com/acme/migrate
+                                migrate    registry.example.com/acme/migrate  seen 1s ago
                                            |   2                              02 Mar 26 12:00 UTC
                                            '-> 1                              01 Mar 26 12:00 UTC
-images-00000:job/once           once       registry.example.com/acme/once
+images-00000:job/once           once       registry.example.com/acme/once     seen 1s ago; not automated
                                            '-> 1                              01 Mar 26 12:00 UTC
-images-00000:statefulset/db     db         registry.example.com/acme/db
+images-00000:statefulset/db     db         registry.example.com/acme/db       seen 1s ago
                                            |   15.0                           03 Mar 26 12:00 UTC
                                            |   14.2                           02 Mar 26 12:00 UTC
                                            '-> 14.1                           01 Mar 26 12:00 UTC`)
 	s.same(s.sluice("list-images", "-n", s.prefix, "-w", s.prefix+":deployment/web", "--container", "web", "-l", "2"), `
 WORKLOAD                     CONTAINER  IMAGE                          CREATED
-images-00000:deployment/web  web        registry.example.com/acme/web
+images-00000:deployment/web  web        registry.example.com/acme/web  seen 1s ago
                                         |   2.0.0                      05 Mar 26 12:00 UTC
                                         |   1.2.0                      04 Mar 26 12:00 UTC
                                         :   (1 image omitted)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -43,15 +44,18 @@ func (s *site) try(args ...string) outcome {
 	return s.run("sluice", append([]string{"--config", s.config}, args...)...)
 }
 
+// ages are what differs each time that something is shown.
+var ages = regexp.MustCompile(`[0-9]+[smhd] ago`)
+
 // sluice runs a command that has to succeed, and returns its standard output
-// without the blanks at the ends of lines.
+// without the blanks at the ends of lines, and with the same age for all.
 func (s *site) sluice(args ...string) string {
 	s.t.Helper()
 	var lines []string
 	for line := range strings.Lines(s.must("sluice", append([]string{"--config", s.config}, args...)...)) {
 		lines = append(lines, strings.TrimRight(line, " \n"))
 	}
-	return strings.Join(lines, "\n")
+	return ages.ReplaceAllString(strings.Join(lines, "\n"), "1s ago")
 }
 
 // images is what `sluice images` tells, with more arguments.
