@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -144,7 +145,7 @@ func (c *Client) hop(ctx context.Context, t *target, k *call, u *url.URL, lane l
 	if r.StatusCode >= 300 {
 		bound = maxErrorBody
 	}
-	a.body, err = io.ReadAll(io.LimitReader(r.Body, bound+1))
+	a.body, err = c.read(ctx, io.LimitReader(r.Body, bound+1))
 	turn.Done(r, string(a.body[:min(len(a.body), maxErrorBody)]))
 	a.retryAfter = retryAfter(r, a.body)
 	c.opts.Logger.LogAttrs(ctx, slog.LevelDebug, "registry request", slog.String("host", u.Host), slog.String("repository", t.req.Repository),
@@ -158,6 +159,28 @@ func (c *Client) hop(ctx context.Context, t *target, k *call, u *url.URL, lane l
 		return nil, permanentError{brokenError{fmt.Errorf("the answer is larger than %d bytes", bound)}}
 	}
 	return a, nil
+}
+
+// smallBody is larger than nearly all that registries send: a thousand tags, a
+// manifest, a config. What is larger is read for a few calls at a time, however
+// many registries there are and however slowly they send.
+const (
+	smallBody   = 256 << 10
+	largeBodies = 8
+)
+
+func (c *Client) read(ctx context.Context, body io.Reader) ([]byte, error) {
+	begin, err := io.ReadAll(io.LimitReader(body, smallBody))
+	if err != nil || len(begin) < smallBody {
+		return begin, err
+	}
+	select {
+	case c.large <- struct{}{}:
+		defer func() { <-c.large }()
+	case <-ctx.Done():
+		return begin, fmt.Errorf("others were reading large answers: %w", context.Cause(ctx))
+	}
+	return io.ReadAll(io.MultiReader(bytes.NewReader(begin), body))
 }
 
 func retryAfter(r *http.Response, body []byte) time.Duration {

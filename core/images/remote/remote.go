@@ -84,6 +84,7 @@ type Client struct {
 	tokens  tokens
 	without *memory[repository, struct{}] // repositories whose tags an API does not list
 	pages   *memory[string, string]       // by host: the n of tags/list that it takes
+	large   chan struct{}                 // holds one for each large answer that is being read
 
 	mu         sync.Mutex
 	transports map[[sha256.Size]byte]*http.Transport // by what makes them differ
@@ -120,6 +121,7 @@ func New(o Options) (*Client, error) {
 		tokens:     tokens{kept: newMemory[tokenKey, secret.Secret](maxTokens), flights: map[tokenKey]*flight{}},
 		without:    newMemory[repository, struct{}](maxDialects),
 		pages:      newMemory[string, string](maxPageSizes),
+		large:      make(chan struct{}, largeBodies),
 		transports: map[[sha256.Size]byte]*http.Transport{},
 	}, nil
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -203,4 +205,51 @@ func TestSlowAnswer(t *testing.T) {
 	if got := o.requests(); len(got) != 1 {
 		t.Errorf("requests %q", got)
 	}
+}
+
+// Registries that send large answers slowly hold up each other, and nobody
+// whose answers are small.
+func TestLargeAnswersWaitForEachOther(t *testing.T) {
+	const atOnce = 8
+	done, sent := make(chan struct{}), make(chan struct{}, atOnce)
+	slow := newOddRegistry(t)
+	slow.HandleFunc("/v2/team/app/tags/list", func(w http.ResponseWriter, r *http.Request) {
+		chunk := strings.Repeat(" ", 64<<10)
+		for range 240 { // 15 MiB: more than the kernel keeps for a reader that waits
+			if _, err := io.WriteString(w, chunk); err != nil {
+				return
+			}
+		}
+		select {
+		case sent <- struct{}{}:
+			<-done
+		case <-r.Context().Done():
+		}
+		_, _ = io.WriteString(w, strings.Repeat(" ", 2<<20)) // too large now, so that nobody spends time on reading it
+	})
+	c, _ := newClient(t, plain)
+	var readers sync.WaitGroup
+	for range atOnce {
+		readers.Go(func() {
+			if _, _, err := list(t, c, slow.repo(), remote.TagsOptions{}); !remote.IsBroken(err) {
+				t.Error(err)
+			}
+		})
+	}
+	for range atOnce {
+		<-sent
+	}
+	quick := newOddRegistry(t)
+	quick.pages(nil, map[string]string{"": `{"name":"team/app","tags":["1"]}`})
+	if _, _, err := list(t, c, quick.repo(), remote.TagsOptions{}); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err := c.Tags(ctx, slow.repo(), remote.TagsOptions{}, func(registry.Tag) {})
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "others were reading large answers") {
+		t.Errorf("one too many: %v", err)
+	}
+	close(done)
+	readers.Wait()
 }
