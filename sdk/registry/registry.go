@@ -59,7 +59,7 @@ type Scope string
 const (
 	ScopeRepository Scope = "repository" // this repository only
 	ScopeRegistry   Scope = "registry"   // every repository of the host
-	ScopeGlobal     Scope = "global"     // every host the provider answers for
+	ScopeGlobal     Scope = "global"     // every host the provider answers for; it is asked once about each
 )
 
 // Credential is a user name with a password, or an identity token (OAuth2
