@@ -27,6 +27,8 @@ const (
 	// An anonymous request that the registry refuses makes providers be asked
 	// again which said this long ago or longer that they have nothing.
 	doubtAfter = 10 * time.Second
+	// Explain asks about what was learned longer ago than this.
+	freshFor = 5 * time.Second
 	// Back-off is remembered this long after its end.
 	remember = 10 * time.Minute
 	// A question, with the start of a plugin, takes no longer than this.
@@ -61,6 +63,7 @@ type answer struct {
 	timer *time.Timer // for what happens next, see issuer.schedule
 
 	grant    *grant
+	settled  time.Time // the last question, whatever came of it
 	seq      uint64    // of the question that gave it
 	received time.Time // the answer, of whatever kind
 	refresh  time.Time // when the grant is renewed

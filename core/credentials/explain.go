@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// Explain asks every provider that Credential could ask for req, all at once
-// and through the same cache, and tells what each said. It takes nothing away
-// from Credential: it does not count as use, nor as the next try of a refused
-// credential.
+// Explain asks every provider that Credential could ask for req, all at once,
+// and tells what each said. What Credential hands out from then on is what was
+// found; what is known for seconds only is not asked about again. It takes
+// nothing away from Credential: it does not count as use, nor as the next try of
+// a refused credential, and a failure makes nobody wait longer.
 func (b *Broker) Explain(ctx context.Context, req Request) Explanation {
 	q, err := newQuery(req)
 	e := Explanation{Host: CanonicalHost(req.Host), Repository: req.Repository, Consumer: req.Consumer, Chain: []Step{}}
@@ -54,7 +55,7 @@ func askAll(ctx context.Context, chain []link, q query) []verdict {
 	var asked sync.WaitGroup
 	for i, l := range chain {
 		if l.skips(q) == "" {
-			asked.Go(func() { verdicts[i] = l.issuer.ask(ctx, q, false) })
+			asked.Go(func() { verdicts[i] = l.issuer.explain(ctx, q) })
 		}
 	}
 	asked.Wait()
@@ -70,6 +71,9 @@ func stepOf(l link, q query, v verdict) Step {
 	if g := v.grant; g != nil {
 		step.Outcome, step.ID, step.Scope = Answered, g.credential.ID, string(g.key.scope)
 		step.Username, step.ExpiresAt = g.value.username, g.credential.ExpiresAt
+		if v.err != nil {
+			step.Error = v.err.Error()
+		}
 		return step
 	}
 	if nothing, ok := errors.AsType[*nothingError](v.err); ok {

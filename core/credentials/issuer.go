@@ -51,6 +51,7 @@ type issuer struct {
 
 // flight is a question under way.
 type flight struct {
+	curious  bool // asked for by Explain only
 	key      key
 	query    query
 	consumer string
@@ -68,7 +69,7 @@ func newIssuer(b *Broker, p Provider) *issuer {
 // verdict is what an issuer has to say for a query.
 type verdict struct {
 	grant  *grant
-	err    error     // without a grant: *nothingError, *RefusedError or a failure
+	err    error     // without a grant: *nothingError, *RefusedError or a failure; with one, of its renewal
 	next   time.Time // with err: it is not asked again before
 	cached bool      // it did not have to be asked
 }
@@ -122,6 +123,46 @@ func (s *issuer) look(q query, use, first bool) (verdict, <-chan struct{}) {
 	return verdict{}, s.start(keyOf(scope, q, consumer), q, consumer).done
 }
 
+// explain returns what the provider has for q, for people: it is asked anew
+// unless what is known is fresh.
+func (s *issuer) explain(ctx context.Context, q query) verdict {
+	f := s.startRefresh(q)
+	if f != nil {
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+		}
+	}
+	v := s.ask(ctx, q, false)
+	v.cached = v.cached && f == nil
+	return v
+}
+
+// startRefresh starts the question; nil if there is none to ask.
+func (s *issuer) startRefresh(q query) *flight {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.retired || !s.known {
+		return nil
+	}
+	consumer := ""
+	if s.forConsumers {
+		consumer = consumerKey(q.consumer)
+	}
+	now := time.Now()
+	a, negative := s.find(q, consumer, now)
+	if a == nil {
+		a = negative
+	}
+	if a == nil || now.Sub(a.settled) < freshFor {
+		return nil
+	}
+	underWay := s.flights[a.key] != nil
+	f := s.start(a.key, q, consumer)
+	f.curious = !underWay
+	return f
+}
+
 // find returns the answer with a grant for q, or the negative one that stands
 // in the way of asking. The narrower scope goes first. An answer of global
 // scope is for the hosts that the provider answers for, which only it can tell:
@@ -168,7 +209,7 @@ func (s *issuer) serve(a *answer, q query, consumer string, use, first bool, now
 			}
 		}
 	}
-	return verdict{grant: a.grant}, nil
+	return verdict{grant: a.grant, err: a.err}, nil
 }
 
 // start asks the provider, unless it is being asked for k already.

@@ -89,6 +89,11 @@ func (s *issuer) nothing(f *flight, why error, now time.Time) {
 func (s *issuer) failed(f *flight, err error, now time.Time) {
 	s.counters.Failures++
 	a := s.replace(f, f.key)
+	if f.curious && a.failures > 0 { // it is no reason to wait longer
+		a.err = s.named(err)
+		s.schedule(a, now)
+		return
+	}
 	a.failures++
 	a.resting = false
 	delay := retryDelay(err, a.failures, s.b.o.Rand())
@@ -152,6 +157,7 @@ func (s *issuer) replace(f *flight, k key) *answer {
 		}
 		s.drop(old)
 	}
+	a.settled = time.Now()
 	return a
 }
 

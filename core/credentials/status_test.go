@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/registry"
 )
 
@@ -82,6 +83,49 @@ func TestExplainNobody(t *testing.T) {
 	if e = b.Explain(t.Context(), image); !e.Anonymous || !strings.Contains(e.Chain[0].Reason, "scheme") || !strings.Contains(b.List()[0].Error, "scheme") {
 		t.Errorf("a pattern that is none is not told of: %+v", e)
 	}
+}
+
+// TestExplainAsks: who repaired something sees that at once, and who looks at
+// what is broken does not make it wait longer.
+func TestExplainAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{scope: registry.ScopeRegistry}
+		b := newBroker(t, Options{Rand: func() float64 { return 0 }}, c.provider("a"))
+		explain := func(want Outcome, cached bool, problem string) Step {
+			t.Helper()
+			step := b.Explain(t.Context(), image).Chain[0]
+			if step.Outcome != want || step.Cached != cached || step.Error != problem {
+				t.Errorf("%+v, want %s, cached %t, error %q", step, want, cached, problem)
+			}
+			return step
+		}
+		first := mustGet(t, b, image)
+		explain(Answered, true, "")
+		time.Sleep(freshFor)
+		explain(Answered, false, "")
+		if second := mustGet(t, b, image); second.Password == first.Password {
+			t.Error("what Explain found is not handed out")
+		}
+		c.set(func() { c.err = errDown })
+		time.Sleep(freshFor)
+		explain(Answered, false, "a: the cloud is down")
+		c.set(func() { c.err, c.none = nil, nothing })
+		time.Sleep(2 * freshFor) // it was renewed meanwhile, too
+		explain(Anonymous, false, "")
+		c.set(func() { c.err, c.none = errDown, nil })
+		time.Sleep(freshFor)
+		c.set(func() { c.err = sdk.RetryAfter(errDown, time.Hour) })
+		next := explain(Failed, false, "a: the cloud is down").NextTry
+		for range 10 {
+			time.Sleep(freshFor)
+			if again := explain(Failed, false, "a: the cloud is down").NextTry; !again.Equal(next) {
+				t.Errorf("the next try is at %s, and was at %s before somebody asked", again, next)
+			}
+		}
+		c.set(func() { c.err = nil })
+		time.Sleep(freshFor)
+		explain(Answered, false, "")
+	})
 }
 
 // TestReasons: why a provider has nothing is told for as long as that is
