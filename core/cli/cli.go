@@ -127,6 +127,15 @@ func addCommands(root *cobra.Command, a *app) {
 	root.AddCommand(newVersion(a))
 }
 
+// group makes cmd the head of commands: alone it shows its help, and a command
+// that there is not is an error.
+func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
 // hint is an error with what to do about it.
 type hint struct {
 	error

@@ -14,13 +14,10 @@ import (
 )
 
 func newCredentials(a *app) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "credentials",
 		Short: "Show where the credentials for registries come from",
-		Args:  cobra.NoArgs,
-	}
-	cmd.AddCommand(newCredentialsList(a), newCredentialsExplain(a))
-	return cmd
+	}, newCredentialsList(a), newCredentialsExplain(a))
 }
 
 func newCredentialsList(a *app) *cobra.Command {

@@ -90,13 +90,10 @@ func rate(rps float64) string {
 }
 
 func newImagesCache(a *app) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "cache",
 		Short: "Show or clear what is remembered of images",
-		Args:  cobra.NoArgs,
-	}
-	cmd.AddCommand(newImagesCacheStats(a), newImagesCacheClear(a))
-	return cmd
+	}, newImagesCacheStats(a), newImagesCacheClear(a))
 }
 
 func newImagesCacheStats(a *app) *cobra.Command {
@@ -124,7 +121,7 @@ func newImagesCacheClear(a *app) *cobra.Command {
 		Short: "Forget what is remembered of images",
 		Long: `Forget what is remembered of the repositories that the pattern matches, such as
 "quay.io/acme/*", or of all. The next scan reads it again.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: needs("REPOSITORIES", 0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pattern := "*"
 			if len(args) == 1 {

@@ -16,12 +16,10 @@ import (
 )
 
 func newManifest(a *app) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "manifest",
 		Short: "Work on manifests in local files",
-	}
-	cmd.AddCommand(newManifestRender(a))
-	return cmd
+	}, newManifestRender(a))
 }
 
 func newManifestRender(a *app) *cobra.Command {

@@ -20,12 +20,10 @@ import (
 )
 
 func newPlugin(a *app) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "plugin",
 		Short: "List, describe, check and lock plugins",
-	}
-	cmd.AddCommand(newPluginList(a), newPluginDescribe(a), newPluginCheck(a), newPluginLock(a))
-	return cmd
+	}, newPluginList(a), newPluginDescribe(a), newPluginCheck(a), newPluginLock(a))
 }
 
 // withPluginHost runs f with the plugins that the configuration finds; a
