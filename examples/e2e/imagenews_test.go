@@ -52,7 +52,7 @@ func TestImagesKilled(t *testing.T) {
 	if err := scan.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	s.eventually(time.Minute, "most of the images are read", func() bool { return s.asked("acme/big") > many*3/2 }) // manifest and config each
+	s.eventually(time.Minute, "most of the images are read", func() bool { return s.asked("acme/big") > many*9/5 }) // manifest and config each
 	s.daemon.kill()
 	if err := scan.Wait(); err == nil {
 		s.t.Error("a scan whose daemon was killed is a success")
