@@ -22,6 +22,8 @@ type ImagesRequest struct {
 	Container string   `json:"container,omitempty"` // empty: all
 	Limit     int      `json:"limit,omitempty"`     // tags for each container; 0: all
 	Scan      bool     `json:"scan,omitempty"`      // ask the registries now
+
+	Timeout time.Duration `json:"timeout,omitempty"` // for what the registries are asked, in nanoseconds; 0: none
 }
 
 // ContainerImages is what a registry has for the image of one container.
@@ -63,16 +65,25 @@ func (e *Engine) Images(ctx context.Context, req ImagesRequest, progress func(Im
 		return ImagesAnswer{}, err
 	}
 	rows := e.containersOf(found.Workloads, req.Container)
-	e.scanFor(ctx, rows, req, progress)
+	asking, cancel := bounded(ctx, req.Timeout)
+	defer cancel()
+	e.scanFor(asking, rows, req, progress)
 	answer := ImagesAnswer{Images: make([]ContainerImages, len(rows)), Problems: found.Problems}
 	for _, w := range found.Workloads {
 		for _, text := range w.Warnings {
 			answer.Warnings = append(answer.Warnings, w.ID+": "+text)
 		}
 	}
+	var reading sync.WaitGroup
+	slots := make(chan struct{}, 8)
 	for i, row := range rows {
-		answer.Images[i] = e.describeImages(ctx, row, req)
+		slots <- struct{}{}
+		reading.Go(func() {
+			defer func() { <-slots }()
+			answer.Images[i] = e.describeImages(ctx, asking, row, req)
+		})
 	}
+	reading.Wait()
 	if err := e.checkAlive(); err != nil {
 		return ImagesAnswer{}, err // the scanner was closed meanwhile
 	}
@@ -153,7 +164,7 @@ func (e *Engine) scanFor(ctx context.Context, rows []container, req ImagesReques
 		done++
 		p := ImagesProgress{Repository: r.Repository, Tags: r.Tags, Done: done, Error: r.Skipped}
 		if r.Err != nil {
-			p.Error = oneLine(r.Err)
+			p.Error = advised(oneLine(r.Err), r.Targets[0])
 		}
 		if progress != nil {
 			progress(p)
@@ -163,7 +174,7 @@ func (e *Engine) scanFor(ctx context.Context, rows []container, req ImagesReques
 
 // describeImages fills in what is known of one container's image, and reads the times of
 // the tags that will be shown if somebody asked for just them.
-func (e *Engine) describeImages(ctx context.Context, row container, req ImagesRequest) ContainerImages {
+func (e *Engine) describeImages(ctx, asking context.Context, row container, req ImagesRequest) ContainerImages {
 	out := row.images
 	if row.invalid != nil {
 		out.Error = oneLine(row.invalid)
@@ -172,8 +183,8 @@ func (e *Engine) describeImages(ctx context.Context, row container, req ImagesRe
 	view, err := e.imaging.scanner.Known(ctx, row.target)
 	if err == nil && (req.Scan || len(req.Workloads) > 0) {
 		if tags := untimed(view.Window(req.Limit)); len(tags) > 0 {
-			if err := e.imaging.scanner.Resolve(ctx, row.target, tags); err != nil {
-				out.Error = oneLine(err)
+			if err := e.imaging.scanner.Resolve(asking, row.target, tags); err != nil {
+				out.Error = advised(oneLine(because(asking, err)), row.target)
 			}
 			view, err = e.imaging.scanner.Known(ctx, row.target)
 		}
@@ -186,6 +197,7 @@ func (e *Engine) describeImages(ctx context.Context, row container, req ImagesRe
 	switch {
 	case out.Error != "":
 	case view.Error != "":
+		view.Error = advised(view.Error, row.target)
 		out.Error = view.Error
 	case len(view.Tags) == 0:
 		out.Error = view.Skipped
@@ -193,6 +205,13 @@ func (e *Engine) describeImages(ctx context.Context, row container, req ImagesRe
 	view.Tags = nil // they are in Rows, as many as were asked for
 	out.View = &view
 	return out
+}
+
+// advised adds to the advice in an error about t for whom to follow it: without
+// the workload it would be about the daemon itself.
+func advised(text string, t images.Target) string {
+	advice := "sluice credentials explain " + t.Image.CanonicalName()
+	return strings.ReplaceAll(text, advice+")", advice+" -w "+t.Workload+")")
 }
 
 // untimed names the tags among rows whose time is not known and could be. There

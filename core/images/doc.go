@@ -56,5 +56,12 @@
 // manifest does not exist, is broken, or names no time, is left out with the
 // reason, and stops nobody.
 //
-// Failures are of one repository: it backs off, and its View says why.
+// Failures are of one repository: it backs off, and its View says why. One that
+// a registry refuses backs off for long; but at each interval the broker is
+// asked whether there is another credential, or another value of it, with which
+// the repository is listed at once. Retry, and settings that change, make
+// everything due that has failed. Scans of people make nothing later.
+//
+// Scan and Known agree: once a scan has found that a target has another
+// credential, that counts for everybody.
 package images

@@ -60,9 +60,16 @@ func backoff(p Problem) sched.Backoff {
 }
 
 // retryAfter returns when to try again after that many failures in a row. What
-// the registry, a limiter or a plugin says counts, within reason.
-func retryAfter(err error, failures int, random float64) time.Duration {
-	delay := backoff(kindOf(err)).Delay(failures, random)
+// the registry, a limiter or a plugin says counts, within reason. A registry that
+// cannot be reached is not tried less often than it would be if it were quiet.
+// s.mu is held.
+func (s *Scanner) retryAfter(err error, failures int) time.Duration {
+	kind := kindOf(err)
+	pace := backoff(kind)
+	if kind == Unreachable {
+		pace.Max = min(pace.Max, max(maxDecay*s.settings.Interval, time.Minute))
+	}
+	delay := pace.Delay(failures, s.opts.Rand())
 	if e, ok := errors.AsType[*remote.Error](err); ok {
 		delay = max(delay, min(e.RetryAfter, maxRetry))
 	}

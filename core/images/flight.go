@@ -163,7 +163,7 @@ func (s *Scanner) failed(r *repository, fl *flight) time.Duration {
 		n.Failures++
 	}
 	n.Problem, n.Error, n.FailedAt = kindOf(err), bounded(err.Error()), time.Now()
-	wait := retryAfter(err, n.Failures, s.opts.Rand())
+	wait := s.retryAfter(err, n.Failures)
 	s.log.Warn("a scan failed", "repository", r.name(), "problem", n.Problem, "retry_in", wait, "error", err)
 	return wait
 }
@@ -177,7 +177,7 @@ func (s *Scanner) readAgain(r *repository, fl *flight, wait time.Duration) time.
 		r.troubles = 0
 	} else {
 		r.troubles++
-		f.retry = retryAfter(f.err, r.troubles, s.opts.Rand())
+		f.retry = s.retryAfter(f.err, r.troubles)
 	}
 	if f.missing == 0 {
 		return wait

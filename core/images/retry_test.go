@@ -96,6 +96,26 @@ func TestImpatience(t *testing.T) {
 	})
 }
 
+// TestUnreachableAtShortIntervals: who wants to know soon what is new also wants
+// to know soon when a registry is back.
+func TestUnreachableAtShortIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.push(app, "1.0.0")
+		w.fail[app] = errors.New("connection refused")
+		s := inWorld(t, w, images.Settings{Interval: 10 * time.Second})
+		defer s.close()
+		target := s.target("shop", app+":1.0.0", "semver:*")
+		s.SetTargets([]images.Target{target})
+		pass(3 * time.Hour)
+		w.set(func(w *world) { clear(w.fail) })
+		pass(80 * time.Second)
+		if v := s.view(target); v.Error != "" {
+			t.Errorf("eight intervals later: %s", v.Error)
+		}
+	})
+}
+
 // TestAnotherCredential: who was refused is tried again as soon as there is
 // another credential, by its ID or its value, and not before.
 func TestAnotherCredential(t *testing.T) {
