@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/images"
@@ -172,8 +174,9 @@ func (e *Engine) scanFor(ctx context.Context, rows []container, req ImagesReques
 	})
 }
 
-// describeImages fills in what is known of one container's image, and reads the times of
-// the tags that will be shown if somebody asked for just them.
+// describeImages fills in what is known of one container's image, and reads the
+// times of the tags that will be shown if somebody asked for just them, as long
+// as asking lasts.
 func (e *Engine) describeImages(ctx, asking context.Context, row container, req ImagesRequest) ContainerImages {
 	out := row.images
 	if row.invalid != nil {
