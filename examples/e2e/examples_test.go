@@ -76,7 +76,14 @@ func TestPluginCheck(t *testing.T) {
 	if err := os.WriteFile(samples, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	check(filepath.Join(w.bin, "sluice-plugin-kubernetes"), "--instance", "{}", "--objects", samples, "--env", "KUBECONFIG="+os.Getenv("SLUICE_TEST_KUBECONFIG"))
+	check(filepath.Join(w.bin, "sluice-plugin-kubernetes"), "--type", "applier/kubernetes", "--instance", "{}", "--objects", samples, "--env", "KUBECONFIG="+os.Getenv("SLUICE_TEST_KUBECONFIG"))
+
+	logins := filepath.Join(w.dir, "docker.json")
+	if err := os.WriteFile(logins, []byte(`{"auths": {"registry.example.com": {"username": "ann", "password": "s3cret"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	check(filepath.Join(w.bin, "sluice-plugin-docker"), "--type", "registry_credential/docker_config",
+		"--instance", `{"path": "`+logins+`"}`, "--image", "registry.example.com/acme/web")
 }
 
 // imagesExample runs the daemon, with a registry that asks for a password.
