@@ -17,6 +17,7 @@ import (
 // held in memory.
 const (
 	maxTagPage = 16 << 20 // bytes
+	maxGoogle  = 64 << 20 // of Google's, which may tell of all images at once
 	maxPages   = 5000
 	maxTags    = 200_000
 )
@@ -118,7 +119,11 @@ func (l *listing) page(ctx context.Context, ask fetch, u *url.URL) (*answer, err
 	if l.visited[u.String()] = struct{}{}; len(l.visited) > maxPages {
 		return nil, l.broken(fmt.Sprintf("it has more than %d pages", maxPages))
 	}
-	return ask(ctx, l.t, &call{method: http.MethodGet, url: u, asked: "the tags", class: l.t.class(limit.Free), max: maxTagPage})
+	k := &call{method: http.MethodGet, url: u, asked: "the tags", class: l.t.class(limit.Free), max: maxTagPage}
+	if l.t.api() == apiGoogle {
+		k.max = maxGoogle
+	}
+	return ask(ctx, l.t, k)
 }
 
 // broken is an error about the listing.
