@@ -1,9 +1,11 @@
 package credentials
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -97,17 +99,31 @@ func advice(e Explanation) string {
 		if e.Provider != "" {
 			instead = fmt.Sprintf(" Until then %s answers in its place.", e.Provider)
 		}
-		switch step.Outcome {
-		case Rejected:
+		switch secrets := step.Origin == PullSecrets; {
+		case secrets && step.Outcome == Rejected:
+			return fmt.Sprintf("Renew the password of %q in %s, or let that user read %s at %s; a new one is used at once.%s",
+				step.Username, secretsOf(e.Consumer), e.Repository, e.Host, instead)
+		case secrets && step.Outcome == Failed:
+			return fmt.Sprintf("Put the pull secrets right, see the error of %s.%s", step.Provider, instead)
+		case step.Outcome == Rejected:
 			return fmt.Sprintf("Renew the credential of %s, or let it read %s at %s; a new one is used at once.%s",
 				step.Provider, e.Repository, e.Host, instead)
-		case Failed:
+		case step.Outcome == Failed:
 			return fmt.Sprintf("Make %s work, see its error, or narrow its match so that it is not asked for %s.%s",
 				step.Provider, e.Host, instead)
 		}
 	}
 	return fmt.Sprintf("Nobody has a credential, so %s/%s is read anonymously. If it is not public, give the workload a pull secret, "+
 		"or declare a registry_credential block with match = [%q].", e.Host, e.Repository, e.Host)
+}
+
+// secretsOf names the pull secrets of c: the broker knows those of the pod only.
+func secretsOf(c Consumer) string {
+	account := "the pull secrets of the service account " + cmp.Or(c.ServiceAccount, "default")
+	if len(c.PullSecrets) == 0 {
+		return account
+	}
+	return strings.Join(c.PullSecrets, ", ") + " or " + account
 }
 
 // List tells what is known of each provider, in the order of the chain.

@@ -313,7 +313,12 @@ func (s *issuer) named(err error) error {
 	if already, ok := errors.AsType[*providerError](err); ok && already.provider == s.address {
 		return err
 	}
-	return &providerError{s.address, s.scrub(err.Error()), err}
+	return &providerError{s.address, oneLine(s.scrub(err.Error())), err}
+}
+
+// oneLine is text of several errors, as errors.Join makes it, on one line.
+func oneLine(text string) string {
+	return strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
 }
 
 // scrub takes the secrets that the provider has given out of text.

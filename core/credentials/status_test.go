@@ -85,6 +85,32 @@ func TestExplainNobody(t *testing.T) {
 	}
 }
 
+// TestAdvice: pull secrets are repaired in their cluster.
+func TestAdvice(t *testing.T) {
+	c := &cloud{scope: registry.ScopeRegistry, consumers: true, stuck: true}
+	p := c.provider("secrets")
+	p.Origin, p.Applier = PullSecrets, "prod"
+	b := newBroker(t, Options{}, p)
+	req := image
+	req.Consumer = Consumer{Applier: "prod", Namespace: "shop", PullSecrets: []string{"a", "b"}}
+	b.Reject(t.Context(), req, mustGet(t, b, req))
+	if _, err := b.Credential(t.Context(), req); err == nil {
+		t.Error("a refused credential is handed out")
+	}
+	want := `Renew the password of "user" in a, b or the pull secrets of the service account default, or let that user read team/web at registry.example.com; a new one is used at once.`
+	if e := b.Explain(t.Context(), req); e.Chain[0].Outcome != Rejected || e.Advice != want {
+		t.Errorf("%+v, want the advice %q", e, want)
+	}
+	c.set(func() { c.err = errors.Join(errors.New("secret a is odd"), errors.New("secret b, too")) })
+	b.Configure(nil)
+	p.Key = "2"
+	b.Configure([]Provider{p})
+	e := b.Explain(t.Context(), req)
+	if step := e.Chain[0]; step.Error != "secrets: secret a is odd; secret b, too" || e.Advice != "Put the pull secrets right, see the error of secrets." {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestExplainAsks: who repaired something sees that at once, and who looks at
 // what is broken does not make it wait longer.
 func TestExplainAsks(t *testing.T) {
