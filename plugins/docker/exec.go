@@ -43,7 +43,7 @@ func (p *execProvider) Credential(ctx context.Context, req registry.Request) (re
 	if answer.Life != nil {
 		life = max(*answer.Life, leastLife)
 	}
-	if answer.Credential.IsZero() {
+	if answer.IsZero() {
 		return registry.Credential{}, fmt.Errorf("%s has nothing for %s: %w", filepath.Base(p.config.Command[0]), req.Host, registry.ErrAnonymous)
 	}
 	return grant(answer.Credential, answer.Scope, time.Now().Add(life)), nil
