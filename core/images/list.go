@@ -62,6 +62,7 @@ func (s *Scanner) list(ctx context.Context, r *repository, fl *flight) error {
 func (s *Scanner) leader(ctx context.Context, r *repository) (credentials.Request, error) {
 	s.mu.Lock()
 	parties := r.parties()
+	r.tried = nil
 	s.mu.Unlock()
 	var leader *subject
 	var failed error
@@ -88,9 +89,6 @@ func (s *Scanner) leader(ctx context.Context, r *repository) (credentials.Reques
 		s.mu.Unlock()
 	}
 	if leader == nil {
-		s.mu.Lock()
-		r.tried = nil
-		s.mu.Unlock()
 		return credentials.Request{}, cmp.Or(failed, errMoved)
 	}
 	return leader.req, nil

@@ -83,10 +83,10 @@ func TestSettings(t *testing.T) {
 		s.SetTargets([]images.Target{target})
 		counts := func(settings images.Settings, d time.Duration) int {
 			t.Helper()
+			w.counts()
 			if settings.Interval > 0 {
 				s.Configure(settings)
 			}
-			w.counts()
 			pass(d)
 			return w.counts()["tags "+app]
 		}
