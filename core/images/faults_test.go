@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/registrytest"
+	"github.com/sluice-gitops/sluice/core/images/remote"
 	sdkregistry "github.com/sluice-gitops/sluice/sdk/registry"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
@@ -246,5 +247,49 @@ func TestSchedule(t *testing.T) {
 	secret := r.target("shop", "secret", "1.0.0", "*")
 	if res := r.Scan(t.Context(), []images.Target{secret}, nil)[0]; res.Skipped != "excluded" {
 		t.Errorf("excluded: %+v", res)
+	}
+}
+
+// TestSecretMadeLater: what was refused for want of a pull secret is listed when
+// the chain has one after Retry, and, as it is another credential, by what a
+// person asks for.
+func TestSecretMadeLater(t *testing.T) {
+	reg := registrytest.Start(t, registrytest.Options{Auth: "token", Users: []registrytest.User{{Name: "alice", Password: "of alice"}}})
+	reg.PushAll("private", builds(3))
+	chain := func(key string, users pullSecrets) []credentials.Provider {
+		return []credentials.Provider{{
+			Address: "pull secrets of " + cluster, Origin: credentials.PullSecrets, Applier: cluster, Key: key,
+			Open: func(context.Context) (credentials.Handle, error) { return users, nil },
+		}}
+	}
+	none := chain("none", pullSecrets{})
+	for name, find := range map[string]func(*rig, images.Target){
+		"retry": func(r *rig, _ images.Target) { r.Retry() },
+		"scan":  func(r *rig, target images.Target) { r.scan(target) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := make(chan images.Change, 10)
+			r := start(t, reg, images.Settings{}, none...)
+			r.tell = func(c images.Change) { told <- c }
+			target := r.target("shop", "private", "1.0.0", "semver:*")
+			r.SetTargets([]images.Target{target})
+			if res := r.Scan(t.Context(), []images.Target{target}, nil)[0]; !remote.IsUnauthorized(res.Err) {
+				t.Fatalf("without a secret: %+v", res)
+			}
+			if st := r.Status(); len(st) != 1 || st[0].Problem != images.Unauthorized || strings.Contains(st[0].Error, st[0].Repository+": ") {
+				t.Errorf("status %+v", st)
+			}
+			r.broker.Configure(chain("one", pullSecrets{"shop": "alice"}))
+			find(r, target)
+			if c := <-told; !c.First || len(c.New) != 3 {
+				t.Errorf("change %+v", c)
+			}
+			if v := r.view(target); len(v.Tags) != 3 || v.Error != "" {
+				t.Errorf("%d tags, error %q", len(v.Tags), v.Error)
+			}
+			if st := r.Status(); len(st) != 1 || st[0].Credential == "" || st[0].Problem != "" {
+				t.Errorf("status afterwards %+v", st)
+			}
+		})
 	}
 }
