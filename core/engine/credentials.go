@@ -61,9 +61,8 @@ func (e *Engine) providers(c *candidate) []credentials.Provider {
 		chain = append(chain, p)
 	}
 	for _, typ := range builtIn {
-		declared := slices.ContainsFunc(c.cfg.Credentials, func(block config.Credential) bool { return block.Type == typ })
-		if _, _, err := c.host.Schema(kindCredential, typ); err != nil || declared {
-			continue
+		if _, _, err := c.host.Schema(kindCredential, typ); err != nil {
+			continue // not installed
 		}
 		p := e.provider(c.host, "built-in "+typ, config.PluginConfig{Kind: kindCredential, Type: typ, JSON: []byte("{}")})
 		p.Origin, p.Match = credentials.BuiltIn, credentials.DefaultMatch(typ)

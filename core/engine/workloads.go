@@ -51,7 +51,14 @@ func (e *Engine) Workloads(ctx context.Context, req WorkloadsRequest) (Workloads
 	answer := WorkloadsAnswer{Workloads: []Workload{}}
 	var errs []error
 	for _, a := range open {
-		list, err := a.workloads(ctx, applier.WorkloadFilter{Namespace: req.Namespace})
+		patience := workloadsTimeout
+		if _, has := ctx.Deadline(); has {
+			patience = 0 // the caller's own
+		}
+		looking, cancel := bounded(ctx, patience)
+		list, err := a.workloads(looking, applier.WorkloadFilter{Namespace: req.Namespace})
+		err = because(looking, err)
+		cancel()
 		if err != nil {
 			errs = append(errs, err)
 			answer.Problems = append(answer.Problems, oneLine(err))
@@ -70,6 +77,10 @@ type openApplier struct {
 	handle instance
 	closed string // why it has no handle
 }
+
+// workloadsTimeout bounds how long one applier is asked what runs by somebody who
+// sets no limit: people wait for it.
+const workloadsTimeout = 30 * time.Second
 
 // openPatience is how long somebody who asks what runs waits for appliers that
 // are being opened, as all are when the daemon starts.

@@ -3,10 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,6 +21,10 @@ var (
 	serviceAccounts = schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}
 	namespaces      = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 )
+
+// patience is how long an answer may take: a scan waits for it, and the host
+// asks again.
+const patience = 15 * time.Second
 
 // keychain answers with what the pods of a workload pull their images with:
 // the pull secrets that the request names, in its order, then those of the
@@ -65,6 +69,9 @@ func (k *keychain) Credential(ctx context.Context, req registry.Request) (regist
 	case len(k.namespaces) > 0 && !slices.Contains(k.namespaces, namespace):
 		return registry.Credential{}, nothing("the namespace %s is none of those that the applier is limited to", namespace)
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience,
+		fmt.Errorf("pull secrets of namespace %s: the API server has not answered for %s", namespace, patience))
+	defer cancel()
 	var ring pullsecret.Ring
 	found, broken := k.fill(ctx, &ring, req.Consumer)
 	if err := context.Cause(ctx); err != nil {
@@ -81,9 +88,18 @@ func (k *keychain) Credential(ctx context.Context, req registry.Request) (regist
 	case ok:
 		return credential, nil
 	case len(broken) > 0:
-		return registry.Credential{}, errors.Join(broken...)
+		return registry.Credential{}, inOneLine(broken)
 	}
 	return registry.Credential{}, k.nothing(ctx, found, req.Consumer)
+}
+
+// inOneLine is errors.Join without line breaks.
+func inOneLine(errs []error) error {
+	err := errs[0]
+	for _, next := range errs[1:] {
+		err = fmt.Errorf("%w; %w", err, next)
+	}
+	return err
 }
 
 // findings are what was found for a consumer, for people who wonder.
