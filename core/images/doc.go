@@ -52,9 +52,9 @@
 //
 // Missing facts never decide: View.Complete is false while the time of any tag
 // that the policy matches, or of the one that runs, is not known and may still
-// become known, and View.Missing names these tags. A tag that cannot have one, because its
-// manifest does not exist, is broken, or names no time, is left out with the
-// reason, and stops nobody.
+// become known, and View.Missing names these tags. A tag that cannot have one,
+// because its manifest does not exist, is broken, or names no time, is left out
+// with the reason, and stops nobody.
 //
 // Failures are of one repository: it backs off, and its View says why. One that
 // a registry refuses backs off for long; but at each interval the broker is

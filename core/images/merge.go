@@ -1,6 +1,7 @@
 package images
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -41,14 +42,34 @@ func (d delta) news() bool {
 // suspects.
 func merge(prev []registry.Tag, suspects map[string]bool, got map[string]registry.Tag, digests bool) delta {
 	d := delta{suspects: map[string]bool{}}
+	kept := d.lose(prev, suspects, got, digests)
 	before := byName(prev)
-	missing := func(t registry.Tag) bool {
-		g, there := got[t.Name]
-		return !there || digests && t.Digest != "" && g.Digest == ""
+	for name, t := range got {
+		switch old, had := before[name]; {
+		case !had:
+			d.fresh = append(d.fresh, name)
+		case t.Digest != "" && old.Digest != "" && t.Digest != old.Digest:
+			d.moved = append(d.moved, name)
+		}
+		if _, ok := kept[name]; !ok {
+			kept[name] = t
+		}
 	}
-	lost := slices.DeleteFunc(slices.Clone(prev), func(t registry.Tag) bool { return !missing(t) })
+	d.tags = slices.SortedFunc(maps.Values(kept), func(a, b registry.Tag) int { return strings.Compare(a.Name, b.Name) })
+	slices.Sort(d.fresh)
+	slices.Sort(d.moved)
+	return d
+}
+
+// lose files the tags of prev that got lacks, and returns those that stay as
+// they were all the same.
+func (d *delta) lose(prev []registry.Tag, suspects map[string]bool, got map[string]registry.Tag, digests bool) (kept map[string]registry.Tag) {
+	lost := slices.DeleteFunc(slices.Clone(prev), func(t registry.Tag) bool {
+		g, there := got[t.Name]
+		return there && (!digests || t.Digest == "" || g.Digest != "")
+	})
 	doubt := len(lost) > few || len(got) == 0 && len(prev) > 0
-	kept := map[string]registry.Tag{}
+	kept = map[string]registry.Tag{}
 	for _, t := range lost {
 		_, there := got[t.Name]
 		switch {
@@ -61,25 +82,7 @@ func merge(prev []registry.Tag, suspects map[string]bool, got map[string]registr
 			d.gone = append(d.gone, t)
 		}
 	}
-	for name, t := range got {
-		old, had := before[name]
-		switch {
-		case !had:
-			d.fresh = append(d.fresh, name)
-		case t.Digest != "" && old.Digest != "" && t.Digest != old.Digest:
-			d.moved = append(d.moved, name)
-		}
-		if _, ok := kept[name]; !ok {
-			kept[name] = t
-		}
-	}
-	for _, t := range kept {
-		d.tags = append(d.tags, t)
-	}
-	slices.SortFunc(d.tags, func(a, b registry.Tag) int { return strings.Compare(a.Name, b.Name) })
-	slices.Sort(d.fresh)
-	slices.Sort(d.moved)
-	return d
+	return kept
 }
 
 // suspects are tags of a listing that the latest answer lacked.
