@@ -1,12 +1,10 @@
 package credentials
 
 import (
-	"errors"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk"
-	"github.com/sluice-gitops/sluice/sdk/registry"
 )
 
 // How long things last.
@@ -24,6 +22,9 @@ const (
 	skewedLife = time.Minute
 	// Nothing is believed this long.
 	nothingFor, noSecretFor = 5 * time.Minute, time.Minute
+	// Who had nothing and fails has nothing still, for this long: images that
+	// need no credential do not wait for a cluster that is away.
+	nothingLeft = time.Hour
 	// An anonymous request that the registry refuses makes providers be asked
 	// again which said this long ago or longer that they have nothing.
 	doubtAfter = 10 * time.Second
@@ -116,8 +117,6 @@ func (a *answer) next(now time.Time) time.Time {
 	switch {
 	case !a.alive(now) && a.grant != nil:
 		return a.expires
-	case !a.alive(now) && errors.Is(a.err, registry.ErrAnonymous):
-		return a.until
 	case !a.alive(now):
 		return a.until.Add(remember)
 	}

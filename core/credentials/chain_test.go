@@ -230,6 +230,33 @@ func TestNegativeAnswers(t *testing.T) {
 	}
 }
 
+// TestNothingOutlivesFailures: what needs no credential does not wait for a
+// provider that cannot tell just now, but for no longer than an hour.
+func TestNothingOutlivesFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cloud{none: nothing}
+		b := newBroker(t, Options{}, c.provider("a"))
+		ask := func() error { _, err := b.Credential(t.Context(), image); return err }
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+		c.set(func() { c.err, c.none = errDown, nil })
+		for range 50 {
+			time.Sleep(time.Minute)
+			if err := ask(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if step := b.Explain(t.Context(), image).Chain[0]; step.Outcome != Anonymous || !strings.Contains(step.Error, "the cloud is down") {
+			t.Errorf("explained: %+v", step)
+		}
+		time.Sleep(nothingLeft)
+		if err := ask(); !errors.Is(err, errDown) {
+			t.Errorf("after an hour of failures: %v", err)
+		}
+	})
+}
+
 func TestOpeningFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cloud{openErr: errDown}

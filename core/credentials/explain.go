@@ -79,7 +79,7 @@ func stepOf(l link, q query, v verdict) Step {
 		return step
 	}
 	if nothing, ok := errors.AsType[*nothingError](v.err); ok {
-		step.Outcome, step.Reason = Anonymous, nothing.reason
+		step.Outcome, step.Reason, step.Error = Anonymous, nothing.reason, nothing.failure
 		return step
 	}
 	step.Outcome, step.Error = Failed, v.err.Error()

@@ -340,14 +340,19 @@ func (s *issuer) scrub(text string) string {
 	return text
 }
 
-// nothingError says that a provider has nothing, and why, if it told.
-type nothingError struct{ reason string }
+// nothingError says that a provider has nothing, and why, if it told, or that it
+// had nothing when it was last able to tell.
+type nothingError struct{ reason, failure string }
 
 func (e *nothingError) Error() string {
-	if e.reason == "" {
-		return registry.ErrAnonymous.Error()
+	text := e.reason
+	if text == "" {
+		text = registry.ErrAnonymous.Error()
 	}
-	return e.reason
+	if e.failure != "" {
+		text += "; asked again, it failed: " + e.failure
+	}
+	return text
 }
 
 // Unwrap makes it registry.ErrAnonymous, and nothing else of what it was.

@@ -47,7 +47,11 @@ func (s *issuer) granted(f *flight, c registry.Credential, scope registry.Scope,
 		s.counters.Refreshes++
 	}
 	skewed := a.live(now, s.b.o.Now(), c.ExpiresAt, s.b.o.Rand(), s.recheck())
+	before := a.grant
 	a.grant = s.grant(k, f.query, c, a.expires)
+	if before == nil || before.value != a.grant.value {
+		a.confirmed = time.Time{} // that was another one
+	}
 	s.remember(a.grant.value)
 	a.seq, a.received, a.used, a.resting = f.seq, now, false, false
 	a.err, a.failures = nil, 0
@@ -80,7 +84,7 @@ func (s *issuer) nothing(f *flight, why error, now time.Time) {
 		wait = noSecretFor
 	}
 	a.grant, a.received, a.failures = nil, now, 0
-	a.err, a.until = &nothingError{s.reason(why)}, now.Add(wait)
+	a.err, a.until = &nothingError{reason: s.reason(why)}, now.Add(wait)
 	s.recovered(a)
 	s.schedule(a, now)
 }
@@ -89,15 +93,19 @@ func (s *issuer) nothing(f *flight, why error, now time.Time) {
 func (s *issuer) failed(f *flight, err error, now time.Time) {
 	s.counters.Failures++
 	a := s.replace(f, f.key)
+	had := a.err
+	a.err = s.named(err)
+	if nothing, ok := errors.AsType[*nothingError](had); ok && now.Sub(a.received) < nothingLeft {
+		a.err = &nothingError{reason: nothing.reason, failure: a.err.Error()}
+	}
 	if f.curious && a.failures > 0 { // it is no reason to wait longer
-		a.err = s.named(err)
 		s.schedule(a, now)
 		return
 	}
 	a.failures++
 	a.resting = false
 	delay := retryDelay(err, a.failures, s.b.o.Rand())
-	a.err, a.until = s.named(err), now.Add(delay)
+	a.until = now.Add(delay)
 	if s.openErr != nil && errors.Is(err, s.openErr) {
 		a.until = s.openTill // it makes no sense before, and must not wait for both
 	}

@@ -141,10 +141,10 @@ func TestExplainAsks(t *testing.T) {
 		c.set(func() { c.err, c.none = errDown, nil })
 		time.Sleep(freshFor)
 		c.set(func() { c.err = sdk.RetryAfter(errDown, time.Hour) })
-		next := explain(Failed, false, "a: the cloud is down").NextTry
+		next := explain(Anonymous, false, "a: the cloud is down").NextTry
 		for range 10 {
 			time.Sleep(freshFor)
-			if again := explain(Failed, false, "a: the cloud is down").NextTry; !again.Equal(next) {
+			if again := explain(Anonymous, false, "a: the cloud is down").NextTry; !again.Equal(next) {
 				t.Errorf("the next try is at %s, and was at %s before somebody asked", again, next)
 			}
 		}
