@@ -28,6 +28,7 @@ type provider struct {
 	sessions *sessions
 	log      hclog.Logger
 	said     sync.Map // what the log has been told, so that it is told once
+	refusals sync.Map // repository with host to when it may be listed again
 	aliases  aliases
 }
 

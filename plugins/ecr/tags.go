@@ -20,6 +20,10 @@ import (
 // pageSize is the most that ECR gives at once.
 const pageSize = 1000
 
+// deniedFor is how long a repository is not listed after its owner did not allow
+// it: each poll would cost a request more.
+const deniedFor = time.Hour
+
 // Tags lists a private repository, or a public one of the instance's own
 // account, from ECR's API. The push time is that of the image: ECR does not
 // tell when a tag was moved to an older one. Where the identity may not use
@@ -43,6 +47,10 @@ func (p *provider) Tags(ctx context.Context, req registry.Request, emit func(reg
 		}
 		repository = rest
 	}
+	name := host.String() + "/" + repository
+	if until, ok := p.refusals.Load(name); ok && time.Now().Before(until.(time.Time)) {
+		return registry.ErrAnonymous
+	}
 	var found tagSet
 	err := p.call(ctx, host, func(ctx context.Context, s *session) error {
 		found = tagSet{}
@@ -52,7 +60,8 @@ func (p *provider) Tags(ctx context.Context, req registry.Request, emit func(reg
 		return found.private(ctx, privateClient(s, host), host.Account, repository)
 	})
 	if f, ok := errors.AsType[*failure](err); ok && f.kind == denied {
-		p.warnOnce(host.String()+"/"+repository, "tags are listed without push times", "registry", host.String(), "repository", repository, "cause", f.Error())
+		p.refusals.Store(name, time.Now().Add(deniedFor))
+		p.warnOnce(name, "tags are listed without push times", "registry", host.String(), "repository", repository, "cause", f.Error())
 		return registry.ErrAnonymous
 	}
 	if err != nil {

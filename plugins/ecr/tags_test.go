@@ -122,6 +122,10 @@ func TestForbiddenAccount(t *testing.T) {
 		mustAnswer(t, d, r, home)
 		mustAnswer(t, d, r, foreign)
 	}
+	d.knobs(values{"deny": []values{}})
+	if _, err := list(t, r, foreign, "shop/api"); !errors.Is(err, registry.ErrAnonymous) {
+		t.Errorf("asked again at once: %v; want ErrAnonymous, without a request", err)
+	}
 	if n := strings.Count(h.Log(), "tags are listed without push times"); n != 1 {
 		t.Errorf("the log says it %d times, not once:\n%s", n, h.Log())
 	}
