@@ -13,7 +13,8 @@ import (
 )
 
 // watching runs Watch in the background; the returned function waits for the
-// first status that matches.
+// first status that matches, or is content with the newest of an object that was
+// passed over before: a rollout may be over before the watch begins.
 func watching(t *testing.T, target *target, owner string) func(what string, match func(applier.ObjectStatus) bool) {
 	t.Helper()
 	seen := make(chan applier.ObjectStatus, 1000)
@@ -26,13 +27,22 @@ func watching(t *testing.T, target *target, owner string) func(what string, matc
 			t.Errorf("watch: %v", err)
 		}
 	})
+	passed := map[applier.Ref]applier.ObjectStatus{}
 	return func(what string, match func(applier.ObjectStatus) bool) {
 		t.Helper()
+		for ref, s := range passed {
+			if match(s) {
+				delete(passed, ref)
+				return
+			}
+		}
 		limit := time.After(2 * time.Minute) // the nodes of a busy test cluster take their time
 		for {
 			select {
 			case s := <-seen:
+				passed[s.Ref] = s
 				if match(s) {
+					delete(passed, s.Ref)
 					return
 				}
 			case <-limit:
