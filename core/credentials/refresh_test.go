@@ -42,7 +42,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// What is asked for now and then is good whenever it is asked for, to the last
+// What is asked for seldom is good whenever it is asked for, to the last
 // moment of its life.
 func TestRareUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

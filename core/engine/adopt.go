@@ -266,6 +266,7 @@ func (e *Engine) forget(ctx context.Context, n *node) {
 	if e.times != nil {
 		e.times.Remove(n.id)
 		e.times.Remove(resumeKey + n.id)
+		e.times.Remove(discoverKey + n.id)
 	}
 	e.mu.Lock()
 	if n.sync != nil && n.sync.report != nil {

@@ -64,6 +64,16 @@ func (e *Engine) discover(ctx context.Context, id string) {
 	}
 	e.tellWarnings(e.workloads[id], found.Workloads)
 	e.workloads[id] = found.Workloads
+	e.mu.Unlock()
+	e.retarget()
+}
+
+// retarget hands the scanner what runs everywhere. Two looks that end together
+// must not hand over in another order than they collected.
+func (e *Engine) retarget() {
+	e.imaging.retargeting.Lock()
+	defer e.imaging.retargeting.Unlock()
+	e.mu.Lock()
 	targets := e.targetsLocked()
 	e.mu.Unlock()
 	e.imaging.scanner.SetTargets(targets)
@@ -104,8 +114,8 @@ func (e *Engine) targetsLocked() []images.Target {
 	return targets
 }
 
-// scheduleDiscovery has each applier looked at as often as repositories are.
-// e.mu is held.
+// scheduleDiscovery has each applier looked at as often as repositories are, and
+// soon if it is open already: a reload may have asked for scans. e.mu is held.
 func (e *Engine) scheduleDiscovery() {
 	if e.imaging == nil {
 		return
@@ -114,6 +124,9 @@ func (e *Engine) scheduleDiscovery() {
 	for id, n := range e.nodes {
 		if n.source == nil && n.sync == nil {
 			e.times.Set(discoverKey+id, every, every)
+			if n.handle != nil {
+				e.discoverSoon(id)
+			}
 		}
 	}
 }
@@ -127,12 +140,10 @@ func (e *Engine) forgetWorkloads() {
 	for id := range e.workloads {
 		if e.nodes[id] == nil {
 			delete(e.workloads, id)
-			e.times.Remove(discoverKey + id)
 		}
 	}
-	targets := e.targetsLocked()
 	e.mu.Unlock()
-	e.imaging.scanner.SetTargets(targets)
+	e.retarget()
 }
 
 // warnings are what is wrong with the images and patterns of a workload.

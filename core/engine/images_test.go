@@ -73,6 +73,28 @@ func TestWorkloads(t *testing.T) {
 	})
 }
 
+// TestReloadStartsScans: whoever turns scans on need not wait for an interval.
+func TestReloadStartsScans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		off := shop + "images { scan = \"none\" }\n"
+		e := w.startRunning(off, deployment("shop", "web", "registry.invalid/web:1", nil))
+		target := w.target("applier.kubernetes.default")
+		sleepFor(t, 10*time.Minute)
+		if got := target.Calls("Workloads"); got != 0 {
+			t.Errorf("%d looks though nothing is scanned", got)
+		}
+		w.configure(shop)
+		if _, err := e.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sleepFor(t, discoverDelay+time.Second)
+		if got := target.Calls("Workloads"); got != 1 {
+			t.Errorf("%d looks soon after scans were turned on, want 1", got)
+		}
+	})
+}
+
 // TestDiscovery: what runs is looked at when the applier opens, soon after a
 // sync has changed something, once for many, and at the interval.
 func TestDiscovery(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -28,6 +29,8 @@ type imaging struct {
 	cache      *cache.Cache
 	scanner    *images.Scanner
 	chain      []credentials.Provider // as configured last; only adopt uses it
+
+	retargeting sync.Mutex // from collecting what runs until the scanner has it
 }
 
 // openImaging opens what looks into registries. e.broker stands already.

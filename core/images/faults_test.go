@@ -122,7 +122,7 @@ func TestBrokenTags(t *testing.T) {
 	}
 }
 
-// TestFailingTag: a tag that the registry fails on for now makes the view
+// TestFailingTag: a tag that the registry fails on for a while makes the view
 // incomplete, and nothing else.
 func TestFailingTag(t *testing.T) {
 	reg := registrytest.Start(t, registrytest.Options{})

@@ -36,8 +36,8 @@ type want struct {
 type fetched struct {
 	resolved []string // tags whose image was not known
 	moved    []string
-	facts    facts // from when todo was made
-	todo     []want
+	facts    facts // from when wanted was made
+	wanted   []want
 	tried    map[string]bool
 	missing  int           // images that policies need
 	err      error         // why reading was given up
@@ -62,20 +62,20 @@ func (s *Scanner) fetch(ctx context.Context, r *repository, fl *flight, look boo
 	needs := needsOf(targetsOf(r.parties()), s.filter.trusts(r.name()))
 	satisfied := !fl.news && r.satisfied == needs.key && time.Now().Before(r.until)
 	s.mu.Unlock()
-	if len(needs.policies) == 0 || satisfied && len(got.todo) == 0 {
-		got.todo = nil
+	if len(needs.policies) == 0 || satisfied && len(got.wanted) == 0 {
+		got.wanted = nil
 		return false
 	}
 	if look {
 		got.facts, _ = s.facts(r.key)
-		got.todo = slices.DeleteFunc(got.facts.wants(needs, fl.listed, time.Now()), func(w want) bool { return got.tried[w.tag] })
+		got.wanted = slices.DeleteFunc(got.facts.wants(needs, fl.listed, time.Now()), func(w want) bool { return got.tried[w.tag] })
 	}
-	if len(got.todo) > 0 {
-		next := got.todo[:min(len(got.todo), portion)]
-		got.todo = got.todo[len(next):]
+	if len(got.wanted) > 0 {
+		next := got.wanted[:min(len(got.wanted), portion)]
+		got.wanted = got.wanted[len(next):]
 		got.err = s.fetchPortion(ctx, r, next, got)
 	}
-	if len(got.todo) > 0 && got.err == nil {
+	if len(got.wanted) > 0 && got.err == nil {
 		return true
 	}
 	s.review(r, needs, got)
@@ -97,7 +97,7 @@ func (s *Scanner) review(r *repository, needs needs, got *fetched) {
 	}
 }
 
-func (s *Scanner) fetchPortion(ctx context.Context, r *repository, todo []want, got *fetched) error {
+func (s *Scanner) fetchPortion(ctx context.Context, r *repository, wanted []want, got *fetched) error {
 	req, err := s.leader(ctx, r)
 	if err != nil {
 		return err
@@ -105,11 +105,11 @@ func (s *Scanner) fetchPortion(ctx context.Context, r *repository, todo []want, 
 	if got.tried == nil {
 		got.tried = map[string]bool{}
 	}
-	for _, w := range todo {
+	for _, w := range wanted {
 		got.tried[w.tag] = true
 	}
 	p := newReader(s.opts, req, got.facts)
-	err = p.readAll(ctx, todo)
+	err = p.readAll(ctx, wanted)
 	s.mu.Lock()
 	m := s.metrics(r.key.Host)
 	m.Images += p.images
@@ -122,7 +122,7 @@ func (s *Scanner) fetchPortion(ctx context.Context, r *repository, todo []want, 
 // from the highest version down, as the newest is most likely there. With
 // recheck, tags that may have moved are among them.
 func (f facts) wants(needs needs, recheck bool, now time.Time) []want {
-	var todo []want
+	var wanted []want
 	current := needs.current
 	for _, t := range f.listing.Tags {
 		if !needs.time(t.Name) {
@@ -137,10 +137,10 @@ func (f facts) wants(needs needs, recheck bool, now time.Time) []want {
 		case settled && (!recheck || !due(d, current[t.Name], a.time, now)):
 		case !settled && now.Before(n.Until) && n.Until.Sub(now) <= maxNegative:
 		default:
-			todo = append(todo, want{tag: t.Name, digest: t.Digest, last: d.Digest})
+			wanted = append(wanted, want{tag: t.Name, digest: t.Digest, last: d.Digest})
 		}
 	}
-	slices.SortStableFunc(todo, func(a, b want) int {
+	slices.SortStableFunc(wanted, func(a, b want) int {
 		if current[a.tag] != current[b.tag] {
 			if current[a.tag] {
 				return -1
@@ -149,7 +149,7 @@ func (f facts) wants(needs needs, recheck bool, now time.Time) []want {
 		}
 		return natural(b.tag, a.tag)
 	})
-	return todo
+	return wanted
 }
 
 // needs is what targets need the times of.

@@ -182,7 +182,7 @@ func (s *Scanner) Resolve(ctx context.Context, target Target, tags []string) err
 	}
 	f, _ := s.facts(key)
 	listed := byName(f.listing.Tags)
-	var todo []want
+	var wanted []want
 	for _, name := range tags {
 		t, ok := listed[name]
 		if !ok {
@@ -190,13 +190,13 @@ func (s *Scanner) Resolve(ctx context.Context, target Target, tags []string) err
 		}
 		n := f.negatives[name]
 		if a := f.of(t); a.missing || n.Reason != "" && time.Now().After(n.Until) {
-			todo = append(todo, want{tag: name, digest: t.Digest, last: f.digests[name].Digest})
+			wanted = append(wanted, want{tag: name, digest: t.Digest, last: f.digests[name].Digest})
 		}
 	}
-	if len(todo) == 0 {
+	if len(wanted) == 0 {
 		return nil
 	}
 	r := newReader(s.opts, sub.req, f)
-	err = r.readAll(ctx, todo)
+	err = r.readAll(ctx, wanted)
 	return cmp.Or(r.keep(key, &fetched{}, time.Now()), err)
 }

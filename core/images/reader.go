@@ -52,18 +52,18 @@ func newReader(o Options, req credentials.Request, f facts) *reader {
 		found: map[string]cache.Image{}, begun: map[string]chan struct{}{}}
 }
 
-// readAll asks about all of todo. The error is about the registry, not about
+// readAll asks about all of wanted. The error is about the registry, not about
 // one tag; what was read before it counts.
-func (p *reader) readAll(ctx context.Context, todo []want) error {
+func (p *reader) readAll(ctx context.Context, wanted []want) error {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	queue := make(chan want, len(todo))
-	for _, w := range todo {
+	queue := make(chan want, len(wanted))
+	for _, w := range wanted {
 		queue <- w
 	}
 	close(queue)
 	var workers sync.WaitGroup
-	for range min(readers, len(todo)) {
+	for range min(readers, len(wanted)) {
 		workers.Go(func() {
 			for w := range queue {
 				if !p.file(ctx, p.read(ctx, w)) {
