@@ -51,7 +51,7 @@ func Main(p Plugin) {
 }
 
 // Kind pairs a type name with the function that opens instances of it. It is
-// made by source.New, applier.New, registry.New and helm.New.
+// made by source.New, applier.New, registry.New, renderer.New and helm.New.
 type Kind = plug.Kind
 
 // Option changes a Kind that is being made.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,8 @@ type checkFlags struct {
 	instance string   // JSON, or @file
 	objects  string   // file of items, a line each
 	images   []string // host/repository
+	tree     string   // directory for a renderer
+	paths    []string // of it
 	env      []string
 }
 
@@ -55,6 +58,8 @@ Exit code 2 if a check fails.`,
 	fl.StringVar(&f.instance, "instance", "", "configuration of the instance to check with: JSON, or @file")
 	fl.StringVar(&f.objects, "objects", "", "sample objects for an applier, as `sluice manifest render -o jsonl` prints them")
 	fl.StringArrayVar(&f.images, "image", nil, "image that a credential plugin has a credential for, host/repository; may be repeated")
+	fl.StringVar(&f.tree, "tree", "", "sample directory for a renderer")
+	fl.StringArrayVar(&f.paths, "path", nil, "path below --tree to render, by default all; may be repeated")
 	fl.StringArrayVar(&f.env, "env", nil, "give the plugin this variable, name=value; may be repeated")
 	return cmd
 }
@@ -145,6 +150,12 @@ func (f checkFlags) subject(binary string, k client.KindDescription) (*conforman
 		}
 	}
 	s := &conformance.Subject{Kind: k.Kind, Type: k.Type, Config: config, Start: conformance.Binary(binary, f.env...)}
+	if f.tree != "" {
+		if s.Tree, err = filepath.Abs(f.tree); err != nil {
+			return nil, err
+		}
+		s.Paths = f.paths
+	}
 	if f.objects != "" {
 		if s.Objects, err = readItems(f.objects); err != nil {
 			return nil, err

@@ -77,6 +77,9 @@ func (i *Instance) Applier() *Applier { return &Applier{client.NewApplier(i), i.
 // Registry is the instance as a provider of registry credentials.
 func (i *Instance) Registry() *Registry { return &Registry{client.NewRegistry(i), i.p.h.scrub} }
 
+// Renderer is the instance as a renderer.
+func (i *Instance) Renderer() *Renderer { return &Renderer{client.NewRenderer(i), i.p.h.scrub} }
+
 // Helm is the instance as a helm.
 func (i *Instance) Helm() *client.Helm { return client.NewHelm(i) }
 

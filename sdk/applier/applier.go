@@ -10,6 +10,7 @@ package applier
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -219,6 +220,15 @@ type WorkloadLister interface {
 type WorkloadFilter struct {
 	Namespace string
 	Owner     string
+	// Kinds are listed beside those that the applier itself knows to run
+	// containers. One that the target does not serve has no objects.
+	Kinds []Kind
+}
+
+// Kind names a kind of objects, in whatever version the target serves.
+type Kind struct {
+	Group string `json:"group,omitempty"`
+	Kind  string `json:"kind"`
 }
 
 // Workload is something that runs containers.
@@ -230,6 +240,10 @@ type Workload struct {
 	PullSecrets    []string          // of the pod, then of its service account, each once
 	Annotations    map[string]string // of the object itself, not of its pods
 	Rollout        Rollout
+	// Object is there if the object is of one of WorkloadFilter.Kinds: all of
+	// it as JSON, but for metadata.managedFields and the content of status.
+	// Containers are then empty, for the host reads them.
+	Object json.RawMessage
 }
 
 // Phase tells how far a rollout has come; empty is not known.
@@ -282,6 +296,14 @@ type Leaser interface {
 	// Lease holds the lease called name as holder: it calls acquired when it
 	// has it, renews it, and returns when it is lost or ctx ends.
 	Lease(ctx context.Context, name, holder string, acquired func()) error
+}
+
+// Marker is an Applier that can leave a mark in the target.
+type Marker interface {
+	// Mark sets the annotation called name on what records owner in the
+	// target. An owner that has no record there is an error. An empty value
+	// removes the annotation.
+	Mark(ctx context.Context, owner, name, value string) error
 }
 
 // ErrNoSecret says that the target holds no such secret or key.

@@ -19,10 +19,12 @@ const (
 	CanListWorkloads = "applier.workloads"
 	CanKeepSecrets   = "applier.secrets"
 	CanLease         = "applier.lease"
+	CanMark          = "applier.mark"
 )
 
 var capabilities = []plug.Capability{
 	{Name: CanListWorkloads, Has: func(v any) bool { _, ok := v.(WorkloadLister); return ok }},
 	{Name: CanKeepSecrets, Has: func(v any) bool { _, ok := v.(SecretStore); return ok }},
 	{Name: CanLease, Has: func(v any) bool { _, ok := v.(Leaser); return ok }},
+	{Name: CanMark, Has: func(v any) bool { _, ok := v.(Marker); return ok }},
 }

@@ -20,6 +20,7 @@ var _ interface {
 	applier.WorkloadLister
 	applier.SecretStore
 	applier.Leaser
+	applier.Marker
 } = (*Applier)(nil)
 
 // NewApplier uses c to call the instance.
@@ -122,9 +123,9 @@ func (a *Applier) Watch(ctx context.Context, owner string, emit func(applier.Obj
 func (a *Applier) Workloads(ctx context.Context, filter applier.WorkloadFilter, emit func(applier.Workload)) error {
 	return stream(ctx, a.caller, Method{Name: "applier.Workloads", Timeout: 2 * time.Minute},
 		func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (grpc.ServerStreamingClient[pb.WorkloadsResponse], error) {
-			return pb.NewApplierClient(conn).Workloads(ctx, &pb.WorkloadsRequest{
-				Instance: instance, Namespace: filter.Namespace, Owner: filter.Owner,
-			})
+			req := wire.WorkloadFilterToProto(filter)
+			req.Instance = instance
+			return pb.NewApplierClient(conn).Workloads(ctx, req)
 		},
 		func(msg *pb.WorkloadsResponse) (bool, error) {
 			if e, ok := msg.GetEvent().(*pb.WorkloadsResponse_Workload); ok {
@@ -166,6 +167,15 @@ func (a *Applier) Lease(ctx context.Context, name, holder string, acquired func(
 			}
 			return msg.GetResult() != nil, nil
 		})
+}
+
+// Mark implements applier.Marker.
+func (a *Applier) Mark(ctx context.Context, owner, name, value string) error {
+	m := Method{Name: "applier.Mark", Idempotent: true, Timeout: time.Minute}
+	_, err := unary(ctx, a.caller, m, func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (*pb.ApplierMarkResponse, error) {
+		return pb.NewApplierClient(conn).Mark(ctx, &pb.ApplierMarkRequest{Instance: instance, Owner: owner, Name: name, Value: value})
+	})
+	return err
 }
 
 // forward converts a streamed message and emits it.

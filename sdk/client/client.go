@@ -2,7 +2,7 @@
 // such as the daemon and test kits; a plugin does not need it.
 //
 // Plugin describes a plugin process and opens instances in it. Source,
-// Applier, Registry and Helm turn an open instance into the Go interface of
+// Applier, Registry, Renderer and Helm turn an open instance into the Go interface of
 // its kind. They implement every optional interface, too; what the instance
 // lacks is ErrUnsupported, and Opened.Capabilities tells in advance.
 //

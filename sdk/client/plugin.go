@@ -26,6 +26,7 @@ const (
 	KindSource   = plug.Source
 	KindApplier  = plug.Applier
 	KindRegistry = plug.Registry
+	KindRenderer = plug.Renderer
 	KindHelm     = plug.Helm
 )
 

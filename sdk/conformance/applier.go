@@ -34,6 +34,7 @@ var applierChecks = []Check{
 	{"applier-returns-when-cancelled", returnsWhenPlanCancelled},
 	{"applier-says-when-there-is-no-secret", withApplier(saysWhenThereIsNoSecret)},
 	{"applier-lists-workloads", withApplier(listsWorkloads)},
+	{"applier-marks-its-owners", withApplier(marksItsOwners)},
 }
 
 func plansNothingForNothing(t T, a *openApplier) {

@@ -50,6 +50,8 @@ func Checks(kind string) []Check {
 		checks = append(checks, applierChecks...)
 	case client.KindRegistry:
 		checks = append(checks, registryChecks...)
+	case client.KindRenderer:
+		checks = append(checks, rendererChecks...)
 	}
 	return append(checks, final...)
 }

@@ -32,6 +32,10 @@ type Subject struct {
 	// Images are samples for a credential provider, which must have a
 	// credential for each.
 	Images []registry.Request
+	// Tree is a directory for a renderer to render, and Paths what of it, "."
+	// if empty. Nobody changes it meanwhile.
+	Tree  string
+	Paths []string
 
 	process *Process
 	opened  int

@@ -96,3 +96,20 @@ func wantWellFormed(t T, list []applier.Workload) {
 func byRef(a, b applier.Workload) int {
 	return cmp.Or(strings.Compare(a.Ref.Namespace, b.Ref.Namespace), strings.Compare(a.Ref.Kind, b.Ref.Kind), strings.Compare(a.Ref.Name, b.Ref.Name))
 }
+
+// marksItsOwners marks the record of an owner, and one that is not there.
+func marksItsOwners(t T, a *openApplier) {
+	if !slices.Contains(a.caps, applier.CanMark) {
+		t.Skipf("the applier lacks the capability %s", applier.CanMark)
+	}
+	const name = "conformance.sluice.dev/mark"
+	a.apply(t, a.samples(t))
+	for _, value := range []string{"1", "1", "2", "", ""} {
+		if err := a.Mark(t.Context(), a.owner, name, value); err != nil {
+			t.Errorf("Mark with the value %q: %v", value, err)
+		}
+	}
+	if err := a.Mark(t.Context(), a.owner+"-other", name, "1"); err == nil {
+		t.Errorf("Mark of an owner that has no record succeeded")
+	}
+}

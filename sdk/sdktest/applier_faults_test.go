@@ -57,6 +57,7 @@ var applierFaults = []struct{ fault, check string }{
 	{"lists a pull secret twice", "applier-lists-workloads"},
 	{"makes up a phase", "applier-lists-workloads"},
 	{"does not say whose a workload is", "applier-lists-workloads"},
+	{"marks whom it does not know", "applier-marks-its-owners"},
 }
 
 func TestSuiteFindsApplierFaults(t *testing.T) {
@@ -238,7 +239,7 @@ func (b *bad) Workloads(ctx context.Context, f applier.WorkloadFilter, emit func
 	}
 	switch w := &list[0]; b.fault {
 	case "leaves a workload out of the list of all":
-		if asked == (applier.WorkloadFilter{}) {
+		if asked.Namespace == "" && asked.Owner == "" {
 			list = list[1:]
 		}
 	case "lists a workload twice":
@@ -267,4 +268,11 @@ func (b *bad) ReadSecret(ctx context.Context, ref applier.SecretRef) (secret.Sec
 		return secret.Secret{}, nil
 	}
 	return b.target.ReadSecret(ctx, ref)
+}
+
+func (b *bad) Mark(ctx context.Context, owner, name, value string) error {
+	if b.fault == "marks whom it does not know" {
+		return nil
+	}
+	return b.target.Mark(ctx, owner, name, value)
 }

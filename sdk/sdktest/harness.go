@@ -6,7 +6,7 @@
 //	src := h.Source("dir", map[string]any{"path": dir})
 //	rev, err := src.Resolve(t.Context(), source.Revision{})
 //
-// Source, Applier and Registry, the functions, run the conformance suite of a
+// Source, Applier, Registry and Renderer, the functions, run the conformance suite of a
 // kind as subtests; `sluice plugin check` runs the same against a binary.
 package sdktest
 
@@ -179,6 +179,12 @@ func (h *Harness) Applier(typ string, config any) *client.Applier {
 func (h *Harness) Registry(typ string, config any) *client.Registry {
 	h.t.Helper()
 	return client.NewRegistry(h.mustOpen(client.KindRegistry, typ, config))
+}
+
+// Renderer opens a renderer.
+func (h *Harness) Renderer(typ string, config any) *client.Renderer {
+	h.t.Helper()
+	return client.NewRenderer(h.mustOpen(client.KindRenderer, typ, config))
 }
 
 // Helm opens a helm.

@@ -242,3 +242,30 @@ func TestApplierKeepsSecrets(t *testing.T) {
 		t.Errorf("ReadSecret = %q, %v", value.Reveal(), err)
 	}
 }
+
+func TestApplierListsFurtherKindsAndMarks(t *testing.T) {
+	ctx := t.Context()
+	m := newTarget()
+	m.objects[applier.Ref{Kind: "Rollout", Name: "web"}] = stored{"shop", map[string]any{"kind": "Rollout"}}
+	m.origins["shop"] = "git"
+	a := sdktest.New(t, m.plugin(), sdktest.Options{}).Applier("memory", nil)
+	for want, filter := range map[string]applier.WorkloadFilter{
+		`{"kind":"Rollout"}`: {Kinds: []applier.Kind{{Group: "", Kind: "Rollout"}}},
+		"":                   {Kinds: []applier.Kind{{Group: "other", Kind: "Rollout"}}},
+	} {
+		err := a.Workloads(ctx, filter, func(w applier.Workload) {
+			if string(w.Object) != want || (len(w.Containers) == 0) != (want != "") {
+				t.Errorf("with %+v: object %s, containers %+v", filter, w.Object, w.Containers)
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := a.Mark(ctx, "shop", "sluice.dev/synced", "abc"); err != nil || m.marks["shop sluice.dev/synced"] != "abc" {
+		t.Errorf("Mark: %v, marks %v", err, m.marks)
+	}
+	if err := a.Mark(ctx, "ops", "sluice.dev/synced", "abc"); err == nil {
+		t.Error("Mark of an owner without a record succeeded")
+	}
+}

@@ -3,6 +3,7 @@ package sdktest_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,7 +25,8 @@ type target struct {
 	origins map[string]string // by owner
 	secrets map[applier.SecretRef]secret.Secret
 	leases  map[string]bool
-	changed chan struct{} // closed and replaced by each change
+	marks   map[string]string // by owner and name
+	changed chan struct{}     // closed and replaced by each change
 }
 
 type stored struct {
@@ -38,6 +40,7 @@ func newTarget() *target {
 		origins: map[string]string{},
 		secrets: map[applier.SecretRef]secret.Secret{},
 		leases:  map[string]bool{},
+		marks:   map[string]string{},
 		changed: make(chan struct{}),
 	}
 }
@@ -200,6 +203,14 @@ func (m *target) Workloads(_ context.Context, f applier.WorkloadFilter, emit fun
 		if f.Owner != "" && f.Owner != owner || f.Namespace != "" && f.Namespace != ref.Namespace {
 			continue
 		}
+		object, err := json.Marshal(m.objects[ref].object)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(f.Kinds, applier.Kind{Group: ref.Group, Kind: ref.Kind}) {
+			emit(applier.Workload{Ref: ref, Owner: owner, Object: object})
+			continue
+		}
 		emit(applier.Workload{
 			Ref: ref, Owner: owner, PullSecrets: []string{"pull"},
 			Containers: []applier.Container{{Name: "main", Image: "busybox:1"}},
@@ -223,6 +234,16 @@ func (m *target) WriteSecret(_ context.Context, ref applier.SecretRef, value sec
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.secrets[ref] = value
+	return nil
+}
+
+func (m *target) Mark(_ context.Context, owner, name, value string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, recorded := m.origins[owner]; !recorded {
+		return fmt.Errorf("%s has no record here", owner)
+	}
+	m.marks[owner+" "+name] = value
 	return nil
 }
 

@@ -36,6 +36,13 @@ func Registry(t *testing.T, p sdk.Plugin, typ string, config any, images []regis
 	run(t, p, &conformance.Subject{Kind: client.KindRegistry, Type: typ, Images: images}, config)
 }
 
+// Renderer runs the conformance suite for renderers of type typ as subtests.
+// tree is a directory that it can render, paths what of it, all by default.
+func Renderer(t *testing.T, p sdk.Plugin, typ string, config any, tree string, paths ...string) {
+	t.Helper()
+	run(t, p, &conformance.Subject{Kind: client.KindRenderer, Type: typ, Tree: tree, Paths: paths}, config)
+}
+
 // Helm runs the checks that all kinds share, for a helm of type typ.
 func Helm(t *testing.T, p sdk.Plugin, typ string, config any) {
 	t.Helper()

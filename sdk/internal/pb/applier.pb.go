@@ -1639,8 +1639,10 @@ type WorkloadsRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
 	// Empty fields match everything.
-	Namespace     string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	Owner         string `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Owner     string `protobuf:"bytes,3,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Kinds to list beside those that the applier knows to run containers.
+	Kinds         []*ObjectKind `protobuf:"bytes,4,rep,name=kinds,proto3" json:"kinds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1696,6 +1698,66 @@ func (x *WorkloadsRequest) GetOwner() string {
 	return ""
 }
 
+func (x *WorkloadsRequest) GetKinds() []*ObjectKind {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+// ObjectKind names a kind of objects, in whatever version is served.
+type ObjectKind struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectKind) Reset() {
+	*x = ObjectKind{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectKind) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectKind) ProtoMessage() {}
+
+func (x *ObjectKind) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectKind.ProtoReflect.Descriptor instead.
+func (*ObjectKind) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ObjectKind) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ObjectKind) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
 type WorkloadsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
@@ -1709,7 +1771,7 @@ type WorkloadsResponse struct {
 
 func (x *WorkloadsResponse) Reset() {
 	*x = WorkloadsResponse{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[20]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +1783,7 @@ func (x *WorkloadsResponse) String() string {
 func (*WorkloadsResponse) ProtoMessage() {}
 
 func (x *WorkloadsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[20]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +1796,7 @@ func (x *WorkloadsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadsResponse.ProtoReflect.Descriptor instead.
 func (*WorkloadsResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{20}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WorkloadsResponse) GetEvent() isWorkloadsResponse_Event {
@@ -1786,7 +1848,7 @@ type WorkloadsResult struct {
 
 func (x *WorkloadsResult) Reset() {
 	*x = WorkloadsResult{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[21]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1860,7 @@ func (x *WorkloadsResult) String() string {
 func (*WorkloadsResult) ProtoMessage() {}
 
 func (x *WorkloadsResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[21]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1873,7 @@ func (x *WorkloadsResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkloadsResult.ProtoReflect.Descriptor instead.
 func (*WorkloadsResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{21}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{22}
 }
 
 // Workload is something that runs containers.
@@ -1823,16 +1885,20 @@ type Workload struct {
 	Containers     []*Container `protobuf:"bytes,3,rep,name=containers,proto3" json:"containers,omitempty"`
 	ServiceAccount string       `protobuf:"bytes,4,opt,name=service_account,json=serviceAccount,proto3" json:"service_account,omitempty"`
 	// Of the pod, then of its service account.
-	PullSecrets   []string          `protobuf:"bytes,5,rep,name=pull_secrets,json=pullSecrets,proto3" json:"pull_secrets,omitempty"`
-	Annotations   map[string]string `protobuf:"bytes,6,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Rollout       *Rollout          `protobuf:"bytes,7,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	PullSecrets []string          `protobuf:"bytes,5,rep,name=pull_secrets,json=pullSecrets,proto3" json:"pull_secrets,omitempty"`
+	Annotations map[string]string `protobuf:"bytes,6,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Rollout     *Rollout          `protobuf:"bytes,7,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	// Of a kind that was asked for: the object as JSON, without managedFields
+	// and without the content of status. The containers are then empty: the host
+	// reads them.
+	Object        []byte `protobuf:"bytes,8,opt,name=object,proto3" json:"object,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Workload) Reset() {
 	*x = Workload{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[22]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1844,7 +1910,7 @@ func (x *Workload) String() string {
 func (*Workload) ProtoMessage() {}
 
 func (x *Workload) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[22]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1857,7 +1923,7 @@ func (x *Workload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Workload.ProtoReflect.Descriptor instead.
 func (*Workload) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{22}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Workload) GetRef() *ObjectRef {
@@ -1909,6 +1975,13 @@ func (x *Workload) GetRollout() *Rollout {
 	return nil
 }
 
+func (x *Workload) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
 // Rollout tells how far the replicas of a workload have come.
 type Rollout struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1925,7 +1998,7 @@ type Rollout struct {
 
 func (x *Rollout) Reset() {
 	*x = Rollout{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[23]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1937,7 +2010,7 @@ func (x *Rollout) String() string {
 func (*Rollout) ProtoMessage() {}
 
 func (x *Rollout) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[23]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1950,7 +2023,7 @@ func (x *Rollout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rollout.ProtoReflect.Descriptor instead.
 func (*Rollout) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{23}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Rollout) GetPhase() Phase {
@@ -2013,7 +2086,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[24]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2025,7 +2098,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[24]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2038,7 +2111,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{24}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Container) GetName() string {
@@ -2075,7 +2148,7 @@ type SecretRef struct {
 
 func (x *SecretRef) Reset() {
 	*x = SecretRef{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[25]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2160,7 @@ func (x *SecretRef) String() string {
 func (*SecretRef) ProtoMessage() {}
 
 func (x *SecretRef) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[25]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2173,7 @@ func (x *SecretRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretRef.ProtoReflect.Descriptor instead.
 func (*SecretRef) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{25}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SecretRef) GetNamespace() string {
@@ -2134,7 +2207,7 @@ type ReadSecretRequest struct {
 
 func (x *ReadSecretRequest) Reset() {
 	*x = ReadSecretRequest{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[26]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2219,7 @@ func (x *ReadSecretRequest) String() string {
 func (*ReadSecretRequest) ProtoMessage() {}
 
 func (x *ReadSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[26]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +2232,7 @@ func (x *ReadSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSecretRequest.ProtoReflect.Descriptor instead.
 func (*ReadSecretRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{26}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadSecretRequest) GetInstance() string {
@@ -2185,7 +2258,7 @@ type ReadSecretResponse struct {
 
 func (x *ReadSecretResponse) Reset() {
 	*x = ReadSecretResponse{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[27]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2197,7 +2270,7 @@ func (x *ReadSecretResponse) String() string {
 func (*ReadSecretResponse) ProtoMessage() {}
 
 func (x *ReadSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[27]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2210,7 +2283,7 @@ func (x *ReadSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadSecretResponse.ProtoReflect.Descriptor instead.
 func (*ReadSecretResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{27}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReadSecretResponse) GetValue() []byte {
@@ -2231,7 +2304,7 @@ type WriteSecretRequest struct {
 
 func (x *WriteSecretRequest) Reset() {
 	*x = WriteSecretRequest{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[28]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2316,7 @@ func (x *WriteSecretRequest) String() string {
 func (*WriteSecretRequest) ProtoMessage() {}
 
 func (x *WriteSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[28]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2329,7 @@ func (x *WriteSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteSecretRequest.ProtoReflect.Descriptor instead.
 func (*WriteSecretRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{28}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WriteSecretRequest) GetInstance() string {
@@ -2288,7 +2361,7 @@ type WriteSecretResponse struct {
 
 func (x *WriteSecretResponse) Reset() {
 	*x = WriteSecretResponse{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[29]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2373,7 @@ func (x *WriteSecretResponse) String() string {
 func (*WriteSecretResponse) ProtoMessage() {}
 
 func (x *WriteSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[29]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2386,7 @@ func (x *WriteSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteSecretResponse.ProtoReflect.Descriptor instead.
 func (*WriteSecretResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{29}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{30}
 }
 
 type LeaseRequest struct {
@@ -2328,7 +2401,7 @@ type LeaseRequest struct {
 
 func (x *LeaseRequest) Reset() {
 	*x = LeaseRequest{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[30]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2340,7 +2413,7 @@ func (x *LeaseRequest) String() string {
 func (*LeaseRequest) ProtoMessage() {}
 
 func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[30]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2353,7 +2426,7 @@ func (x *LeaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRequest.ProtoReflect.Descriptor instead.
 func (*LeaseRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{30}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *LeaseRequest) GetInstance() string {
@@ -2390,7 +2463,7 @@ type LeaseResponse struct {
 
 func (x *LeaseResponse) Reset() {
 	*x = LeaseResponse{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[31]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2475,7 @@ func (x *LeaseResponse) String() string {
 func (*LeaseResponse) ProtoMessage() {}
 
 func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[31]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +2488,7 @@ func (x *LeaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResponse.ProtoReflect.Descriptor instead.
 func (*LeaseResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{31}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *LeaseResponse) GetEvent() isLeaseResponse_Event {
@@ -2468,7 +2541,7 @@ type Acquired struct {
 
 func (x *Acquired) Reset() {
 	*x = Acquired{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[32]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2480,7 +2553,7 @@ func (x *Acquired) String() string {
 func (*Acquired) ProtoMessage() {}
 
 func (x *Acquired) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[32]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2493,7 +2566,112 @@ func (x *Acquired) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acquired.ProtoReflect.Descriptor instead.
 func (*Acquired) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{32}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{33}
+}
+
+type ApplierMarkRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Owner    string                 `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Key of the annotation.
+	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplierMarkRequest) Reset() {
+	*x = ApplierMarkRequest{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplierMarkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplierMarkRequest) ProtoMessage() {}
+
+func (x *ApplierMarkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplierMarkRequest.ProtoReflect.Descriptor instead.
+func (*ApplierMarkRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ApplierMarkRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *ApplierMarkRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *ApplierMarkRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ApplierMarkRequest) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+type ApplierMarkResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplierMarkResponse) Reset() {
+	*x = ApplierMarkResponse{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplierMarkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplierMarkResponse) ProtoMessage() {}
+
+func (x *ApplierMarkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplierMarkResponse.ProtoReflect.Descriptor instead.
+func (*ApplierMarkResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{35}
 }
 
 type LeaseResult struct {
@@ -2504,7 +2682,7 @@ type LeaseResult struct {
 
 func (x *LeaseResult) Reset() {
 	*x = LeaseResult{}
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[33]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2516,7 +2694,7 @@ func (x *LeaseResult) String() string {
 func (*LeaseResult) ProtoMessage() {}
 
 func (x *LeaseResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[33]
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2529,7 +2707,7 @@ func (x *LeaseResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseResult.ProtoReflect.Descriptor instead.
 func (*LeaseResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{33}
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{36}
 }
 
 var File_sluice_plugin_v1_applier_proto protoreflect.FileDescriptor
@@ -2624,16 +2802,21 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\x06result\x18\x03 \x01(\v2$.sluice.plugin.v1.ApplierWatchResultH\x00R\x06resultB\a\n" +
 	"\x05event\"\b\n" +
 	"\x06Synced\"\x14\n" +
-	"\x12ApplierWatchResult\"b\n" +
+	"\x12ApplierWatchResult\"\x96\x01\n" +
 	"\x10WorkloadsRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x14\n" +
-	"\x05owner\x18\x03 \x01(\tR\x05owner\"\x93\x01\n" +
+	"\x05owner\x18\x03 \x01(\tR\x05owner\x122\n" +
+	"\x05kinds\x18\x04 \x03(\v2\x1c.sluice.plugin.v1.ObjectKindR\x05kinds\"6\n" +
+	"\n" +
+	"ObjectKind\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\"\x93\x01\n" +
 	"\x11WorkloadsResponse\x128\n" +
 	"\bworkload\x18\x01 \x01(\v2\x1a.sluice.plugin.v1.WorkloadH\x00R\bworkload\x12;\n" +
 	"\x06result\x18\x02 \x01(\v2!.sluice.plugin.v1.WorkloadsResultH\x00R\x06resultB\a\n" +
 	"\x05event\"\x11\n" +
-	"\x0fWorkloadsResult\"\x9c\x03\n" +
+	"\x0fWorkloadsResult\"\xb4\x03\n" +
 	"\bWorkload\x12-\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1b.sluice.plugin.v1.ObjectRefR\x03ref\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12;\n" +
@@ -2643,7 +2826,8 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\x0fservice_account\x18\x04 \x01(\tR\x0eserviceAccount\x12!\n" +
 	"\fpull_secrets\x18\x05 \x03(\tR\vpullSecrets\x12M\n" +
 	"\vannotations\x18\x06 \x03(\v2+.sluice.plugin.v1.Workload.AnnotationsEntryR\vannotations\x123\n" +
-	"\arollout\x18\a \x01(\v2\x19.sluice.plugin.v1.RolloutR\arollout\x1a>\n" +
+	"\arollout\x18\a \x01(\v2\x19.sluice.plugin.v1.RolloutR\arollout\x12\x16\n" +
+	"\x06object\x18\b \x01(\fR\x06object\x1a>\n" +
 	"\x10AnnotationsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x01\n" +
@@ -2682,7 +2866,13 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\x06result\x18\x02 \x01(\v2\x1d.sluice.plugin.v1.LeaseResultH\x00R\x06resultB\a\n" +
 	"\x05event\"\n" +
 	"\n" +
-	"\bAcquired\"\r\n" +
+	"\bAcquired\"p\n" +
+	"\x12ApplierMarkRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x04 \x01(\tR\x05value\"\x15\n" +
+	"\x13ApplierMarkResponse\"\r\n" +
 	"\vLeaseResult*\xb7\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x11\n" +
@@ -2716,7 +2906,7 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\rPHASE_STARTED\x10\x01\x12\x12\n" +
 	"\x0ePHASE_UPDATING\x10\x02\x12\x0f\n" +
 	"\vPHASE_READY\x10\x03\x12\x10\n" +
-	"\fPHASE_FAILED\x10\x042\xef\x05\n" +
+	"\fPHASE_FAILED\x10\x042\xc4\x06\n" +
 	"\aApplier\x12G\n" +
 	"\x04Plan\x12\x1d.sluice.plugin.v1.PlanRequest\x1a\x1e.sluice.plugin.v1.PlanResponse0\x01\x12J\n" +
 	"\x05Apply\x12\x1e.sluice.plugin.v1.ApplyRequest\x1a\x1f.sluice.plugin.v1.ApplyResponse0\x01\x12M\n" +
@@ -2727,7 +2917,8 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\n" +
 	"ReadSecret\x12#.sluice.plugin.v1.ReadSecretRequest\x1a$.sluice.plugin.v1.ReadSecretResponse\x12Z\n" +
 	"\vWriteSecret\x12$.sluice.plugin.v1.WriteSecretRequest\x1a%.sluice.plugin.v1.WriteSecretResponse\x12J\n" +
-	"\x05Lease\x12\x1e.sluice.plugin.v1.LeaseRequest\x1a\x1f.sluice.plugin.v1.LeaseResponse0\x01B4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
+	"\x05Lease\x12\x1e.sluice.plugin.v1.LeaseRequest\x1a\x1f.sluice.plugin.v1.LeaseResponse0\x01\x12S\n" +
+	"\x04Mark\x12$.sluice.plugin.v1.ApplierMarkRequest\x1a%.sluice.plugin.v1.ApplierMarkResponseB4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_sluice_plugin_v1_applier_proto_rawDescOnce sync.Once
@@ -2742,7 +2933,7 @@ func file_sluice_plugin_v1_applier_proto_rawDescGZIP() []byte {
 }
 
 var file_sluice_plugin_v1_applier_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_sluice_plugin_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_sluice_plugin_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_sluice_plugin_v1_applier_proto_goTypes = []any{
 	(Action)(0),                  // 0: sluice.plugin.v1.Action
 	(Outcome)(0),                 // 1: sluice.plugin.v1.Outcome
@@ -2768,32 +2959,35 @@ var file_sluice_plugin_v1_applier_proto_goTypes = []any{
 	(*Synced)(nil),               // 21: sluice.plugin.v1.Synced
 	(*ApplierWatchResult)(nil),   // 22: sluice.plugin.v1.ApplierWatchResult
 	(*WorkloadsRequest)(nil),     // 23: sluice.plugin.v1.WorkloadsRequest
-	(*WorkloadsResponse)(nil),    // 24: sluice.plugin.v1.WorkloadsResponse
-	(*WorkloadsResult)(nil),      // 25: sluice.plugin.v1.WorkloadsResult
-	(*Workload)(nil),             // 26: sluice.plugin.v1.Workload
-	(*Rollout)(nil),              // 27: sluice.plugin.v1.Rollout
-	(*Container)(nil),            // 28: sluice.plugin.v1.Container
-	(*SecretRef)(nil),            // 29: sluice.plugin.v1.SecretRef
-	(*ReadSecretRequest)(nil),    // 30: sluice.plugin.v1.ReadSecretRequest
-	(*ReadSecretResponse)(nil),   // 31: sluice.plugin.v1.ReadSecretResponse
-	(*WriteSecretRequest)(nil),   // 32: sluice.plugin.v1.WriteSecretRequest
-	(*WriteSecretResponse)(nil),  // 33: sluice.plugin.v1.WriteSecretResponse
-	(*LeaseRequest)(nil),         // 34: sluice.plugin.v1.LeaseRequest
-	(*LeaseResponse)(nil),        // 35: sluice.plugin.v1.LeaseResponse
-	(*Acquired)(nil),             // 36: sluice.plugin.v1.Acquired
-	(*LeaseResult)(nil),          // 37: sluice.plugin.v1.LeaseResult
-	nil,                          // 38: sluice.plugin.v1.Workload.AnnotationsEntry
-	(*durationpb.Duration)(nil),  // 39: google.protobuf.Duration
-	(*Diagnostic)(nil),           // 40: sluice.plugin.v1.Diagnostic
+	(*ObjectKind)(nil),           // 24: sluice.plugin.v1.ObjectKind
+	(*WorkloadsResponse)(nil),    // 25: sluice.plugin.v1.WorkloadsResponse
+	(*WorkloadsResult)(nil),      // 26: sluice.plugin.v1.WorkloadsResult
+	(*Workload)(nil),             // 27: sluice.plugin.v1.Workload
+	(*Rollout)(nil),              // 28: sluice.plugin.v1.Rollout
+	(*Container)(nil),            // 29: sluice.plugin.v1.Container
+	(*SecretRef)(nil),            // 30: sluice.plugin.v1.SecretRef
+	(*ReadSecretRequest)(nil),    // 31: sluice.plugin.v1.ReadSecretRequest
+	(*ReadSecretResponse)(nil),   // 32: sluice.plugin.v1.ReadSecretResponse
+	(*WriteSecretRequest)(nil),   // 33: sluice.plugin.v1.WriteSecretRequest
+	(*WriteSecretResponse)(nil),  // 34: sluice.plugin.v1.WriteSecretResponse
+	(*LeaseRequest)(nil),         // 35: sluice.plugin.v1.LeaseRequest
+	(*LeaseResponse)(nil),        // 36: sluice.plugin.v1.LeaseResponse
+	(*Acquired)(nil),             // 37: sluice.plugin.v1.Acquired
+	(*ApplierMarkRequest)(nil),   // 38: sluice.plugin.v1.ApplierMarkRequest
+	(*ApplierMarkResponse)(nil),  // 39: sluice.plugin.v1.ApplierMarkResponse
+	(*LeaseResult)(nil),          // 40: sluice.plugin.v1.LeaseResult
+	nil,                          // 41: sluice.plugin.v1.Workload.AnnotationsEntry
+	(*durationpb.Duration)(nil),  // 42: google.protobuf.Duration
+	(*Diagnostic)(nil),           // 43: sluice.plugin.v1.Diagnostic
 }
 var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
-	39, // 0: sluice.plugin.v1.ObjectSet.timeout:type_name -> google.protobuf.Duration
+	42, // 0: sluice.plugin.v1.ObjectSet.timeout:type_name -> google.protobuf.Duration
 	4,  // 1: sluice.plugin.v1.Change.ref:type_name -> sluice.plugin.v1.ObjectRef
 	0,  // 2: sluice.plugin.v1.Change.action:type_name -> sluice.plugin.v1.Action
-	40, // 3: sluice.plugin.v1.Change.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
+	43, // 3: sluice.plugin.v1.Change.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
 	4,  // 4: sluice.plugin.v1.ObjectResult.ref:type_name -> sluice.plugin.v1.ObjectRef
 	1,  // 5: sluice.plugin.v1.ObjectResult.outcome:type_name -> sluice.plugin.v1.Outcome
-	40, // 6: sluice.plugin.v1.ObjectResult.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
+	43, // 6: sluice.plugin.v1.ObjectResult.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
 	5,  // 7: sluice.plugin.v1.PlanRequest.set:type_name -> sluice.plugin.v1.ObjectSet
 	6,  // 8: sluice.plugin.v1.PlanResponse.change:type_name -> sluice.plugin.v1.Change
 	8,  // 9: sluice.plugin.v1.PlanResponse.result:type_name -> sluice.plugin.v1.Summary
@@ -2801,7 +2995,7 @@ var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
 	7,  // 11: sluice.plugin.v1.ApplyResponse.object:type_name -> sluice.plugin.v1.ObjectResult
 	8,  // 12: sluice.plugin.v1.ApplyResponse.result:type_name -> sluice.plugin.v1.Summary
 	4,  // 13: sluice.plugin.v1.DeleteRequest.refs:type_name -> sluice.plugin.v1.ObjectRef
-	39, // 14: sluice.plugin.v1.DeleteRequest.timeout:type_name -> google.protobuf.Duration
+	42, // 14: sluice.plugin.v1.DeleteRequest.timeout:type_name -> google.protobuf.Duration
 	7,  // 15: sluice.plugin.v1.DeleteResponse.object:type_name -> sluice.plugin.v1.ObjectResult
 	8,  // 16: sluice.plugin.v1.DeleteResponse.result:type_name -> sluice.plugin.v1.Summary
 	4,  // 17: sluice.plugin.v1.ObjectStatus.ref:type_name -> sluice.plugin.v1.ObjectRef
@@ -2811,40 +3005,43 @@ var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
 	15, // 21: sluice.plugin.v1.ApplierWatchResponse.object:type_name -> sluice.plugin.v1.ObjectStatus
 	21, // 22: sluice.plugin.v1.ApplierWatchResponse.synced:type_name -> sluice.plugin.v1.Synced
 	22, // 23: sluice.plugin.v1.ApplierWatchResponse.result:type_name -> sluice.plugin.v1.ApplierWatchResult
-	26, // 24: sluice.plugin.v1.WorkloadsResponse.workload:type_name -> sluice.plugin.v1.Workload
-	25, // 25: sluice.plugin.v1.WorkloadsResponse.result:type_name -> sluice.plugin.v1.WorkloadsResult
-	4,  // 26: sluice.plugin.v1.Workload.ref:type_name -> sluice.plugin.v1.ObjectRef
-	28, // 27: sluice.plugin.v1.Workload.containers:type_name -> sluice.plugin.v1.Container
-	38, // 28: sluice.plugin.v1.Workload.annotations:type_name -> sluice.plugin.v1.Workload.AnnotationsEntry
-	27, // 29: sluice.plugin.v1.Workload.rollout:type_name -> sluice.plugin.v1.Rollout
-	3,  // 30: sluice.plugin.v1.Rollout.phase:type_name -> sluice.plugin.v1.Phase
-	29, // 31: sluice.plugin.v1.ReadSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
-	29, // 32: sluice.plugin.v1.WriteSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
-	36, // 33: sluice.plugin.v1.LeaseResponse.acquired:type_name -> sluice.plugin.v1.Acquired
-	37, // 34: sluice.plugin.v1.LeaseResponse.result:type_name -> sluice.plugin.v1.LeaseResult
-	9,  // 35: sluice.plugin.v1.Applier.Plan:input_type -> sluice.plugin.v1.PlanRequest
-	11, // 36: sluice.plugin.v1.Applier.Apply:input_type -> sluice.plugin.v1.ApplyRequest
-	13, // 37: sluice.plugin.v1.Applier.Delete:input_type -> sluice.plugin.v1.DeleteRequest
-	16, // 38: sluice.plugin.v1.Applier.Status:input_type -> sluice.plugin.v1.StatusRequest
-	19, // 39: sluice.plugin.v1.Applier.Watch:input_type -> sluice.plugin.v1.ApplierWatchRequest
-	23, // 40: sluice.plugin.v1.Applier.Workloads:input_type -> sluice.plugin.v1.WorkloadsRequest
-	30, // 41: sluice.plugin.v1.Applier.ReadSecret:input_type -> sluice.plugin.v1.ReadSecretRequest
-	32, // 42: sluice.plugin.v1.Applier.WriteSecret:input_type -> sluice.plugin.v1.WriteSecretRequest
-	34, // 43: sluice.plugin.v1.Applier.Lease:input_type -> sluice.plugin.v1.LeaseRequest
-	10, // 44: sluice.plugin.v1.Applier.Plan:output_type -> sluice.plugin.v1.PlanResponse
-	12, // 45: sluice.plugin.v1.Applier.Apply:output_type -> sluice.plugin.v1.ApplyResponse
-	14, // 46: sluice.plugin.v1.Applier.Delete:output_type -> sluice.plugin.v1.DeleteResponse
-	17, // 47: sluice.plugin.v1.Applier.Status:output_type -> sluice.plugin.v1.StatusResponse
-	20, // 48: sluice.plugin.v1.Applier.Watch:output_type -> sluice.plugin.v1.ApplierWatchResponse
-	24, // 49: sluice.plugin.v1.Applier.Workloads:output_type -> sluice.plugin.v1.WorkloadsResponse
-	31, // 50: sluice.plugin.v1.Applier.ReadSecret:output_type -> sluice.plugin.v1.ReadSecretResponse
-	33, // 51: sluice.plugin.v1.Applier.WriteSecret:output_type -> sluice.plugin.v1.WriteSecretResponse
-	35, // 52: sluice.plugin.v1.Applier.Lease:output_type -> sluice.plugin.v1.LeaseResponse
-	44, // [44:53] is the sub-list for method output_type
-	35, // [35:44] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	24, // 24: sluice.plugin.v1.WorkloadsRequest.kinds:type_name -> sluice.plugin.v1.ObjectKind
+	27, // 25: sluice.plugin.v1.WorkloadsResponse.workload:type_name -> sluice.plugin.v1.Workload
+	26, // 26: sluice.plugin.v1.WorkloadsResponse.result:type_name -> sluice.plugin.v1.WorkloadsResult
+	4,  // 27: sluice.plugin.v1.Workload.ref:type_name -> sluice.plugin.v1.ObjectRef
+	29, // 28: sluice.plugin.v1.Workload.containers:type_name -> sluice.plugin.v1.Container
+	41, // 29: sluice.plugin.v1.Workload.annotations:type_name -> sluice.plugin.v1.Workload.AnnotationsEntry
+	28, // 30: sluice.plugin.v1.Workload.rollout:type_name -> sluice.plugin.v1.Rollout
+	3,  // 31: sluice.plugin.v1.Rollout.phase:type_name -> sluice.plugin.v1.Phase
+	30, // 32: sluice.plugin.v1.ReadSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
+	30, // 33: sluice.plugin.v1.WriteSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
+	37, // 34: sluice.plugin.v1.LeaseResponse.acquired:type_name -> sluice.plugin.v1.Acquired
+	40, // 35: sluice.plugin.v1.LeaseResponse.result:type_name -> sluice.plugin.v1.LeaseResult
+	9,  // 36: sluice.plugin.v1.Applier.Plan:input_type -> sluice.plugin.v1.PlanRequest
+	11, // 37: sluice.plugin.v1.Applier.Apply:input_type -> sluice.plugin.v1.ApplyRequest
+	13, // 38: sluice.plugin.v1.Applier.Delete:input_type -> sluice.plugin.v1.DeleteRequest
+	16, // 39: sluice.plugin.v1.Applier.Status:input_type -> sluice.plugin.v1.StatusRequest
+	19, // 40: sluice.plugin.v1.Applier.Watch:input_type -> sluice.plugin.v1.ApplierWatchRequest
+	23, // 41: sluice.plugin.v1.Applier.Workloads:input_type -> sluice.plugin.v1.WorkloadsRequest
+	31, // 42: sluice.plugin.v1.Applier.ReadSecret:input_type -> sluice.plugin.v1.ReadSecretRequest
+	33, // 43: sluice.plugin.v1.Applier.WriteSecret:input_type -> sluice.plugin.v1.WriteSecretRequest
+	35, // 44: sluice.plugin.v1.Applier.Lease:input_type -> sluice.plugin.v1.LeaseRequest
+	38, // 45: sluice.plugin.v1.Applier.Mark:input_type -> sluice.plugin.v1.ApplierMarkRequest
+	10, // 46: sluice.plugin.v1.Applier.Plan:output_type -> sluice.plugin.v1.PlanResponse
+	12, // 47: sluice.plugin.v1.Applier.Apply:output_type -> sluice.plugin.v1.ApplyResponse
+	14, // 48: sluice.plugin.v1.Applier.Delete:output_type -> sluice.plugin.v1.DeleteResponse
+	17, // 49: sluice.plugin.v1.Applier.Status:output_type -> sluice.plugin.v1.StatusResponse
+	20, // 50: sluice.plugin.v1.Applier.Watch:output_type -> sluice.plugin.v1.ApplierWatchResponse
+	25, // 51: sluice.plugin.v1.Applier.Workloads:output_type -> sluice.plugin.v1.WorkloadsResponse
+	32, // 52: sluice.plugin.v1.Applier.ReadSecret:output_type -> sluice.plugin.v1.ReadSecretResponse
+	34, // 53: sluice.plugin.v1.Applier.WriteSecret:output_type -> sluice.plugin.v1.WriteSecretResponse
+	36, // 54: sluice.plugin.v1.Applier.Lease:output_type -> sluice.plugin.v1.LeaseResponse
+	39, // 55: sluice.plugin.v1.Applier.Mark:output_type -> sluice.plugin.v1.ApplierMarkResponse
+	46, // [46:56] is the sub-list for method output_type
+	36, // [36:46] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_sluice_plugin_v1_applier_proto_init() }
@@ -2874,11 +3071,11 @@ func file_sluice_plugin_v1_applier_proto_init() {
 		(*ApplierWatchResponse_Synced)(nil),
 		(*ApplierWatchResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_applier_proto_msgTypes[20].OneofWrappers = []any{
+	file_sluice_plugin_v1_applier_proto_msgTypes[21].OneofWrappers = []any{
 		(*WorkloadsResponse_Workload)(nil),
 		(*WorkloadsResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_applier_proto_msgTypes[31].OneofWrappers = []any{
+	file_sluice_plugin_v1_applier_proto_msgTypes[32].OneofWrappers = []any{
 		(*LeaseResponse_Acquired)(nil),
 		(*LeaseResponse_Result)(nil),
 	}
@@ -2888,7 +3085,7 @@ func file_sluice_plugin_v1_applier_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_plugin_v1_applier_proto_rawDesc), len(file_sluice_plugin_v1_applier_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   35,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	Applier_ReadSecret_FullMethodName  = "/sluice.plugin.v1.Applier/ReadSecret"
 	Applier_WriteSecret_FullMethodName = "/sluice.plugin.v1.Applier/WriteSecret"
 	Applier_Lease_FullMethodName       = "/sluice.plugin.v1.Applier/Lease"
+	Applier_Mark_FullMethodName        = "/sluice.plugin.v1.Applier/Mark"
 )
 
 // ApplierClient is the client API for Applier service.
@@ -67,6 +68,10 @@ type ApplierClient interface {
 	// Lease holds a lease until it is lost or the call is cancelled. It sends
 	// acquired when it has it. Capability "applier.lease".
 	Lease(ctx context.Context, in *LeaseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LeaseResponse], error)
+	// Mark annotates what records the owner in the target. NOT_FOUND is no
+	// answer: an owner without a record is an error. Idempotent. Capability
+	// "applier.mark".
+	Mark(ctx context.Context, in *ApplierMarkRequest, opts ...grpc.CallOption) (*ApplierMarkResponse, error)
 }
 
 type applierClient struct {
@@ -230,6 +235,16 @@ func (c *applierClient) Lease(ctx context.Context, in *LeaseRequest, opts ...grp
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Applier_LeaseClient = grpc.ServerStreamingClient[LeaseResponse]
 
+func (c *applierClient) Mark(ctx context.Context, in *ApplierMarkRequest, opts ...grpc.CallOption) (*ApplierMarkResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApplierMarkResponse)
+	err := c.cc.Invoke(ctx, Applier_Mark_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ApplierServer is the server API for Applier service.
 // All implementations must embed UnimplementedApplierServer
 // for forward compatibility.
@@ -267,6 +282,10 @@ type ApplierServer interface {
 	// Lease holds a lease until it is lost or the call is cancelled. It sends
 	// acquired when it has it. Capability "applier.lease".
 	Lease(*LeaseRequest, grpc.ServerStreamingServer[LeaseResponse]) error
+	// Mark annotates what records the owner in the target. NOT_FOUND is no
+	// answer: an owner without a record is an error. Idempotent. Capability
+	// "applier.mark".
+	Mark(context.Context, *ApplierMarkRequest) (*ApplierMarkResponse, error)
 	mustEmbedUnimplementedApplierServer()
 }
 
@@ -303,6 +322,9 @@ func (UnimplementedApplierServer) WriteSecret(context.Context, *WriteSecretReque
 }
 func (UnimplementedApplierServer) Lease(*LeaseRequest, grpc.ServerStreamingServer[LeaseResponse]) error {
 	return status.Error(codes.Unimplemented, "method Lease not implemented")
+}
+func (UnimplementedApplierServer) Mark(context.Context, *ApplierMarkRequest) (*ApplierMarkResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Mark not implemented")
 }
 func (UnimplementedApplierServer) mustEmbedUnimplementedApplierServer() {}
 func (UnimplementedApplierServer) testEmbeddedByValue()                 {}
@@ -438,6 +460,24 @@ func _Applier_Lease_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Applier_LeaseServer = grpc.ServerStreamingServer[LeaseResponse]
 
+func _Applier_Mark_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApplierMarkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApplierServer).Mark(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Applier_Mark_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApplierServer).Mark(ctx, req.(*ApplierMarkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Applier_ServiceDesc is the grpc.ServiceDesc for Applier service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -452,6 +492,10 @@ var Applier_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "WriteSecret",
 			Handler:    _Applier_WriteSecret_Handler,
+		},
+		{
+			MethodName: "Mark",
+			Handler:    _Applier_Mark_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

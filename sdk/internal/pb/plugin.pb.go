@@ -141,7 +141,7 @@ func (x *DescribeResponse) GetKinds() []*Offer {
 // Offer is a kind and type that the plugin can open.
 type Offer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "source", "applier", "registry_credential" or "helm".
+	// "source", "applier", "registry_credential", "renderer" or "helm".
 	Kind   string  `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Type   string  `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	Doc    string  `protobuf:"bytes,3,opt,name=doc,proto3" json:"doc,omitempty"`
@@ -324,7 +324,7 @@ type OpenResponse struct {
 	// What the instance can do beyond what its kind demands: "source.watch",
 	// "source.log", "source.commit", "source.mark", "source.verify",
 	// "source.identity", "applier.workloads", "applier.secrets",
-	// "applier.lease", "registry.tags". The host ignores what it does not know.
+	// "applier.lease", "applier.mark", "registry.tags", "renderer.update". The host ignores what it does not know.
 	Capabilities []string `protobuf:"bytes,2,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	// Warnings.
 	Diagnostics   []*Diagnostic `protobuf:"bytes,3,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`

@@ -5,7 +5,7 @@ import "github.com/sluice-gitops/sluice/sdk/schema"
 // Protocol is the minor version of the wire protocol that this SDK speaks. It
 // grows when a message or call is added; the major version is that of the
 // handshake.
-const Protocol = 1
+const Protocol = 2
 
 // Description is what a plugin says about itself.
 type Description struct {
@@ -18,7 +18,7 @@ type Description struct {
 
 // KindDescription is one kind and type that a plugin offers.
 type KindDescription struct {
-	Kind         string         `json:"kind"` // source, applier, registry_credential, helm
+	Kind         string         `json:"kind"` // source, applier, registry_credential, renderer, helm
 	Type         string         `json:"type"`
 	Doc          string         `json:"doc,omitempty"`
 	Schema       *schema.Schema `json:"schema"`

@@ -21,11 +21,12 @@ const (
 	Applier  = "applier"
 	Registry = "registry_credential"
 	Helm     = "helm"
+	Renderer = "renderer"
 )
 
 // Kind pairs a type name, for example "git", with the function that opens an
-// instance of it. It is made by source.New, applier.New, registry.New and
-// helm.New.
+// instance of it. It is made by source.New, applier.New, registry.New,
+// renderer.New and helm.New.
 type Kind struct{ spec Spec }
 
 // Spec is the content of a Kind.

@@ -71,7 +71,7 @@ func (s *applierServer) Watch(req *pb.ApplierWatchRequest, out grpc.ServerStream
 }
 
 func (s *applierServer) Workloads(req *pb.WorkloadsRequest, out grpc.ServerStreamingServer[pb.WorkloadsResponse]) error {
-	filter := applier.WorkloadFilter{Namespace: req.GetNamespace(), Owner: req.GetOwner()}
+	filter := wire.WorkloadFilterFromProto(req)
 	return stream(out, s.instances, req, func(ctx context.Context, l applier.WorkloadLister, e *emitter[pb.WorkloadsResponse]) (*pb.WorkloadsResponse, error) {
 		err := l.Workloads(ctx, filter, func(w applier.Workload) {
 			p, err := wire.WorkloadToProto(w)
@@ -100,5 +100,11 @@ func (s *applierServer) Lease(req *pb.LeaseRequest, out grpc.ServerStreamingServ
 			e.emit(&pb.LeaseResponse{Event: &pb.LeaseResponse_Acquired{Acquired: &pb.Acquired{}}}, nil)
 		})
 		return &pb.LeaseResponse{Event: &pb.LeaseResponse_Result{Result: &pb.LeaseResult{}}}, err
+	})
+}
+
+func (s *applierServer) Mark(ctx context.Context, req *pb.ApplierMarkRequest) (*pb.ApplierMarkResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, m applier.Marker) (*pb.ApplierMarkResponse, error) {
+		return &pb.ApplierMarkResponse{}, m.Mark(ctx, req.GetOwner(), req.GetName(), req.GetValue())
 	})
 }

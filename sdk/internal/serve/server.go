@@ -86,7 +86,7 @@ func (s *Server) add(spec plug.Spec) error {
 	_, dup := s.kinds[key]
 	switch {
 	case spec.Open == nil:
-		return errors.New("a kind is the zero value; make it with source.New, applier.New, registry.New or helm.New")
+		return errors.New("a kind is the zero value; make it with source.New, applier.New, registry.New, renderer.New or helm.New")
 	case spec.Err != nil:
 		return spec.Err
 	case !validType.MatchString(spec.Type):
@@ -115,6 +115,7 @@ func (s *Server) Register(g grpc.ServiceRegistrar) {
 	pb.RegisterSourceServer(g, &sourceServer{instances: s.instances})
 	pb.RegisterApplierServer(g, &applierServer{instances: s.instances})
 	pb.RegisterRegistryServer(g, &registryServer{instances: s.instances})
+	pb.RegisterRendererServer(g, &rendererServer{instances: s.instances})
 	pb.RegisterHelmServer(g, &helmServer{instances: s.instances})
 }
 

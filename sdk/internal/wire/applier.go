@@ -219,6 +219,28 @@ func StatusFromProto(p *pb.ObjectStatus) (applier.ObjectStatus, error) {
 	}, err
 }
 
+// WorkloadFilterToProto converts a filter, without the instance.
+func WorkloadFilterToProto(f applier.WorkloadFilter) *pb.WorkloadsRequest {
+	return &pb.WorkloadsRequest{
+		Namespace: text(f.Namespace),
+		Owner:     text(f.Owner),
+		Kinds: each(f.Kinds, func(k applier.Kind) *pb.ObjectKind {
+			return &pb.ObjectKind{Group: text(k.Group), Kind: text(k.Kind)}
+		}),
+	}
+}
+
+// WorkloadFilterFromProto is the inverse of WorkloadFilterToProto.
+func WorkloadFilterFromProto(p *pb.WorkloadsRequest) applier.WorkloadFilter {
+	return applier.WorkloadFilter{
+		Namespace: p.GetNamespace(),
+		Owner:     p.GetOwner(),
+		Kinds: each(p.GetKinds(), func(k *pb.ObjectKind) applier.Kind {
+			return applier.Kind{Group: k.GetGroup(), Kind: k.GetKind()}
+		}),
+	}
+}
+
 // WorkloadToProto converts something that runs containers.
 func WorkloadToProto(w applier.Workload) (*pb.Workload, error) {
 	p := &pb.Workload{
@@ -228,6 +250,7 @@ func WorkloadToProto(w applier.Workload) (*pb.Workload, error) {
 		ServiceAccount: text(w.ServiceAccount),
 		PullSecrets:    texts(w.PullSecrets),
 		Annotations:    textMap(w.Annotations),
+		Object:         w.Object,
 	}
 	var err error
 	p.Rollout, err = rolloutToProto(w.Rollout)
@@ -243,6 +266,7 @@ func WorkloadFromProto(p *pb.Workload) (applier.Workload, error) {
 		ServiceAccount: p.GetServiceAccount(),
 		PullSecrets:    p.GetPullSecrets(),
 		Annotations:    p.GetAnnotations(),
+		Object:         p.GetObject(),
 	}
 	var err error
 	w.Rollout, err = rolloutFromProto(p.GetRollout())

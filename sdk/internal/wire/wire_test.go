@@ -40,6 +40,11 @@ var roundTrips = map[string]func(*testing.T, *generator){
 	"summary":         trip(sure(SummaryToProto), sure(SummaryFromProto)),
 	"status":          trip(StatusToProto, StatusFromProto),
 	"workload":        trip(WorkloadToProto, WorkloadFromProto),
+	"workloads":       trip(sure(WorkloadFilterToProto), sure(WorkloadFilterFromProto)),
+	"render":          trip(sure(RenderToProto), sure(RenderFromProto)),
+	"render result":   trip(sure(RenderResultToProto), RenderResultFromProto),
+	"update":          trip(sure(UpdateToProto), sure(UpdateFromProto)),
+	"update result":   trip(sure(UpdateResultToProto), sure(UpdateResultFromProto)),
 	"secret ref":      trip(sure(SecretRefToProto), sure(SecretRefFromProto)),
 	"request":         trip(sure(RequestToProto), sure(RequestFromProto[*pb.CredentialRequest])),
 	"tags":            trip(sure(TagsToProto), sure(RequestFromProto[*pb.TagsRequest])),
@@ -196,7 +201,9 @@ func (g *generator) fillKind(v reflect.Value, depth int) {
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
 		for range g.IntN(3) {
-			v.SetMapIndex(reflect.ValueOf(g.text()), reflect.ValueOf(g.text()))
+			elem := reflect.New(v.Type().Elem()).Elem()
+			g.fill(elem, depth+1)
+			v.SetMapIndex(reflect.ValueOf(g.text()), elem)
 		}
 	default:
 		panic(fmt.Sprintf("generator: no idea how to fill %s", v.Type()))
@@ -330,6 +337,9 @@ func FuzzFromProto(f *testing.F) {
 		decodeAny(b, sure(DeletionFromProto))
 		decodeAny(b, sure(ReleaseFromProto))
 		decodeAny(b, sure(ChartFromProto))
+		decodeAny(b, RenderResultFromProto)
+		decodeAny(b, sure(UpdateFromProto))
+		decodeAny(b, sure(UpdateResultFromProto))
 	})
 }
 
