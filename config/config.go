@@ -69,6 +69,11 @@ type Config struct {
 	Credentials []Credential
 	Images      Images
 	Registries  []Registry
+	Renderers   []Renderer
+
+	ImagePolicies    []ImagePolicy
+	ImageAutomations []ImageAutomation
+	ImageKinds       []ImageKind
 
 	// Files holds the text of each configuration file, by the name that
 	// diagnostics use, for Render. Literal secrets in it are masked.
@@ -108,7 +113,7 @@ type Plugin struct {
 // Block is what every named declaration has.
 type Block struct {
 	Address string     // source.git.shop, sync.shop, sync.app["a"]
-	Type    string     // plugin type, such as "git"; "" for a sync
+	Type    string     // plugin type, such as "git"; "" without a plugin
 	Name    string     // shop, or app["a"] for an instance of a for_each
 	Range   diag.Range // of the block's header
 }
@@ -128,6 +133,13 @@ type Applier struct {
 	Plugin PluginConfig
 }
 
+// Renderer is one renderer block, or one instance of it: what makes manifests
+// out of a source's files.
+type Renderer struct {
+	Block
+	Plugin PluginConfig
+}
+
 // Credential is one registry_credential block, or one instance of it.
 type Credential struct {
 	Block
@@ -135,7 +147,7 @@ type Credential struct {
 	Plugin PluginConfig
 }
 
-// Pattern is a pattern of images, and where it stands.
+// Pattern is a pattern of images or tags, and where it stands.
 type Pattern struct {
 	Text  string
 	Range diag.Range
@@ -146,6 +158,7 @@ type Sync struct {
 	Block
 	Source    string   // address of a source
 	Applier   string   // address of an applier
+	Renderer  string   // address of a renderer; "" for plain manifests
 	Paths     []string // slash-separated, relative to the tree's root, clean; at least "."
 	DependsOn []string // addresses of syncs, each once
 	Interval  time.Duration
@@ -154,7 +167,8 @@ type Sync struct {
 	Adopt     bool // take over objects that another tool or sync owns
 	Recreate  bool // delete and create where an immutable field changed
 	Prune     Prune
-	Wait      *Wait // nil: do not wait
+	Wait      *Wait   // nil: do not wait
+	Marker    *Marker // nil: none
 }
 
 // Prune says whether and how much a sync may delete.

@@ -14,7 +14,15 @@ const (
 	kindSource     = "source"
 	kindApplier    = "applier"
 	kindCredential = "registry_credential"
+	kindRenderer   = "renderer"
 	kindSync       = "sync"
+)
+
+// The other kinds of blocks with instances, which nothing refers to.
+const (
+	kindPolicy     = "image_policy"
+	kindAutomation = "image_automation"
+	kindImageKind  = "image_kind"
 )
 
 // blockLabels names the labels of each kind of top-level block.
@@ -28,17 +36,26 @@ var blockLabels = map[string][]string{
 	kindSource:     {"TYPE", "NAME"},
 	kindApplier:    {"TYPE", "NAME"},
 	kindCredential: {"TYPE", "NAME"},
+	kindRenderer:   {"TYPE", "NAME"},
 	kindSync:       {"NAME"},
+	kindPolicy:     {"NAME"},
+	kindAutomation: {"NAME"},
+	kindImageKind:  {"NAME"},
 }
 
 // maxName bounds a name, because others become part of object names and paths.
 const maxName = 63
 
-// decl is one block that can be referred to, before its for_each is expanded.
+// decl is one block that can have instances, before its for_each is expanded.
 type decl struct {
 	kind, typ, name string
 	block           *hclsyntax.Block
 	each            each
+}
+
+// referable reports whether expressions may name d.
+func (d *decl) referable() bool {
+	return d.kind != kindPolicy && d.kind != kindAutomation && d.kind != kindImageKind
 }
 
 func (d *decl) address() string {
@@ -152,4 +169,21 @@ func inOrder(attrs hclsyntax.Attributes) []*hclsyntax.Attribute {
 	return slices.SortedFunc(maps.Values(attrs), func(a, b *hclsyntax.Attribute) int {
 		return a.SrcRange.Start.Byte - b.SrcRange.Start.Byte
 	})
+}
+
+// claim is who has what only one block may have.
+type claim struct {
+	address string
+	at      hcl.Range
+}
+
+// claim gives what to the block at address, unless another has it: then it
+// returns that one, and not ok.
+func (l *loader) claim(what, address string, at hcl.Range) (first claim, ok bool) {
+	first, taken := l.claims[what]
+	if !taken {
+		first = claim{address, at}
+		l.claims[what] = first
+	}
+	return first, first.address == address
 }

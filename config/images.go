@@ -111,15 +111,14 @@ var imagePattern = regexp.MustCompile(`^[A-Za-z0-9._*-]+(:[0-9*]+)?(/[a-z0-9._*-
 
 // patterns returns a list of patterns; nil if there is none.
 func (a *arguments) patterns(name string) []string {
-	var list []string
-	for _, e := range a.strings(name) {
-		if !imagePattern.MatchString(e.text) {
-			a.l.errorf(e.at, "Wrong pattern", "%q can be no image: write host and repository without tag, such as \"quay.io/acme/web\", or \"quay.io/acme/*\" for many.", e.text)
-			continue
-		}
-		list = append(list, e.text)
+	return texts(a.matching(name, checkRepository))
+}
+
+func checkRepository(s string) string {
+	if imagePattern.MatchString(s) {
+		return ""
 	}
-	return list
+	return "write host and repository without tag, such as \"quay.io/acme/web\", or \"quay.io/acme/*\" for many"
 }
 
 func (a *arguments) bytes(name string, def, least int64) int64 {

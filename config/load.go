@@ -67,6 +67,7 @@ type loader struct {
 	declared   map[string]hcl.Range // where each name was declared first
 	hostBlocks []*hclsyntax.Block   // sluice, plugin, variable, images and registry blocks
 	decls      []*decl
+	claims     map[string]claim // of what only one block may have
 	byAddress  map[string]*decl
 	variables  map[string]*variable
 	locals     map[string]*local
@@ -87,6 +88,7 @@ func newLoader(o Options) *loader {
 		options:   o,
 		cfg:       &Config{Files: map[string][]byte{}, read: map[string]struct{}{}},
 		declared:  map[string]hcl.Range{},
+		claims:    map[string]claim{},
 		byAddress: map[string]*decl{},
 		variables: map[string]*variable{},
 		locals:    map[string]*local{},

@@ -25,9 +25,10 @@ var (
 	}}
 	applierSchema    = schema.Schema{Attributes: []schema.Attribute{{Name: "for_each"}}}
 	credentialSchema = schema.Schema{Attributes: []schema.Attribute{{Name: "for_each"}, {Name: "match"}}}
+	rendererSchema   = schema.Schema{Attributes: []schema.Attribute{{Name: "for_each"}}}
 )
 
-// loadDecls decodes every block that can be referred to.
+// loadDecls decodes every block with instances.
 func (l *loader) loadDecls() {
 	for _, d := range l.decls {
 		switch d.kind {
@@ -37,12 +38,36 @@ func (l *loader) loadDecls() {
 			l.loadPlugged(d, applierSchema, l.addApplier)
 		case kindCredential:
 			l.loadPlugged(d, credentialSchema, l.addCredential)
+		case kindRenderer:
+			l.loadPlugged(d, rendererSchema, l.addRenderer)
 		}
 	}
 	l.addImplicitApplier()
 	for _, d := range l.decls {
-		if d.kind == kindSync {
-			l.loadSync(d)
+		switch d.kind {
+		case kindSync:
+			l.loadOwn(d, syncSchema, l.addSync)
+		case kindPolicy:
+			l.loadOwn(d, policySchema, l.addPolicy)
+		case kindAutomation:
+			l.loadOwn(d, automationSchema, l.addAutomation)
+		case kindImageKind:
+			l.loadOwn(d, imageKindSchema, l.addImageKind)
+		}
+	}
+}
+
+// loadOwn decodes the instances of a block that is the host's alone, and hands
+// each to add.
+func (l *loader) loadOwn(d *decl, s schema.Schema, add func(Block, *arguments)) {
+	nameChecker{l: l}.check(d.block.Body, &s, describe(d.block))
+	if !l.expand(d, d.block.DefRange()) {
+		return
+	}
+	for _, inst := range d.each.instances {
+		sc := scope{each: inst}
+		if body, ok := l.dynamic(d.block.Body, sc); ok {
+			add(inst.block(), l.content(body, d.block.DefRange(), s, sc))
 		}
 	}
 }
@@ -105,6 +130,10 @@ func (l *loader) addSource(b Block, a *arguments, p PluginConfig) {
 
 func (l *loader) addApplier(b Block, _ *arguments, p PluginConfig) {
 	l.cfg.Appliers = append(l.cfg.Appliers, Applier{Block: b, Plugin: p})
+}
+
+func (l *loader) addRenderer(b Block, _ *arguments, p PluginConfig) {
+	l.cfg.Renderers = append(l.cfg.Renderers, Renderer{Block: b, Plugin: p})
 }
 
 func (l *loader) addCredential(b Block, a *arguments, p PluginConfig) {

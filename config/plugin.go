@@ -9,7 +9,7 @@ import (
 // PluginConfig is the plugin-owned part of a block, decoded against the
 // plugin's schema.
 type PluginConfig struct {
-	Kind string // "source", "applier", "registry_credential"
+	Kind string // "source", "applier", "registry_credential", "renderer"
 	Type string // "git"
 
 	// JSON is what the plugin gets, defaults included. It may hold secrets:

@@ -26,7 +26,7 @@ func (l *loader) resolve(t hcl.Traversal, sc scope, roots tree) bool {
 		return l.resolveLocal(t, roots)
 	case "each":
 		return l.resolveEach(t, sc, roots)
-	case kindSource, kindApplier, kindCredential, kindSync:
+	case kindSource, kindApplier, kindCredential, kindRenderer, kindSync:
 		return l.resolveReference(t, roots)
 	default:
 		l.errorf(t.SourceRange(), "Unknown name", "%s", l.unknownRoot(t, root))
@@ -44,15 +44,15 @@ func (l *loader) unknownRoot(t hcl.Traversal, root string) string {
 		return fmt.Sprintf("There is no %s. Did you mean local.%[1]s?", root)
 	}
 	for _, d := range l.decls {
-		if strings.HasSuffix(d.address(), "."+written) {
+		if d.referable() && strings.HasSuffix(d.address(), "."+written) {
 			return fmt.Sprintf("There is no %s. Did you mean %s?", written, d.address())
 		}
 	}
-	roots := []string{"var", "local", kindSource, kindApplier, kindCredential, kindSync}
+	roots := []string{"var", "local", kindSource, kindApplier, kindCredential, kindRenderer, kindSync}
 	if best := diag.Nearest(root, roots); best != "" {
 		return fmt.Sprintf("There is no %s. Did you mean %s?", root, best)
 	}
-	return fmt.Sprintf("There is no %s. Text stands in quotes: %[1]q. References start with var, local, each, source, applier, registry_credential or sync.", root)
+	return fmt.Sprintf("There is no %s. Text stands in quotes: %[1]q. References start with var, local, each, source, applier, registry_credential, renderer or sync.", root)
 }
 
 func (l *loader) resolveVariable(t hcl.Traversal, roots tree) bool {

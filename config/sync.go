@@ -23,40 +23,25 @@ const (
 var (
 	syncSchema = schema.Schema{
 		Attributes: []schema.Attribute{
-			{Name: "for_each"}, {Name: "source", Required: true}, {Name: "applier"}, {Name: "paths"}, {Name: "depends_on"},
+			{Name: "for_each"}, {Name: "source", Required: true}, {Name: "applier"}, {Name: "renderer"}, {Name: "paths"}, {Name: "depends_on"},
 			{Name: "interval"}, {Name: "timeout"}, {Name: "suspend"}, {Name: "adopt"}, {Name: "recreate"},
 		},
 		Blocks: []schema.Block{
 			{Name: "prune", Nesting: schema.Single, Body: pruneSchema},
 			{Name: "wait", Nesting: schema.Single, Body: waitSchema},
+			{Name: "marker", Nesting: schema.Map, Labels: []string{"KIND"}, Body: markerSchema},
 		},
 	}
 	pruneSchema = schema.Schema{Attributes: []schema.Attribute{{Name: "enabled"}, {Name: "max"}, {Name: "kinds"}}}
 	waitSchema  = schema.Schema{Attributes: []schema.Attribute{{Name: "timeout"}}}
 )
 
-// loadSync decodes the instances of one sync block.
-func (l *loader) loadSync(d *decl) {
-	nameChecker{l: l}.check(d.block.Body, &syncSchema, describe(d.block))
-	if !l.expand(d, d.block.DefRange()) {
-		return
-	}
-	for _, inst := range d.each.instances {
-		sc := scope{each: inst}
-		body, ok := l.dynamic(d.block.Body, sc)
-		if !ok {
-			continue
-		}
-		a := l.content(body, d.block.DefRange(), syncSchema, sc)
-		l.cfg.Syncs = append(l.cfg.Syncs, a.sync(inst))
-	}
-}
-
-func (a *arguments) sync(inst *instance) Sync {
-	return Sync{
-		Block:     inst.block(),
+func (l *loader) addSync(b Block, a *arguments) {
+	l.cfg.Syncs = append(l.cfg.Syncs, Sync{
+		Block:     b,
 		Source:    a.reference("source", kindSource),
 		Applier:   a.applier(),
+		Renderer:  a.reference("renderer", kindRenderer),
 		Paths:     a.paths("paths"),
 		DependsOn: a.references("depends_on", kindSync),
 		Interval:  a.duration("interval", defaultSyncInterval, minInterval),
@@ -66,7 +51,8 @@ func (a *arguments) sync(inst *instance) Sync {
 		Recreate:  a.bool("recreate", false),
 		Prune:     a.prune(),
 		Wait:      a.wait(),
-	}
+		Marker:    a.marker(),
+	})
 }
 
 // applier returns the address of the sync's applier: the only one, if the

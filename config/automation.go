@@ -1,0 +1,116 @@
+package config
+
+import (
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/sluice-gitops/sluice/sdk/schema"
+)
+
+const (
+	defaultAutomationInterval = 5 * time.Minute
+	defaultHealthTimeout      = 10 * time.Minute
+)
+
+var (
+	automationSchema = schema.Schema{
+		Attributes: []schema.Attribute{
+			{Name: "for_each"}, {Name: "sync", Required: true}, {Name: "interval"}, {Name: "soak"},
+			{Name: "suspend"}, {Name: "suspend_reason"}, {Name: "branch"}, {Name: "message"},
+		},
+		Blocks: []schema.Block{{Name: "health", Nesting: schema.Single, Body: healthSchema}},
+	}
+	healthSchema = schema.Schema{Attributes: []schema.Attribute{{Name: "timeout"}, {Name: "revert"}, {Name: "quarantine"}}}
+)
+
+// ImageAutomation is one image_automation block, or one instance of it: how
+// the images of a sync are kept up to date. A sync has at most one.
+type ImageAutomation struct {
+	Block
+	Sync          string        // address
+	Interval      time.Duration // between two looks when nothing new is heard of
+	Soak          time.Duration // that a tag is known before it is taken
+	Suspend       bool
+	SuspendReason string      // for people
+	Branch        string      // to push to; "" for the one that is read
+	Message       string      // of commits, a text/template; "" for the default
+	Health        *HealthGate // nil: what a rollout comes to changes nothing
+}
+
+// HealthGate says what happens when the rollout of an automated update fails.
+type HealthGate struct {
+	Timeout    time.Duration // after which a rollout that is not over has failed
+	Revert     bool          // push the image that was there before
+	Quarantine bool          // do not take the tag again
+}
+
+func (l *loader) addAutomation(b Block, a *arguments) {
+	auto := ImageAutomation{
+		Block:         b,
+		Sync:          a.reference("sync", kindSync),
+		Interval:      a.duration("interval", defaultAutomationInterval, minInterval),
+		Soak:          a.duration("soak", 0, 0),
+		Suspend:       a.bool("suspend", false),
+		SuspendReason: a.string("suspend_reason", ""),
+		Branch:        a.branch("branch"),
+		Message:       a.template("message"),
+		Health:        a.health(),
+	}
+	if auto.Sync != "" {
+		if first, ok := l.claim("automation of "+auto.Sync, b.Address, a.at("sync")); !ok {
+			l.errorf(a.at("sync"), "Two automations", "%s has the image automation %s already, at %s. Remove %s or that one.",
+				auto.Sync, first.address, toRange(first.at), b.Address)
+		}
+	}
+	l.cfg.ImageAutomations = append(l.cfg.ImageAutomations, auto)
+}
+
+func (a *arguments) health() *HealthGate {
+	b := a.block("health", healthSchema)
+	if b == nil {
+		return nil
+	}
+	gate := &HealthGate{
+		Timeout:    b.duration("timeout", defaultHealthTimeout, minInterval),
+		Revert:     b.bool("revert", false),
+		Quarantine: b.bool("quarantine", true),
+	}
+	if gate.Revert && !gate.Quarantine {
+		b.l.errorf(b.at("quarantine"), "Endless update", "A tag that is reverted and not in quarantine is taken again at once. Remove quarantine = false.")
+	}
+	if !gate.Revert && !gate.Quarantine {
+		b.l.warnf(b.header, "Nothing happens", "Without revert and quarantine, a rollout that fails changes nothing. Remove the block, or one of the two arguments.")
+	}
+	return gate
+}
+
+// branch returns the name of a branch.
+func (a *arguments) branch(name string) string {
+	v, at, ok := a.value(name, cty.String)
+	if !ok {
+		return ""
+	}
+	short := strings.TrimPrefix(plain(v), "refs/heads/")
+	if problem := checkRefName(short); problem != "" {
+		a.l.errorf(at, "Wrong branch", "%s can be no branch: %s.", a.l.show(v), problem)
+	}
+	return short
+}
+
+// template returns the text of a text/template that parses.
+func (a *arguments) template(name string) string {
+	v, at, ok := a.value(name, cty.String)
+	if !ok {
+		return ""
+	}
+	if _, err := template.New(name).Parse(plain(v)); err != nil {
+		// The error quotes the text, in which Load masks what is secret.
+		reason := strings.TrimPrefix(err.Error(), "template: "+name+":")
+		a.l.errorf(at, "Wrong template", "The template does not parse, in line %s. See https://pkg.go.dev/text/template for what it may hold.", reason)
+		return ""
+	}
+	return plain(v)
+}
