@@ -12,7 +12,6 @@ import (
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/limit"
-	"github.com/sluice-gitops/sluice/core/images/policy"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -130,12 +129,8 @@ func (w Workload) target(c applier.Container) (images.Target, error) {
 	if !w.policy.Automated || w.policy.Ignored {
 		return t, nil
 	}
-	pattern, ok := w.policy.Pattern(c.Name)
-	if !ok {
-		pattern = policy.Default
-	}
-	p, _ := policy.Parse(pattern) // one that is none takes nothing; Warnings tell
-	t.Policy = &p
+	rules := w.policy.Rules(c.Name) // those that are not valid take nothing; Warnings tell
+	t.Rules = &rules
 	return t, nil
 }
 

@@ -132,10 +132,10 @@ func (e *Engine) imagesChanged(c images.Change) {
 		return
 	}
 	for _, t := range c.Targets {
-		if t.Policy == nil {
+		if t.Rules == nil {
 			continue
 		}
-		taken := slices.DeleteFunc(slices.Concat(c.New, c.Moved), func(tag string) bool { return !t.Policy.Matches(tag) })
+		taken := slices.DeleteFunc(slices.Concat(c.New, c.Moved), func(tag string) bool { return !t.Rules.Policy.Matches(tag) })
 		if len(taken) == 0 {
 			continue
 		}

@@ -154,22 +154,22 @@ func (f facts) wants(needs needs, recheck bool, now time.Time) []want {
 
 // needs is what targets need the times of.
 type needs struct {
-	policies []*policy.Policy // that go by time, each once
-	current  map[string]bool  // the tags that run under them
-	key      string           // the same for the same needs
+	policies []*policy.Rules // that go by time, each once
+	current  map[string]bool // the tags that run under them
+	key      string          // the same for the same needs
 }
 
 func needsOf(targets []Target, trusted bool) needs {
 	n := needs{current: map[string]bool{}}
 	seen := map[string]bool{}
 	for _, t := range targets {
-		if t.Policy == nil || !t.Policy.NeedsTimes() {
+		if t.Rules == nil || !t.Rules.NeedsTimes() {
 			continue
 		}
 		n.current[currentTag(t.Image)] = true
-		if !seen[t.Policy.String()] {
-			seen[t.Policy.String()] = true
-			n.policies = append(n.policies, t.Policy)
+		if !seen[t.Rules.String()] {
+			seen[t.Rules.String()] = true
+			n.policies = append(n.policies, t.Rules)
 		}
 	}
 	patterns, tags := slices.Sorted(maps.Keys(seen)), slices.Sorted(maps.Keys(n.current))
@@ -180,7 +180,7 @@ func needsOf(targets []Target, trusted bool) needs {
 // time reports whether the time of a tag matters: to a policy, or to compare
 // with what runs.
 func (n needs) time(tag string) bool {
-	return n.current[tag] || slices.ContainsFunc(n.policies, func(p *policy.Policy) bool { return p.Matches(tag) })
+	return n.current[tag] || slices.ContainsFunc(n.policies, func(r *policy.Rules) bool { return r.Policy.Matches(tag) })
 }
 
 // missing counts the tags whose time is needed and may become known, and

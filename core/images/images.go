@@ -19,7 +19,7 @@ type Target struct {
 	Container string
 	Image     ref.Ref
 	Consumer  credentials.Consumer
-	Policy    *policy.Policy // nil: not under a policy
+	Rules     *policy.Rules // nil: not under a policy
 }
 
 // Mode says which targets are scanned without being asked for.

@@ -23,8 +23,8 @@ func (s *Scanner) Known(ctx context.Context, target Target) (View, error) {
 	defer end()
 	v := View{Repository: target.Image.CanonicalName(), Image: target.Image.String(),
 		Current: cmp.Or(currentTag(target.Image), target.Image.Digest)}
-	if target.Policy != nil {
-		v.Policy = target.Policy.String()
+	if target.Rules != nil {
+		v.Policy = target.Rules.String()
 	}
 	key, n, err := s.lookUp(ctx, target, &v)
 	if ctx.Err() != nil {
@@ -101,7 +101,7 @@ func notYet(v View) string {
 
 // fill adds the tags, and what follows from them.
 func (f facts) fill(v *View, target Target, s *suspects) {
-	p := target.Policy
+	p := policyOf(target)
 	needs := needsOf([]Target{target}, f.trusted)
 	timed := len(f.listing.Tags) > 0
 	suspect := s.names(f.listing.Tags)
@@ -123,6 +123,14 @@ func (f facts) fill(v *View, target Target, s *suspects) {
 	v.Complete = len(v.Missing) == 0
 	mark(v.Tags, target)
 	order(v.Tags, p, timed)
+}
+
+// policyOf is the policy of t, nil if it has none.
+func policyOf(t Target) *policy.Policy {
+	if t.Rules == nil {
+		return nil
+	}
+	return &t.Rules.Policy
 }
 
 // mark finds the tag that runs: the one of the reference, or without one the

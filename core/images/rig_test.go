@@ -156,7 +156,7 @@ func (r *rig) targetAt(host, namespace, repository, tag, pattern string) images.
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		target.Policy = &p
+		target.Rules = &policy.Rules{Policy: p}
 	}
 	return target
 }

@@ -52,7 +52,7 @@ func subjects(targets []Target) []*subject {
 
 // needsTimes reports whether any policy among targets goes by time.
 func needsTimes(targets []Target) bool {
-	return slices.ContainsFunc(targets, func(t Target) bool { return t.Policy != nil && t.Policy.NeedsTimes() })
+	return slices.ContainsFunc(targets, func(t Target) bool { return t.Rules != nil && t.Rules.NeedsTimes() })
 }
 
 // wish is what a target wants of a repository.
@@ -62,8 +62,8 @@ func wishes(targets []Target) map[wish]bool {
 	set := map[wish]bool{}
 	for _, t := range targets {
 		w := wish{applier: t.Consumer.Applier, workload: t.Workload, container: t.Container, tag: t.Image.Tag}
-		if t.Policy != nil {
-			w.policy = t.Policy.String()
+		if t.Rules != nil {
+			w.policy = t.Rules.String()
 		}
 		set[w] = true
 	}
@@ -93,7 +93,7 @@ func (s *Scanner) skip(sub *subject) string {
 	case All:
 		return ""
 	}
-	if slices.ContainsFunc(sub.targets, func(t Target) bool { return t.Policy != nil }) {
+	if slices.ContainsFunc(sub.targets, func(t Target) bool { return t.Rules != nil }) {
 		return ""
 	}
 	return "not automated"

@@ -1,9 +1,14 @@
 package images
 
 import (
+	"cmp"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/policy"
+	"github.com/sluice-gitops/sluice/core/images/ref"
 )
 
 // View is what is known of the images that may replace a target's.
@@ -56,6 +61,51 @@ type Tag struct {
 	Current   bool             `json:"current,omitempty"`
 	Suspect   bool             `json:"suspect,omitempty"`
 	Problem   string           `json:"problem,omitempty"` // why there is no time
+}
+
+// Input is what rules decide on for current, the image that is to be replaced.
+// quarantined says why an image must not be taken, or "".
+func (v View) Input(current ref.Ref, quarantined func(tag, digest string) string, now time.Time) policy.Input {
+	in := policy.Input{Current: current, Complete: v.Complete, Now: now, Incomplete: v.incomplete()}
+	for _, t := range v.Tags {
+		in.Tags = append(in.Tags, policy.Tag{
+			Tag: t.Name, Digest: t.Digest, Created: t.Created, Platforms: platformNames(t.Platforms),
+			Problem: t.Problem, Quarantined: quarantined(t.Name, t.Digest), Suspect: t.Suspect,
+		})
+	}
+	for _, t := range v.Vanished {
+		in.Vanished = append(in.Vanished, policy.Tag{Tag: t.Name, Digest: t.Digest, Created: t.Created})
+	}
+	return in
+}
+
+// incomplete says why v is not complete, "" if it is.
+func (v View) incomplete() string {
+	switch {
+	case v.Complete:
+		return ""
+	case len(v.Missing) == 0:
+		return cmp.Or(v.Error, v.Skipped, "the registry was not read yet")
+	}
+	const most = 3
+	text := strings.Join(v.Missing[:min(len(v.Missing), most)], ", ")
+	if more := len(v.Missing) - most; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return "not all that counts is known yet of the images of " + text
+}
+
+// platformNames are platforms as people write them.
+func platformNames(platforms []cache.Platform) []string {
+	var names []string
+	for _, p := range platforms {
+		name := p.OS + "/" + p.Architecture
+		if p.Variant != "" {
+			name += "/" + p.Variant
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 // Vanished is a tag that a listing lacked.

@@ -286,7 +286,7 @@ func (s *station) target(namespace, image, pattern string) images.Target {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		target.Policy = &p
+		target.Rules = &policy.Rules{Policy: p}
 	}
 	return target
 }

@@ -1,99 +1,146 @@
 package policy
 
 import (
-	"fmt"
-	"regexp"
-	"regexp/syntax"
+	"slices"
 	"strings"
+	"time"
 
-	"github.com/Masterminds/semver/v3"
-
-	"github.com/sluice-gitops/sluice/core/images/glob"
+	"github.com/sluice-gitops/sluice/core/images/ref"
 )
 
-// globRule is the text of a glob.
-type globRule string
+// DigestMode says what becomes of the digest of a reference.
+type DigestMode string
 
-// parseGlob refuses what no tag can match: a pattern in another language, most
-// likely.
-func parseGlob(text string) (rule, error) {
-	for _, c := range text {
-		if c != '*' && !inTags(c) {
-			return nil, fmt.Errorf("no tag has the character %q: in a glob only * is special", c)
-		}
-	}
-	return globRule(text), nil
+// The zero DigestMode is KeepDigest.
+const (
+	KeepDigest DigestMode = "keep" // a pinned reference stays pinned, to the new image; another stays as it is
+	PinDigest  DigestMode = "pin"  // every reference is pinned
+	DropDigest DigestMode = "drop" // no reference is
+)
+
+// Rules are all that decides which tag a container may move to. The zero Rules
+// take nothing.
+type Rules struct {
+	Policy    Policy
+	Err       error         // why the rules are not valid, with their place; nothing is taken then
+	Source    string        // where they come from: "annotation sluice.dev/tag.web", "default"
+	Platforms []string      // such as "linux/amd64"; an image must have them all
+	MinAge    time.Duration // how old an image must be
+	Downgrade bool          // a move backwards is allowed
+	Digest    DigestMode
 }
 
-// inTags reports whether a tag may hold c.
-func inTags(c rune) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._-", c)
+// Tag is a tag with what is known of its image.
+type Tag struct {
+	Tag         string
+	Digest      string
+	Created     time.Time
+	Platforms   []string // "os/architecture" or "os/architecture/variant"
+	Problem     string   // why Created or Platforms cannot be known
+	Quarantined string   // why it must not be taken; "" if it may be
+	Suspect     bool     // the latest listing lacked it, which is not believed yet
 }
 
-func (g globRule) matches(tag string) bool { return glob.Match(string(g), tag) }
-func (globRule) order() order              { return byTime }
-
-// needsTimes: of the one tag that a glob without an asterisk matches, nobody
-// asks whether it is the newest.
-func (g globRule) needsTimes() bool { return strings.Contains(string(g), "*") }
-
-type semverRule struct{ constraints *semver.Constraints }
-
-func parseSemver(text string) (rule, error) {
-	c, err := semver.NewConstraint(text)
-	if err != nil {
-		return nil, err
-	}
-	return semverRule{c}, nil
+// Input is what Select decides on.
+type Input struct {
+	Current ref.Ref // zero: there is none, and every tag is ahead of it
+	// Running is what is known of the image that runs by its digest, if it
+	// is pinned; its tag may name another image by now.
+	Running    Tag
+	Tags       []Tag // each name once
+	Complete   bool  // all facts that the rules need are there
+	Incomplete string
+	Vanished   []Tag // that the registry had until lately
+	Now        time.Time
 }
 
-func (r semverRule) matches(tag string) bool {
-	v, err := semver.NewVersion(tag)
-	return err == nil && r.constraints.Check(v)
+// Verdict is what the rules say of one tag.
+type Verdict struct {
+	Tag      string `json:"tag"`
+	Accepted bool   `json:"accepted"` // it may be selected; the best one that may is
+	Reason   string `json:"reason"`
 }
 
-func (semverRule) order() order     { return byVersion }
-func (semverRule) needsTimes() bool { return false }
+// Selection is the outcome of Select.
+type Selection struct {
+	Selected string    `json:"selected"` // the tag to move to; "": stay
+	Error    string    `json:"error"`    // why it cannot be told
+	Tags     []Verdict `json:"tags"`     // of each tag, the best first
 
-type regexpRule struct{ re *regexp.Regexp }
-
-// maxRegexp bounds a regular expression, in characters and classes once its
-// repetitions are written out. Every tag of a repository is held against it, and
-// anyone who may annotate a workload writes it: ".{0,1000}" a hundred times is a
-// thousand characters, and takes seconds for each hundred tags.
-const maxRegexp = 1000
-
-func parseRegexp(text string) (rule, error) {
-	parsed, err := syntax.Parse(text, syntax.Perl)
-	if err != nil {
-		return nil, err
-	}
-	if size(parsed) > maxRegexp {
-		return nil, fmt.Errorf("its repetitions are more than %d characters long", maxRegexp)
-	}
-	re, err := regexp.Compile(text)
-	if err != nil {
-		return nil, err
-	}
-	return regexpRule{re}, nil
+	Reason      string    `json:"reason,omitempty"`       // of the outcome, in one sentence
+	Digest      string    `json:"digest,omitempty"`       // of Selected, as far as known
+	NeedsDigest bool      `json:"needs_digest,omitempty"` // it must be resolved before Target is called
+	NotBefore   time.Time `json:"not_before,omitzero"`    // when a better tag is old enough, if one is too young
 }
 
-// size is how long re is with its repetitions written out, but not far beyond
-// maxRegexp.
-func size(re *syntax.Regexp) int {
-	n := 1
-	if re.Op == syntax.OpLiteral {
-		n = len(re.Rune)
-	}
-	for _, sub := range re.Sub {
-		n += size(sub)
-	}
-	if re.Op == syntax.OpRepeat {
-		n *= max(re.Min, re.Max, 1)
-	}
-	return min(n, 2*maxRegexp)
+// NeedsTimes reports whether Select looks at the times of images.
+func (r Rules) NeedsTimes() bool { return r.Policy.NeedsTimes() || r.MinAge > 0 }
+
+// NeedsPlatforms reports whether Select looks at the platforms of images.
+func (r Rules) NeedsPlatforms() bool { return len(r.Platforms) > 0 }
+
+// NeedsDigest reports whether what replaces current is written with a digest.
+func (r Rules) NeedsDigest(current ref.Ref) bool {
+	return r.Digest == PinDigest || r.Digest != DropDigest && current.Digest != ""
 }
 
-func (r regexpRule) matches(tag string) bool { return r.re.MatchString(tag) }
-func (regexpRule) order() order              { return byTime }
-func (regexpRule) needsTimes() bool          { return true }
+// String returns the pattern.
+func (r Rules) String() string { return r.Policy.String() }
+
+// Target returns current with the selected tag: its name stays as it is
+// written. Without a selection it returns current.
+func (r Rules) Target(current ref.Ref, s Selection) ref.Ref {
+	if s.Selected == "" {
+		return current
+	}
+	next := current.WithTag(s.Selected)
+	if r.NeedsDigest(current) {
+		next.Digest = s.Digest
+	}
+	return next
+}
+
+// Rules returns what the annotations say of a container. Without a pattern it
+// is Default.
+func (w Workload) Rules(container string) Rules {
+	return w.Refine(container, Rules{Source: "default"}.parsed(Default, ""))
+}
+
+// Refine returns base, rules from elsewhere, with what the annotations say of a
+// container instead: each of them replaces its part.
+func (w Workload) Refine(container string, base Rules) Rules {
+	a, ok := w.patterns[container]
+	if !ok {
+		return base
+	}
+	base.Source = "annotation " + a.key
+	return base.parsed(a.value, base.Source)
+}
+
+// parsed returns r with the pattern, which stands at place.
+func (r Rules) parsed(pattern, place string) Rules {
+	r.Policy, r.Err = Parse(pattern)
+	if r.Err != nil && place != "" {
+		r.Err = &placed{place, r.Err}
+	}
+	return r
+}
+
+// placed is an error with where it is.
+type placed struct {
+	place string
+	err   error
+}
+
+func (p *placed) Error() string { return p.place + ": " + p.err.Error() }
+func (p *placed) Unwrap() error { return p.err }
+
+// hasAll reports whether platforms has all that are wanted: "linux/arm" has
+// each variant.
+func hasAll(platforms, wanted []string) bool {
+	return !slices.ContainsFunc(wanted, func(want string) bool {
+		return !slices.ContainsFunc(platforms, func(have string) bool {
+			return have == want || strings.HasPrefix(have, want+"/")
+		})
+	})
+}
