@@ -25,6 +25,9 @@ type Status struct {
 	// Config is there if the configuration on disk is not what runs: it was
 	// refused, or a part of it needs a restart.
 	Config *ConfigStatus `json:"config,omitempty"`
+
+	// Pending are the commits that have not reached their repositories yet.
+	Pending []PendingCommit `json:"pending_commits,omitempty"`
 }
 
 // Node is one declaration of the configuration and how it fares. The first

@@ -1,0 +1,139 @@
+// Package gate holds automated updates back until they have proven themselves,
+// and takes back those that do not.
+//
+// Three things are kept, in the daemon's state, so that a restart neither
+// shortens nor forgets any of them:
+//
+//   - soak: since when an image has been the one to be rolled out
+//   - watches: updates that were committed and whose rollout is followed
+//   - quarantine: images whose rollout failed, which automation leaves alone
+//
+// The package decides and remembers; who looks at clusters, and when, is the
+// engine's business. A Keeper is safe for concurrent use.
+package gate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/state"
+)
+
+const (
+	soakRecords state.Kind[soaking]    = "soak"
+	watches     state.Kind[Watch]      = "watch"
+	quarantines state.Kind[Quarantine] = "quarantine"
+)
+
+// Keeper remembers what the package comment lists.
+type Keeper struct {
+	store *state.Store
+
+	mu          sync.Mutex
+	soaking     map[string]soaking    // by subject
+	watches     map[string]Watch      // by id
+	quarantined map[string]Quarantine // by repository and tag
+}
+
+// Open returns what store remembers. The store outlives the Keeper.
+func Open(store *state.Store) (*Keeper, error) {
+	k := &Keeper{store: store}
+	var err error
+	if k.soaking, err = all(store, soakRecords); err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	if k.watches, err = all(store, watches); err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	if k.quarantined, err = all(store, quarantines); err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	return k, nil
+}
+
+func all[T any](store *state.Store, kind state.Kind[T]) (map[string]T, error) {
+	ids, err := kind.IDs(store)
+	if err != nil {
+		return nil, err
+	}
+	records := make(map[string]T, len(ids))
+	for _, id := range ids {
+		if records[id], _, err = kind.Get(store, id); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// Candidate is an image that somebody would roll out.
+type Candidate struct {
+	Subject string // who would: an automation, a workload and a container
+	Target  string // the image, as it would be written
+}
+
+// soaking are the targets of one subject, by the time when each was first
+// selected.
+type soaking map[string]time.Time
+
+// maxSoaking bounds what is remembered of one subject: enough for a tag that
+// comes back after a newer one was withdrawn.
+const maxSoaking = 8
+
+// Since returns, for each candidate, when it was first selected, which is now
+// for those that never were. What is new is on disk when it returns.
+func (k *Keeper) Since(candidates []Candidate, now time.Time) ([]time.Time, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	since := make([]time.Time, len(candidates))
+	var changes []state.Change
+	for i, c := range candidates {
+		known := k.soaking[c.Subject]
+		if at, ok := known[c.Target]; ok {
+			since[i] = at
+			continue
+		}
+		next := known.with(c.Target, now)
+		k.soaking[c.Subject] = next
+		changes = append(changes, soakRecords.Change(c.Subject, next))
+		since[i] = now
+	}
+	if len(changes) == 0 {
+		return since, nil
+	}
+	return since, k.store.Write(changes)
+}
+
+// with returns s with one target more, and without the oldest of too many.
+func (s soaking) with(target string, now time.Time) soaking {
+	next := soaking{target: now}
+	targets := make([]string, 0, len(s))
+	for t := range s {
+		targets = append(targets, t)
+	}
+	slices.SortFunc(targets, func(a, b string) int { return cmp.Or(s[b].Compare(s[a]), cmp.Compare(a, b)) })
+	for _, t := range targets[:min(len(targets), maxSoaking-1)] {
+		next[t] = s[t]
+	}
+	return next
+}
+
+// Forget drops the soak of the subjects that gone selects: those of an
+// automation that there is not any more.
+func (k *Keeper) Forget(gone func(subject string) bool) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var changes []state.Change
+	for subject := range k.soaking {
+		if gone(subject) {
+			delete(k.soaking, subject)
+			changes = append(changes, soakRecords.Removal(subject))
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	return k.store.Write(changes)
+}
