@@ -1,82 +1,40 @@
 package manifest
 
 import (
-	"container/list"
 	"crypto/sha256"
 	"fmt"
-	"sync"
+
+	"github.com/sluice-gitops/sluice/core/manifest/internal/lru"
 )
 
 // Cache remembers what files held, by their content, and what whole trees
 // held, so that a tree in which one file has changed costs one parse. It keeps
 // what was used last, up to a number of bytes. It is safe for concurrent use;
 // a nil Cache remembers nothing.
-type Cache struct {
-	max int64
-
-	mu      sync.Mutex
-	used    int64
-	entries map[cacheKey]*list.Element
-	recent  *list.List // of *cacheEntry, last used first
-}
-
-type cacheKey [sha256.Size]byte
-
-type cacheEntry struct {
-	key   cacheKey
-	value any // *content or Result
-	size  int64
-}
+type Cache struct{ lru *lru.Cache }
 
 // NewCache returns a cache of about max bytes.
-func NewCache(max int64) *Cache {
-	return &Cache{max: max, entries: map[cacheKey]*list.Element{}, recent: list.New()}
-}
+func NewCache(max int64) *Cache { return &Cache{lru: lru.New(max)} }
 
 // Used returns about how many bytes the cache holds.
-func (c *Cache) Used() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.used
-}
+func (c *Cache) Used() int64 { return c.lru.Used() }
 
-func (c *Cache) get(key cacheKey) (any, bool) {
+func (c *Cache) get(key lru.Key) (any, bool) {
 	if c == nil {
 		return nil, false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.entries[key]
-	if !ok {
-		return nil, false
-	}
-	c.recent.MoveToFront(e)
-	return e.Value.(*cacheEntry).value, true
+	return c.lru.Get(key)
 }
 
-// put remembers value, and forgets others if it is too much. What alone is
-// more than a quarter of the cache is not worth the others.
-func (c *Cache) put(key cacheKey, value any, size int64) {
-	if c == nil || size > c.max/4 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, exists := c.entries[key]; exists {
-		return // equal keys hold equal values
-	}
-	c.entries[key] = c.recent.PushFront(&cacheEntry{key, value, size})
-	c.used += size
-	for c.used > c.max {
-		last := c.recent.Remove(c.recent.Back()).(*cacheEntry)
-		delete(c.entries, last.key)
-		c.used -= last.size
+func (c *Cache) put(key lru.Key, value any, size int64) {
+	if c != nil {
+		c.lru.Put(key, value, size)
 	}
 }
 
 // result returns what a tree held. An empty key is no tree.
-func (c *Cache) result(key cacheKey) (Result, bool) {
-	if key == (cacheKey{}) {
+func (c *Cache) result(key lru.Key) (Result, bool) {
+	if key == (lru.Key{}) {
 		return Result{}, false
 	}
 	v, ok := c.get(key)
@@ -86,8 +44,8 @@ func (c *Cache) result(key cacheKey) (Result, bool) {
 	return v.(Result), true
 }
 
-func (c *Cache) putResult(key cacheKey, r Result) {
-	if key == (cacheKey{}) {
+func (c *Cache) putResult(key lru.Key, r Result) {
+	if key == (lru.Key{}) {
 		return
 	}
 	size := int64(1024)
@@ -101,21 +59,21 @@ func (c *Cache) putResult(key cacheKey, r Result) {
 }
 
 // resultKey identifies a Load, or is empty if the tree is not identified.
-func resultKey(o Options) cacheKey {
+func resultKey(o Options) lru.Key {
 	if o.Tree == "" {
-		return cacheKey{}
+		return lru.Key{}
 	}
 	return sha256.Sum256(fmt.Appendf(nil, "tree %q %q %d", o.Tree, o.Paths, o.MaxFileSize))
 }
 
 // fileKey identifies the content of a file.
-func fileKey(data []byte, kustomization bool) cacheKey {
+func fileKey(data []byte, kustomization bool) lru.Key {
 	h := sha256.New()
 	h.Write(data)
 	if kustomization {
 		h.Write([]byte("\x00kustomization"))
 	}
-	return cacheKey(h.Sum(nil))
+	return lru.Key(h.Sum(nil))
 }
 
 // size returns about how many bytes o takes.

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/sluice-gitops/sluice/core/manifest/internal/document"
 )
 
 // WriteItems writes the objects to the file at path, in the format of
@@ -97,7 +99,7 @@ func fixNumbers(v any) (err error) {
 	case map[string]any:
 		for k, e := range v {
 			if n, ok := e.(json.Number); ok {
-				v[k], err = number(string(n))
+				v[k], err = document.Number(string(n))
 			} else {
 				err = fixNumbers(e)
 			}
@@ -108,7 +110,7 @@ func fixNumbers(v any) (err error) {
 	case []any:
 		for i, e := range v {
 			if n, ok := e.(json.Number); ok {
-				v[i], err = number(string(n))
+				v[i], err = document.Number(string(n))
 			} else {
 				err = fixNumbers(e)
 			}
@@ -118,27 +120,6 @@ func fixNumbers(v any) (err error) {
 		}
 	}
 	return nil
-}
-
-// number returns the value of a JSON number.
-func number(text string) (any, error) {
-	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return i, nil
-	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		return nil, fmt.Errorf("number %s is out of range", text)
-	}
-	return integral(f), nil
-}
-
-// integral returns f as an int64 where that says the same, since JSON does not
-// tell 1 from 1.0, else f.
-func integral(f float64) any {
-	if f >= -1<<53 && f <= 1<<53 && f == float64(int64(f)) {
-		return int64(f)
-	}
-	return f
 }
 
 // digest identifies what r wants.

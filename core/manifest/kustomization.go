@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sluice-gitops/sluice/core/manifest/internal/document"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
@@ -16,7 +17,7 @@ var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml"}
 
 // isKustomization reports whether a document is for kustomize, by its type.
 func isKustomization(n *yaml.Node) bool {
-	return strings.HasPrefix(text(n, "apiVersion"), "kustomize.config.k8s.io/")
+	return strings.HasPrefix(document.String(n, "apiVersion"), "kustomize.config.k8s.io/")
 }
 
 // warnKustomization says so if leaving out a kustomization changes what is
@@ -49,7 +50,7 @@ func (p *parser) warnKustomization(n *yaml.Node) {
 // leadsElsewhere reports whether one of the resources is outside of the
 // kustomization's own directory.
 func leadsElsewhere(resources *yaml.Node) bool {
-	return slices.ContainsFunc(resolve(resources).Content, func(r *yaml.Node) bool {
+	return slices.ContainsFunc(document.Resolve(resources).Content, func(r *yaml.Node) bool {
 		return strings.HasPrefix(r.Value, "..") || strings.Contains(r.Value, "://") || strings.Contains(r.Value, "?ref=")
 	})
 }

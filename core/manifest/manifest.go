@@ -32,6 +32,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sluice-gitops/sluice/core/manifest/internal/files"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
@@ -114,20 +115,20 @@ func Load(ctx context.Context, root string, o Options) (Result, error) {
 	if r, ok := o.Cache.result(key); ok {
 		return r, nil
 	}
-	w, err := newWalker(root)
+	w, err := files.New(root)
 	if err != nil {
 		return Result{}, fmt.Errorf("load manifests: %w", err)
 	}
-	defer w.close()
+	defer w.Close()
 	for _, p := range o.Paths {
-		w.path(ctx, p)
+		w.Path(ctx, p)
 	}
-	contents, err := w.readAll(ctx, o)
+	contents, err := readAll(ctx, w, o)
 	if err != nil {
 		return Result{}, fmt.Errorf("load manifests: %w", err)
 	}
 	r := merge(w, contents)
-	if !w.unread.Load() {
+	if !w.Unread.Load() {
 		o.Cache.putResult(key, r)
 	}
 	return r, nil
@@ -151,8 +152,8 @@ func resolveRoot(root string, o Options) (string, Options, error) {
 
 // readAll reads and parses the files that the walk has found, as many at a
 // time as there are processors, and returns their contents in the same order.
-func (w *walker) readAll(ctx context.Context, o Options) ([]*content, error) {
-	contents := make([]*content, len(w.files))
+func readAll(ctx context.Context, w *files.Walker, o Options) ([]*content, error) {
+	contents := make([]*content, len(w.Files))
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(contents)) {
@@ -162,7 +163,7 @@ func (w *walker) readAll(ctx context.Context, o Options) ([]*content, error) {
 				if i >= len(contents) {
 					return
 				}
-				contents[i] = w.read(w.files[i], o)
+				contents[i] = read(w, w.Files[i], o)
 			}
 		})
 	}
@@ -174,11 +175,11 @@ func (w *walker) readAll(ctx context.Context, o Options) ([]*content, error) {
 }
 
 // merge joins the contents of files and refuses objects that were there before.
-func merge(w *walker, contents []*content) Result {
-	r := Result{Problems: w.problems, Skipped: w.skipped, Files: len(w.files)}
+func merge(w *files.Walker, contents []*content) Result {
+	r := Result{Problems: w.Problems, Skipped: skips(w.Skipped), Files: len(w.Files)}
 	first := map[applier.Ref]int{} // identity -> index in r.Objects
 	for i, c := range contents {
-		file := w.files[i]
+		file := w.Files[i]
 		for _, d := range c.problems {
 			r.Problems = append(r.Problems, inFile(d, file))
 		}
@@ -198,6 +199,13 @@ func merge(w *walker, contents []*content) Result {
 	r.Complete = !r.Problems.HasErrors()
 	r.Digest = digest(r)
 	return r
+}
+
+func skips(list []files.Skip) (skipped []Skip) {
+	for _, s := range list {
+		skipped = append(skipped, Skip(s))
+	}
+	return skipped
 }
 
 // inFile returns d with its place in file.

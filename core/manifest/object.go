@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sluice-gitops/sluice/core/manifest/internal/document"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
@@ -15,46 +16,6 @@ import (
 // "true". The first that an object has counts. "sync_only" is for the applier:
 // such an object is applied, and never pruned (adr/0004).
 var ignoreAnnotations = []string{"sluice.dev/ignore", "fluxcd.io/ignore", "flux.weave.works/ignore"}
-
-// lookup returns the value of a mapping's key, or nil.
-func lookup(n *yaml.Node, key string) *yaml.Node {
-	if n == nil {
-		return nil
-	}
-	n = resolve(n)
-	if n.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key && n.Content[i].Kind == yaml.ScalarNode {
-			return resolve(n.Content[i+1])
-		}
-	}
-	return nil
-}
-
-// text returns the value of a mapping's key if it is a scalar, else "".
-func text(n *yaml.Node, key string) string {
-	if v := lookup(n, key); v != nil && v.Kind == yaml.ScalarNode {
-		return v.Value
-	}
-	return ""
-}
-
-// listItems returns the items of a List, or nil if n is none. A kind that ends
-// in List but has a name is an object that is called so.
-func listItems(n *yaml.Node) *yaml.Node {
-	kind, items := text(n, "kind"), lookup(n, "items")
-	switch {
-	case kind == "List":
-		if items == nil {
-			items = &yaml.Node{Kind: yaml.SequenceNode}
-		}
-	case !strings.HasSuffix(kind, "List"), items == nil, text(lookup(n, "metadata"), "name") != "":
-		return nil
-	}
-	return items
-}
 
 // list takes each item of a List. Items of a RoleList and the like may leave
 // out the kind that the list's own implies.
@@ -66,16 +27,16 @@ func (p *parser) list(n, items *yaml.Node) {
 		p.at(items, "the items of a List are no list", "")
 		return
 	}
-	kind, apiVersion := strings.TrimSuffix(text(n, "kind"), "List"), ""
+	kind, apiVersion := strings.TrimSuffix(document.String(n, "kind"), "List"), ""
 	if kind != "" {
-		apiVersion = text(n, "apiVersion")
+		apiVersion = document.String(n, "apiVersion")
 	}
 	for _, item := range items.Content {
-		item = resolve(item)
+		item = document.Resolve(item)
 		switch {
 		case item.Kind != yaml.MappingNode:
 			p.at(item, "the item is not an object", "")
-		case listItems(item) != nil:
+		case document.ListItems(item) != nil:
 			p.at(item, "a List in a List", "Put its items into the outer list.")
 		default:
 			p.object(item, apiVersion, kind)
@@ -86,9 +47,10 @@ func (p *parser) list(n, items *yaml.Node) {
 // object takes one object. apiVersion and kind are for an item of a list that
 // has none of its own.
 func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
-	v, errs := convert(n)
+	v, errs := document.Convert(n)
 	for _, e := range errs {
-		p.at(e.node, e.Error(), cmp.Or(p.fileLines(e.hint), p.templateHint()))
+		hint := document.Chunk{Line: p.line}.FileLines(e.Hint)
+		p.at(e.Node, e.Error(), cmp.Or(hint, p.templateHint()))
 	}
 	if len(errs) > 0 {
 		return
@@ -133,7 +95,7 @@ func (c *checker) fail(summary, detail string, path ...string) {
 func (c *checker) place(path ...string) *yaml.Node {
 	n := c.node
 	for _, key := range path {
-		next := lookup(n, key)
+		next := document.Lookup(n, key)
 		if next == nil {
 			break
 		}

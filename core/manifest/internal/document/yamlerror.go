@@ -1,4 +1,4 @@
-package manifest
+package document
 
 import (
 	"bytes"
@@ -54,7 +54,7 @@ func isControl(r rune) bool {
 // lineBreaks returns how many lines end in text.
 func lineBreaks(text []byte) (n int) {
 	for len(text) > 0 {
-		length := lineLength(text)
+		length := LineLength(text)
 		if last := text[length-1]; last == '\n' || last == '\r' {
 			n++
 		}
@@ -63,10 +63,10 @@ func lineBreaks(text []byte) (n int) {
 	return n
 }
 
-// lineOf returns a line of text, counted from 1.
-func lineOf(text []byte, line int) string {
+// LineOf returns a line of text, counted from 1.
+func LineOf(text []byte, line int) string {
 	for ; line > 1 && len(text) > 0; line-- {
-		text = text[lineLength(text):]
+		text = text[LineLength(text):]
 	}
-	return string(text[:lineLength(text)])
+	return string(text[:LineLength(text)])
 }

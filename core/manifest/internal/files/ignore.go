@@ -1,4 +1,4 @@
-package manifest
+package files
 
 import (
 	"errors"
@@ -13,6 +13,9 @@ import (
 // ignoreFileName lists what is not for the cluster, as .gitignore lists what
 // is not for git.
 const ignoreFileName = ".sluiceignore"
+
+// bom is the byte order mark that some editors begin a file with.
+const bom = "\ufeff"
 
 // rules are the patterns of a directory's ignore file and of those above it.
 type rules struct {
@@ -42,9 +45,9 @@ func (r *rules) match(p string, dir bool) bool {
 }
 
 // ignoreFile returns parent with the rules of dir's ignore file, if it has one.
-func (w *walker) ignoreFile(dir string, parent *rules) *rules {
+func (w *Walker) ignoreFile(dir string, parent *rules) *rules {
 	file := path.Join(dir, ignoreFileName)
-	data, err := w.bytes(file, 1<<20)
+	data, err := w.Read(file, 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return parent
 	}
@@ -57,11 +60,11 @@ func (w *walker) ignoreFile(dir string, parent *rules) *rules {
 		r.base = dir + "/"
 	}
 	number := 0
-	for line := range strings.Lines(strings.TrimPrefix(string(data), string(bomUTF8))) {
+	for line := range strings.Lines(strings.TrimPrefix(string(data), bom)) {
 		number++
 		p, ok, err := newPattern(line)
 		if err != nil {
-			w.problems = append(w.problems, diag.Diagnostic{
+			w.Problems = append(w.Problems, diag.Diagnostic{
 				Summary: "the pattern is not valid", Detail: sentence(err),
 				Subject: &diag.Range{File: file, Start: diag.Pos{Line: number}, End: diag.Pos{Line: number}},
 			})

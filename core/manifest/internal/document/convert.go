@@ -1,4 +1,4 @@
-package manifest
+package document
 
 import (
 	"encoding/base64"
@@ -13,6 +13,8 @@ import (
 )
 
 const (
+	// maxErrors bounds what is told about one value.
+	maxErrors = 20
 	// maxDepth bounds how deep values nest.
 	maxDepth = 300
 	// maxExpansion bounds what aliases add to a document, about in bytes. An
@@ -24,33 +26,33 @@ const (
 
 var errTooDeep = fmt.Errorf("values nest more than %d levels deep", maxDepth)
 
-// nodeError is what is wrong with a node of a document.
-type nodeError struct {
-	node *yaml.Node
-	err  error
-	hint string // what to do, may be empty
+// NodeError is what is wrong with a node of a document.
+type NodeError struct {
+	Node *yaml.Node
+	Err  error
+	Hint string // what to do, may be empty; see FileLines
 }
 
-func (e *nodeError) Error() string { return e.err.Error() }
+func (e *NodeError) Error() string { return e.Err.Error() }
 
 // converter makes plain values (map[string]any, []any, string, int64, float64,
 // bool, nil) of YAML nodes.
 type converter struct {
-	errs     []*nodeError
+	errs     []*NodeError
 	active   map[*yaml.Node]bool // aliases that are being expanded
 	expanded int                 // by aliases, see maxExpansion
 }
 
-// convert returns the value of n. With errors the value is of no use.
-func convert(n *yaml.Node) (any, []*nodeError) {
+// Convert returns the value of n. With errors the value is of no use.
+func Convert(n *yaml.Node) (any, []*NodeError) {
 	c := &converter{active: map[*yaml.Node]bool{}}
 	v := c.value(n, 0)
 	return v, c.errs
 }
 
 func (c *converter) fail(n *yaml.Node, hint, format string, args ...any) {
-	if len(c.errs) < maxProblems {
-		c.errs = append(c.errs, &nodeError{n, fmt.Errorf(format, args...), hint})
+	if len(c.errs) < maxErrors {
+		c.errs = append(c.errs, &NodeError{n, fmt.Errorf(format, args...), hint})
 	}
 }
 
@@ -76,7 +78,7 @@ func (c *converter) value(n *yaml.Node, depth int) any {
 	case yaml.AliasNode:
 		return c.alias(n, depth)
 	default:
-		v, err := scalar(n)
+		v, err := Scalar(n)
 		if err != nil {
 			c.fail(n, "", "%w", err)
 		}
@@ -110,7 +112,7 @@ func (c *converter) mapping(n *yaml.Node, depth int) any {
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
-		if isMerge(k) {
+		if IsMerge(k) {
 			merges = append(merges, v)
 			continue
 		}
@@ -136,7 +138,7 @@ func (c *converter) mapping(n *yaml.Node, depth int) any {
 // merge adds the keys of n, a mapping or a list of mappings, that m lacks.
 func (c *converter) merge(m map[string]any, n *yaml.Node, depth int) {
 	sources := []*yaml.Node{n}
-	if target := resolve(n); target.Kind == yaml.SequenceNode {
+	if target := Resolve(n); target.Kind == yaml.SequenceNode {
 		sources = target.Content
 	}
 	for _, source := range sources {
@@ -155,11 +157,11 @@ func (c *converter) merge(m map[string]any, n *yaml.Node, depth int) {
 
 // key returns the text of a mapping's key, as kubectl writes it into JSON.
 func (c *converter) key(n *yaml.Node) (string, error) {
-	target := resolve(n)
+	target := Resolve(n)
 	if target.Kind != yaml.ScalarNode {
 		return "", errors.New("a key must be a string")
 	}
-	v, err := scalar(target)
+	v, err := Scalar(target)
 	if err != nil {
 		return "", err
 	}
@@ -172,21 +174,22 @@ func (c *converter) key(n *yaml.Node) (string, error) {
 	return fmt.Sprint(v), nil
 }
 
-func isMerge(n *yaml.Node) bool {
+// IsMerge reports whether the key n merges other mappings into its own.
+func IsMerge(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Value == "<<" && n.Style&^yaml.TaggedStyle == 0 && n.ShortTag() == "!!merge"
 }
 
-// resolve follows an alias.
-func resolve(n *yaml.Node) *yaml.Node {
+// Resolve follows an alias.
+func Resolve(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	return n
 }
 
-// scalar returns the value of a scalar node, by its tag if it has one, by its
+// Scalar returns the value of a scalar node, by its tag if it has one, by its
 // form if it is plain, else as text.
-func scalar(n *yaml.Node) (any, error) {
+func Scalar(n *yaml.Node) (any, error) {
 	quoted := n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	if n.Style&yaml.TaggedStyle == 0 {
 		if quoted {
@@ -196,7 +199,7 @@ func scalar(n *yaml.Node) (any, error) {
 	}
 	switch tag := n.ShortTag(); tag {
 	case jsonNumberTag:
-		return number(n.Value)
+		return Number(n.Value)
 	case "!!binary":
 		data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.Value), ""))
 		if err != nil || !utf8.Valid(data) {
@@ -265,4 +268,25 @@ func plain(text string) (any, error) {
 		}
 	}
 	return text, nil
+}
+
+// Number returns the value of a JSON number.
+func Number(text string) (any, error) {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return i, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return nil, fmt.Errorf("number %s is out of range", text)
+	}
+	return integral(f), nil
+}
+
+// integral returns f as an int64 where that says the same, since JSON does not
+// tell 1 from 1.0, else f.
+func integral(f float64) any {
+	if f >= -1<<53 && f <= 1<<53 && f == float64(int64(f)) {
+		return int64(f)
+	}
+	return f
 }

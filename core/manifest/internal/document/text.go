@@ -1,4 +1,4 @@
-package manifest
+package document
 
 import (
 	"bytes"
@@ -9,21 +9,23 @@ import (
 	"unicode/utf8"
 )
 
+// BOM is the byte order mark of UTF-8.
+const BOM = "\xef\xbb\xbf"
+
 var (
-	bomUTF8    = []byte{0xef, 0xbb, 0xbf}
-	bomUTF16LE = []byte{0xff, 0xfe}
-	bomUTF16BE = []byte{0xfe, 0xff}
+	utf16LE = []byte{0xff, 0xfe}
+	utf16BE = []byte{0xfe, 0xff}
 )
 
-// toUTF8 returns the text of a file: without a byte order mark, and converted
+// Text returns the text of a file: without a byte order mark, and converted
 // from UTF-16 where the mark says so. line is where an encoding error is.
-func toUTF8(data []byte) (text []byte, line int, err error) {
+func Text(data []byte) (text []byte, line int, err error) {
 	switch {
-	case bytes.HasPrefix(data, bomUTF8):
-		data = data[len(bomUTF8):]
-	case bytes.HasPrefix(data, bomUTF16LE):
+	case bytes.HasPrefix(data, []byte(BOM)):
+		data = data[len(BOM):]
+	case bytes.HasPrefix(data, utf16LE):
 		return fromUTF16(data[2:], binary.LittleEndian), 0, nil
-	case bytes.HasPrefix(data, bomUTF16BE):
+	case bytes.HasPrefix(data, utf16BE):
 		return fromUTF16(data[2:], binary.BigEndian), 0, nil
 	}
 	at := invalidUTF8(data)
@@ -58,23 +60,23 @@ func fromUTF16(data []byte, order binary.ByteOrder) []byte {
 	return []byte(string(utf16.Decode(units)))
 }
 
-// chunk is a part of a file that holds one document.
-type chunk struct {
-	text []byte
-	line int // of its first line in the file, from 1
+// Chunk is a part of a file that holds one document.
+type Chunk struct {
+	Text []byte // part of the file's text, not a copy
+	Line int    // of its first line in the file, from 1
 }
 
-// split cuts a YAML stream into its documents, so that an error in one leaves
+// Split cuts a YAML stream into its documents, so that an error in one leaves
 // the others alone. A line that begins with --- or ... ends a document
 // wherever it stands, even inside of a block or quoted scalar: YAML says so.
 // The --- stays with the document that it begins.
-func split(text []byte) iter.Seq[chunk] {
-	return func(yield func(chunk) bool) {
+func Split(text []byte) iter.Seq[Chunk] {
+	return func(yield func(Chunk) bool) {
 		begin, beginLine := 0, 1
 		line := 0
 		for at := 0; at < len(text); {
 			line++
-			end := at + lineLength(text[at:])
+			end := at + LineLength(text[at:])
 			cut := -1
 			switch {
 			case isMarker(text[at:end], "---"):
@@ -83,7 +85,7 @@ func split(text []byte) iter.Seq[chunk] {
 				cut = end
 			}
 			if cut > begin {
-				if !yield(chunk{text[begin:cut], beginLine}) {
+				if !yield(Chunk{text[begin:cut], beginLine}) {
 					return
 				}
 				begin, beginLine = cut, line
@@ -94,14 +96,14 @@ func split(text []byte) iter.Seq[chunk] {
 			at = end
 		}
 		if begin < len(text) {
-			yield(chunk{text[begin:], beginLine})
+			yield(Chunk{text[begin:], beginLine})
 		}
 	}
 }
 
-// lineLength returns the length of the first line of text, its end included.
+// LineLength returns the length of the first line of text, its end included.
 // Lines end as YAML says: by LF, CR LF, or CR alone.
-func lineLength(text []byte) int {
+func LineLength(text []byte) int {
 	i := bytes.IndexAny(text, "\r\n")
 	if i < 0 {
 		return len(text)
@@ -120,11 +122,12 @@ func isMarker(line []byte, marker string) bool {
 	return len(line) == len(marker) || bytes.IndexByte([]byte(" \t\r\n"), line[len(marker)]) >= 0
 }
 
-// isEmpty reports whether a chunk holds nothing but blank lines, comments,
+// Empty reports whether a chunk holds nothing but blank lines, comments,
 // directives and markers.
-func isEmpty(text []byte) bool {
+func (c Chunk) Empty() bool {
+	text := c.Text
 	for len(text) > 0 {
-		n := lineLength(text)
+		n := LineLength(text)
 		line := bytes.TrimSpace(text[:n])
 		if isMarker(line, "---") || isMarker(line, "...") {
 			line = bytes.TrimSpace(line[3:])

@@ -1,4 +1,7 @@
-package manifest
+// Package files finds the manifests of a tree: every .yaml, .yml and .json file
+// but those below dot names, of Helm charts, and those that a .sluiceignore
+// names. It opens nothing outside of the tree.
+package files
 
 import (
 	"context"
@@ -18,20 +21,22 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
-// walker finds the files of a tree. It opens nothing outside of the root,
+// Walker finds the files of a tree. It opens nothing outside of the root,
 // whatever the links of the tree say.
-type walker struct {
+type Walker struct {
+	Files    []string // found so far, in order, relative to the root, with slashes
+	Problems diag.List
+	Skipped  []Skip
+	Unread   atomic.Bool // something could not be read this time
+
 	root *os.Root
 	real string // the root's path without symbolic links
 
-	seen     map[string]bool // files and directories by their path without links
-	files    []string        // found, in order
-	problems diag.List
-	skipped  []Skip
-	unread   atomic.Bool // something could not be read this time
+	seen map[string]bool // files and directories by their path without links
 }
 
-func newWalker(dir string) (*walker, error) {
+// New returns a walker of the directory dir.
+func New(dir string) (*Walker, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -44,27 +49,27 @@ func newWalker(dir string) (*walker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &walker{root: root, real: real, seen: map[string]bool{}}, nil
+	return &Walker{root: root, real: real, seen: map[string]bool{}}, nil
 }
 
-// close lets go of the root. Closing a directory that was only read cannot
+// Close lets go of the root. Closing a directory that was only read cannot
 // lose anything.
-func (w *walker) close() { _ = w.root.Close() }
+func (w *Walker) Close() { _ = w.root.Close() }
 
 // fail reports a file or directory that cannot be loaded.
-func (w *walker) fail(file, summary, detail string) {
-	w.problems = append(w.problems, diag.Diagnostic{
+func (w *Walker) fail(file, summary, detail string) {
+	w.Problems = append(w.Problems, diag.Diagnostic{
 		Summary: summary, Detail: detail, Subject: &diag.Range{File: file},
 	})
 }
 
-func (w *walker) skip(file, reason string) {
-	w.skipped = append(w.skipped, Skip{Path: file, Reason: reason})
+func (w *Walker) skip(file, reason string) {
+	w.Skipped = append(w.Skipped, Skip{Path: file, Reason: reason})
 }
 
-// path walks one of the paths that the user named. What is named is taken even
+// Path walks one of the paths that the user named. What is named is taken even
 // if its name begins with a dot or a .sluiceignore has it.
-func (w *walker) path(ctx context.Context, name string) {
+func (w *Walker) Path(ctx context.Context, name string) {
 	p := path.Clean(filepath.ToSlash(name))
 	if !filepath.IsLocal(filepath.FromSlash(p)) {
 		w.fail(name, "the path leads out of the tree", "Paths are relative to the root of the source, without a leading slash.")
@@ -89,9 +94,9 @@ func (w *walker) path(ctx context.Context, name string) {
 		rules = w.ignoreFile(above, rules)
 	}
 	w.entry(ctx, place{p, path.Join(dir, path.Base(p))}, info.Mode().Type(), rules)
-	if n := len(w.skipped); n > 0 && w.skipped[n-1].Path == p {
-		w.problems = append(w.problems, diag.Diagnostic{Severity: diag.Warning,
-			Summary: "nothing is loaded from " + p, Detail: "The path is skipped: " + w.skipped[n-1].Reason + ".",
+	if n := len(w.Skipped); n > 0 && w.Skipped[n-1].Path == p {
+		w.Problems = append(w.Problems, diag.Diagnostic{Severity: diag.Warning,
+			Summary: "nothing is loaded from " + p, Detail: "The path is skipped: " + w.Skipped[n-1].Reason + ".",
 			Subject: &diag.Range{File: p}})
 	}
 }
@@ -115,7 +120,7 @@ func (p place) join(name string) place {
 }
 
 // entry walks a file or directory.
-func (w *walker) entry(ctx context.Context, at place, mode fs.FileMode, rules *rules) {
+func (w *Walker) entry(ctx context.Context, at place, mode fs.FileMode, rules *rules) {
 	if mode&fs.ModeSymlink != 0 {
 		var ok bool
 		if at.real, mode, ok = w.follow(at.path); !ok {
@@ -130,7 +135,7 @@ func (w *walker) entry(ctx context.Context, at place, mode fs.FileMode, rules *r
 	case mode.IsDir():
 		w.dir(ctx, at, rules)
 	case mode.IsRegular():
-		w.files = append(w.files, at.path)
+		w.Files = append(w.Files, at.path)
 	default:
 		w.fail(at.path, "not a file but "+typeName(mode), "Only files, directories and links to them are read.")
 	}
@@ -138,7 +143,7 @@ func (w *walker) entry(ctx context.Context, at place, mode fs.FileMode, rules *r
 
 // follow returns where a link leads within the tree and what is there. If it
 // leads nowhere it reports that.
-func (w *walker) follow(p string) (real string, mode fs.FileMode, ok bool) {
+func (w *Walker) follow(p string) (real string, mode fs.FileMode, ok bool) {
 	target, err := w.root.Readlink(filepath.FromSlash(p))
 	if err != nil {
 		w.unreadable(p, err)
@@ -174,7 +179,7 @@ const confinedLink = ".outside-of-the-tree/link-to-"
 var errOutside = errors.New("outside of the tree")
 
 // evaluate returns the path of p without links, relative to the root.
-func (w *walker) evaluate(p string) (string, error) {
+func (w *Walker) evaluate(p string) (string, error) {
 	real, err := filepath.EvalSymlinks(filepath.Join(w.real, filepath.FromSlash(p)))
 	if err != nil {
 		// Whether it exists out there is nothing that a repository may learn.
@@ -191,7 +196,7 @@ func (w *walker) evaluate(p string) (string, error) {
 }
 
 // dir walks a directory's entries by name.
-func (w *walker) dir(ctx context.Context, at place, rules *rules) {
+func (w *Walker) dir(ctx context.Context, at place, rules *rules) {
 	entries, err := fs.ReadDir(w.root.FS(), at.path)
 	if err != nil {
 		w.unreadable(at.path, err)
@@ -219,7 +224,7 @@ func (w *walker) dir(ctx context.Context, at place, rules *rules) {
 
 // wanted reports whether an entry's name and type are of those that are
 // loaded. A link needs no extension if it leads to a directory.
-func (w *walker) wanted(e fs.DirEntry, p string) bool {
+func (w *Walker) wanted(e fs.DirEntry, p string) bool {
 	switch {
 	case strings.HasPrefix(e.Name(), "."):
 		return false
@@ -234,7 +239,7 @@ func isLink(e fs.DirEntry) bool { return e.Type()&fs.ModeSymlink != 0 }
 // isDirLink reports whether the link p leads to a directory, or may have done
 // so: one that leads nowhere counts unless it is named like a file, since what
 // was behind it would look as if it had been deleted (adr/0005).
-func (w *walker) isDirLink(p string) bool {
+func (w *Walker) isDirLink(p string) bool {
 	real, err := w.evaluate(p)
 	if err != nil {
 		return errors.Is(err, errOutside) || !namedLikeAFile(p)
@@ -266,27 +271,11 @@ func isManifestName(name string) bool {
 	return false
 }
 
-// read returns the content of a file that the walk has found.
-func (w *walker) read(file string, o Options) *content {
-	data, err := w.bytes(file, o.MaxFileSize)
-	if err != nil {
-		w.unread.Store(true)
-		return &content{problems: diag.List{unreadableFile(err, o)}}
-	}
-	kustomization := slices.Contains(kustomizationNames, path.Base(file))
-	key := fileKey(data, kustomization)
-	if c, ok := o.Cache.get(key); ok {
-		return c.(*content)
-	}
-	c := parse(data, kustomization)
-	o.Cache.put(key, c, c.size())
-	return c
-}
+// ErrTooLarge is the error of Read for a file with too many bytes.
+var ErrTooLarge = errors.New("too large")
 
-var errTooLarge = errors.New("too large")
-
-// bytes reads a file of up to max bytes.
-func (w *walker) bytes(file string, max int64) ([]byte, error) {
+// Read reads a file of up to max bytes.
+func (w *Walker) Read(file string, max int64) ([]byte, error) {
 	f, err := w.root.Open(filepath.FromSlash(file))
 	if err != nil {
 		return nil, err
@@ -297,34 +286,20 @@ func (w *walker) bytes(file string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(data)) > max {
-		return nil, errTooLarge
+		return nil, ErrTooLarge
 	}
 	return data, nil
 }
 
 // unreadable reports a failure that is the file system's.
-func (w *walker) unreadable(p string, err error) {
-	w.unread.Store(true)
-	w.fail(p, "cannot be read", sentence(plainError(err)))
+func (w *Walker) unreadable(p string, err error) {
+	w.Unread.Store(true)
+	w.fail(p, "cannot be read", sentence(Cause(err)))
 }
 
-func unreadableFile(err error, o Options) diag.Diagnostic {
-	d := diag.Diagnostic{Summary: "cannot be read", Subject: &diag.Range{}}
-	if errors.Is(err, errTooLarge) {
-		d.Summary = fmt.Sprintf("the file has more than %d MiB", o.MaxFileSize>>20)
-		if o.MaxFileSize < 1<<20 {
-			d.Summary = fmt.Sprintf("the file has more than %d bytes", o.MaxFileSize)
-		}
-		d.Detail = "Split it, or name it in .sluiceignore if it is not for the cluster."
-		return d
-	}
-	d.Detail = sentence(plainError(err))
-	return d
-}
-
-// plainError returns the cause of a file system error, without the operation
+// Cause returns the cause of a file system error, without the operation
 // and the path, which a diagnostic has already.
-func plainError(err error) error {
+func Cause(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err
 	}
@@ -341,4 +316,16 @@ func typeName(m fs.FileMode) string {
 		return "a device"
 	}
 	return "something else"
+}
+
+// Skip is a file or directory that was left out on purpose.
+type Skip struct {
+	Path   string // relative to the root, with slashes
+	Reason string
+}
+
+// sentence makes an error text a sentence.
+func sentence(err error) string {
+	text := err.Error()
+	return strings.ToUpper(text[:1]) + text[1:] + "."
 }
