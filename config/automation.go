@@ -107,10 +107,11 @@ func (a *arguments) template(name string) string {
 		return ""
 	}
 	if _, err := template.New(name).Parse(plain(v)); err != nil {
-		// The error quotes the text, in which Load masks what is secret.
-		reason := strings.TrimPrefix(err.Error(), "template: "+name+":")
-		a.l.errorf(at, "Wrong template", "The template does not parse, in line %s. See https://pkg.go.dev/text/template for what it may hold.", reason)
-		return ""
+		reason := "line " + strings.TrimPrefix(err.Error(), "template: "+name+":")
+		if v.IsMarked() {
+			reason = "its text is secret" // and the error quotes it
+		}
+		a.l.errorf(at, "Wrong template", "The template does not parse: %s. See https://pkg.go.dev/text/template for what it may hold.", reason)
 	}
 	return plain(v)
 }

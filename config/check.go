@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -62,14 +63,33 @@ func (l *loader) checkUnused() {
 		}
 	}
 	for _, d := range l.decls {
-		if d.kind == kindSource || d.kind == kindApplier && appliers > 1 {
+		if d.kind == kindSource || d.kind == kindRenderer || d.kind == kindApplier && appliers > 1 {
 			if !l.used[d.address()] {
 				l.warnf(d.block.DefRange(), "Unused "+d.kind, "Nothing refers to %s. Name it in a sync, or remove it.", d.address())
 			}
 		}
 	}
+	l.checkUpdates()
 	if syncs == 0 {
 		l.warnf(l.somewhere(), "Nothing to do", "There is no sync. Write sync \"NAME\" { source = ... } to apply a source to a cluster.")
+	}
+}
+
+// checkUpdates warns of what keeps images from being updated that are meant to be.
+func (l *loader) checkUpdates() {
+	automated := map[string]bool{}
+	for _, auto := range l.cfg.ImageAutomations {
+		automated[auto.Sync] = true
+		if l.cfg.Images.Scan == "none" {
+			l.warnf(l.blockOf(auto.Address).DefRange(), "Nothing is heard of", "With scan = \"none\" in the block images, %s hears of no new image.", auto.Address)
+		}
+	}
+	for _, p := range l.cfg.ImagePolicies {
+		what := cmp.Or(p.Sync, "The configuration")
+		if p.Automated && !automated[p.Sync] && (p.Sync != "" || len(automated) == 0) {
+			l.warnf(l.blockOf(p.Address).DefRange(), "Nothing is updated",
+				"%s has no image_automation, so that the policy updates nothing. Write one, or automated = false for a policy that only commands use.", what)
+		}
 	}
 }
 
@@ -128,24 +148,26 @@ func (w *walker) cycle(start string) {
 
 // dependsOn returns the place of the depends_on of a sync.
 func (w *walker) dependsOn(address string) hcl.Range {
-	for _, d := range w.l.decls {
-		if d.kind != kindSync {
-			continue
-		}
+	b := w.l.blockOf(address)
+	switch {
+	case b == nil:
+		return hcl.Range{}
+	case b.Body.Attributes["depends_on"] != nil:
+		return b.Body.Attributes["depends_on"].Expr.Range()
+	}
+	return b.DefRange()
+}
+
+// blockOf returns the block that the instance at address is of.
+func (l *loader) blockOf(address string) *hclsyntax.Block {
+	for _, d := range l.decls {
 		for _, inst := range d.each.instances {
 			if inst.address == address {
-				return dependsOnRange(d.block)
+				return d.block
 			}
 		}
 	}
-	return hcl.Range{}
-}
-
-func dependsOnRange(b *hclsyntax.Block) hcl.Range {
-	if attr := b.Body.Attributes["depends_on"]; attr != nil {
-		return attr.Expr.Range()
-	}
-	return b.DefRange()
+	return nil
 }
 
 // chain prints addresses in the order in which each needs the next.

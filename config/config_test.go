@@ -59,5 +59,6 @@ func installed(config.Settings, []config.Plugin) config.SchemaSource {
 			{Name: "context", Type: str}, {Name: "default_namespace", Type: str}, {Name: "namespaces", Type: list},
 		}},
 		"registry_credential/ecr": {Attributes: []schema.Attribute{{Name: "regions", Type: list}}},
+		"renderer/kustomize":      {Attributes: []schema.Attribute{{Name: "enable_helm", Type: yes}}},
 	}
 }

@@ -160,10 +160,10 @@ func checkPlatform(s string) string {
 	}
 	systems, archs := []string{"linux", "windows", "darwin", "freebsd"}, []string{"amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64", "mips64le", "wasm"}
 	if best := diag.Nearest(system, systems); best != "" && best != system {
-		return "did you mean \"" + best + "/" + arch + m[3] + "\""
+		return "the nearest known one is \"" + best + "/" + arch + m[3] + "\""
 	}
 	if best := diag.Nearest(arch, archs); best != "" && !slices.Contains(archs, arch) {
-		return "did you mean \"" + system + "/" + best + m[3] + "\""
+		return "the nearest known one is \"" + system + "/" + best + m[3] + "\""
 	}
 	return ""
 }

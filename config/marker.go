@@ -62,6 +62,17 @@ func (a *arguments) marker() *Marker {
 	return m
 }
 
+// claimTag reports a tag that two syncs would move to and fro.
+func (l *loader) claimTag(s Sync, header hcl.Range) {
+	if s.Marker == nil || s.Marker.Kind != "tag" || s.Source == "" {
+		return
+	}
+	if first, ok := l.claim("tag "+s.Marker.Name+" of "+s.Source, s.Address, header); !ok {
+		l.errorf(header, "Duplicate marker", "The tag %q in %s is that of %s, at %s. Give each sync a tag of its own.",
+			s.Marker.Name, s.Source, first.address, toRange(first.at))
+	}
+}
+
 // checkRefName says what is wrong with the name of a branch or tag, by the
 // rules of git check-ref-format.
 func checkRefName(s string) string {
@@ -88,10 +99,9 @@ func badRefPart(s string) bool {
 	return s == "" || s[0] == '.' || strings.HasSuffix(s, ".lock")
 }
 
-var (
-	annotationName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
-	maxPrefix      = 253
-)
+var annotationName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
+
+const maxAnnotationPrefix = 253
 
 // checkAnnotation says what is wrong with the key of an annotation.
 func checkAnnotation(s string) string {
@@ -100,7 +110,9 @@ func checkAnnotation(s string) string {
 		prefix, name = "", s
 	}
 	switch {
-	case prefixed && (prefix == "" || len(prefix) > maxPrefix || !groupName.MatchString(prefix)):
+	case prefix == "sluice.dev" && s != defaultMarkerAnnotation:
+		return "sluice.dev/ is for Sluice's own"
+	case prefixed && (prefix == "" || len(prefix) > maxAnnotationPrefix || !groupName.MatchString(prefix)):
 		return "before the slash stands a domain, such as \"example.com\""
 	case !annotationName.MatchString(name):
 		return "a name starts and ends with a letter or digit, and holds letters, digits, _, . and -, at most 63 of them"

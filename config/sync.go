@@ -37,7 +37,7 @@ var (
 )
 
 func (l *loader) addSync(b Block, a *arguments) {
-	l.cfg.Syncs = append(l.cfg.Syncs, Sync{
+	s := Sync{
 		Block:     b,
 		Source:    a.reference("source", kindSource),
 		Applier:   a.applier(),
@@ -52,7 +52,9 @@ func (l *loader) addSync(b Block, a *arguments) {
 		Prune:     a.prune(),
 		Wait:      a.wait(),
 		Marker:    a.marker(),
-	})
+	}
+	l.cfg.Syncs = append(l.cfg.Syncs, s)
+	l.claimTag(s, a.header)
 }
 
 // applier returns the address of the sync's applier: the only one, if the
