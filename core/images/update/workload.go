@@ -1,0 +1,38 @@
+package update
+
+import (
+	"github.com/sluice-gitops/sluice/core/images/policy"
+	"github.com/sluice-gitops/sluice/core/images/ref"
+)
+
+// Workload is what git and a cluster know of a workload. One that is declared
+// for several clusters is there once for each.
+type Workload struct {
+	ID     string // "namespace:kind/name"
+	Sync   string // address of the sync that declares it, "" if none does
+	Source string // address of the source whose files those are
+
+	InRepo    bool
+	InCluster bool
+	Policy    policy.Workload // of the annotations in git
+	Ignored   bool            // an annotation of the object in the cluster says so
+
+	Containers []Container // in git, in the order of the manifest
+	Problem    string      // why its manifest cannot be edited; "" if it can
+}
+
+// Container is a container of a workload as git declares it.
+type Container struct {
+	Name    string
+	Init    bool
+	Current ref.Ref
+	Invalid string // why there is no Current: what stands there is no reference
+
+	Rules     policy.Rules
+	Automated bool // by the workload's annotation or by an image_policy
+	// Input returns what the registry has; it is called only if it is needed,
+	// at most once by each function. Nil: nothing is known.
+	Input func() policy.Input
+}
+
+func (w Workload) ignored() bool { return w.Ignored || w.Policy.Ignored }
