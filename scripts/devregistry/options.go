@@ -15,6 +15,7 @@ import (
 )
 
 const usage = `Usage: devregistry [flags]
+       devregistry push HOST:PORT/REPOSITORY:TAG...
 
 Runs an image registry on free ports of 127.0.0.1: distribution, behind a front
 that records requests, injects faults and asks for credentials. When it serves
@@ -22,6 +23,9 @@ it prints one line of JSON with its addresses. It ends when its standard input
 is closed, or on SIGTERM or SIGINT, and leaves nothing behind.
 
   devregistry < <(sleep infinity)         # in a shell: until Ctrl-C
+
+With push it stores a small image, built now, in a running registry that asks
+for no credentials.
 
 Flags:
 `

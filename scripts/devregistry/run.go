@@ -27,9 +27,12 @@ type ready struct {
 	Env       map[string]string `json:"env"`       // for SDKs of the clouds
 }
 
-// run serves until ctx is cancelled or stdin is closed, and returns the exit
-// code.
+// run serves until ctx is cancelled or stdin is closed, or pushes, and returns
+// the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) > 1 && args[0] == "push" {
+		return exitCode(stderr, push(ctx, args[1:]))
+	}
 	o, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -37,7 +40,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case err != nil:
 		return exitUsage
 	}
-	if err := serve(ctx, o, stdin, stdout, stderr); err != nil {
+	return exitCode(stderr, serve(ctx, o, stdin, stdout, stderr))
+}
+
+func exitCode(stderr io.Writer, err error) int {
+	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "devregistry:", err) // there is nobody else to tell
 		return exitFailed
 	}
