@@ -12,6 +12,12 @@
 //	GET  /v1/images/scans      GET /v1/images/budget  GET /v1/images/cache
 //	POST /v1/images/cache/clear
 //	GET  /v1/credentials       POST /v1/credentials/explain
+//	POST /v1/release           change images in git: a job; with "dry_run" what it would do
+//	POST /v1/policy            change policies in git: a job
+//	GET  /v1/jobs              what was asked for, newest first
+//	GET  /v1/jobs/{id}         one; with ?wait=commit or ?wait=applied a stream: it now, then as it has become
+//	GET  /v1/images/why        ?workload=&namespace=&container=  each tag with the rule that took or refused it
+//	GET  /v1/quarantine        DELETE /v1/quarantine  ?image=&by=
 //	GET  /v1/plugins           POST /v1/reload   GET /v1/config   GET /v1/version
 //	GET  /healthz  /readyz     plain text
 //	GET  /metrics              Prometheus text
@@ -61,6 +67,15 @@ type Engine interface {
 	Credentials() []credentials.ProviderStatus
 	CredentialMetrics() credentials.Metrics
 	ExplainCredential(ctx context.Context, req engine.CredentialRequest) (credentials.Explanation, error)
+
+	Release(ctx context.Context, req engine.ReleaseRequest) (engine.Job, error)
+	Policy(ctx context.Context, req engine.PolicyRequest) (engine.Job, error)
+	Job(id string) (engine.Job, error)
+	Jobs() []engine.Job
+	WaitJob(ctx context.Context, id string, applied bool) (engine.Job, error)
+	WhyImages(ctx context.Context, req engine.WhyImagesRequest) ([]engine.WhyImage, error)
+	Quarantined() []engine.Quarantine
+	Unquarantine(ctx context.Context, req engine.UnquarantineRequest) ([]engine.Quarantine, error)
 }
 
 var _ Engine = (*engine.Engine)(nil)

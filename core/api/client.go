@@ -17,7 +17,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 )
 
-// ErrUnreachable says that no daemon answers at the address.
+// ErrUnreachable says that no daemon answers at the address, or no more.
 var ErrUnreachable = errors.New("cannot reach the daemon")
 
 // Client asks a daemon. It is safe for concurrent use. Errors that the daemon
@@ -227,5 +227,12 @@ func (c *Client) broken(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("the daemon at %s has gone away: %w", c.address, err)
+	return goneAway{fmt.Errorf("the daemon at %s has gone away: %w", c.address, err)}
 }
+
+// goneAway is an answer that ended in the middle: like a daemon that does not
+// answer, it may be back.
+type goneAway struct{ error }
+
+func (e goneAway) Unwrap() error        { return e.error }
+func (e goneAway) Is(target error) bool { return target == ErrUnreachable }

@@ -49,6 +49,7 @@ func NewHandler(e Engine, version string, log *slog.Logger) http.Handler {
 	m.HandleFunc("GET /readyz", s.ready)
 	m.HandleFunc("GET /metrics", s.metrics)
 	s.routeImages(m)
+	s.routeReleases(m)
 	return http.MaxBytesHandler(m, maxBody)
 }
 

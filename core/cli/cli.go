@@ -115,6 +115,7 @@ func addCommands(root *cobra.Command, a *app) {
 	}{
 		{"daemon", "Run and ask the daemon:", []*cobra.Command{newRun(a), newStatus(a), newSync(a), newWhy(a), newEvents(a), newSuspend(a), newResume(a), newApprove(a)}},
 		{"images", "Images and registries:", []*cobra.Command{newWorkloads(a), newImages(a), newCredentials(a)}},
+		{"changes", "Change git:", []*cobra.Command{newRelease(a), newAutomate(a), newDeautomate(a), newLock(a), newUnlock(a), newPolicy(a), newJobs(a)}},
 		{"offline", "Without a daemon:", []*cobra.Command{newValidate(a), newFmt(a), newPlan(a), newApply(a), newManifest(a), newPlugin(a)}},
 	}
 	for _, g := range groups {

@@ -59,7 +59,10 @@ func (a *app) status(ctx context.Context, names []string, check bool) error {
 	}
 	if err := a.view(s, func(w io.Writer) error {
 		a.writeConfigStatus(w, s.Config)
-		return writeStatus(w, s)
+		if err := writeStatus(w, s); err != nil {
+			return err
+		}
+		return writePending(w, s.Pending)
 	}); err != nil {
 		return err
 	}
@@ -102,6 +105,27 @@ func writeStatus(w io.Writer, s engine.Status) error {
 				objects, failed = fmt.Sprint(n.Objects), fmt.Sprint(n.Failed)
 			}
 			row(n.ID, n.State, age(n.Since), revision(n.Ref, n.Revision), objects, failed, firstLine(n.Reason))
+		}
+	})
+}
+
+// writePending tells what git is to have and does not have yet.
+func writePending(w io.Writer, list []engine.PendingCommit) error {
+	if len(list) == 0 {
+		return nil
+	}
+	_, _ = fmt.Fprintln(w)
+	return table(w, "NOT PUSHED YET\tCHANGES\tFOR\tNEXT TRY\tREASON", func(row func(...any)) {
+		for _, p := range list {
+			where := p.Source
+			if p.Branch != "" {
+				where += ", branch " + p.Branch
+			}
+			next := "now"
+			if p.Error != "" {
+				next = when(p.NextAttempt)
+			}
+			row(where, p.Changes, age(p.Since), next, firstLine(p.Error))
 		}
 	})
 }

@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,33 +43,6 @@ func (f *workloadFlags) namespace(a *app) string {
 		return a.namespace
 	}
 	return "default"
-}
-
-// completeWorkloads offers what runs: kind/name with -n, else with its
-// namespace. Without a daemon there is nothing to offer.
-func (a *app) completeWorkloads(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	const patience = 2 * time.Second // of somebody who pressed a key
-	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
-	defer cancel()
-	client, err := a.client(ctx)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	answer, err := client.Workloads(ctx, engine.WorkloadsRequest{Namespace: a.namespace})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []cobra.Completion
-	for _, w := range answer.Workloads {
-		name := w.ID
-		if a.namespace != "" {
-			name = strings.TrimPrefix(name, a.namespace+":")
-		}
-		if strings.HasPrefix(name, prefix) {
-			names = append(names, name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 func newWorkloads(a *app) *cobra.Command {

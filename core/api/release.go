@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/sluice-gitops/sluice/core/engine"
+)
+
+// How long GET /v1/jobs/{id} waits, by the value of wait.
+const (
+	waitCommit  = "commit"  // until the job has ended
+	waitApplied = "applied" // and until what it has committed is applied
+)
+
+type (
+	jobsAnswer struct {
+		Jobs []engine.Job `json:"jobs"`
+	}
+	whyImagesAnswer struct {
+		Images []engine.WhyImage `json:"images"`
+	}
+	quarantineAnswer struct {
+		Quarantined []engine.Quarantine `json:"quarantined"`
+	}
+)
+
+// jobLine is a line of the answer about a job that is waited for: the job as it
+// is, and at last as it has become, or an error.
+type jobLine struct {
+	Job  *engine.Job `json:"job,omitempty"`
+	Done bool        `json:"done,omitempty"`
+	problem
+}
+
+// routeReleases adds what changes git, and what tells of it.
+func (s *server) routeReleases(m *http.ServeMux) {
+	e := s.engine
+	m.HandleFunc("POST /v1/release", s.release)
+	m.HandleFunc("POST /v1/policy", s.policy)
+	m.HandleFunc("GET /v1/jobs", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, jobsAnswer{e.Jobs()}, nil) })
+	m.HandleFunc("GET /v1/jobs/{id}", s.job)
+	m.HandleFunc("GET /v1/images/why", s.whyImages)
+	m.HandleFunc("GET /v1/quarantine", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, quarantineAnswer{e.Quarantined()}, nil) })
+	m.HandleFunc("DELETE /v1/quarantine", s.unquarantine)
+}
+
+func (s *server) release(w http.ResponseWriter, r *http.Request) {
+	var req engine.ReleaseRequest
+	if !s.read(w, r, &req) {
+		return
+	}
+	job, err := s.engine.Release(r.Context(), req)
+	s.answer(w, job, err)
+}
+
+func (s *server) policy(w http.ResponseWriter, r *http.Request) {
+	var req engine.PolicyRequest
+	if !s.read(w, r, &req) {
+		return
+	}
+	job, err := s.engine.Policy(r.Context(), req)
+	s.answer(w, job, err)
+}
+
+// job answers at once, or with a stream if the caller waits.
+func (s *server) job(w http.ResponseWriter, r *http.Request) {
+	id, wait := r.PathValue("id"), r.URL.Query().Get("wait")
+	job, err := s.engine.Job(id)
+	switch {
+	case err != nil:
+		s.fail(w, err)
+		return
+	case wait == "":
+		s.answer(w, job, nil)
+		return
+	case wait != waitCommit && wait != waitApplied:
+		s.fail(w, fmt.Errorf("wait %q: want %s or %s: %w", wait, waitCommit, waitApplied, engine.ErrInvalid))
+		return
+	}
+	out := newLines(w)
+	s.noteWrite(out.write(jobLine{Job: &job}))
+	job, err = s.engine.WaitJob(r.Context(), id, wait == waitApplied)
+	last := jobLine{Job: &job, Done: true}
+	if err != nil {
+		last.Job = nil
+		last.problem, _ = problemOf(err)
+	}
+	s.noteWrite(out.write(last))
+}
+
+func (s *server) whyImages(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	list, err := s.engine.WhyImages(r.Context(), engine.WhyImagesRequest{
+		Workload: q.Get("workload"), Namespace: q.Get("namespace"), Container: q.Get("container"),
+	})
+	s.answer(w, whyImagesAnswer{list}, err)
+}
+
+func (s *server) unquarantine(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	lifted, err := s.engine.Unquarantine(r.Context(), engine.UnquarantineRequest{Image: q.Get("image"), By: q.Get("by")})
+	s.answer(w, quarantineAnswer{lifted}, err)
+}
+
+// Release has images of workloads changed in git and returns the job that does
+// it, or of a dry run what it would do.
+func (c *Client) Release(ctx context.Context, req engine.ReleaseRequest) (engine.Job, error) {
+	return post[engine.Job](ctx, c, "/v1/release", req)
+}
+
+// Policy has policies of workloads changed in git, as Release does images.
+func (c *Client) Policy(ctx context.Context, req engine.PolicyRequest) (engine.Job, error) {
+	return post[engine.Job](ctx, c, "/v1/policy", req)
+}
+
+// Jobs returns the jobs that are remembered, the newest first.
+func (c *Client) Jobs(ctx context.Context) ([]engine.Job, error) {
+	a, err := get[jobsAnswer](ctx, c, "/v1/jobs")
+	return a.Jobs, err
+}
+
+// Job returns one job.
+func (c *Client) Job(ctx context.Context, id string) (engine.Job, error) {
+	return get[engine.Job](ctx, c, "/v1/jobs/"+url.PathEscape(id))
+}
+
+// WaitJob waits until a job has ended, and with applied until what it has
+// committed is applied. It returns the newest state that it knows of, also with
+// an error.
+func (c *Client) WaitJob(ctx context.Context, id string, applied bool) (engine.Job, error) {
+	wait := waitCommit
+	if applied {
+		wait = waitApplied
+	}
+	body, err := c.do(ctx, http.MethodGet, "/v1/jobs/"+url.PathEscape(id)+"?wait="+wait, nil)
+	if err != nil {
+		return engine.Job{}, err
+	}
+	defer body.Close()
+	var job engine.Job
+	for dec := json.NewDecoder(body); ; {
+		var line jobLine
+		if err := dec.Decode(&line); err != nil {
+			return job, c.broken(ctx, err)
+		}
+		if line.Job != nil {
+			job = *line.Job
+		}
+		switch {
+		case line.Text != "":
+			return job, (*remoteError)(&line.problem)
+		case line.Done:
+			return job, nil
+		}
+	}
+}
+
+// WhyImages tells what the images of a workload are, what may replace them, and
+// what holds that back.
+func (c *Client) WhyImages(ctx context.Context, req engine.WhyImagesRequest) ([]engine.WhyImage, error) {
+	q := url.Values{"workload": {req.Workload}, "namespace": {req.Namespace}, "container": {req.Container}}
+	a, err := get[whyImagesAnswer](ctx, c, "/v1/images/why?"+q.Encode())
+	return a.Images, err
+}
+
+// Quarantined returns the images that automation leaves alone.
+func (c *Client) Quarantined(ctx context.Context) ([]engine.Quarantine, error) {
+	a, err := get[quarantineAnswer](ctx, c, "/v1/quarantine")
+	return a.Quarantined, err
+}
+
+// Unquarantine gives images back to automation, and returns what was lifted.
+func (c *Client) Unquarantine(ctx context.Context, req engine.UnquarantineRequest) ([]engine.Quarantine, error) {
+	q := url.Values{"image": {req.Image}, "by": {req.By}}
+	a, err := ask[quarantineAnswer](ctx, c, http.MethodDelete, "/v1/quarantine?"+q.Encode(), nil)
+	return a.Quarantined, err
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gitops/sluice/core/api"
+	"github.com/sluice-gitops/sluice/core/engine"
+)
+
+// completeFrom offers what list finds that begins with prefix. Without a daemon
+// there is nothing to offer.
+func (a *app) completeFrom(cmd *cobra.Command, prefix string, list func(context.Context, *api.Client) ([]cobra.Completion, error)) ([]cobra.Completion, cobra.ShellCompDirective) {
+	const patience = 2 * time.Second // of somebody who pressed a key
+	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
+	defer cancel()
+	client, err := a.client(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	found, err := list(ctx, client)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	found = slices.DeleteFunc(found, func(c cobra.Completion) bool { return !strings.HasPrefix(c, prefix) })
+	return found, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeWorkloads offers what runs: kind/name with -n, else with its
+// namespace.
+func (a *app) completeWorkloads(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeFrom(cmd, prefix, func(ctx context.Context, client *api.Client) ([]cobra.Completion, error) {
+		answer, err := client.Workloads(ctx, engine.WorkloadsRequest{Namespace: a.namespace})
+		var names []cobra.Completion
+		for _, w := range answer.Workloads {
+			names = append(names, a.shortID(w.ID))
+		}
+		return names, err
+	})
+}
+
+// shortID is how a workload may be written where -n says the namespace.
+func (a *app) shortID(id string) string {
+	if a.namespace == "" {
+		return id
+	}
+	return strings.TrimPrefix(id, a.namespace+":")
+}
+
+// completeContainers offers the containers of the workloads that args name, or of
+// all.
+func (a *app) completeContainers(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if named, err := cmd.Flags().GetStringSlice("workload"); err == nil {
+		args = slices.Concat(args, named)
+	}
+	return a.completeFrom(cmd, prefix, func(ctx context.Context, client *api.Client) ([]cobra.Completion, error) {
+		answer, err := client.Workloads(ctx, engine.WorkloadsRequest{Namespace: a.namespace})
+		var names []cobra.Completion
+		for _, w := range answer.Workloads {
+			if len(args) > 0 && !slices.Contains(args, w.ID) && !slices.Contains(args, a.shortID(w.ID)) {
+				continue
+			}
+			for _, c := range w.Containers {
+				names = append(names, c.Name)
+			}
+		}
+		slices.Sort(names)
+		return slices.Compact(names), err
+	})
+}
+
+// completeTags offers the containers as the beginning of --tag container=pattern.
+func (a *app) completeTags(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	names, directive := a.completeContainers(cmd, args, prefix)
+	for i := range names {
+		names[i] += "="
+	}
+	return names, directive | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeJobs offers the jobs that the daemon remembers.
+func (a *app) completeJobs(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeFrom(cmd, prefix, func(ctx context.Context, client *api.Client) ([]cobra.Completion, error) {
+		list, err := client.Jobs(ctx)
+		var ids []cobra.Completion
+		for _, j := range list {
+			ids = append(ids, cobra.CompletionWithDesc(j.ID, j.State+" "+jobSubject(j)))
+		}
+		return ids, err
+	})
+}
+
+// completeQuarantined offers the images that are in quarantine.
+func (a *app) completeQuarantined(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return a.completeFrom(cmd, prefix, func(ctx context.Context, client *api.Client) ([]cobra.Completion, error) {
+		list, err := client.Quarantined(ctx)
+		var names []cobra.Completion
+		for _, q := range list {
+			names = append(names, q.Repository+":"+q.Tag)
+		}
+		return names, err
+	})
+}

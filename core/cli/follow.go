@@ -1,0 +1,241 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/api"
+	"github.com/sluice-gitops/sluice/core/engine"
+)
+
+// follow is how a job is followed to its end.
+type follow struct {
+	verbosity int
+	timeout   time.Duration // for each step
+	apply     bool          // also wait until its commits are applied
+}
+
+// followed is what came of a job.
+type followed struct {
+	job     engine.Job
+	applied bool // all its commits are, and there are some
+}
+
+// errLate says that a job, or the applying of its commits, takes longer than
+// somebody wants to wait.
+var errLate = errors.New("not within the time")
+
+// follow waits for a job and shows what becomes of it, step by step; programs get
+// the job at the end.
+func (a *app) follow(ctx context.Context, client *api.Client, job engine.Job, f follow) (followed, error) {
+	job, err := a.awaitEnd(ctx, client, job, f.timeout)
+	if err != nil {
+		return followed{job: job}, err
+	}
+	if a.output.machine() {
+		return a.followQuietly(ctx, client, job, f)
+	}
+	if err := writeEnded(a.Out, job, f.verbosity); err != nil {
+		return followed{job: job}, err
+	}
+	if err := jobFailure(job); err != nil {
+		return followed{job: job}, err
+	}
+	if !f.apply || !toApply(job) {
+		return followed{job: job}, nil
+	}
+	p := a.progress()
+	waiting := "Waiting for " + shortRevisions(job) + " to be applied ..."
+	p.line(waiting, waiting)
+	job, err = a.awaitApplied(ctx, client, job, f.timeout)
+	p.end()
+	if errors.Is(err, errLate) {
+		a.tellLate(job, f.timeout)
+		return followed{job: job}, nil
+	}
+	if err != nil {
+		return followed{job: job}, err
+	}
+	return followed{job: job, applied: !toApply(job)}, a.writeApplied(job)
+}
+
+// followQuietly is follow for programs: the job is all that they get.
+func (a *app) followQuietly(ctx context.Context, client *api.Client, job engine.Job, f follow) (followed, error) {
+	if f.apply && toApply(job) {
+		late, err := a.awaitApplied(ctx, client, job, f.timeout)
+		if err != nil && !errors.Is(err, errLate) {
+			return followed{job: job}, errors.Join(a.view(job, nil), err)
+		}
+		job = late
+	}
+	applied := len(job.Commits) > 0 && !toApply(job)
+	if err := a.view(job, nil); err != nil {
+		return followed{job: job}, err
+	}
+	return followed{job: job, applied: applied}, jobFailure(job)
+}
+
+// awaitEnd waits until a job has ended; a dry run has.
+func (a *app) awaitEnd(ctx context.Context, client *api.Client, job engine.Job, timeout time.Duration) (engine.Job, error) {
+	if job.ID == "" || job.Ended() {
+		return job, nil
+	}
+	job, err := awaitJob(ctx, client, job, false, timeout)
+	switch {
+	case err == nil:
+		return job, nil
+	case errors.Is(err, errLate):
+		err = fmt.Errorf("job %s is %s after %s, and goes on", job.ID, job.State, timeout)
+		if job.Error != "" {
+			err = fmt.Errorf("%w: %s", err, job.Error)
+		}
+	case ctx.Err() != nil:
+		err = fmt.Errorf("job %s goes on without you", job.ID)
+	default:
+		err = fmt.Errorf("job %s: %w", job.ID, err)
+	}
+	return job, withHint(err, "`sluice jobs show %s` shows what becomes of it; --wait waits for it", job.ID)
+}
+
+func (a *app) awaitApplied(ctx context.Context, client *api.Client, job engine.Job, timeout time.Duration) (engine.Job, error) {
+	job, err := awaitJob(ctx, client, job, true, timeout)
+	if err != nil && ctx.Err() != nil {
+		return job, withHint(fmt.Errorf("%s is pushed, and will be applied without you", shortRevisions(job)), "`sluice jobs show %s` tells when", job.ID)
+	}
+	return job, err
+}
+
+// awaitJob waits for a job. A daemon that restarts meanwhile goes on with it, so
+// it is asked again. errLate says that timeout has passed.
+func awaitJob(ctx context.Context, client *api.Client, job engine.Job, applied bool, timeout time.Duration) (engine.Job, error) {
+	const pause = 250 * time.Millisecond
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		newer, err := client.WaitJob(waiting, job.ID, applied)
+		if newer.ID != "" {
+			job = newer
+		}
+		switch {
+		case err == nil:
+			return job, nil
+		case ctx.Err() != nil:
+			return job, ctx.Err()
+		case waiting.Err() != nil:
+			return job, errLate
+		case !errors.Is(err, api.ErrUnreachable) && !errors.Is(err, engine.ErrConflict): // of one that stops
+			return job, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-waiting.Done():
+		}
+	}
+}
+
+// writeEnded shows what a job has done, or would do.
+func writeEnded(w io.Writer, job engine.Job, verbosity int) error {
+	if err := writeResults(w, job.Results, verbosity); err != nil || job.DryRun {
+		return err
+	}
+	for _, c := range job.Commits {
+		if _, err := fmt.Fprintf(w, "Commit pushed:\t%s\n", visible(commitText(job, c))); err != nil {
+			return err
+		}
+	}
+	if len(job.Commits) == 0 && job.State == engine.JobSucceeded {
+		return writeNothing(w)
+	}
+	return nil
+}
+
+// commitText names a commit, and where it is if that could be several places.
+func commitText(job engine.Job, c engine.Commit) string {
+	text := shortRevision(c.Revision)
+	if len(job.Commits) > 1 {
+		text += "\t" + c.Source
+	}
+	if c.Branch != "" {
+		text += "\tto the branch " + c.Branch
+	}
+	return text
+}
+
+// shortRevision is a hash as git shortens it.
+func shortRevision(id string) string {
+	const short = 7
+	if len(id) > short && !strings.ContainsAny(id, ":/@ ") {
+		return id[:short]
+	}
+	return id
+}
+
+func shortRevisions(job engine.Job) string {
+	var list []string
+	for _, c := range job.Commits {
+		if c.Branch == "" && !c.Applied {
+			list = append(list, shortRevision(c.Revision))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// toApply reports whether a commit of job is still to be applied. What went to
+// another branch waits for people.
+func toApply(job engine.Job) bool { return shortRevisions(job) != "" }
+
+func (a *app) writeApplied(job engine.Job) error {
+	for _, c := range job.Commits {
+		if !c.Applied {
+			continue
+		}
+		if _, err := fmt.Fprintf(a.Out, "Commit applied:\t%s\n", visible(commitText(job, c))); err != nil {
+			return err
+		}
+	}
+	if toApply(job) {
+		a.tellLate(job, 0)
+	}
+	return nil
+}
+
+// tellLate says what to do about commits that are not applied yet.
+func (a *app) tellLate(job engine.Job, timeout time.Duration) {
+	var syncs []string
+	for _, c := range job.Commits {
+		if c.Branch == "" && !c.Applied {
+			for _, s := range c.Syncs {
+				syncs = append(syncs, strings.TrimPrefix(s, "sync."))
+			}
+		}
+	}
+	late := "yet"
+	if timeout > 0 {
+		late = "within " + timeout.String()
+	}
+	_, _ = fmt.Fprintf(a.Err, "%s is pushed, but not applied %s. It may only take longer: `sluice jobs show %s --wait` waits for it.\n",
+		shortRevisions(job), late, job.ID)
+	if len(syncs) > 0 {
+		_, _ = fmt.Fprintf(a.Err, "`sluice sync %s --wait` has it applied now, and `sluice why %s` tells what holds it back.\n", strings.Join(syncs, " "), syncs[0])
+	}
+}
+
+// jobFailure is the error of a job that has not done, or not all, what it was
+// asked for.
+func jobFailure(job engine.Job) error {
+	switch {
+	case job.State == engine.JobFailed && job.ID == "":
+		return errors.New(job.Error)
+	case job.State == engine.JobFailed:
+		return fmt.Errorf("job %s: %s", job.ID, job.Error)
+	case job.Error != "":
+		return errors.New(job.Error)
+	case failedResults(job.Results):
+		return exitCode(ExitError) // the table tells
+	}
+	return nil
+}

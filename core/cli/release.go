@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gitops/sluice/core/api"
+	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/images/update"
+)
+
+// releaseFlags are the flags of release; most are fluxctl's.
+type releaseFlags struct {
+	changeFlags
+	all         bool
+	image       string
+	allImages   bool
+	exclude     []string
+	dryRun      bool
+	interactive bool
+	force       bool
+	watch       bool
+}
+
+func newRelease(a *app) *cobra.Command {
+	var f releaseFlags
+	cmd := &cobra.Command{
+		Use:   "release [WORKLOAD...]",
+		Short: "Write other images into git, and wait until they are applied",
+		Long: `Write other images into git: one that is named, with --update-image, or the
+newest that the policy of each container takes, with --update-all-images. What
+changes is a commit, whose revision is shown when it is pushed and when it is
+applied; only the image itself differs in it.
+
+What is locked or ignored is left out. --force releases it all the same if it is
+named, and lets --update-image go past the policies of containers.
+A WORKLOAD is namespace:kind/name, or kind/name in the namespace of -n; --all
+with -n are those of the namespace.
+
+Changes that are not ready within --timeout go on: ` + "`sluice jobs`" + ` shows them.`,
+		Example: `  sluice release shop:deployment/web --update-image quay.io/acme/web:1.4.2
+  sluice release --all --update-all-images --dry-run -v
+  sluice release -n shop deployment/web --update-all-images --interactive
+  sluice release --workload shop:deployment/web -i acme/web:1.4.2 -m "for the fair" --watch`,
+		ValidArgsFunction: a.completeWorkloads,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.workloads = append(f.workloads, args...)
+			if err := f.check(); err != nil {
+				return err
+			}
+			f.warn(a)
+			return a.release(cmd.Context(), f)
+		},
+	}
+	f.bind(a, cmd, "")
+	cmd.Flags().BoolVar(&f.all, "all", false, "all workloads, of the namespace of -n if there is one")
+	cmd.Flags().StringVarP(&f.image, "update-image", "i", "", "use this image, name:tag, wherever one of its name is used")
+	cmd.Flags().BoolVar(&f.allImages, "update-all-images", false, "use the newest image that the policy of each container takes")
+	cmd.Flags().StringSliceVar(&f.exclude, "exclude", nil, "leave out a workload; may be repeated")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
+	cmd.Flags().BoolVar(&f.interactive, "interactive", false, "choose what to release from what would change")
+	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "also what is locked or ignored, and with --update-image what policies refuse")
+	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "then show how the rollout gets on, until it has ended")
+	_ = cmd.RegisterFlagCompletionFunc("exclude", a.completeWorkloads)
+	return cmd
+}
+
+// check refuses flags that say too little, or contradict each other.
+func (f *releaseFlags) check() error {
+	switch {
+	case f.image == "" && !f.allImages:
+		return withHint(errors.New("which images? Neither --update-image nor --update-all-images is there"), "give one of them")
+	case f.image != "" && f.allImages:
+		return withHint(errors.New("--update-image does not go with --update-all-images"), "leave out one of them")
+	case !f.all && len(f.workloads) == 0:
+		return withHint(errors.New("which workloads? None is named"), "name them, or give --all")
+	case f.all && len(f.workloads) > 0:
+		return withHint(errors.New("--all does not go with named workloads"), "leave out one of them")
+	case f.watch && f.dryRun:
+		return withHint(errors.New("--watch does not go with --dry-run, which changes nothing"), "leave out one of them")
+	case f.force && f.all && f.allImages:
+		return withHint(errors.New("--force does nothing with --all and --update-all-images: locks and policies hold for these"), "name the workloads, or the image")
+	}
+	return f.changeFlags.check()
+}
+
+// warn tells what --force does not do.
+func (f *releaseFlags) warn(a *app) {
+	switch {
+	case f.force && f.all:
+		a.tellProblems([]string{"--force with --all: what is locked or ignored stays as it is; name it to release it"})
+	case f.force && f.allImages:
+		a.tellProblems([]string{"--force with --update-all-images: the policies of containers still hold"})
+	}
+}
+
+func (a *app) release(ctx context.Context, f releaseFlags) error {
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	req := engine.ReleaseRequest{
+		Spec: update.Spec{
+			Workloads: f.workloads, All: f.all, Exclude: f.exclude,
+			Image: f.image, AllImages: f.allImages, Force: f.force,
+		},
+		Namespace: a.namespace,
+		DryRun:    f.dryRun,
+		Message:   f.message,
+		User:      f.by(ctx),
+	}
+	if f.interactive {
+		spec, err := a.chooseRelease(ctx, client, req, f.verbosity)
+		if err != nil {
+			return err
+		}
+		if spec.Containers == nil {
+			return a.view(engine.Job{Kind: engine.JobRelease, State: engine.JobSucceeded}, writeNothing)
+		}
+		req.Spec = spec
+	}
+	return a.submitRelease(ctx, client, req, f)
+}
+
+func (a *app) submitRelease(ctx context.Context, client *api.Client, req engine.ReleaseRequest, f releaseFlags) error {
+	a.tellSubmitting("release", req.DryRun)
+	job, err := client.Release(ctx, req)
+	if err != nil {
+		return err
+	}
+	done, err := a.follow(ctx, client, job, follow{verbosity: f.verbosity, timeout: f.timeout, apply: true})
+	if err != nil || !f.watch || !done.applied {
+		return err
+	}
+	return a.watchRollout(ctx, client, done.job, f.timeout)
+}
+
+// tellSubmitting says on standard error that the daemon is asked.
+func (a *app) tellSubmitting(what string, dryRun bool) {
+	if dryRun {
+		what = "dry-run " + what
+	}
+	if !a.output.machine() {
+		_, _ = fmt.Fprintf(a.Err, "Submitting %s ...\n", what)
+	}
+}
+
+func writeNothing(w io.Writer) error {
+	_, err := fmt.Fprintln(w, "Nothing to do")
+	return err
+}
