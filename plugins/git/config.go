@@ -24,6 +24,16 @@ type Config struct {
 	Auth *Auth `hcl:"auth,block" doc:"Credentials for http and https."`
 	SSH  *SSH  `hcl:"ssh,block" doc:"Key and host keys for ssh."`
 	TLS  *TLS  `hcl:"tls,block" doc:"Certificates for https."`
+
+	Write *Write `hcl:"write,block" doc:"Lets image updates, releases and markers be written to the repository. Without it the source only reads."`
+}
+
+// Write says how commits and tags are made.
+type Write struct {
+	Author        string `hcl:"author,optional" default:"Sluice <sluice@localhost>" doc:"Author of commits for which nobody else is known, as \"Name <mail>\"."`
+	Committer     string `hcl:"committer,optional" doc:"Committer of commits and tagger of markers, as \"Name <mail>\". Default: the author."`
+	CISkip        bool   `hcl:"ci_skip,optional" doc:"Add ci_skip_message to each commit message."`
+	CISkipMessage string `hcl:"ci_skip_message,optional" default:"[ci skip]" doc:"Text that keeps the CI system from building a commit."`
 }
 
 // Auth holds what http and https servers ask for.
@@ -63,6 +73,7 @@ func (c *Config) Validate() diag.List {
 	}
 	l = append(l, c.validateAuth(address)...)
 	l = append(l, c.validateSSH(address)...)
+	l = append(l, c.validateWrite()...)
 	return append(l, c.validateTLS(address)...)
 }
 

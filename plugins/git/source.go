@@ -26,7 +26,7 @@ import (
 var limits = mirror.Limits{Entries: 1_000_000, Bytes: 2 << 30}
 
 // gitSource is one branch, tag or commit of a repository. It implements
-// source.Source and source.Logger.
+// source.Source and source.Logger, and in commit.go source.Committer.
 type gitSource struct {
 	config Config
 	url    string // for people: without credentials
@@ -43,6 +43,7 @@ type gitSource struct {
 var _ interface {
 	source.Source
 	source.Logger
+	source.Committer
 } = (*gitSource)(nil)
 
 // Resolve fetches the one ref. A commit that the mirror holds costs no

@@ -69,12 +69,12 @@ func (c CLI) Fetch(ctx context.Context, t Target, dir string, specs []Spec) erro
 	for _, s := range specs {
 		args = append(args, "+"+s.Source+":"+s.Local)
 	}
-	_, err := c.run(ctx, t, args)
+	_, err := c.run(ctx, t, explainFetch, args)
 	return err
 }
 
 func (c CLI) List(ctx context.Context, t Target) (Listing, error) {
-	out, err := c.run(ctx, t, []string{"ls-remote", "--quiet", "--symref", "--", t.Address.String()})
+	out, err := c.run(ctx, t, explainFetch, []string{"ls-remote", "--quiet", "--symref", "--", t.Address.String()})
 	if err != nil {
 		return Listing{}, err
 	}
@@ -101,8 +101,11 @@ const (
 	maxStderr = 64 << 10
 )
 
+// explainer makes a Fault of what a failed git has written.
+type explainer func(t Target, stdout, stderr string) *Fault
+
 // run runs git against the repository of t and returns its standard output.
-func (c CLI) run(ctx context.Context, t Target, args []string) ([]byte, error) {
+func (c CLI) run(ctx context.Context, t Target, explain explainer, args []string) ([]byte, error) {
 	s, err := newSession(c, t)
 	if err != nil {
 		return nil, asFault(t, err)
@@ -130,7 +133,7 @@ func (c CLI) run(ctx context.Context, t Target, args []string) ([]byte, error) {
 	if _, exited := errors.AsType[*exec.ExitError](err); !exited && stderr.Len() == 0 {
 		return nil, asFault(t, err)
 	}
-	f := classify(t, stderr.String())
+	f := explain(t, stdout.String(), stderr.String())
 	if f.Kind == HostKey {
 		return nil, hostKeyFault(ctx, t, s.knownHosts)
 	}
@@ -189,7 +192,7 @@ func (b *bounded) ReadFrom(r io.Reader) (int64, error) {
 // Maintain packs the loose objects of the repository at dir, if there are
 // many. Nobody else may use it meanwhile.
 func (c CLI) Maintain(ctx context.Context, t Target, dir string) error {
-	_, err := c.run(ctx, t, []string{
+	_, err := c.run(ctx, t, explainFetch, []string{
 		"--git-dir", dir,
 		"-c", "gc.auto=2000", "-c", "gc.autoPackLimit=40", "-c", "gc.autoDetach=false", "-c", "gc.pruneExpire=1.day",
 		"gc", "--auto", "--quiet",

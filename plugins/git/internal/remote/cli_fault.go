@@ -89,7 +89,10 @@ var (
 	missingRepo   = regexp.MustCompile(`fatal: repository '[^']*' (?:not found|does not exist)`)
 )
 
-// classify makes a Fault of what a failed git has written.
+// explainFetch is the explainer of all that only reads.
+func explainFetch(t Target, _, stderr string) *Fault { return classify(t, stderr) }
+
+// classify makes a Fault of what a failed git has written to standard error.
 func classify(t Target, stderr string) *Fault {
 	for _, re := range []*regexp.Regexp{missingRef, missingCommit} {
 		if m := re.FindStringSubmatch(stderr); m != nil {

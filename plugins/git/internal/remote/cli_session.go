@@ -169,6 +169,7 @@ func gitConfig(t Target) string {
 	if !t.Address.IsHTTP() {
 		return b.String()
 	}
+	put("http", "postBuffer", "16777216") // a push up to this size is one request with a length
 	put("http", "lowSpeedLimit", "1")
 	put("http", "lowSpeedTime", strconv.Itoa(max(int(t.stall().Seconds()), 1)))
 	follow := "initial"

@@ -22,13 +22,15 @@ const (
 	Busy            // the server asks to come back later, or has a problem of its own
 	DiskFull        // no space left for the mirror
 	Corrupt         // the local repository is damaged
+	Raced           // a push came second: somebody else has moved the ref, or is about to
+	Declined        // the server does not want this push, whoever it is from
 )
 
 // Temporary reports whether trying again without a change by a person has a
 // chance.
 func (k Kind) Temporary() bool {
 	switch k {
-	case Denied, HostKey, BadTLS, NotFound, RefMissing, Empty:
+	case Denied, HostKey, BadTLS, NotFound, RefMissing, Empty, Declined:
 		return false
 	}
 	return true
@@ -39,12 +41,13 @@ func (k Kind) Temporary() bool {
 type Fault struct {
 	Kind   Kind
 	URL    string
-	Ref    string        // with RefMissing
+	Ref    string        // with RefMissing, Raced and Declined
 	Detail string        // what git or the server said, or what was seen
 	Hint   string        // what to do; empty: the usual for Kind
 	As     string        // with NotFound and Denied: the credentials that were used
 	Anon   bool          // there were no credentials
 	Local  bool          // it is a repository on this machine
+	Push   bool          // it was about writing
 	After  time.Duration // with Busy: when the server says to come back; 0: it does not
 }
 
@@ -88,6 +91,10 @@ func (f *Fault) what() string {
 		return "no space left on the disk that holds the mirror"
 	case Corrupt:
 		return "the local mirror is damaged"
+	case Raced:
+		return DescribeRef(f.Ref) + " has been changed by somebody else meanwhile"
+	case Declined:
+		return "the server refused the push to " + DescribeRef(f.Ref)
 	}
 	return "git failed"
 }
@@ -104,14 +111,14 @@ func (f *Fault) hint() string {
 		if f.Anon {
 			return "check the url; a private repository needs an auth or ssh block"
 		}
-		return "check the url, and that " + f.As + " may read it"
+		return "check the url, and that " + f.As + " may " + f.verb() + " it"
 	case Empty:
 		return "push a first commit"
 	case Denied:
 		if f.Anon {
 			return "add an auth or ssh block"
 		}
-		return "check that it is right, has not expired, and may read this repository"
+		return "check that it is right, has not expired, and may " + f.verb() + " this repository"
 	case BadTLS:
 		return "if the server uses its own authority, name it with tls { ca_file }"
 	case NoHost:
@@ -122,6 +129,13 @@ func (f *Fault) hint() string {
 		return "make room; what was there before is kept"
 	}
 	return ""
+}
+
+func (f *Fault) verb() string {
+	if f.Push {
+		return "write to"
+	}
+	return "read"
 }
 
 // DescribeRef names a ref as a person would.

@@ -25,7 +25,7 @@ type Native struct{}
 func (Native) Name() string { return "go-git" }
 
 func (n Native) List(ctx context.Context, t Target) (Listing, error) {
-	s, err := n.open(ctx, t)
+	s, err := n.openFetch(ctx, t)
 	if err != nil {
 		return Listing{}, classifyNative(ctx, t, err)
 	}
@@ -45,7 +45,7 @@ func (n Native) Fetch(ctx context.Context, t Target, dir string, specs []Spec) e
 	if err != nil {
 		return fault(t, Corrupt, err.Error())
 	}
-	s, err := n.open(ctx, t)
+	s, err := n.openFetch(ctx, t)
 	if err != nil {
 		return classifyNative(ctx, t, err)
 	}
@@ -73,13 +73,13 @@ func (n Native) Fetch(ctx context.Context, t Target, dir string, specs []Spec) e
 	return nil
 }
 
-// open starts an exchange with the repository of t.
-func (Native) open(ctx context.Context, t Target) (transport.UploadPackSession, error) {
+// openFetch starts an exchange with the repository of t.
+func (Native) openFetch(ctx context.Context, t Target) (transport.UploadPackSession, error) {
 	switch {
 	case t.Address.Scheme == "ssh":
-		return openSSH(ctx, t)
+		return openSSH(ctx, t, "git-upload-pack")
 	case t.Address.IsHTTP():
-		return openHTTP(t)
+		return fetchHTTP(t)
 	}
 	return openFile(t)
 }
@@ -98,7 +98,7 @@ func openFile(t Target) (transport.UploadPackSession, error) {
 }
 
 // advertised reads what the server offers.
-func advertised(ctx context.Context, s transport.UploadPackSession) (*capability.List, Listing, error) {
+func advertised(ctx context.Context, s transport.Session) (*capability.List, Listing, error) {
 	ar, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
 		return nil, Listing{}, err

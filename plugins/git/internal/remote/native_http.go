@@ -20,8 +20,16 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
 
-// openHTTP makes a client for one exchange. Its connections end with it.
-func openHTTP(t Target) (transport.UploadPackSession, error) {
+// httpClient makes sessions with one http server. Its connections end with
+// close.
+type httpClient struct {
+	transport.Transport
+	endpoint *transport.Endpoint
+	auth     transport.AuthMethod
+	close    func()
+}
+
+func newHTTPClient(t Target) (*httpClient, error) {
 	tlsConfig, err := t.TLS.config()
 	if err != nil {
 		return nil, fault(t, BadTLS, err.Error())
@@ -40,29 +48,70 @@ func openHTTP(t Target) (transport.UploadPackSession, error) {
 			return nil, fault(t, Other, "the port is not a number")
 		}
 	}
-	var auth transport.AuthMethod
-	switch c := t.Credentials; {
-	case !c.Bearer.IsZero():
-		auth = &githttp.TokenAuth{Token: c.Bearer.Reveal()}
-	case !c.Password.IsZero():
-		auth = &githttp.BasicAuth{Username: c.Username, Password: c.Password.Reveal()}
+	c := &httpClient{githttp.NewClient(&http.Client{Transport: rt}), ep, nil, rt.CloseIdleConnections}
+	switch cred := t.Credentials; {
+	case !cred.Bearer.IsZero():
+		c.auth = &githttp.TokenAuth{Token: cred.Bearer.Reveal()}
+	case !cred.Password.IsZero():
+		c.auth = &githttp.BasicAuth{Username: cred.Username, Password: cred.Password.Reveal()}
 	}
-	s, err := githttp.NewClient(&http.Client{Transport: rt}).NewUploadPackSession(ep, auth)
+	return c, nil
+}
+
+// fetchHTTP makes a client for one fetch.
+func fetchHTTP(t Target) (transport.UploadPackSession, error) {
+	c, err := newHTTPClient(t)
 	if err != nil {
-		rt.CloseIdleConnections()
 		return nil, err
 	}
-	return httpSession{s, rt}, nil
+	s, err := c.NewUploadPackSession(c.endpoint, c.auth)
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return httpFetch{s, c}, nil
 }
 
-type httpSession struct {
+// pushHTTP makes a client for one push.
+func pushHTTP(t Target) (transport.ReceivePackSession, error) {
+	c, err := newHTTPClient(t)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.NewReceivePackSession(c.endpoint, c.auth)
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return httpPush{s, c}, nil
+}
+
+type httpFetch struct {
 	transport.UploadPackSession
-	rt *http.Transport
+	client *httpClient
 }
 
-func (s httpSession) Close() error {
-	defer s.rt.CloseIdleConnections()
+func (s httpFetch) Close() error {
+	defer s.client.close()
 	return s.UploadPackSession.Close()
+}
+
+type httpPush struct {
+	transport.ReceivePackSession
+	client *httpClient
+}
+
+// ReceivePack lets go of the connection when the answer has been read, which
+// go-git forgets.
+func (s httpPush) ReceivePack(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return s.ReceivePackSession.ReceivePack(ctx, req)
+}
+
+func (s httpPush) Close() error {
+	defer s.client.close()
+	return s.ReceivePackSession.Close()
 }
 
 // config reads the files of t.

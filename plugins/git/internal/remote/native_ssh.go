@@ -12,14 +12,15 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// openSSH connects and starts git-upload-pack. The connection ends with ctx
-// and when the server is silent for too long.
-func openSSH(ctx context.Context, t Target) (transport.UploadPackSession, error) {
+// openSSH connects and starts program, git-upload-pack or git-receive-pack.
+// The connection ends with ctx and when the server is silent for too long.
+func openSSH(ctx context.Context, t Target, program string) (*sshSession, error) {
 	config, hosts, err := sshConfig(t)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func openSSH(ctx context.Context, t Target) (transport.UploadPackSession, error)
 		return nil, sshFault(t, hosts, err)
 	}
 	s := &sshSession{client: ssh.NewClient(conn, channels, requests), stop: stop}
-	if err := s.start(t); err != nil {
+	if err := s.start(t, program); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func sshFault(t Target, h *hostCheck, err error) error {
 	return err
 }
 
-// sshSession is one git-upload-pack on an ssh server.
+// sshSession is one git-upload-pack or git-receive-pack on an ssh server.
 type sshSession struct {
 	client *ssh.Client
 	stop   func() bool
@@ -106,7 +107,7 @@ type sshSession struct {
 	refs   *packp.AdvRefs
 }
 
-func (s *sshSession) start(t Target) error {
+func (s *sshSession) start(t Target, program string) error {
 	var err error
 	if s.run, err = s.client.NewSession(); err != nil {
 		return err
@@ -119,7 +120,7 @@ func (s *sshSession) start(t Target) error {
 	}
 	s.stderr.max = maxStderr
 	s.run.Stderr = &s.stderr
-	return s.run.Start("git-upload-pack " + shellQuote(t.Address.Path))
+	return s.run.Start(program + " " + shellQuote(t.Address.Path))
 }
 
 func (s *sshSession) AdvertisedReferences() (*packp.AdvRefs, error) {
@@ -149,8 +150,8 @@ func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRef
 func (s *sshSession) explain(err error) error {
 	if errors.Is(err, packp.ErrEmptyInput) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		_ = s.run.Wait() // so that stderr is complete
-		if text := telling(s.stderr.String(), ""); s.stderr.Len() > 0 {
-			return errors.New(text)
+		if s.stderr.Len() > 0 {
+			return serverSaid(s.stderr.String())
 		}
 	}
 	return err
@@ -174,6 +175,29 @@ func (s *sshSession) UploadPack(_ context.Context, req *packp.UploadPackRequest)
 	}
 	return resp, nil
 }
+
+func (s *sshSession) ReceivePack(_ context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error) {
+	// A server that refuses before it has read all answers nevertheless.
+	sendErr := req.Encode(s.stdin)
+	if err := s.stdin.Close(); sendErr == nil && !errors.Is(err, io.EOF) {
+		sendErr = err
+	}
+	answer := sideband.NewDemuxer(sideband.Sideband64k, s.stdout)
+	answer.Progress = req.Progress
+	report := packp.NewReportStatus()
+	if err := report.Decode(answer); err != nil {
+		if sendErr != nil {
+			err = fmt.Errorf("send the pack: %w", sendErr)
+		}
+		return nil, s.explain(err)
+	}
+	return report, report.Error()
+}
+
+// serverSaid is what a program on the server wrote to standard error.
+type serverSaid string
+
+func (s serverSaid) Error() string { return telling(string(s), "") }
 
 // Close ends the connection, which ends the program on the server.
 func (s *sshSession) Close() error {

@@ -1,5 +1,6 @@
-// Package remote talks to git servers: it names the refs of a repository and
-// brings refs with their objects into a local bare repository.
+// Package remote talks to git servers: it names the refs of a repository,
+// brings refs with their objects into a local bare repository, and publishes
+// what has been added there.
 //
 // A Transport does the work. CLI runs the git binary, which speaks protocol v2
 // and so asks for nothing but the refs that are wanted; Native needs no binary
@@ -99,4 +100,23 @@ type Transport interface {
 	// into the bare repository at dir. If one of them does not exist the
 	// Fault is of Kind RefMissing, names it, and nothing is written.
 	Fetch(ctx context.Context, t Target, dir string, specs []Spec) error
+
+	// Push moves one ref of the repository, with the objects that it needs,
+	// which the bare repository at dir holds. If the ref is not what u says
+	// it is, because somebody else was first, the Fault is of Kind Raced; if
+	// the server does not want the change, of Kind Declined with the server's
+	// words. After any other failure it is not known whether the ref has
+	// moved.
+	Push(ctx context.Context, t Target, dir string, u Update) error
+}
+
+// Update moves one ref. The server does it only if the ref is Old: nothing
+// that somebody else has pushed is ever overwritten.
+type Update struct {
+	Ref string // full name
+	Old string // hash that it has; "" if it must not exist
+	New string // hash that it shall have
+	// Objects are hashes of what New needs and Old's repository does not
+	// have. A transport may find out by itself.
+	Objects []string
 }

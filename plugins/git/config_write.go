@@ -1,0 +1,47 @@
+package main
+
+import (
+	"net/mail"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+func (c *Config) validateWrite() diag.List {
+	w := c.Write
+	if w == nil {
+		return nil
+	}
+	var l diag.List
+	if c.Tag != "" || c.Commit != "" {
+		d := diag.Errorf(diag.Attr("write"), "write is for sources that follow a branch")
+		d.Detail = "A tag or commit takes no new commits. Remove the block, or follow a branch."
+		l = append(l, d)
+	}
+	for _, a := range []struct{ name, value string }{{"author", w.Author}, {"committer", w.Committer}} {
+		if _, ok := person(a.value); !ok && a.value != "" {
+			d := diag.Errorf(diag.Attr("write", a.name), "%q is not a name with a mail address", a.value)
+			d.Detail = `For example: "Sluice <sluice@example.com>".`
+			l = append(l, d)
+		}
+	}
+	return l
+}
+
+// person reads "Name <mail>". Git allows more in both than mail does, but no
+// brackets and line ends.
+func person(text string) (object.Signature, bool) {
+	name, rest, ok := strings.Cut(text, "<")
+	address, after, closed := strings.Cut(rest, ">")
+	name, address = strings.TrimSpace(name), strings.TrimSpace(address)
+	bad := strings.ContainsAny(name+address, "<>\r\n\x00") || strings.TrimSpace(after) != ""
+	if !ok || !closed || bad || name == "" || address == "" {
+		return object.Signature{}, false
+	}
+	if a, err := mail.ParseAddress(text); err == nil {
+		return object.Signature{Name: a.Name, Email: a.Address}, a.Name != ""
+	}
+	return object.Signature{Name: name, Email: address}, true
+}

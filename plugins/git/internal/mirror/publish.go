@@ -1,0 +1,262 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/sluice-gitops/sluice/plugins/git/internal/remote"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+// Proposal is edits to be published as one commit.
+type Proposal struct {
+	Read   string // full name of the branch that Edits are about
+	Branch string // full name of the branch that is written; may be Read
+	// First allows the first commit of an empty repository, which has no
+	// branch Read.
+	First bool
+	Edits []source.Edit
+	Form  Form
+}
+
+// Target sets the branch that is written by its short name, "" being the one
+// that is read.
+func (p *Proposal) Target(branch string) {
+	p.Branch = p.Read
+	if branch != "" {
+		p.Branch = "refs/heads/" + branch
+	}
+}
+
+// Published tells what became of a Proposal.
+type Published struct {
+	Head      string // a commit that holds all edits but the conflicts; "" if there are no others
+	New       bool   // Head has been made for them
+	Conflicts []Conflict
+	Diverged  []string // files that kept the target branch from being merged
+}
+
+// ErrInvalid is wrapped by the error for a Proposal that no state of the
+// repository could take.
+var ErrInvalid = errors.New("the edits are not valid")
+
+// patience bounds how long Publish tries to be first. A caller's deadline may
+// end it earlier.
+const patience = 2 * time.Minute
+
+// Publish commits the edits on top of what the remote has now, and pushes the
+// commit. If somebody else pushes first it starts anew from what they have
+// made of the repository: nothing is forced. An edit whose file holds neither
+// the old nor the new content becomes a Conflict; the others are published.
+//
+// If it is not known whether a push has reached the remote, it asks; so
+// calling Publish again after any failure never makes the same edits twice.
+func (m *Mirror) Publish(ctx context.Context, a Access, p Proposal) (Published, error) {
+	edits, err := gather(p.Edits)
+	if err != nil {
+		return Published{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	writing, err := waitLock(ctx, m.writeLock(), syscall.LOCK_EX)
+	if err != nil {
+		return Published{}, err
+	}
+	defer writing.release()
+	pub := &publication{mirror: m, access: a, proposal: p, edits: edits, until: time.Now().Add(patience)}
+	for {
+		done, err := pub.attempt(ctx)
+		if err == nil {
+			return done, nil
+		}
+		if err := pub.recover(ctx, err); err != nil {
+			return Published{}, err
+		}
+	}
+}
+
+// publication is one call of Publish.
+type publication struct {
+	mirror   *Mirror
+	access   Access
+	proposal Proposal
+	edits    dir
+	until    time.Time
+
+	lost      int        // races
+	sent      *Published // of a push whose fate is not known
+	sentFault error
+	refreshed bool // the credentials have been read anew
+	rebuilt   bool // the mirror has been built anew
+}
+
+// tips are the newest commits of the two branches; zero: there is none.
+type tips struct{ read, branch plumbing.Hash }
+
+// attempt fetches, builds the commit, and pushes it.
+func (p *publication) attempt(ctx context.Context) (Published, error) {
+	at, err := p.fetch(ctx)
+	if err != nil {
+		return Published{}, err
+	}
+	using, err := waitLock(ctx, p.mirror.useLock(), syscall.LOCK_SH)
+	if err != nil {
+		return Published{}, err
+	}
+	defer using.release()
+	st := p.mirror.open()
+	defer st.close()
+	if p.sent != nil {
+		arrived, err := contains(ctx, st, at.branch, plumbing.NewHash(p.sent.Head))
+		if arrived || err != nil {
+			return *p.sent, err
+		}
+		return Published{}, fatal{p.sentFault}
+	}
+	d, err := p.draft(ctx, newWriter(st), at)
+	if err != nil || !d.New {
+		return d.Published, err
+	}
+	u := remote.Update{Ref: p.proposal.Branch, Old: name(at.branch), New: d.Head}
+	if u.Objects, err = d.w.flush(); err != nil {
+		return Published{}, err
+	}
+	if err := p.push(ctx, u); err != nil {
+		return Published{}, p.note(d.Published, err)
+	}
+	return d.Published, p.mirror.advance(ctx, u)
+}
+
+// note keeps in mind what may have been published although err says
+// otherwise.
+func (p *publication) note(d Published, err error) error {
+	f, ok := errors.AsType[*remote.Fault](err)
+	if ok && f.Kind.Temporary() && f.Kind != remote.Raced && f.Kind != remote.Corrupt {
+		p.sent, p.sentFault = &d, err
+		return unsure{err}
+	}
+	return err
+}
+
+// unsure is a failed push that may have succeeded.
+type unsure struct{ error }
+
+// fatal is a failure that is not to be recovered from.
+type fatal struct{ error }
+
+func (f fatal) Unwrap() error { return f.error }
+
+// recover makes another attempt sensible, or returns err.
+func (p *publication) recover(ctx context.Context, err error) error {
+	if f, ok := errors.AsType[fatal](err); ok {
+		return f.error
+	}
+	if u, ok := errors.AsType[unsure](err); ok {
+		if ctx.Err() != nil {
+			return u.error
+		}
+		return nil // the next attempt looks
+	}
+	if p.sent != nil {
+		return p.sentFault // it is still not known; the first failure says more
+	}
+	f, _ := errors.AsType[*remote.Fault](err)
+	switch {
+	case f != nil && f.Kind == remote.Raced && time.Now().Before(p.until):
+		return p.pause(ctx)
+	case (f != nil && f.Kind == remote.Corrupt || errors.Is(err, ErrDamaged)) && !p.rebuilt:
+		p.rebuilt = true
+		p.access.Log.Warn("mirror is damaged and is built again", "url", p.access.URL, "cause", err)
+		return p.mirror.Rebuild(ctx)
+	}
+	return err
+}
+
+// pause waits a moment that grows with the races that were lost, never the
+// same as that of others.
+func (p *publication) pause(ctx context.Context) error {
+	const first, most = 5 * time.Millisecond, time.Second
+	p.lost++
+	limit := min(first<<min(p.lost, 10), most)
+	select {
+	case <-ctx.Done():
+		return contextFault(ctx, p.access.URL)
+	case <-time.After(rand.N(limit)):
+		return nil
+	}
+}
+
+// fetch brings the two branches.
+func (p *publication) fetch(ctx context.Context) (tips, error) {
+	refs := []string{p.proposal.Read}
+	if p.proposal.Branch != p.proposal.Read {
+		refs = append(refs, p.proposal.Branch)
+	}
+	results, err := p.mirror.Fetch(ctx, p.access, refs...)
+	if err != nil {
+		return tips{}, err
+	}
+	var at tips
+	read := results[p.proposal.Read]
+	if read.Err != nil && !p.proposal.First {
+		return tips{}, read.Err
+	}
+	at.read = plumbing.NewHash(read.Hash)
+	at.branch = plumbing.NewHash(results[p.proposal.Branch].Hash)
+	return at, nil
+}
+
+// push pushes with fresh credentials if the old ones are refused.
+func (p *publication) push(ctx context.Context, u remote.Update) error {
+	t, err := p.access.Target(ctx, p.refreshed)
+	if err != nil {
+		return err
+	}
+	err = p.access.Transport.Push(ctx, t, p.mirror.repo, u)
+	if f, ok := errors.AsType[*remote.Fault](err); !ok || f.Kind != remote.Denied || p.refreshed {
+		return err
+	}
+	p.refreshed = true
+	if t, err = p.access.Target(ctx, true); err != nil {
+		return err
+	}
+	return p.access.Transport.Push(ctx, t, p.mirror.repo, u)
+}
+
+// advance notes that the remote's ref has moved, so that what was pushed
+// belongs to the mirror.
+func (m *Mirror) advance(ctx context.Context, u remote.Update) error {
+	fetching, err := waitLock(ctx, m.fetchLock(), syscall.LOCK_EX)
+	if err != nil {
+		return nil // the next fetch will see it
+	}
+	defer fetching.release()
+	st := m.open()
+	defer st.close()
+	ref := plumbing.ReferenceName(localRef(u.Ref))
+	if have, err := st.Reference(ref); err == nil && have.Hash().String() != u.Old {
+		return nil // a fetch has seen it, or more, already
+	}
+	if err := st.SetReference(plumbing.NewHashReference(ref, plumbing.NewHash(u.New))); err != nil {
+		return nil // the next fetch will try again
+	}
+	m.setVerified(u.Ref, plumbing.NewHash(u.New))
+	return nil
+}
+
+// writeLock is held by the one call of Publish that is at work: two of them
+// would only lose races against each other.
+func (m *Mirror) writeLock() string { return filepath.Join(m.dir, "write.lock") }
+
+// name is the hash as the remote names it, "" for none.
+func name(h plumbing.Hash) string {
+	if h.IsZero() {
+		return ""
+	}
+	return h.String()
+}

@@ -1,0 +1,156 @@
+package mirror
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// writer makes objects on top of those of a mirror. They are in memory until
+// flush: an attempt that comes to nothing leaves nothing behind.
+type writer struct {
+	store store
+	fresh map[plumbing.Hash]plumbing.EncodedObject
+	order []plumbing.Hash
+}
+
+func newWriter(st store) *writer {
+	return &writer{store: st, fresh: map[plumbing.Hash]plumbing.EncodedObject{}}
+}
+
+// put adds an object.
+func (w *writer) put(encode func(plumbing.EncodedObject) error) (plumbing.Hash, error) {
+	o := &plumbing.MemoryObject{}
+	if err := encode(o); err != nil {
+		return plumbing.ZeroHash, err
+	}
+	h := o.Hash()
+	if w.fresh[h] == nil {
+		w.fresh[h] = o
+		w.order = append(w.order, h)
+	}
+	return h, nil
+}
+
+func (w *writer) blob(content []byte) (plumbing.Hash, error) {
+	return w.put(func(o plumbing.EncodedObject) error {
+		o.SetType(plumbing.BlobObject)
+		out, err := o.Writer()
+		if err != nil {
+			return err
+		}
+		if _, err = out.Write(content); err != nil {
+			return err
+		}
+		return out.Close()
+	})
+}
+
+// tree adds a tree of entries in any order. An empty one is the zero hash: git
+// keeps no empty directories.
+func (w *writer) tree(entries []object.TreeEntry) (plumbing.Hash, error) {
+	if len(entries) == 0 {
+		return plumbing.ZeroHash, nil
+	}
+	entries = slices.Clone(entries)
+	sort.Sort(object.TreeEntrySorter(entries))
+	t := &object.Tree{Entries: entries}
+	return w.put(t.Encode)
+}
+
+// root is like tree, for the tree of a commit, which may be empty.
+func (w *writer) root(hash plumbing.Hash) (plumbing.Hash, error) {
+	if !hash.IsZero() {
+		return hash, nil
+	}
+	return w.put((&object.Tree{}).Encode)
+}
+
+// entries reads a tree. The zero hash is the empty one.
+func (w *writer) entries(hash plumbing.Hash) ([]object.TreeEntry, error) {
+	if hash.IsZero() {
+		return nil, nil
+	}
+	if o := w.fresh[hash]; o != nil {
+		t := &object.Tree{}
+		err := t.Decode(o)
+		return t.Entries, err
+	}
+	t, err := object.GetTree(w.store, hash)
+	if err != nil {
+		return nil, fmt.Errorf("%w: tree %s: %w", ErrDamaged, hash, err)
+	}
+	return t.Entries, nil
+}
+
+// treeOf returns the tree of a commit; the zero hash has none.
+func (w *writer) treeOf(commit plumbing.Hash) (plumbing.Hash, error) {
+	if commit.IsZero() {
+		return plumbing.ZeroHash, nil
+	}
+	if o := w.fresh[commit]; o != nil {
+		c := &object.Commit{}
+		err := c.Decode(o)
+		return c.TreeHash, err
+	}
+	c, err := object.GetCommit(w.store, commit)
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("%w: commit %s: %w", ErrDamaged, commit, err)
+	}
+	return c.TreeHash, nil
+}
+
+// lookup returns the entry at the names of a path below a tree, or nil.
+func (w *writer) lookup(tree plumbing.Hash, names []string) (*object.TreeEntry, error) {
+	entries, err := w.entries(tree)
+	if err != nil {
+		return nil, err
+	}
+	e := find(entries, names[0])
+	if e == nil || len(names) == 1 {
+		return e, nil
+	}
+	if e.Mode != filemode.Dir {
+		return nil, nil
+	}
+	return w.lookup(e.Hash, names[1:])
+}
+
+func find(entries []object.TreeEntry, name string) *object.TreeEntry {
+	i := slices.IndexFunc(entries, func(e object.TreeEntry) bool { return e.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &entries[i]
+}
+
+// set puts e in the place of the entry of its name, or removes that if e is
+// nil.
+func set(entries []object.TreeEntry, name string, e *object.TreeEntry) []object.TreeEntry {
+	entries = slices.DeleteFunc(slices.Clone(entries), func(x object.TreeEntry) bool { return x.Name == name })
+	if e == nil {
+		return entries
+	}
+	e.Name = name
+	return append(entries, *e)
+}
+
+// flush writes the objects into the mirror and returns their names. The
+// caller holds the use lock.
+func (w *writer) flush() ([]string, error) {
+	names := make([]string, len(w.order))
+	for i, h := range w.order {
+		names[i] = h.String()
+		if w.store.HasEncodedObject(h) == nil {
+			continue
+		}
+		if _, err := w.store.SetEncodedObject(w.fresh[h]); err != nil {
+			return nil, fmt.Errorf("write object %s: %w", h, err)
+		}
+	}
+	return names, nil
+}
