@@ -60,5 +60,6 @@ func (t *target) forgetGone(ctx context.Context, inv *inventory.Inventory, gone 
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.recordTimeout)
 	defer cancel()
+	t.marks.saw(inv.Owner, nil)
 	return t.store.Remove(ctx, inv)
 }

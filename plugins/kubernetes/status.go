@@ -39,8 +39,9 @@ func (t *target) watch(ctx context.Context, owner string, once bool, emit func(a
 }
 
 // post tells the watches what owner has, and which versions the last apply
-// led to.
+// led to; and Mark, what was found.
 func (t *target) post(inv *inventory.Inventory, versions map[applier.Ref]string) {
+	t.marks.saw(inv.Owner, inv.Marks)
 	records := make([]watch.Record, 0, inv.Len())
 	for _, r := range inv.Records() {
 		records = append(records, watch.Record{

@@ -28,6 +28,7 @@ type target struct {
 	hub    *watch.Hub
 	ledger *watch.Ledger
 	runs   *workloads.Lister
+	marks  *marks
 
 	recordTimeout time.Duration // for writing down what was done, after a cancel too
 }
@@ -45,7 +46,7 @@ func newTarget(c Config, o cluster.Options, version string) (*target, error) {
 		ID: func(owner string) string { return inventory.ID(owner, c.InventoryNamespace) },
 	})
 	return &target{
-		config: c, client: client, store: store, claims: newClaims(), hub: hub, ledger: watch.NewLedger(), runs: runs,
+		config: c, client: client, store: store, claims: newClaims(), hub: hub, ledger: watch.NewLedger(), runs: runs, marks: newMarks(),
 		recordTimeout: 15 * time.Second,
 	}, nil
 }

@@ -53,6 +53,9 @@ type Inventory struct {
 	ID       string // of the ApplySet
 	Revision string // of the source, for people to read
 	Origin   string // where the owner's objects come from, as the host put it
+	// Marks are the annotations of the first shard that are no part of the
+	// inventory: those that Store.Mark set, and other people's.
+	Marks map[string]string
 	// Damage says what is wrong with what was read, empty if it is whole.
 	// Nothing may be deleted on the word of a damaged inventory.
 	Damage []string

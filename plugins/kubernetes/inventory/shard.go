@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,24 @@ const (
 	shardsAnnotation   = "sluice.dev/shards" // on the first shard: how many there must be
 	sumAnnotation      = "sluice.dev/checksum"
 )
+
+// written are the annotations that we write ourselves. Others stay as they are.
+var written = []string{
+	ownerAnnotation, revisionAnnotation, originAnnotation, shardsAnnotation, sumAnnotation, tooling, groupKinds, namespaces,
+}
+
+// split tells our own annotations from marks.
+func split(annotations map[string]string) (own, marks map[string]string) {
+	own, marks = map[string]string{}, map[string]string{}
+	for name, value := range annotations {
+		if slices.Contains(written, name) {
+			own[name] = value
+		} else {
+			marks[name] = value
+		}
+	}
+	return own, marks
+}
 
 // shard is a ConfigMap as it stands in the cluster.
 type shard struct {
@@ -91,6 +110,7 @@ func (i *Inventory) encode(namespace, version string) []*unstructured.Unstructur
 	annotations[groupKinds], annotations[namespaces] = i.contains(namespace)
 	annotations[shardsAnnotation] = strconv.Itoa(count)
 	annotations[revisionAnnotation], annotations[originAnnotation] = i.Revision, i.Origin
+	maps.Copy(annotations, i.Marks)
 	parent.SetAnnotations(annotations)
 	return out
 }

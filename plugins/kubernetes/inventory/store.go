@@ -6,9 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"strconv"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,6 +59,7 @@ func (i *Inventory) count(items []unstructured.Unstructured) {
 			continue
 		}
 		i.Revision, i.Origin = items[n].GetAnnotations()[revisionAnnotation], items[n].GetAnnotations()[originAnnotation]
+		_, i.Marks = split(items[n].GetAnnotations())
 		want, err := strconv.Atoi(items[n].GetAnnotations()[shardsAnnotation])
 		if err != nil || want > len(items) {
 			i.damaged("%d of the ConfigMaps that ConfigMap %s speaks of are missing", max(1, want-len(items)), items[n].GetName())
@@ -95,10 +94,14 @@ func (s Store) write(ctx context.Context, inv *Inventory, u *unstructured.Unstru
 	}
 	written, err := s.put(ctx, u, before.version, exists)
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		// Perhaps it was us, and only the answer was lost.
 		stands, lost := s.Client.Resource(configMaps).Namespace(s.Namespace).Get(ctx, u.GetName(), metav1.GetOptions{})
-		if lost == nil && content(stands) == now {
+		switch {
+		case lost != nil:
+		case content(stands) == now: // it was us, and only the answer was lost
 			written, err = stands, nil
+		case exists && content(stands) == before.content: // it was marked meanwhile
+			inv.remark(u, stands)
+			written, err = s.put(ctx, u, stands.GetResourceVersion(), true)
 		}
 	}
 	if err != nil {
@@ -190,14 +193,9 @@ func (s Store) Owners(ctx context.Context) (map[string]string, error) {
 
 // content is everything of a shard that we write, as one comparable string.
 func content(u *unstructured.Unstructured) string {
-	annotations := map[string]string{}
-	for k, v := range u.GetAnnotations() {
-		if strings.HasPrefix(k, "sluice.dev/") || strings.HasPrefix(k, "applyset.kubernetes.io/") {
-			annotations[k] = v
-		}
-	}
+	own, _ := split(u.GetAnnotations())
 	lines, _, _ := unstructured.NestedString(u.Object, "data", dataKey) // a data of another type differs from any we write
-	all, _ := json.Marshal([]any{maps.Clone(annotations), u.GetLabels(), checksum(lines)})
+	all, _ := json.Marshal([]any{own, u.GetLabels(), checksum(lines)})
 	return string(all)
 }
 
