@@ -78,7 +78,6 @@ func render(ctx context.Context, t *testing.T, dir string, paths ...string) (str
 	return strings.Join(all, "---\n"), res, err
 }
 
-
 // The README shows a table of arguments once there is one.
 func TestTakesNoArguments(t *testing.T) {
 	s, err := schema.Of[Config]()
