@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/natural"
 	"github.com/sluice-gitops/sluice/core/images/policy"
 )
 
@@ -147,7 +148,7 @@ func (f facts) wants(needs needs, recheck bool, now time.Time) []want {
 			}
 			return 1
 		}
-		return natural(b.tag, a.tag)
+		return natural.Compare(b.tag, a.tag)
 	})
 	return wanted
 }

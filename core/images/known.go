@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/natural"
 	"github.com/sluice-gitops/sluice/core/images/policy"
 	"github.com/sluice-gitops/sluice/sdk/registry"
 )
@@ -150,9 +151,9 @@ func order(tags []Tag, p *policy.Policy, timed bool) {
 	if p == nil {
 		slices.SortFunc(tags, func(a, b Tag) int {
 			if timed {
-				return cmp.Or(b.Created.Compare(a.Created), natural(b.Name, a.Name))
+				return cmp.Or(b.Created.Compare(a.Created), natural.Compare(b.Name, a.Name))
 			}
-			return natural(b.Name, a.Name)
+			return natural.Compare(b.Name, a.Name)
 		})
 		return
 	}

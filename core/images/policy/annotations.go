@@ -20,6 +20,17 @@ const (
 	yes = "true"
 )
 
+// What else an annotation may say, of one container with a dot and its name
+// after it, or of all.
+const (
+	minAgeKey    = "min_age"
+	platformsKey = "platforms"
+	downgradeKey = "allow_downgrade"
+	digestKey    = "digest"
+)
+
+func settings() []string { return []string{minAgeKey, platformsKey, downgradeKey, digestKey} }
+
 // maxWarnings is how many annotations of one workload are worth a warning; it
 // may have thousands.
 const maxWarnings = 20
@@ -40,6 +51,8 @@ func misspelt() map[string]string {
 		"ignored": ignoreKey, "ignores": ignoreKey, "automate": automatedKey, "automatic": automatedKey,
 		"automation": automatedKey, "auto": automatedKey, "lock": lockedKey, "locked-user": lockedUserKey, "locked-msg": lockedReasonKey,
 		"tag_all": tagPrefix + "CONTAINER", "tag": tagPrefix + "CONTAINER",
+		"min-age": minAgeKey, "minage": minAgeKey, "age": minAgeKey, "platform": platformsKey,
+		"allow-downgrade": downgradeKey, "downgrade": downgradeKey, "digests": digestKey, "pin": digestKey,
 	}
 }
 
@@ -56,8 +69,12 @@ type Workload struct {
 	// likely wanted one, and say what to write. They are sorted.
 	Warnings []string
 
-	patterns map[string]annotation // by container
+	patterns map[string]annotation  // by container
+	settings map[setting]annotation // an empty container is all
 }
+
+// setting is one of settings with the container that it is about.
+type setting struct{ name, container string }
 
 // annotation is a value with the key that it stands under.
 type annotation struct{ key, value string }
@@ -68,6 +85,10 @@ type annotation struct{ key, value string }
 //	PREFIX/locked_user, locked_msg      who locked it and why
 //	PREFIX/tag.CONTAINER                the pattern for the tags of a container
 //	filter.fluxcd.io/CONTAINER          the same
+//	PREFIX/min_age[.CONTAINER]          how old an image must be, such as 36h or 3d
+//	PREFIX/platforms[.CONTAINER]        what it must be made for, such as linux/amd64,linux/arm64
+//	PREFIX/allow_downgrade[.CONTAINER]  "true" or "false"
+//	PREFIX/digest[.CONTAINER]           keep, pin or drop
 //
 // PREFIX is one of Prefixes. Of several the first counts, as it does for syncs,
 // and a different value under another is a warning; filter.fluxcd.io/ comes
@@ -77,7 +98,7 @@ func Of(annotations map[string]string) Workload {
 	w := Workload{
 		Automated: r.flag(automatedKey), Locked: r.flag(lockedKey), Ignored: r.flag(ignoreKey),
 		LockedBy: r.text(lockedUserKey), LockedReason: r.text(lockedReasonKey),
-		patterns: r.patterns(),
+		patterns: r.patterns(), settings: r.settings(),
 	}
 	r.nearMisses()
 	slices.Sort(r.warnings)
@@ -172,6 +193,45 @@ func (r *annotationReader) patterns() map[string]annotation {
 	return found
 }
 
+// settings returns the annotation that counts for each setting that there is.
+func (r *annotationReader) settings() map[setting]annotation {
+	found := map[setting]annotation{}
+	for key := range r.annotations {
+		s, ok := settingOf(key)
+		if !ok {
+			continue
+		}
+		if _, done := found[s]; done {
+			continue
+		}
+		name := s.name
+		if s.container != "" {
+			name += "." + s.container
+		}
+		found[s], _ = r.first(name)
+	}
+	return found
+}
+
+// settingOf returns the setting that the annotation key is.
+func settingOf(key string) (setting, bool) {
+	for _, prefix := range Prefixes() {
+		rest, ok := strings.CutPrefix(key, prefix)
+		if !ok {
+			continue
+		}
+		for _, name := range settings() {
+			if rest == name {
+				return setting{name: name}, true
+			}
+			if container, ok := strings.CutPrefix(rest, name+"."); ok && container != "" {
+				return setting{name, container}, true
+			}
+		}
+	}
+	return setting{}, false
+}
+
 // patternKeys are the annotations that may hold the pattern of a container, the
 // one that counts first.
 func patternKeys(container string) []string {
@@ -201,11 +261,11 @@ func containerOf(key string) (container string, ok bool) {
 // nearMisses warns of keys that nobody reads and that look like one that
 // counts.
 func (r *annotationReader) nearMisses() {
-	known := []string{automatedKey, lockedKey, lockedUserKey, lockedReasonKey, ignoreKey}
+	known := append([]string{automatedKey, lockedKey, lockedUserKey, lockedReasonKey, ignoreKey}, settings()...)
 	for key := range r.annotations {
 		for _, prefix := range Prefixes() {
 			name, ok := strings.CutPrefix(key, prefix)
-			if !ok || slices.Contains(known, name) {
+			if _, set := settingOf(key); !ok || set || slices.Contains(known, name) {
 				continue
 			}
 			lower := strings.ToLower(name)

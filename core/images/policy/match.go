@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
-
-	"github.com/Masterminds/semver/v3"
 
 	"github.com/sluice-gitops/sluice/core/images/glob"
 )
@@ -27,35 +26,40 @@ func parseGlob(text string) (rule, error) {
 
 // inTags reports whether a tag may hold c.
 func inTags(c rune) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("._-", c)
+	return 'a' <= c && c <= 'z' || isCapital(c) || isDigit(c) || strings.ContainsRune("._-", c)
 }
 
-func (g globRule) matches(tag string) bool { return glob.Match(string(g), tag) }
-func (globRule) order() order              { return byTime }
+func isCapital(c rune) bool { return 'A' <= c && c <= 'Z' }
+func isDigit(c rune) bool   { return '0' <= c && c <= '9' }
 
-// needsTimes: of the one tag that a glob without an asterisk matches, nobody
-// asks whether it is the newest.
-func (g globRule) needsTimes() bool { return strings.Contains(string(g), "*") }
+func (g globRule) read(tag string) (value, bool) { return nil, glob.Match(string(g), tag) }
 
-type semverRule struct{ constraints *semver.Constraints }
+func (g globRule) explain(tag string) string {
+	return matched(glob.Match(string(g), tag), "glob:"+string(g))
+}
 
-func parseSemver(text string) (rule, error) {
-	c, err := semver.NewConstraint(text)
+func matched(ok bool, pattern string) string {
+	if ok {
+		return "matches " + pattern
+	}
+	return "does not match " + pattern
+}
+
+type regexpRule struct{ re *regexp.Regexp }
+
+func parseRegexp(text string) (rule, error) {
+	re, err := compile(text)
 	if err != nil {
 		return nil, err
 	}
-	return semverRule{c}, nil
+	return regexpRule{re}, nil
 }
 
-func (r semverRule) matches(tag string) bool {
-	v, err := semver.NewVersion(tag)
-	return err == nil && r.constraints.Check(v)
+func (r regexpRule) read(tag string) (value, bool) { return nil, r.re.MatchString(tag) }
+
+func (r regexpRule) explain(tag string) string {
+	return matched(r.re.MatchString(tag), "regexp:"+r.re.String())
 }
-
-func (semverRule) order() order     { return byVersion }
-func (semverRule) needsTimes() bool { return false }
-
-type regexpRule struct{ re *regexp.Regexp }
 
 // maxRegexp bounds a regular expression, in characters and classes once its
 // repetitions are written out. Every tag of a repository is held against it, and
@@ -63,7 +67,7 @@ type regexpRule struct{ re *regexp.Regexp }
 // thousand characters, and takes seconds for each hundred tags.
 const maxRegexp = 1000
 
-func parseRegexp(text string) (rule, error) {
+func compile(text string) (*regexp.Regexp, error) {
 	parsed, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
 		return nil, err
@@ -71,11 +75,7 @@ func parseRegexp(text string) (rule, error) {
 	if size(parsed) > maxRegexp {
 		return nil, fmt.Errorf("its repetitions are more than %d characters long", maxRegexp)
 	}
-	re, err := regexp.Compile(text)
-	if err != nil {
-		return nil, err
-	}
-	return regexpRule{re}, nil
+	return regexp.Compile(text)
 }
 
 // size is how long re is with its repetitions written out, but not far beyond
@@ -94,6 +94,39 @@ func size(re *syntax.Regexp) int {
 	return min(n, 2*maxRegexp)
 }
 
-func (r regexpRule) matches(tag string) bool { return r.re.MatchString(tag) }
-func (regexpRule) order() order              { return byTime }
-func (regexpRule) needsTimes() bool          { return true }
+// extraction finds the part of a tag that counts. The zero extraction finds all
+// of it.
+type extraction struct {
+	re    *regexp.Regexp
+	group int
+}
+
+func parseExtraction(text string) (extraction, error) {
+	re, err := compile(text)
+	if err != nil {
+		return extraction{}, err
+	}
+	names := re.SubexpNames()
+	named := slices.Index(names, "n")
+	switch {
+	case named > 0 && slices.Contains(names[named+1:], "n"):
+		return extraction{}, fmt.Errorf("two groups have the name n")
+	case named > 0:
+		return extraction{re, named}, nil
+	case re.NumSubexp() > 1:
+		return extraction{}, fmt.Errorf("it has %d groups: name the one that counts n, (?P<n>...), or make the others (?:...)", re.NumSubexp())
+	}
+	return extraction{re, re.NumSubexp()}, nil
+}
+
+// find returns the part of tag that counts, if there is one.
+func (e extraction) find(tag string) (part string, ok bool) {
+	if e.re == nil {
+		return tag, true
+	}
+	at := e.re.FindStringSubmatchIndex(tag)
+	if at == nil || at[2*e.group] < 0 {
+		return "", false
+	}
+	return tag[at[2*e.group]:at[2*e.group+1]], true
+}

@@ -1,27 +1,74 @@
 // Package policy says which tags of an image may be taken and which of them is
-// the newest, from the patterns and annotations that Flux v1 has.
+// the newest. It does no I/O.
 //
-// A pattern is one of
+// # Patterns
+//
+// A pattern is KIND[,OPTION...]:TEXT. The first three kinds are those of Flux
+// v1, with its rules:
 //
 //	glob:PATTERN, or PATTERN alone   only * is special and stands for any run; all of the tag
 //	semver:CONSTRAINT                of github.com/Masterminds/semver; what is no version never matches
+//	semver:CONSTRAINT from RE        the version is a part of the tag
 //	regexp:RE, regex:RE              RE2, anywhere in the tag unless anchored
+//	numeric:RE                       RE2; a part of the tag is a number
+//	calver:FORMAT                    the tag has a date, see https://calver.org
 //
-// Globs and regular expressions order tags by the time of the image, semver by
-// version. The tag "latest" in any case is taken only by the pattern that
-// names it, "latest" or "glob:latest".
+// The part of the tag that an RE of semver or numeric finds is its group named
+// n, else its only group, else all that it matches:
+//
+//	numeric:^main-[0-9a-f]+-(?P<n>[0-9]+)$
+//	semver:~1.27 from ^(.+)-alpine$
+//
+// A number is 12 or 12.5, of any length and without a sign. As 1.10 is the same
+// number as 1.1, numbers with two parts that count on their own are versions.
+//
+// In a FORMAT these words, which calver.org has, stand for numbers, and all else
+// for itself; capital letters that are no word stand in single quotes:
+//
+//	YYYY 2026   0Y 06, 26, 106   YY 6, 26, 106   years; the short ones count from 2000
+//	MM 1..12    0M 01..12        WW, 0W  0..53   DD 1..31, 0D 01..31
+//	MAJOR MINOR MICRO            numbers of any length
+//	MODIFIER                     text that begins with a letter: without one a tag is newer, as 24.4 is after 24.4-rc1
+//	[...]                        need not be there: without it a tag is older, as 24.04 is before 24.04.1
+//	*                            any run, that neither cuts a number in two nor joins two
+//
+//	calver:YYYY.0M.0D[-MICRO]    calver:'RELEASE'.YYYY-0M-0D'T'*    calver:nightly-YYYY0M0D-*
+//
+// Parts count from left to right; those of the date count as year, month or
+// week, day, in the place of the first of them.
+//
+// # Order
+//
+// Globs and regular expressions order tags by the time of the image, the newest
+// first. The other kinds order by what they read: the highest is the newest, or
+// with the option desc the lowest (asc is the default).
+//
+// Tags may be equal: 1.10 and 1.10.0, or two builds with one number. An option
+// says which is newer then:
+//
+//	ties=names     none; the first name by the alphabet is shown first (default)
+//	ties=longest   the longer name (default of semver, as in Flux v1)
+//	ties=newest    the one whose image is newer, which takes the times of images
+//	ties=refuse    neither: while several are the newest, none is taken
+//
+// The tag "latest" in any case is taken only by the pattern that names it,
+// "latest" or "glob:latest".
 //
 // Other than in Flux v1, a pattern that is not valid is an error and matches
 // nothing; there it matched everything, so that a typing error released
 // anything. An empty pattern is not valid for the same reason.
+//
+// # Rules
+//
+// Rules are a policy with all else that decides, such as the age and the
+// platforms that an image must have. Select applies them; it never moves
+// backwards unless Rules.Downgrade allows it, see there.
 package policy
 
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 )
 
 // Default is the pattern of what is automated without naming one.
@@ -38,58 +85,90 @@ const latest = "latest"
 type Policy struct {
 	pattern string
 	rule    rule
+	order   order
 }
 
 // rule is what a kind of pattern decides.
 type rule interface {
-	matches(tag string) bool
-	// order returns what compares tags, the newest first.
-	order() order
-	// needsTimes reports whether order looks at the times of images.
-	needsTimes() bool
+	// read returns what the tag is compared by, nil if there is none, and
+	// whether the rule takes it. A tag that it does not take may have a value
+	// all the same.
+	read(tag string) (v value, ok bool)
+	// explain says what took or refused the tag.
+	explain(tag string) string
 }
 
-// kind is a way to write a rule, after its name and a colon.
+// value is what tags are compared by; those of one rule are of one type.
+type value interface {
+	compare(value) int // ascending
+}
+
+// kind is a way to write a rule.
 type kind struct {
 	name  string
 	parse func(text string) (rule, error)
+	order order // by default
 }
 
 // kinds are in the order in which an error names them.
 func kinds() []kind {
-	return []kind{{"glob", parseGlob}, {"semver", parseSemver}, {"regexp", parseRegexp}, {"regex", parseRegexp}}
+	return []kind{
+		{"glob", parseGlob, order{timed: true, ties: byNames}},
+		{"semver", parseSemver, order{ties: byLength}},
+		{"regexp", parseRegexp, order{timed: true, ties: byNames}},
+		{"regex", parseRegexp, order{timed: true, ties: byNames}},
+		{"numeric", parseNumeric, order{ties: byNames}},
+		{"calver", parseCalver, order{ties: byNames}},
+	}
 }
 
 // Parse reads a pattern. With an error, which says what is wrong with it, the
 // Policy is the zero one.
 func Parse(pattern string) (Policy, error) {
-	r, err := parse(pattern)
+	p, err := parse(pattern)
 	if err != nil {
 		return Policy{}, fmt.Errorf("pattern %s: %w", quote(pattern), err)
 	}
-	return Policy{pattern: pattern, rule: r}, nil
+	p.pattern = pattern
+	return p, nil
 }
 
-func parse(pattern string) (rule, error) {
+func parse(pattern string) (Policy, error) {
 	if len(pattern) > maxPattern {
-		return nil, fmt.Errorf("longer than %d bytes", maxPattern)
+		return Policy{}, fmt.Errorf("longer than %d bytes", maxPattern)
 	}
 	// A tag has no colon, so a pattern with one names its kind.
-	name, text, ok := strings.Cut(pattern, ":")
+	head, text, ok := strings.Cut(pattern, ":")
 	if !ok {
-		name, text = "glob", pattern
+		head, text = "glob", pattern
+	}
+	name, options, _ := strings.Cut(head, ",")
+	k, err := kindOf(name)
+	if err != nil {
+		return Policy{}, err
 	}
 	if text == "" {
-		return nil, errors.New("empty: write " + Default + " to take every tag")
+		return Policy{}, errors.New("empty: write " + Default + " to take every tag")
 	}
+	p := Policy{order: k.order}
+	if p.rule, err = k.parse(text); err != nil {
+		return Policy{}, err
+	}
+	if g, ok := p.rule.(globRule); ok && !strings.Contains(string(g), "*") {
+		p.order.single = true
+	}
+	return p, p.order.set(options, strings.Contains(head, ","))
+}
+
+func kindOf(name string) (kind, error) {
 	var known []string
 	for _, k := range kinds() {
 		if k.name == name {
-			return k.parse(text)
+			return k, nil
 		}
 		known = append(known, k.name+":")
 	}
-	return nil, fmt.Errorf("unknown kind %s: there are %s, and a glob needs none", quote(name+":"), strings.Join(known, ", "))
+	return kind{}, fmt.Errorf("unknown kind %s: there are %s, and a glob needs none", quote(name+":"), strings.Join(known, ", "))
 }
 
 // quote quotes what a stranger may have written.
@@ -106,53 +185,34 @@ func (p Policy) String() string { return p.pattern }
 
 // Matches reports whether the tag may be taken.
 func (p Policy) Matches(tag string) bool {
+	_, ok := p.read(tag)
+	return ok
+}
+
+func (p Policy) read(tag string) (value, bool) {
+	if p.rule == nil {
+		return nil, false
+	}
+	v, ok := p.rule.read(tag)
+	return v, ok && !p.passes(tag)
+}
+
+// passes reports whether tag is the one that is taken only by its name.
+func (p Policy) passes(tag string) bool {
+	return strings.EqualFold(tag, latest) && (p.rule != globRule(latest) || tag != latest)
+}
+
+// Explain says in plain words what took or refused the tag.
+func (p Policy) Explain(tag string) string {
 	switch {
 	case p.rule == nil:
-		return false
-	case strings.EqualFold(tag, latest):
-		return p.rule == globRule(latest) && tag == latest
-	default:
-		return p.rule.matches(tag)
+		return "there is no pattern that takes it"
+	case p.passes(tag):
+		return "a tag that moves is no release: only the pattern glob:latest takes latest"
 	}
+	return p.rule.explain(tag)
 }
 
 // NeedsTimes reports whether it takes the times of images to tell which tag is
 // the newest. For other policies a list of names is enough.
-func (p Policy) NeedsTimes() bool { return p.rule != nil && p.rule.needsTimes() }
-
-// Candidate is a tag with the time of its image, zero if unknown.
-type Candidate struct {
-	Tag  string
-	Time time.Time
-}
-
-// Compare orders tags, the newest first: it is negative if a is newer than b,
-// and 0 only if their names are equal, and their times where these count.
-//
-// By version: a higher version is newer; of equal ones, such as 1.10 and
-// 1.10.0, the longer tag; what is no version comes last. By time: a later time
-// is newer; unknown times come last. Otherwise names decide, ascending.
-func (p Policy) Compare(a, b Candidate) int {
-	o := p.order()
-	return o.compare(o.read(a), o.read(b))
-}
-
-// Sort sorts tags as Compare says, and reads each version only once.
-func (p Policy) Sort(tags []Candidate) {
-	o := p.order()
-	read := make([]ranked, len(tags))
-	for i, c := range tags {
-		read[i] = o.read(c)
-	}
-	slices.SortFunc(read, o.compare)
-	for i, r := range read {
-		tags[i] = r.Candidate
-	}
-}
-
-func (p Policy) order() order {
-	if p.rule == nil {
-		return byTime
-	}
-	return p.rule.order()
-}
+func (p Policy) NeedsTimes() bool { return p.rule != nil && p.order.needsTimes() }

@@ -26,7 +26,9 @@ type Rules struct {
 	Source    string        // where they come from: "annotation sluice.dev/tag.web", "default"
 	Platforms []string      // such as "linux/amd64"; an image must have them all
 	MinAge    time.Duration // how old an image must be
-	Downgrade bool          // a move backwards is allowed
+	// Downgrade allows moves backwards: to a tag that the policy's own order
+	// puts behind the one that runs, or of which that cannot be told.
+	Downgrade bool
 	Digest    DigestMode
 }
 
@@ -84,6 +86,23 @@ func (r Rules) NeedsDigest(current ref.Ref) bool {
 	return r.Digest == PinDigest || r.Digest != DropDigest && current.Digest != ""
 }
 
+// Wants returns what tells of a tag whether Select looks at the time or the
+// platforms of its image, where current is to be replaced. A tag whose name
+// tells already that it is behind current is not worth a request.
+func (r Rules) Wants(current ref.Ref) func(tag string) bool {
+	if r.Err != nil || !r.NeedsTimes() && !r.NeedsPlatforms() {
+		return func(string) bool { return false }
+	}
+	o, from := r.Policy.total(), ranked{}
+	if tag := tagOf(current); tag != "" && !r.Downgrade && !o.timed {
+		from = r.Policy.rank(Candidate{Tag: tag})
+	}
+	return func(tag string) bool {
+		v, ok := r.Policy.read(tag)
+		return ok && (from.value == nil || o.primary(ranked{value: v}, from) <= 0)
+	}
+}
+
 // String returns the pattern.
 func (r Rules) String() string { return r.Policy.String() }
 
@@ -100,47 +119,31 @@ func (r Rules) Target(current ref.Ref, s Selection) ref.Ref {
 	return next
 }
 
-// Rules returns what the annotations say of a container. Without a pattern it
-// is Default.
-func (w Workload) Rules(container string) Rules {
-	return w.Refine(container, Rules{Source: "default"}.parsed(Default, ""))
-}
-
-// Refine returns base, rules from elsewhere, with what the annotations say of a
-// container instead: each of them replaces its part.
-func (w Workload) Refine(container string, base Rules) Rules {
-	a, ok := w.patterns[container]
-	if !ok {
-		return base
+// lacks returns the first platform of wanted that is not among platforms, "" if
+// all are. "linux/arm" is there in any variant, and arm64 is arm64/v8.
+func lacks(platforms, wanted []string) string {
+	for _, want := range wanted {
+		has := func(have string) bool { return plain(have) == plain(want) || strings.HasPrefix(have, want+"/") }
+		if !slices.ContainsFunc(platforms, has) {
+			return want
+		}
 	}
-	base.Source = "annotation " + a.key
-	return base.parsed(a.value, base.Source)
+	return ""
 }
 
-// parsed returns r with the pattern, which stands at place.
-func (r Rules) parsed(pattern, place string) Rules {
-	r.Policy, r.Err = Parse(pattern)
-	if r.Err != nil && place != "" {
-		r.Err = &placed{place, r.Err}
+// plain leaves out the only variant that arm64 has.
+func plain(platform string) string {
+	if strings.HasSuffix(platform, "/arm64/v8") {
+		return strings.TrimSuffix(platform, "/v8")
 	}
-	return r
+	return platform
 }
 
-// placed is an error with where it is.
-type placed struct {
-	place string
-	err   error
-}
-
-func (p *placed) Error() string { return p.place + ": " + p.err.Error() }
-func (p *placed) Unwrap() error { return p.err }
-
-// hasAll reports whether platforms has all that are wanted: "linux/arm" has
-// each variant.
-func hasAll(platforms, wanted []string) bool {
-	return !slices.ContainsFunc(wanted, func(want string) bool {
-		return !slices.ContainsFunc(platforms, func(have string) bool {
-			return have == want || strings.HasPrefix(have, want+"/")
-		})
-	})
+// tagOf is the tag of a reference: without tag and digest the one that the
+// kubelet takes, and with a digest alone none.
+func tagOf(r ref.Ref) string {
+	if r.Tag == "" && r.Digest == "" && r.Repository != "" {
+		return latest
+	}
+	return r.Tag
 }

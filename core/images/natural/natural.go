@@ -1,13 +1,14 @@
-package images
+// Package natural compares names as people number them: v1.9 before v1.10.
+package natural
 
 import (
 	"cmp"
 	"strings"
 )
 
-// natural compares names as people number them, ascending: runs of digits by
-// their value, everything else by its bytes. It is a total order.
-func natural(a, b string) int {
+// Compare compares names, ascending: runs of digits by their value, however
+// long, everything else by its bytes. It is a total order.
+func Compare(a, b string) int {
 	x, y := a, b
 	for x != "" && y != "" {
 		dx, dy := digits(x), digits(y)
