@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,14 +46,16 @@ func (a *app) follow(ctx context.Context, client *api.Client, job engine.Job, f 
 	if err := jobFailure(job); err != nil {
 		return followed{job: job}, err
 	}
-	if !f.apply || !toApply(job) {
+	if !f.apply || !rollsOut(job) {
 		return followed{job: job}, nil
 	}
-	p := a.progress()
-	waiting := "Waiting for " + shortRevisions(job) + " to be applied ..."
-	p.line(waiting, waiting)
-	job, err = a.awaitApplied(ctx, client, job, f.timeout)
-	p.end()
+	if toApply(job) {
+		p := a.progress()
+		waiting := "Waiting for " + shortRevisions(job) + " to be applied ..."
+		p.line(waiting, waiting)
+		job, err = a.awaitApplied(ctx, client, job, f.timeout)
+		p.end()
+	}
 	if errors.Is(err, errLate) {
 		a.tellLate(job, f.timeout)
 		return followed{job: job}, nil
@@ -72,11 +75,10 @@ func (a *app) followQuietly(ctx context.Context, client *api.Client, job engine.
 		}
 		job = late
 	}
-	applied := len(job.Commits) > 0 && !toApply(job)
 	if err := a.view(job, nil); err != nil {
 		return followed{job: job}, err
 	}
-	return followed{job: job, applied: applied}, jobFailure(job)
+	return followed{job: job, applied: rollsOut(job) && !toApply(job)}, jobFailure(job)
 }
 
 // awaitEnd waits until a job has ended; a dry run has.
@@ -155,14 +157,17 @@ func writeEnded(w io.Writer, job engine.Job, verbosity int) error {
 
 // commitText names a commit, and where it is if that could be several places.
 func commitText(job engine.Job, c engine.Commit) string {
-	text := shortRevision(c.Revision)
+	var where []string
 	if len(job.Commits) > 1 {
-		text += "\t" + c.Source
+		where = append(where, c.Source)
 	}
 	if c.Branch != "" {
-		text += "\tto the branch " + c.Branch
+		where = append(where, "branch "+c.Branch)
 	}
-	return text
+	if where == nil {
+		return shortRevision(c.Revision)
+	}
+	return fmt.Sprintf("%s (%s)", shortRevision(c.Revision), strings.Join(where, ", "))
 }
 
 // shortRevision is a hash as git shortens it.
@@ -174,6 +179,7 @@ func shortRevision(id string) string {
 	return id
 }
 
+// shortRevisions are what is still to be applied.
 func shortRevisions(job engine.Job) string {
 	var list []string
 	for _, c := range job.Commits {
@@ -184,8 +190,13 @@ func shortRevisions(job engine.Job) string {
 	return strings.Join(list, ", ")
 }
 
-// toApply reports whether a commit of job is still to be applied. What went to
-// another branch waits for people.
+// rollsOut reports whether job has committed something that syncs apply. What
+// went to another branch waits for people.
+func rollsOut(job engine.Job) bool {
+	return slices.ContainsFunc(job.Commits, func(c engine.Commit) bool { return c.Branch == "" })
+}
+
+// toApply reports whether some of that is still to be applied.
 func toApply(job engine.Job) bool { return shortRevisions(job) != "" }
 
 func (a *app) writeApplied(job engine.Job) error {

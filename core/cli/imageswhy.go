@@ -72,16 +72,16 @@ func writeWhyImage(w io.Writer, x engine.WhyImage) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(w)
-	return table(w, "  TAG\tTAKEN\tWHY", func(row func(...any)) {
+	return table(w, "  TAG\tVERDICT\tWHY", func(row func(...any)) {
 		for _, t := range x.Selection.Tags {
-			taken := "no"
+			verdict := "refused"
 			switch {
 			case t.Tag == x.Selection.Selected:
-				taken = "newest"
+				verdict = "selected"
 			case t.Accepted:
-				taken = "yes"
+				verdict = "accepted"
 			}
-			row("  "+t.Tag, taken, t.Reason)
+			row("  "+t.Tag, verdict, t.Reason)
 		}
 	})
 }
@@ -100,7 +100,7 @@ func inGit(x engine.WhyImage) string {
 func policyText(x engine.WhyImage) string {
 	text := cmp.Or(x.Policy, "none")
 	if x.Source != "" {
-		text += ", from " + x.Source
+		text += " (" + x.Source + ")"
 	}
 	if !x.Automated {
 		text += "; not automated"

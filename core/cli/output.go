@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -48,15 +49,22 @@ func (o outputFormat) machine() bool { return o != "" && o != outputTable }
 func (a *app) view(data any, human func(w io.Writer) error) error {
 	switch a.output {
 	case outputJSON:
-		enc := json.NewEncoder(a.Out)
+		enc := jsonEncoder(a.Out)
 		enc.SetIndent("", "  ")
 		return enc.Encode(data)
 	case outputJSONL:
-		return json.NewEncoder(a.Out).Encode(data)
+		return jsonEncoder(a.Out).Encode(data)
 	case outputYAML:
 		return writeYAML(a.Out, data)
 	}
 	return human(a.Out)
+}
+
+// jsonEncoder leaves <, > and & as they are: nobody puts this into a web page.
+func jsonEncoder(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
 }
 
 // writeYAML goes through JSON, so that both formats have the same names.
@@ -80,7 +88,8 @@ func writeYAML(w io.Writer, data any) error {
 // table writes aligned columns; rows are made by fill. An empty header is left
 // out. Cells may hold what strangers wrote.
 func table(w io.Writer, header string, fill func(row func(cells ...any))) error {
-	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	var aligned bytes.Buffer
+	tw := tabwriter.NewWriter(&aligned, 0, 4, 2, ' ', 0)
 	if header != "" {
 		_, _ = fmt.Fprintln(tw, header)
 	}
@@ -93,7 +102,15 @@ func table(w io.Writer, header string, fill func(row func(cells ...any))) error 
 		}
 		_, _ = fmt.Fprintln(tw)
 	})
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	var b strings.Builder
+	for line := range strings.Lines(aligned.String()) { // without the blanks of empty last cells
+		b.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // plural counts things: "1 tag", "2 repositories".

@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/cli"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden output in the scripts")
+var rewrite = flag.Bool("update", false, "rewrite the golden output in the scripts")
 
 // TestMain makes the test binary the commands that the scripts run: sluice
 // itself, and two real plugins that need neither git nor a cluster.
@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 		},
 		"sluice-plugin-dir":    dirPlugin,
 		"sluice-plugin-folder": folderPlugin,
+		"shop":                 shopMain,
 	})
 }
 
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
-		UpdateScripts:       *update,
+		UpdateScripts:       *rewrite,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
