@@ -7,6 +7,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -83,6 +84,8 @@ func class(r *http.Request) string {
 		return "watch"
 	case strings.Contains(r.URL.Path, "sluice-sync-") || strings.Contains(q.Get("labelSelector"), "sluice.dev/inventory") || r.Method == http.MethodPost:
 		return "inventory"
+	case q.Has("limit") && path.Base(r.URL.Path) == "pods":
+		return "pods"
 	case q.Has("limit"), q.Has("labelSelector"):
 		return "list"
 	case r.URL.Path == "/api" || r.URL.Path == "/apis":

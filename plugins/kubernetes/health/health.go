@@ -21,6 +21,7 @@ import (
 type Status struct {
 	Health  applier.Health
 	Message string
+	Unseen  bool // by its controller: what it says is about what was before
 }
 
 // rules are per kind; every other kind is judged by its conditions.
@@ -34,6 +35,8 @@ var rules = map[schema.GroupKind]func(object) Status{
 	{Kind: "PersistentVolumeClaim"}:                                   claim,
 	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}: definition,
 	{Group: "apiregistration.k8s.io", Kind: "APIService"}:             apiService,
+	{Group: "argoproj.io", Kind: "Rollout"}:                           argoRollout,
+	{Group: "helm.fluxcd.io", Kind: "HelmRelease"}:                    helmRelease,
 }
 
 // passive are API groups of Kubernetes itself: their kinds are well as soon as
@@ -59,7 +62,7 @@ func Of(u *unstructured.Unstructured) Status {
 	case Passive(gk):
 		return current("")
 	case o.behind():
-		return progress("its controller has not seen the change yet")
+		return Status{Health: applier.InProgress, Message: "its controller has not seen the change yet", Unseen: true}
 	}
 	if c := o.condition("Stalled"); c.is("True") {
 		return stalled(c.text())
@@ -86,12 +89,12 @@ func terminating(finalizers []string) Status {
 	if len(finalizers) > 0 {
 		message += fmt.Sprintf(", and waits for its finalizers %v", finalizers)
 	}
-	return Status{applier.Terminating, message}
+	return Status{Health: applier.Terminating, Message: message}
 }
 
-func current(message string) Status  { return Status{applier.Current, message} }
-func progress(message string) Status { return Status{applier.InProgress, message} }
-func stalled(message string) Status  { return Status{applier.Stalled, message} }
+func current(message string) Status  { return Status{Health: applier.Current, Message: message} }
+func progress(message string) Status { return Status{Health: applier.InProgress, Message: message} }
+func stalled(message string) Status  { return Status{Health: applier.Stalled, Message: message} }
 
 func progressf(format string, args ...any) Status { return progress(fmt.Sprintf(format, args...)) }
 

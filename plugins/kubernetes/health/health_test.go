@@ -61,6 +61,15 @@ func TestOf(t *testing.T) {
 		{"custom, not ready", "apiVersion: example.com/v1\nkind: Widget\nstatus: {conditions: [{type: Ready, status: 'False', message: soon}]}", applier.InProgress, "soon"},
 		{"custom, stalled", "apiVersion: example.com/v1\nkind: Widget\nstatus: {conditions: [{type: Stalled, status: 'True', message: never}]}", applier.Stalled, "never"},
 		{"custom, behind", "apiVersion: example.com/v1\nkind: Widget\nmetadata: {generation: 3}\nstatus: {observedGeneration: 2, conditions: [{type: Ready, status: 'True'}]}", applier.InProgress, ""},
+		{"Argo Rollout without a controller", "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {generation: 1}", applier.Current, ""},
+		{"Argo Rollout behind, in quotes", "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {generation: 3}\nstatus: {observedGeneration: \"2\", phase: Healthy}", applier.InProgress, "not seen the change"},
+		{"Argo Rollout done, in quotes", "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {generation: 3}\nstatus: {observedGeneration: \"3\", phase: Healthy}", applier.Current, ""},
+		{"Argo Rollout of before, by a hash", "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {generation: 3}\nstatus: {observedGeneration: 5fc9d, phase: Degraded, message: bad}", applier.Stalled, "bad"},
+		{"Argo Rollout paused", "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nstatus: {phase: Paused, message: CanaryPauseStep}", applier.InProgress, "paused: CanaryPauseStep"},
+		{"HelmRelease without a controller", "apiVersion: helm.fluxcd.io/v1\nkind: HelmRelease", applier.Current, ""},
+		{"HelmRelease", "apiVersion: helm.fluxcd.io/v1\nkind: HelmRelease\nstatus: {phase: Succeeded}", applier.Current, ""},
+		{"HelmRelease upgrading", "apiVersion: helm.fluxcd.io/v1\nkind: HelmRelease\nstatus: {phase: Upgrading}", applier.InProgress, "Upgrading"},
+		{"HelmRelease failed", "apiVersion: helm.fluxcd.io/v1\nkind: HelmRelease\nstatus: {phase: Failed, conditions: [{type: Released, status: 'False', reason: Failed, message: no such chart}]}", applier.Stalled, "no such chart"},
 		{"malformed", "apiVersion: apps/v1\nkind: Deployment\nspec: nonsense\nstatus: [1]", applier.InProgress, ""},
 	}
 	for _, tt := range tests {

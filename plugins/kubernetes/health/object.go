@@ -2,6 +2,7 @@ package health
 
 import (
 	"fmt"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -16,6 +17,9 @@ func (o object) int(path ...string) int64 {
 		return n
 	case float64:
 		return int64(n)
+	case string: // some controllers quote their numbers
+		i, _ := strconv.ParseInt(n, 10, 64)
+		return i
 	}
 	return 0
 }
@@ -51,8 +55,11 @@ func (o object) list(path ...string) []object {
 }
 
 // behind tells whether the status is about an older generation. An object
-// without observedGeneration does not tell.
+// without observedGeneration, or with one that is no number, does not tell.
 func (o object) behind() bool {
+	if text := o.string("status", "observedGeneration"); text != "" && o.int("status", "observedGeneration") == 0 {
+		return false
+	}
 	seen := o.intOr(-1, "status", "observedGeneration")
 	return seen >= 0 && seen < o.int("metadata", "generation")
 }

@@ -71,26 +71,43 @@ const (
 // RolloutOf reads a workload; ok is false if the object is none.
 func RolloutOf(u *unstructured.Unstructured) (r Rollout, ok bool) {
 	o := object{u.Object}
-	switch u.GetKind() {
-	case "Deployment":
-		r = Rollout{newest: true, started: o.int("status", "updatedReplicas") > 0}
-	case "StatefulSet":
-		r = Rollout{revision: o.string("status", "updateRevision"), started: true}
-	case "DaemonSet":
-		r = Rollout{newest: true, started: o.int("status", "updatedNumberScheduled") > 0}
-	case "ReplicaSet", "Job":
-		r = Rollout{started: true}
-	default:
-		return Rollout{}, false
-	}
 	raw, _, _ := unstructured.NestedMap(u.Object, "spec", "selector")
 	var selector metav1.LabelSelector
 	if len(raw) == 0 || runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &selector) != nil {
 		return Rollout{}, false
 	}
+	updated := o.int("status", "updatedReplicas") + o.int("status", "updatedNumberScheduled")
+	return NewRollout(u.GetKind(), &selector, int(updated), o.string("status", "updateRevision"))
+}
+
+// NewRollout takes what a workload of kind tells: its selector, how many pods
+// there are of its newest template, and the revision of that, for a
+// StatefulSet. ok is false for a kind that has no pods of its own.
+func NewRollout(kind string, selector *metav1.LabelSelector, updated int, revision string) (r Rollout, ok bool) {
+	switch kind {
+	case "Deployment", "DaemonSet":
+		r = Rollout{newest: true, started: updated > 0}
+	case "StatefulSet":
+		r = Rollout{revision: revision, started: true}
+	case "ReplicaSet", "Job":
+		r = Rollout{started: true}
+	default:
+		return Rollout{}, false
+	}
+	if selector == nil || len(selector.MatchLabels)+len(selector.MatchExpressions) == 0 {
+		return Rollout{}, false
+	}
 	var err error
-	r.selector, err = metav1.LabelSelectorAsSelector(&selector)
+	r.selector, err = metav1.LabelSelectorAsSelector(selector)
 	return r, err == nil
+}
+
+// Selector is what the pods are found by; "" for none.
+func (r Rollout) Selector() string {
+	if r.selector == nil {
+		return ""
+	}
+	return r.selector.String()
 }
 
 // Failure returns why the rollout cannot succeed, judged by pods of the

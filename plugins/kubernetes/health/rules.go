@@ -134,6 +134,46 @@ func apiService(o object) Status {
 	return current("")
 }
 
+// argoRollout judges a Rollout of Argo Rollouts by the phase that its
+// controller tells.
+func argoRollout(o object) Status {
+	message := o.string("status", "message")
+	switch phase := o.string("status", "phase"); phase {
+	case "":
+		return conditions(o)
+	case "Healthy":
+		return current("")
+	case "Degraded":
+		return stalled(firstOf(message, "it is degraded"))
+	case "Paused":
+		return progress("the rollout is paused: " + firstOf(message, "it goes on when somebody promotes it"))
+	default:
+		return progress(firstOf(message, "phase "+phase))
+	}
+}
+
+// helmRelease judges a HelmRelease of the Helm operator of Flux v1 by its phase.
+func helmRelease(o object) Status {
+	phase := o.string("status", "phase")
+	why := phase
+	for _, kind := range []string{"Released", "Deployed", "ChartFetched"} {
+		if c := o.condition(kind); c.is("False") {
+			why = firstOf(c.string("message"), phase)
+			break
+		}
+	}
+	switch phase {
+	case "":
+		return conditions(o)
+	case "Succeeded", "Deployed", "Tested":
+		return current("")
+	case "Failed", "ChartFetchFailed", "DeployFailed", "TestFailed", "RollbackFailed", "RolledBack":
+		return stalled(why)
+	default:
+		return progress("phase " + phase)
+	}
+}
+
 func firstOf(texts ...string) string {
 	for _, t := range texts {
 		if t != "" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -37,6 +36,9 @@ func (g *gathering) accounts(ctx context.Context) error {
 	used := map[name][]string{}
 	var namespaces []string
 	for _, f := range g.found {
+		if f.ServiceAccount == "" {
+			continue // of a kind without namespaces
+		}
 		used[name{f.ServiceAccount, f.Ref.Namespace}] = nil
 		if !slices.Contains(namespaces, f.Ref.Namespace) {
 			namespaces = append(namespaces, f.Ref.Namespace)
@@ -80,9 +82,6 @@ func (g *gathering) getAccounts(ctx context.Context, _ []string, used map[name][
 	for who := range used {
 		var a account
 		err := g.Client.Object(ctx, serviceAccounts, who.Namespace, who.Name, &a)
-		if apierrors.IsNotFound(err) {
-			err = nil
-		}
 		if err = g.note("serviceaccounts in "+place(who.Namespace), err); err != nil {
 			return err
 		}

@@ -39,8 +39,6 @@ func pages[T, K any](ctx context.Context, c *cluster.Client, gvr schema.GroupVer
 		case apierrors.IsResourceExpired(err) && o.Continue != "" && try < mostTries:
 			try, o.Continue, kept = try+1, "", nil
 			continue
-		case apierrors.IsNotFound(err):
-			return nil, nil // the cluster does not serve it, so it has none
 		case err != nil:
 			return nil, fmt.Errorf("list %s: %w", gvr.GroupResource(), err)
 		case next == "":
@@ -51,15 +49,27 @@ func pages[T, K any](ctx context.Context, c *cluster.Client, gvr schema.GroupVer
 }
 
 // note takes down that a list was asked for and what came of it. A refusal
-// is no error: it concerns this list alone.
+// is no error: it concerns this list alone. What the cluster does not serve, it
+// has none of.
 func (g *gathering) note(what string, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if apierrors.IsForbidden(err) {
+	switch {
+	case apierrors.IsNotFound(err):
+		err = nil
+	case apierrors.IsForbidden(err):
 		g.denials[what], err = err, nil
 	}
 	g.asked = append(g.asked, what)
 	return err
+}
+
+// refused takes down that a list was asked for and what is against it.
+func (g *gathering) refused(what string, why error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.denials[what] = why
+	g.asked = append(g.asked, what)
 }
 
 // tell logs which lists are refused, and which no longer are.
@@ -73,9 +83,9 @@ func (l *Lister) tell(asked []string, denials map[string]error) {
 		}
 		l.denied[what] = err != nil
 		if err != nil {
-			l.Log.Warn("what runs is not all told: the applier may not list "+what, "error", err)
+			l.Log.Warn("what runs is not all told: the applier cannot list "+what, "error", err)
 		} else {
-			l.Log.Info("the applier may list " + what + " again")
+			l.Log.Info("the applier can list " + what + " again")
 		}
 	}
 }

@@ -122,7 +122,7 @@ func TestSaysOnceWhatIsRefused(t *testing.T) {
 			t.Errorf("%d workloads, %v", n, err)
 		}
 	}
-	for _, text := range []string{"[WARN]  what runs is not all told: the applier may not list statefulsets in all namespaces", "[INFO]  the applier may list statefulsets in all namespaces again"} {
+	for _, text := range []string{"[WARN]  what runs is not all told: the applier cannot list statefulsets in all namespaces", "[INFO]  the applier can list statefulsets in all namespaces again"} {
 		if n := strings.Count(log.String(), text); n != 1 {
 			t.Errorf("%d times %q in:\n%s", n, text, log.String())
 		}

@@ -22,8 +22,11 @@ type status struct {
 	NumberReady            int `json:"numberReady"`
 	NumberAvailable        int `json:"numberAvailable"`
 
+	UpdateRevision string `json:"updateRevision"`
+
 	StartTime string `json:"startTime"`
 	Active    int    `json:"active"`
+	Ready     int    `json:"ready"`
 	Succeeded int    `json:"succeeded"`
 	Failed    int    `json:"failed"`
 }

@@ -21,12 +21,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/cluster"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/health"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/live"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -41,19 +43,26 @@ type Options struct {
 	// Owners returns the owner behind each ApplySet id.
 	Owners func(context.Context) (map[string]string, error)
 	Log    hclog.Logger // nil: dropped
+	// Rediscover is the least time between two questions whether a kind that
+	// was not served is by now; zero is a minute.
+	Rediscover time.Duration
 }
 
 // Lister lists workloads. It is safe for concurrent use.
 type Lister struct {
 	Options
-	mu     sync.Mutex
-	denied map[string]bool // what may not be listed, and was named in the log
+	mu         sync.Mutex
+	denied     map[string]bool // what cannot be listed, and was named in the log
+	discovered time.Time       // when a kind was last looked for anew
 }
 
 // New returns a Lister, which sends no request until it is asked.
 func New(o Options) *Lister {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
+	}
+	if o.Rediscover == 0 {
+		o.Rediscover = time.Minute
 	}
 	return &Lister{Options: o, denied: map[string]bool{}}
 }
@@ -87,14 +96,16 @@ func (l *Lister) List(ctx context.Context, filter applier.WorkloadFilter, emit f
 		return nil // nothing of that namespace is ours to tell
 	}
 	g := &gathering{Lister: l, filter: filter, scopes: scopes, denials: map[string]error{}}
+	if err := g.resolve(ctx); err != nil {
+		return fmt.Errorf("list workloads: %w", err)
+	}
 	if err := g.workloads(ctx); err != nil {
 		return fmt.Errorf("list workloads: %w", err)
 	}
-	if err := g.names(ctx); err != nil {
-		return fmt.Errorf("list workloads: %w", err)
-	}
-	if err := g.accounts(ctx); err != nil {
-		return fmt.Errorf("list workloads: %w", err)
+	for _, complete := range []func(context.Context) error{g.names, g.accounts, g.pods} {
+		if err := complete(ctx); err != nil {
+			return fmt.Errorf("list workloads: %w", err)
+		}
 	}
 	l.tell(g.asked, g.denials)
 	slices.SortFunc(g.found, func(a, b found) int {
@@ -122,6 +133,7 @@ type gathering struct {
 	*Lister
 	filter applier.WorkloadFilter
 	scopes []string
+	extra  []cluster.Kind // of the filter, those that the cluster serves
 
 	mu      sync.Mutex
 	found   []found
@@ -131,7 +143,8 @@ type gathering struct {
 
 type found struct {
 	applier.Workload
-	member string // id of the ApplySet it belongs to
+	member string         // id of the ApplySet it belongs to
+	pods   health.Rollout // of what waits for its pods: which these are
 }
 
 // workloads lists every kind in every scope.
@@ -141,6 +154,11 @@ func (g *gathering) workloads(ctx context.Context) error {
 	for _, k := range kinds {
 		for _, namespace := range g.scopes {
 			group.Go(func() error { return g.kind(ctx, k, namespace) })
+		}
+	}
+	for _, k := range g.extra {
+		for _, namespace := range g.scopesOf(k) {
+			group.Go(func() error { return g.extraKind(ctx, k, namespace) })
 		}
 	}
 	if err := group.Wait(); err != nil {
@@ -156,22 +174,31 @@ func (g *gathering) workloads(ctx context.Context) error {
 // system are the labels of a cluster's own services.
 const system = "kubernetes.io/cluster-service!=true,!addonmanager.kubernetes.io/mode"
 
-func (g *gathering) kind(ctx context.Context, k kind, namespace string) error {
-	selector := system
-	if g.filter.Owner != "" {
-		selector += "," + live.MemberLabel + "=" + g.ID(g.filter.Owner)
+// selector is what every listing of workloads is narrowed by.
+func (g *gathering) selector() string {
+	if g.filter.Owner == "" {
+		return system
 	}
-	list, err := pages(ctx, g.Client, k.gvr(), namespace, selector, func(o *object) (found, bool) { return o.workload(k) })
+	return system + "," + live.MemberLabel + "=" + g.ID(g.filter.Owner)
+}
+
+func (g *gathering) kind(ctx context.Context, k kind, namespace string) error {
+	list, err := pages(ctx, g.Client, k.gvr(), namespace, g.selector(), func(o *object) (found, bool) { return o.workload(k) })
 	if err = g.note(k.resource+" in "+place(namespace), err); err != nil {
 		return err
 	}
+	g.keep(list)
+	return nil
+}
+
+// keep adds to what was found.
+func (g *gathering) keep(list []found) {
 	if g.filter.Owner != "" {
 		list = slices.DeleteFunc(list, func(f found) bool { return f.member == "" }) // copies of the label
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.found = append(g.found, list...)
-	return nil
 }
 
 func place(namespace string) string {
