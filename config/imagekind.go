@@ -29,13 +29,16 @@ type ImageKind struct {
 
 // builtInKinds are those whose images are known without a block.
 var builtInKinds = map[string][]string{
-	"Deployment":      {"apps", "extensions"},
-	"DaemonSet":       {"apps", "extensions"},
-	"StatefulSet":     {"apps"},
-	"CronJob":         {"batch"},
-	"Job":             {"batch"},
-	"HelmRelease":     {"helm.fluxcd.io", "flux.weave.works"},
-	"FluxHelmRelease": {"helm.integrations.flux.weave.works"},
+	"Deployment":            {"apps", "extensions"},
+	"DaemonSet":             {"apps", "extensions"},
+	"StatefulSet":           {"apps"},
+	"ReplicaSet":            {"apps", "extensions"},
+	"ReplicationController": {""},
+	"Pod":                   {""},
+	"CronJob":               {"batch"},
+	"Job":                   {"batch"},
+	"HelmRelease":           {"helm.fluxcd.io", "flux.weave.works", "helm.toolkit.fluxcd.io"},
+	"FluxHelmRelease":       {"helm.integrations.flux.weave.works"},
 }
 
 func (l *loader) addImageKind(b Block, a *arguments) {
