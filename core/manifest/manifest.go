@@ -27,10 +27,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"github.com/sluice-gitops/sluice/core/manifest/internal/files"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -150,28 +147,12 @@ func resolveRoot(root string, o Options) (string, Options, error) {
 	return root, o, nil
 }
 
-// readAll reads and parses the files that the walk has found, as many at a
-// time as there are processors, and returns their contents in the same order.
+// readAll reads and parses the files that the walk has found and returns their
+// contents in the same order.
 func readAll(ctx context.Context, w *files.Walker, o Options) ([]*content, error) {
 	contents := make([]*content, len(w.Files))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(contents)) {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(contents) {
-					return
-				}
-				contents[i] = read(w, w.Files[i], o)
-			}
-		})
-	}
-	wg.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return nil, err
-	}
-	return contents, nil
+	err := files.Each(ctx, len(contents), func(i int) { contents[i] = read(w, w.Files[i], o) })
+	return contents, err
 }
 
 // merge joins the contents of files and refuses objects that were there before.

@@ -17,6 +17,53 @@ var (
 	utf16BE = []byte{0xfe, 0xff}
 )
 
+// Encoding is how the bytes of a file say its text.
+type Encoding int
+
+// The encodings, by the byte order mark that a file begins with.
+const (
+	UTF8 Encoding = iota
+	UTF8BOM
+	UTF16LE
+	UTF16BE
+)
+
+// EncodingOf returns the encoding of a file.
+func EncodingOf(data []byte) Encoding {
+	switch {
+	case bytes.HasPrefix(data, []byte(BOM)):
+		return UTF8BOM
+	case bytes.HasPrefix(data, utf16LE):
+		return UTF16LE
+	case bytes.HasPrefix(data, utf16BE):
+		return UTF16BE
+	}
+	return UTF8
+}
+
+// Bytes returns the file that has the text, the opposite of Text.
+func (e Encoding) Bytes(text []byte) []byte {
+	switch e {
+	case UTF8BOM:
+		return append([]byte(BOM), text...)
+	case UTF16LE:
+		return toUTF16(text, utf16LE, binary.LittleEndian)
+	case UTF16BE:
+		return toUTF16(text, utf16BE, binary.BigEndian)
+	}
+	return text
+}
+
+func toUTF16(text, mark []byte, order binary.AppendByteOrder) []byte {
+	units := utf16.Encode([]rune(string(text)))
+	data := make([]byte, 0, 2+2*len(units))
+	data = append(data, mark...)
+	for _, u := range units {
+		data = order.AppendUint16(data, u)
+	}
+	return data
+}
+
 // Text returns the text of a file: without a byte order mark, and converted
 // from UTF-16 where the mark says so. line is where an encoding error is.
 func Text(data []byte) (text []byte, line int, err error) {

@@ -1,0 +1,129 @@
+package edit
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/core/images/ref"
+	"github.com/sluice-gitops/sluice/core/manifest/internal/document"
+)
+
+// kustomizeFields are what an entry of a kustomization's images may have.
+var kustomizeFields = map[string]bool{"name": true, "newName": true, "newTag": true, "digest": true, "tagSuffix": true}
+
+// kustomizeImages returns the entries of the images of kustomizations: files of
+// kustomize, which may do without a kind, and Flux 2's objects.
+func (d *doc) kustomizeImages() (entries []field) {
+	for i, root := range d.Roots {
+		f := field{doc: d, path: itoa(i), node: root}
+		m := f.mapping()
+		if m == nil {
+			continue
+		}
+		apiVersion, kind := document.String(m, "apiVersion"), document.String(m, "kind")
+		images := f.get("images")
+		switch {
+		case strings.HasPrefix(apiVersion, "kustomize.config.k8s.io/"):
+		case strings.HasPrefix(apiVersion, "kustomize.toolkit.fluxcd.io/") && kind == "Kustomization":
+			images = f.in("spec", "images")
+		case apiVersion == "" && (kind == "" || kind == "Kustomization") && areKustomizeImages(images):
+		default:
+			continue
+		}
+		for _, e := range images.items() {
+			if name, ok := e.get("name").text(); ok && name != "" {
+				entries = append(entries, e)
+			}
+		}
+	}
+	return entries
+}
+
+// areKustomizeImages reports whether a list without a kind above it looks like
+// the images of a kustomization.
+func areKustomizeImages(f field) bool {
+	for _, e := range f.items() {
+		list := keys(e.mapping(), 0)
+		if len(list) == 0 {
+			return false
+		}
+		for _, key := range list {
+			if !kustomizeFields[key] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (d *doc) kustomizeImage(e field) KustomizeImage {
+	get := func(key string) string { s, _ := e.get(key).text(); return s }
+	return KustomizeImage{Name: get("name"), NewName: get("newName"), NewTag: get("newTag"), Digest: get("digest"), Line: d.line(e.value())}
+}
+
+// isCalled reports whether an edit that names an image is about the entry.
+func (k KustomizeImage) isCalled(name string) bool {
+	if k.Name == name || k.NewName == name {
+		return true
+	}
+	canonical := split(name).CanonicalName()
+	return split(k.Name).CanonicalName() == canonical || k.NewName != "" && split(k.NewName).CanonicalName() == canonical
+}
+
+// reference returns the image that the entry makes of its name.
+func (k KustomizeImage) reference() string {
+	return join(cmp.Or(k.NewName, k.Name), k.NewTag, k.Digest)
+}
+
+// planKustomize returns the changes that make the entries of an image say what
+// it becomes.
+func (d *doc) planKustomize(e Edit, to ref.Ref) (changes []change, err error) {
+	for _, f := range d.kustomizeImages() {
+		k := d.kustomizeImage(f)
+		if !k.isCalled(e.Kustomize) {
+			continue
+		}
+		c, err := f.become(k, to)
+		if err != nil {
+			return nil, err
+		}
+		if now := k.reference(); len(c) > 0 && e.From != "" && now != e.From {
+			return nil, &ChangedError{Want: e.From, Have: now}
+		}
+		changes = append(changes, c...)
+	}
+	return changes, nil
+}
+
+// become returns the changes that make the entry k say that the image becomes
+// to.
+func (f field) become(k KustomizeImage, to ref.Ref) (changes []change, err error) {
+	wants := []entry{{"newName", to.Name()}, {"newTag", to.Tag}, {"digest", to.Digest}}
+	if k.NewName == "" && to.Name() == k.Name {
+		wants = wants[1:]
+	}
+	var missing []entry
+	var gone []string
+	for _, w := range wants {
+		at := f.get(w.key)
+		switch {
+		case at.node == nil && w.value != "":
+			missing = append(missing, w)
+		case at.node != nil && w.value == "":
+			gone = append(gone, w.key)
+		case at.node != nil:
+			c, err := sets(setting{at, w.value})
+			if err != nil {
+				return nil, err
+			}
+			changes = append(changes, c...)
+		}
+	}
+	if len(missing) > 0 {
+		changes = append(changes, change{field: f, insert: missing})
+	}
+	if len(gone) > 0 {
+		changes = append(changes, change{field: f, remove: gone})
+	}
+	return changes, nil
+}

@@ -1,0 +1,154 @@
+package edit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/core/manifest/internal/document"
+)
+
+// index is where the objects of a file are, by ID.
+type index map[string][]place
+
+type place struct {
+	part *part
+	line int
+}
+
+// locate finds the parts that each edit is about.
+func (a *application) locate() {
+	words := a.words()
+	for _, p := range a.parts {
+		if words == nil || slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(p.chunk.Text, []byte(w)) }) {
+			a.parse(p)
+		}
+	}
+	ids := a.index()
+	if a.missing(ids) { // names may be written with escapes
+		for _, p := range a.parts {
+			a.parse(p)
+		}
+		ids = a.index()
+	}
+	for i, e := range a.edits {
+		if a.errs[i] == nil {
+			a.errs[i] = a.assign(i, e, ids)
+		}
+	}
+}
+
+// words returns strings of which a part has one if an edit is about it, or nil
+// if there are too many edits for that to be worth while.
+func (a *application) words() (words []string) {
+	if len(a.edits) > 4 {
+		return nil
+	}
+	for _, e := range a.edits {
+		_, name, _ := strings.Cut(e.Workload, "/")
+		words = append(words, name+e.Marker+e.Kustomize)
+	}
+	return words
+}
+
+func (a *application) index() index {
+	ids := index{}
+	for _, p := range a.parts {
+		if p.doc == nil {
+			continue
+		}
+		for _, o := range p.doc.objects {
+			ids[o.id] = append(ids[o.id], place{p, o.line})
+		}
+	}
+	return ids
+}
+
+func (a *application) missing(ids index) bool {
+	for i, e := range a.edits {
+		if a.errs[i] == nil && e.Workload != "" && len(ids[canonicalID(e.Workload, a.options)]) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// assign gives an edit to the parts that it is about.
+func (a *application) assign(i int, e Edit, ids index) error {
+	var parts []*part
+	if e.Workload != "" {
+		at := ids[canonicalID(e.Workload, a.options)]
+		if len(at) > 1 {
+			return &RefusedError{Line: at[1].line, Reason: fmt.Sprintf("%s is there twice, first in line %d", e.Workload, at[0].line)}
+		}
+		for _, p := range at {
+			parts = append(parts, p.part)
+		}
+	} else {
+		for _, p := range a.parts {
+			if p.doc != nil && p.doc.has(e) {
+				parts = append(parts, p)
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return a.notFound(e)
+	}
+	for _, p := range parts {
+		if p.err != nil {
+			return p.syntaxError()
+		}
+		p.edits = append(p.edits, i)
+	}
+	return nil
+}
+
+// notFound tells what is not there, and where it could be if that could be read.
+func (a *application) notFound(e Edit) error {
+	for _, p := range a.parts {
+		if p.err != nil {
+			return fmt.Errorf("%s: %w; a document could not be read: %w", e.subject(), ErrNotFound, p.syntaxError())
+		}
+	}
+	return fmt.Errorf("%s: %w%s", e.subject(), ErrNotFound, a.others(e))
+}
+
+// others tells which namespaces have a workload of this kind and name.
+func (a *application) others(e Edit) string {
+	_, rest, _ := strings.Cut(canonicalID(e.Workload, a.options), ":")
+	var there []string
+	for id := range maps.Keys(a.index()) {
+		if _, r, _ := strings.Cut(id, ":"); e.Workload != "" && r == rest {
+			there = append(there, id)
+		}
+	}
+	if len(there) == 0 {
+		return ""
+	}
+	slices.Sort(there)
+	return "; there is " + strings.Join(there, ", ")
+}
+
+// has reports whether the document has what an edit of markers or of
+// kustomizations is about.
+func (d *doc) has(e Edit) bool {
+	if e.Kustomize != "" {
+		return slices.ContainsFunc(d.kustomizeImages(), func(f field) bool { return d.kustomizeImage(f).isCalled(e.Kustomize) })
+	}
+	markers, _ := d.markers()
+	return slices.ContainsFunc(markers, func(m marker) bool { return m.Policy == e.Marker && m.Flux == e.Flux })
+}
+
+// syntaxError returns why the part cannot be read, with its line in the file.
+func (p *part) syntaxError() error { return &RefusedError{Line: p.errorLine(), Reason: p.err.Error()} }
+
+// errorLine returns the line of the file at which the part cannot be read.
+func (p *part) errorLine() int {
+	if e, ok := errors.AsType[*document.Error](p.err); ok {
+		return p.chunk.Line + max(e.Line, 1) - 1
+	}
+	return p.chunk.Line
+}
