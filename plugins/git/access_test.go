@@ -12,10 +12,10 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
-// Every argument but those that say what is followed keeps sources from
-// sharing a mirror, also arguments that are added one day.
+// Every argument but those that say what is followed, and how it is written,
+// keeps sources from sharing a mirror, also arguments that are added one day.
 func TestIdentityCoversTheConfiguration(t *testing.T) {
-	base := func() Config { return Config{Auth: &Auth{}, SSH: &SSH{}, TLS: &TLS{}} }
+	base := func() Config { return Config{Auth: &Auth{}, SSH: &SSH{}, TLS: &TLS{}, Write: &Write{}} }
 	identity := func(c Config) string { return (&access{config: c}).identity() }
 	followed := map[string]bool{"URL": true, "Branch": true, "Tag": true, "Commit": true} // the address is part of the key besides
 	seen := map[string]string{identity(base()): "nothing"}
@@ -23,7 +23,7 @@ func TestIdentityCoversTheConfiguration(t *testing.T) {
 		c := base()
 		change(reflect.ValueOf(&c).Elem())
 		id := identity(c)
-		if followed[path] {
+		if followed[path] || strings.HasPrefix(path, "Write.") {
 			if id != identity(base()) {
 				t.Errorf("%s keeps sources from sharing a mirror", path)
 			}
@@ -53,6 +53,8 @@ func changes(typ reflect.Type, prefix string) map[string]func(reflect.Value) {
 				*field = "x"
 			case *secret.Secret:
 				*field = secret.New("x")
+			case *bool:
+				*field = true
 			case *time.Duration:
 				*field = time.Hour
 			default:

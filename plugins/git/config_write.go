@@ -15,11 +15,6 @@ func (c *Config) validateWrite() diag.List {
 		return nil
 	}
 	var l diag.List
-	if c.Tag != "" || c.Commit != "" {
-		d := diag.Errorf(diag.Attr("write"), "write is for sources that follow a branch")
-		d.Detail = "A tag or commit takes no new commits. Remove the block, or follow a branch."
-		l = append(l, d)
-	}
 	for _, a := range []struct{ name, value string }{{"author", w.Author}, {"committer", w.Committer}} {
 		if _, ok := person(a.value); !ok && a.value != "" {
 			d := diag.Errorf(diag.Attr("write", a.name), "%q is not a name with a mail address", a.value)

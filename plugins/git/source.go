@@ -26,7 +26,8 @@ import (
 var limits = mirror.Limits{Entries: 1_000_000, Bytes: 2 << 30}
 
 // gitSource is one branch, tag or commit of a repository. It implements
-// source.Source and source.Logger, and in commit.go source.Committer.
+// source.Source and source.Logger, in commit.go source.Committer, and in mark.go
+// source.Marker.
 type gitSource struct {
 	config Config
 	url    string // for people: without credentials
@@ -38,12 +39,16 @@ type gitSource struct {
 	lastRef  string // of the last Resolve: the full name,
 	lastHash string // the hash of what it points to,
 	last     source.Revision
+
+	marking sync.Mutex
+	marks   map[string]marked // by name
 }
 
 var _ interface {
 	source.Source
 	source.Logger
 	source.Committer
+	source.Marker
 } = (*gitSource)(nil)
 
 // Resolve fetches the one ref. A commit that the mirror holds costs no

@@ -62,7 +62,9 @@ func between(ctx context.Context, st store, from, to string) ([]*object.Commit, 
 
 // walk goes back in time from several commits at once. A commit is known when
 // the base has it too; it is visited after its children, unless clocks were
-// wrong, in which case some commits too many are returned, never too few.
+// wrong: then it is visited again when it turns out to be known, and the walk
+// goes on for a while after it seems to have ended. If clocks were wrong for
+// longer than that, some commits too many are returned, never too few.
 type walk struct {
 	store store
 	queue byTime
@@ -83,6 +85,8 @@ func (w *walk) add(c *object.Commit, known bool) {
 		w.known[c.Hash] = true
 		if w.queued(c.Hash) {
 			w.open--
+		} else {
+			heap.Push(&w.queue, c)
 		}
 	}
 }
@@ -92,8 +96,12 @@ func (w *walk) queued(h plumbing.Hash) bool {
 }
 
 func (w *walk) run(ctx context.Context) ([]*object.Commit, error) {
+	const slack = 64 // commits, for clocks that were wrong
 	var out []*object.Commit
-	for w.open > 0 {
+	for left := slack; len(w.queue) > 0 && (w.open > 0 || left > 0); {
+		if w.open == 0 {
+			left--
+		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -91,7 +90,6 @@ type publication struct {
 	lost      int        // races
 	sent      *Published // of a push whose fate is not known
 	sentFault error
-	refreshed bool // the credentials have been read anew
 	rebuilt   bool // the mirror has been built anew
 }
 
@@ -126,10 +124,11 @@ func (p *publication) attempt(ctx context.Context) (Published, error) {
 	if u.Objects, err = d.w.flush(); err != nil {
 		return Published{}, err
 	}
-	if err := p.push(ctx, u); err != nil {
+	if err := p.mirror.push(ctx, p.access, u); err != nil {
 		return Published{}, p.note(d.Published, err)
 	}
-	return d.Published, p.mirror.advance(ctx, u)
+	p.mirror.advance(ctx, u)
+	return d.Published, nil
 }
 
 // note keeps in mind what may have been published although err says
@@ -177,18 +176,9 @@ func (p *publication) recover(ctx context.Context, err error) error {
 	return err
 }
 
-// pause waits a moment that grows with the races that were lost, never the
-// same as that of others.
 func (p *publication) pause(ctx context.Context) error {
-	const first, most = 5 * time.Millisecond, time.Second
 	p.lost++
-	limit := min(first<<min(p.lost, 10), most)
-	select {
-	case <-ctx.Done():
-		return contextFault(ctx, p.access.URL)
-	case <-time.After(rand.N(limit)):
-		return nil
-	}
+	return pause(ctx, p.access.URL, p.lost)
 }
 
 // fetch brings the two branches.
@@ -209,44 +199,6 @@ func (p *publication) fetch(ctx context.Context) (tips, error) {
 	at.read = plumbing.NewHash(read.Hash)
 	at.branch = plumbing.NewHash(results[p.proposal.Branch].Hash)
 	return at, nil
-}
-
-// push pushes with fresh credentials if the old ones are refused.
-func (p *publication) push(ctx context.Context, u remote.Update) error {
-	t, err := p.access.Target(ctx, p.refreshed)
-	if err != nil {
-		return err
-	}
-	err = p.access.Transport.Push(ctx, t, p.mirror.repo, u)
-	if f, ok := errors.AsType[*remote.Fault](err); !ok || f.Kind != remote.Denied || p.refreshed {
-		return err
-	}
-	p.refreshed = true
-	if t, err = p.access.Target(ctx, true); err != nil {
-		return err
-	}
-	return p.access.Transport.Push(ctx, t, p.mirror.repo, u)
-}
-
-// advance notes that the remote's ref has moved, so that what was pushed
-// belongs to the mirror.
-func (m *Mirror) advance(ctx context.Context, u remote.Update) error {
-	fetching, err := waitLock(ctx, m.fetchLock(), syscall.LOCK_EX)
-	if err != nil {
-		return nil // the next fetch will see it
-	}
-	defer fetching.release()
-	st := m.open()
-	defer st.close()
-	ref := plumbing.ReferenceName(localRef(u.Ref))
-	if have, err := st.Reference(ref); err == nil && have.Hash().String() != u.Old {
-		return nil // a fetch has seen it, or more, already
-	}
-	if err := st.SetReference(plumbing.NewHashReference(ref, plumbing.NewHash(u.New))); err != nil {
-		return nil // the next fetch will try again
-	}
-	m.setVerified(u.Ref, plumbing.NewHash(u.New))
-	return nil
 }
 
 // writeLock is held by the one call of Publish that is at work: two of them

@@ -1,0 +1,226 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// merger merges trees file by file, and reads no files: of two different
+// versions one is taken only if it is certain which is the newer.
+type merger struct {
+	w            *writer
+	ours, theirs []*object.Commit // since the two sides parted, newest first
+	conflicts    []string
+}
+
+// parted returns the newest commit that both sides have: of the parents of
+// what only one side has, that are the other's too, the one of the last merge.
+// It is nil for histories that share nothing.
+func parted(st store, only []*object.Commit) (*object.Commit, error) {
+	mine := map[plumbing.Hash]bool{}
+	for _, c := range only {
+		mine[c.Hash] = true
+	}
+	var newest *object.Commit
+	for _, c := range only {
+		for _, h := range c.ParentHashes {
+			if mine[h] {
+				continue
+			}
+			p, err := object.GetCommit(st, h)
+			if err != nil {
+				return nil, err
+			}
+			if newest == nil || p.Committer.When.After(newest.Committer.When) {
+				newest = p
+			}
+		}
+	}
+	return newest, nil
+}
+
+// commits merges the trees of two commits that parted at base.
+func (m *merger) commits(ctx context.Context, base *object.Commit, ours, theirs plumbing.Hash) (plumbing.Hash, error) {
+	var from plumbing.Hash
+	if base != nil {
+		from = base.TreeHash
+	}
+	ourTree, err := m.w.treeOf(ours)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	theirTree, err := m.w.treeOf(theirs)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	return m.tree(ctx, "", from, ourTree, theirTree)
+}
+
+// tree merges three trees and returns the result.
+func (m *merger) tree(ctx context.Context, at string, base, ours, theirs plumbing.Hash) (plumbing.Hash, error) {
+	if err := ctx.Err(); err != nil {
+		return plumbing.ZeroHash, err
+	}
+	var sides [3][]object.TreeEntry
+	for i, h := range []plumbing.Hash{base, ours, theirs} {
+		var err error
+		if sides[i], err = m.w.entries(h); err != nil {
+			return plumbing.ZeroHash, err
+		}
+	}
+	var out []object.TreeEntry
+	for _, name := range names(sides[1], sides[2]) {
+		e, err := m.entry(ctx, path.Join(at, name), find(sides[0], name), find(sides[1], name), find(sides[2], name))
+		if err != nil {
+			return plumbing.ZeroHash, err
+		}
+		out = set(out, name, e)
+	}
+	return m.w.tree(out)
+}
+
+// names lists the names of all entries, each once, in order.
+func names(sides ...[]object.TreeEntry) []string {
+	var all []string
+	for _, entries := range sides {
+		for _, e := range entries {
+			all = append(all, e.Name)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// entry merges what stands at one path; nil is nothing.
+func (m *merger) entry(ctx context.Context, at string, base, ours, theirs *object.TreeEntry) (*object.TreeEntry, error) {
+	switch {
+	case same(ours, theirs), same(base, theirs):
+		return ours, nil
+	case same(base, ours):
+		return theirs, nil
+	case isDir(ours) && isDir(theirs):
+		var from plumbing.Hash
+		if isDir(base) {
+			from = base.Hash
+		}
+		hash, err := m.tree(ctx, at, from, ours.Hash, theirs.Hash)
+		if err != nil || hash.IsZero() {
+			return nil, err
+		}
+		return &object.TreeEntry{Mode: filemode.Dir, Hash: hash}, nil
+	}
+	if had, err := m.had(m.theirs, at, ours); had || err != nil {
+		return theirs, err // theirs grew out of ours: a squashed merge
+	}
+	if had, err := m.had(m.ours, at, theirs); had || err != nil {
+		return ours, err
+	}
+	m.conflicts = append(m.conflicts, at)
+	return ours, nil
+}
+
+// had reports whether one of the commits holds e at a path: then the side that
+// they are of has seen this version, and what it has now is newer.
+func (m *merger) had(commits []*object.Commit, at string, e *object.TreeEntry) (bool, error) {
+	for _, c := range commits {
+		have, err := m.w.lookup(c.TreeHash, strings.Split(at, "/"))
+		if err != nil || same(have, e) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+func same(a, b *object.TreeEntry) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Hash == b.Hash && a.Mode == b.Mode
+}
+
+func isDir(e *object.TreeEntry) bool { return e != nil && e.Mode == filemode.Dir }
+
+// start is the commit on which a proposal is built.
+type start struct {
+	parent   plumbing.Hash
+	pushed   plumbing.Hash    // the parent, or, if that is a merge commit of ours, its first parent
+	proposed []*object.Commit // on the target branch and not on the one that is read
+	diverged []string
+}
+
+// start chooses where a commit for a target branch goes:
+//
+//   - The branch does not exist, or the branch that is read has all of it:
+//     on the head of the branch that is read.
+//   - It has commits of its own: on its head, after a merge commit if the
+//     branch that is read has moved on and no file has been changed on both.
+//
+// So the branch only ever moves forward, and never gets stuck: when it has
+// been merged it goes on from there, also after a squashed merge.
+func (p *publication) start(ctx context.Context, w *writer, at tips) (start, error) {
+	if p.proposal.Branch == p.proposal.Read || at.branch.IsZero() {
+		return start{parent: at.read, pushed: at.read}, nil
+	}
+	proposed, err := between(ctx, w.store, at.read.String(), at.branch.String())
+	if err != nil || len(proposed) == 0 {
+		return start{parent: at.read, pushed: at.read}, err
+	}
+	s := start{parent: at.branch, pushed: at.branch, proposed: proposed}
+	news, err := between(ctx, w.store, at.branch.String(), at.read.String())
+	if err != nil || len(news) == 0 {
+		return s, err
+	}
+	base, err := parted(w.store, proposed)
+	if err != nil {
+		return s, err
+	}
+	m := &merger{w: w, ours: proposed, theirs: news}
+	tree, err := m.commits(ctx, base, at.branch, at.read)
+	if err != nil || len(m.conflicts) > 0 {
+		s.diverged = m.conflicts
+		return s, err
+	}
+	f := p.proposal.Form
+	f.Author = f.Committer
+	f.Message = "Merge branch '" + short(p.proposal.Read) + "' into " + short(p.proposal.Branch) + "\n"
+	s.parent, err = w.commit(f, tree, at.branch, at.read)
+	return s, err
+}
+
+func short(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") }
+
+// own reports whether the commits that touch a path are all by the committer
+// of the proposal.
+func (p *publication) own(w *writer, commits []*object.Commit, at string) (bool, error) {
+	names := strings.Split(at, "/")
+	for _, c := range commits {
+		now, err := w.lookup(c.TreeHash, names)
+		if err != nil {
+			return false, err
+		}
+		var parent plumbing.Hash
+		if len(c.ParentHashes) > 0 {
+			parent = c.ParentHashes[0]
+		}
+		tree, err := w.treeOf(parent)
+		if err != nil {
+			return false, err
+		}
+		before, err := w.lookup(tree, names)
+		if err != nil {
+			return false, err
+		}
+		by := p.proposal.Form.Committer
+		if !same(now, before) && cmp.Or(cmp.Compare(c.Committer.Email, by.Email), cmp.Compare(c.Committer.Name, by.Name)) != 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
