@@ -58,7 +58,7 @@ A WORKLOAD is namespace:kind/name, or kind/name in the namespace of -n.`,
 	cmd.Flags().IntVarP(&req.Limit, "limit", "l", 10, "how many tags to show for each container, 0 for all")
 	cmd.Flags().BoolVar(&req.Scan, "scan", false, "ask the registries now")
 	cmd.Flags().DurationVar(&req.Timeout, "timeout", 2*time.Minute, "how long to wait for registries, 0 for as long as it takes; what is known is shown in any case")
-	cmd.AddCommand(newImagesParse(a), newImagesScans(a), newImagesBudget(a), newImagesCache(a), newImagesWhy(a), newImagesQuarantine(a))
+	cmd.AddCommand(newImagesParse(a), newImagesSelect(a), newImagesScans(a), newImagesBudget(a), newImagesCache(a), newImagesWhy(a), newImagesQuarantine(a))
 	return cmd
 }
 

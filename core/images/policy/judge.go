@@ -38,7 +38,7 @@ func (r Rules) verdict(t Tag, now time.Time) judged {
 	j := judged{Tag: t, ranked: ranked{Candidate{t.Tag, t.Created}, v}, why: r.Policy.Explain(t.Tag)}
 	switch {
 	case r.Err != nil:
-		j.refused = "the rules are not valid"
+		j.refused = "the pattern, or another rule, is not valid"
 	case !ok:
 		j.refused = j.why
 	case t.Quarantined != "":
