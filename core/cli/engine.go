@@ -164,9 +164,9 @@ func whoami() string {
 	return "unknown"
 }
 
-// completeNodes offers the names of the configuration's syncs, and with
-// sources the addresses of sources too.
-func (a *app) completeNodes(sources bool) cobra.CompletionFunc {
+// completeNodes offers the names of the configuration's syncs, and with others
+// the addresses of sources and image automations too.
+func (a *app) completeNodes(others bool) cobra.CompletionFunc {
 	return func(_ *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		c, _ := config.Load(a.configPaths, config.Options{Env: os.LookupEnv})
 		if c == nil {
@@ -181,9 +181,12 @@ func (a *app) completeNodes(sources bool) cobra.CompletionFunc {
 		for _, s := range c.Syncs {
 			add(s.Name)
 		}
-		if sources {
+		if others {
 			for _, s := range c.Sources {
 				add(s.Address)
+			}
+			for _, m := range c.ImageAutomations {
+				add(m.Address)
 			}
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp

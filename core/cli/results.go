@@ -29,7 +29,7 @@ func resultRows(results []update.Result, verbosity int) []resultRow {
 			continue
 		}
 		from := len(rows)
-		if why := joined(r.Reason, r.Detail); why != "" {
+		if why := resultReason(r, verbosity); why != "" {
 			rows = append(rows, resultRow{result: r, text: why})
 		}
 		for j := range r.Containers {
@@ -41,6 +41,16 @@ func resultRows(results []update.Result, verbosity int) []resultRow {
 		rows[from].first = true
 	}
 	return rows
+}
+
+// resultReason is why a workload is as it is. The details of what is in order are
+// for people who want to know all.
+func resultReason(r *update.Result, verbosity int) string {
+	inOrder := r.Status == update.Success || r.Reason == update.ReasonUpToDate
+	if inOrder && verbosity < 2 {
+		return r.Reason
+	}
+	return joined(r.Reason, r.Detail)
 }
 
 // joined is a reason with its detail.

@@ -16,8 +16,9 @@ func newSuspend(a *app) *cobra.Command {
 	var period time.Duration
 	cmd := &cobra.Command{
 		Use:   "suspend NAME...",
-		Short: "Stop a source or a sync until it is resumed",
+		Short: "Stop a source, a sync or an image automation until it is resumed",
 		Example: `  sluice suspend shop --reason "database migration" --for 2h
+  sluice suspend image_automation.shop --reason "code freeze"
   sluice suspend source.git.platform --reason "moving the repository"`,
 		Args:              needs("NAME", 1, -1),
 		ValidArgsFunction: a.completeNodes(true),

@@ -10,7 +10,10 @@ import (
 func newWhy(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "why TARGET",
-		Short: "Explain the state of a sync, a source or an object",
+		Short: "Explain the state of a sync, a source, an image automation or an object",
+		Long: `Explain the state of a sync, a source, an image automation or an object: who is
+responsible for it, what became of it, and what would change that. For the
+images of a workload, see ` + "`sluice images why`" + `.`,
 		Example: `  sluice why shop
   sluice why source.git.shop
   sluice why -n shop deployment/web`,

@@ -1,5 +1,5 @@
-# Which images run, what newer ones there are, and how the registries are
-# reached: pull secrets of the cluster first, then the blocks below.
+# Which images run, which newer ones are written back to git, and how the
+# registries are reached: pull secrets of the cluster first, then the blocks below.
 variable "repository" {
   default     = "https://git.example.com/storefront/deploy.git"
   description = "URL of the repository with the manifests."
@@ -23,12 +23,38 @@ sluice {
   data_dir = var.data_dir
 }
 
+# Commits are pushed to the branch that is read, so the key may write to it.
 source "git" "storefront" {
   url = var.repository
+
+  write {
+    author  = "Sluice <sluice@storefront.example.com>"
+    ci_skip = true
+  }
 }
 
 sync "storefront" {
   source = source.git.storefront
+}
+
+# New images of what is automated are written to git, half an hour after they
+# were seen first. One whose rollout fails is taken back, and not tried again.
+image_automation "storefront" {
+  sync = sync.storefront
+  soak = "30m"
+
+  health {
+    timeout = "5m"
+    revert  = true
+  }
+}
+
+# Which tags a container may have, where no annotation says it: builds of main
+# for reports, when somebody releases them.
+image_policy "builds" {
+  images    = ["registry.example.com/storefront/report"]
+  policy    = "glob:main-*"
+  automated = false
 }
 
 # Repositories of workloads with image automation are looked at by themselves,
