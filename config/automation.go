@@ -7,6 +7,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/schema"
 )
 
@@ -36,7 +37,8 @@ type ImageAutomation struct {
 	Suspend       bool
 	SuspendReason string      // for people
 	Branch        string      // to push to; "" for the one that is read
-	Message       string      // of commits, a text/template; "" for the default
+	Message       string      // of commits, a text/template that parses; "" for the default
+	MessageRange  diag.Range  // of the argument
 	Health        *HealthGate // nil: what a rollout comes to changes nothing
 }
 
@@ -57,6 +59,7 @@ func (l *loader) addAutomation(b Block, a *arguments) {
 		SuspendReason: a.string("suspend_reason", ""),
 		Branch:        a.branch("branch"),
 		Message:       a.template("message"),
+		MessageRange:  toRange(a.at("message")),
 		Health:        a.health(),
 	}
 	if auto.Sync != "" {
@@ -112,6 +115,7 @@ func (a *arguments) template(name string) string {
 			reason = "its text is secret" // and the error quotes it
 		}
 		a.l.errorf(at, "Wrong template", "The template does not parse: %s. See https://pkg.go.dev/text/template for what it may hold.", reason)
+		return ""
 	}
 	return plain(v)
 }
