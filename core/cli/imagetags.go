@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -41,11 +40,11 @@ type tagsParser struct {
 func parseTags(data []byte) ([]policy.Tag, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	p := tagsParser{data: data, dec: json.NewDecoder(bytes.NewReader(data)), seen: map[string]int{}}
-	first, err := p.dec.Token()
-	if err != nil {
+	var whole json.RawMessage
+	if err := json.Unmarshal(data, &whole); err != nil {
 		return nil, p.syntax(err)
 	}
-	if first != json.Delim('[') {
+	if first, err := p.dec.Token(); err != nil || first != json.Delim('[') {
 		return nil, p.at(p.start(0), "not a list")
 	}
 	tags := []policy.Tag{}
@@ -60,12 +59,6 @@ func parseTags(data []byte) ([]policy.Tag, error) {
 			return nil, err
 		}
 		tags = append(tags, t)
-	}
-	if _, err := p.dec.Token(); err != nil {
-		return nil, p.syntax(err)
-	}
-	if end := p.start(p.dec.InputOffset()); end < len(p.data) {
-		return nil, p.at(end, "there is more after the list")
 	}
 	return tags, nil
 }
@@ -90,16 +83,13 @@ func (p *tagsParser) place(offset int) (line, column int) {
 	return bytes.Count(before, []byte("\n")) + 1, len(before) - bytes.LastIndexByte(before, '\n')
 }
 
-// syntax is an error that the decoder found.
+// syntax is an error that says that it is no JSON.
 func (p *tagsParser) syntax(err error) error {
 	var bad *json.SyntaxError
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return p.at(len(p.data), "it ends too early")
-	case errors.As(err, &bad):
-		return p.at(max(int(bad.Offset)-1, 0), "%s", bad)
+	if !errors.As(err, &bad) {
+		return p.at(0, "%v", err)
 	}
-	return p.at(int(p.dec.InputOffset()), "%v", err)
+	return p.at(max(int(bad.Offset)-1, 0), "%v", bad)
 }
 
 // tag reads one element, which begins at start.
