@@ -3,14 +3,11 @@ package images
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/natural"
-	"github.com/sluice-gitops/sluice/core/images/policy"
 )
 
 const (
@@ -31,6 +28,7 @@ type want struct {
 	tag    string
 	digest string // that the listing gives
 	last   string // that it had when it was asked for last
+	head   bool   // only its digest is wanted
 }
 
 // fetched is what a flight has read, and what it has still to read.
@@ -61,15 +59,18 @@ func (s *Scanner) fetch(ctx context.Context, r *repository, fl *flight, look boo
 	got.missing, got.err = 0, nil
 	s.mu.Lock()
 	needs := needsOf(targetsOf(r.parties()), s.filter.trusts(r.name()))
-	satisfied := !fl.news && r.satisfied == needs.key && time.Now().Before(r.until)
+	pins := fl.listed && len(needs.pins) > 0
+	satisfied := !fl.news && !pins && r.satisfied == needs.key && time.Now().Before(r.until)
 	s.mu.Unlock()
-	if len(needs.policies) == 0 || satisfied && len(got.wanted) == 0 {
+	if needs.nothing() || satisfied && len(got.wanted) == 0 {
 		got.wanted = nil
 		return false
 	}
 	if look {
 		got.facts, _ = s.facts(r.key)
-		got.wanted = slices.DeleteFunc(got.facts.wants(needs, fl.listed, time.Now()), func(w want) bool { return got.tried[w.tag] })
+		wanted := got.facts.wants(needs, fl.listed, time.Now())
+		wanted = append(wanted, got.facts.pins(needs, wanted, time.Now())...)
+		got.wanted = slices.DeleteFunc(wanted, func(w want) bool { return got.tried[w.tag] })
 	}
 	if len(got.wanted) > 0 {
 		next := got.wanted[:min(len(got.wanted), portion)]
@@ -126,10 +127,10 @@ func (f facts) wants(needs needs, recheck bool, now time.Time) []want {
 	var wanted []want
 	current := needs.current
 	for _, t := range f.listing.Tags {
-		if !needs.time(t.Name) {
+		if !needs.tag(t.Name) {
 			continue
 		}
-		a := f.of(t)
+		a := f.needed(t, needs)
 		n := f.negatives[t.Name]
 		d := f.digests[t.Name]
 		settled := !a.missing && (a.problem == "" || n.Reason == "")
@@ -153,47 +154,16 @@ func (f facts) wants(needs needs, recheck bool, now time.Time) []want {
 	return wanted
 }
 
-// needs is what targets need the times of.
-type needs struct {
-	policies []*policy.Rules // that go by time, each once
-	current  map[string]bool // the tags that run under them
-	key      string          // the same for the same needs
-}
-
-func needsOf(targets []Target, trusted bool) needs {
-	n := needs{current: map[string]bool{}}
-	seen := map[string]bool{}
-	for _, t := range targets {
-		if t.Rules == nil || !t.Rules.NeedsTimes() {
-			continue
-		}
-		n.current[currentTag(t.Image)] = true
-		if !seen[t.Rules.String()] {
-			seen[t.Rules.String()] = true
-			n.policies = append(n.policies, t.Rules)
-		}
-	}
-	patterns, tags := slices.Sorted(maps.Keys(seen)), slices.Sorted(maps.Keys(n.current))
-	n.key = fmt.Sprintf("%q %q %v", patterns, tags, trusted)
-	return n
-}
-
-// time reports whether the time of a tag matters: to a policy, or to compare
-// with what runs.
-func (n needs) time(tag string) bool {
-	return n.current[tag] || slices.ContainsFunc(n.policies, func(r *policy.Rules) bool { return r.Policy.Matches(tag) })
-}
-
 // missing counts the tags whose time is needed and may become known, and
 // returns when the first of them may be asked for again. Of the others, again
 // tells when the first may be.
 func (f facts) missing(needs needs, now time.Time) (n int, retry, again time.Duration) {
 	again = lookAgain
 	for _, t := range f.listing.Tags {
-		if !needs.time(t.Name) {
+		if !needs.tag(t.Name) {
 			continue
 		}
-		a, failed := f.of(t), f.negatives[t.Name]
+		a, failed := f.needed(t, needs), f.negatives[t.Name]
 		wait := failed.Until.Sub(now)
 		switch {
 		case a.missing:

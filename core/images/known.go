@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/natural"
 	"github.com/sluice-gitops/sluice/core/images/policy"
+	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/sdk/registry"
 )
 
@@ -107,12 +108,12 @@ func (f facts) fill(v *View, target Target, s *suspects) {
 	timed := len(f.listing.Tags) > 0
 	suspect := s.names(f.listing.Tags)
 	for _, t := range f.listing.Tags {
-		a := f.of(t)
+		a := f.needed(t, needs)
 		tag := Tag{
 			Name: t.Name, Created: a.time, From: a.from, Digest: a.digest, Platforms: a.image.Platforms,
 			Matches: p != nil && p.Matches(t.Name), Suspect: suspect[t.Name], Problem: a.problem,
 		}
-		if a.missing && len(needs.policies) > 0 && needs.time(t.Name) {
+		if a.missing && needs.tag(t.Name) {
 			v.Missing = append(v.Missing, t.Name)
 		}
 		if tag.Suspect {
@@ -122,8 +123,19 @@ func (f facts) fill(v *View, target Target, s *suspects) {
 		v.Tags = append(v.Tags, tag)
 	}
 	v.Complete = len(v.Missing) == 0
+	v.Running = f.running(target.Image)
 	mark(v.Tags, target)
 	order(v.Tags, p, timed)
+}
+
+// running returns what is known of the image that r is pinned to, nil if it is
+// not.
+func (f facts) running(r ref.Ref) *Tag {
+	if r.Digest == "" {
+		return nil
+	}
+	a := f.of(registry.Tag{Name: r.Tag, Digest: r.Digest})
+	return &Tag{Name: r.Tag, Digest: r.Digest, Created: a.time, From: a.from, Platforms: a.image.Platforms}
 }
 
 // policyOf is the policy of t, nil if it has none.

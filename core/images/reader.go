@@ -85,9 +85,9 @@ func (p *reader) readAll(ctx context.Context, wanted []want) error {
 func (p *reader) read(ctx context.Context, w want) answer {
 	a := answer{want: w, digest: w.digest}
 	_, known := p.known(w.last)
-	if w.digest == "" && (known || p.req.Host == ref.DockerHub) {
+	if w.digest == "" && (known || w.head || p.req.Host == ref.DockerHub) {
 		p.count(&p.heads)
-		if a.digest, a.err = p.client.Head(ctx, p.req, w.tag); a.err != nil {
+		if a.digest, a.err = p.client.Head(ctx, p.req, w.tag); a.err != nil || w.head {
 			return a
 		}
 	}

@@ -198,7 +198,7 @@ func (s *Scanner) snap(r *repository) {
 // kick lets the images be read that policies need, without a listing. s.mu is
 // held.
 func (s *Scanner) kick(r *repository) {
-	if r.note.Scanned.IsZero() || r.note.Failures > 0 || !needsTimes(targetsOf(r.parties())) {
+	if r.note.Scanned.IsZero() || r.note.Failures > 0 || !needsMore(targetsOf(r.parties())) {
 		return
 	}
 	s.begin(r, sched.Interval, false)

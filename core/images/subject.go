@@ -50,13 +50,8 @@ func subjects(targets []Target) []*subject {
 	return slices.SortedFunc(maps.Values(byID), func(a, b *subject) int { return strings.Compare(a.id, b.id) })
 }
 
-// needsTimes reports whether any policy among targets goes by time.
-func needsTimes(targets []Target) bool {
-	return slices.ContainsFunc(targets, func(t Target) bool { return t.Rules != nil && t.Rules.NeedsTimes() })
-}
-
 // wish is what a target wants of a repository.
-type wish struct{ applier, workload, container, tag, policy string }
+type wish struct{ applier, workload, container, tag, policy, needs string }
 
 func wishes(targets []Target) map[wish]bool {
 	set := map[wish]bool{}
@@ -64,6 +59,9 @@ func wishes(targets []Target) map[wish]bool {
 		w := wish{applier: t.Consumer.Applier, workload: t.Workload, container: t.Container, tag: t.Image.Tag}
 		if t.Rules != nil {
 			w.policy = t.Rules.String()
+			if needsMore([]Target{t}) {
+				w.needs = needsOf([]Target{t}, false).key
+			}
 		}
 		set[w] = true
 	}

@@ -25,11 +25,15 @@ type View struct {
 	// need not be among Tags.
 	Current string `json:"current"`
 
-	// Complete says that there is a listing, and where the policy goes by time,
-	// that the time of every tag that it takes is known, and of the one that
-	// runs, or cannot be. Only then may anybody decide.
+	// Running is what is known of the image that runs by its digest, if it is
+	// pinned to one.
+	Running *Tag `json:"running,omitempty"`
+
+	// Complete says that there is a listing, and where the rules go by time or
+	// platforms, that those of every tag that may be taken are known, and of the
+	// one that runs, or cannot be. Only then may anybody decide.
 	Complete bool `json:"complete"`
-	// Missing are the tags because of whose times it is not.
+	// Missing are the tags because of whose images it is not.
 	Missing []string `json:"missing,omitempty"`
 	// Suspects are tags that the last listing lacked, or the digest of, among
 	// too many to be believed at once. They are in Tags still.
@@ -67,16 +71,25 @@ type Tag struct {
 // quarantined says why an image must not be taken, or "".
 func (v View) Input(current ref.Ref, quarantined func(tag, digest string) string, now time.Time) policy.Input {
 	in := policy.Input{Current: current, Complete: v.Complete, Now: now, Incomplete: v.incomplete()}
+	if v.Running != nil && v.Running.Digest == current.Digest {
+		in.Running = v.Running.rule()
+	}
 	for _, t := range v.Tags {
-		in.Tags = append(in.Tags, policy.Tag{
-			Tag: t.Name, Digest: t.Digest, Created: t.Created, Platforms: platformNames(t.Platforms),
-			Problem: t.Problem, Quarantined: quarantined(t.Name, t.Digest), Suspect: t.Suspect,
-		})
+		tag := t.rule()
+		tag.Quarantined = quarantined(t.Name, t.Digest)
+		in.Tags = append(in.Tags, tag)
 	}
 	for _, t := range v.Vanished {
 		in.Vanished = append(in.Vanished, policy.Tag{Tag: t.Name, Digest: t.Digest, Created: t.Created})
 	}
 	return in
+}
+
+// rule is t as rules see it.
+func (t Tag) rule() policy.Tag {
+	return policy.Tag{
+		Tag: t.Name, Digest: t.Digest, Created: t.Created, Platforms: platformNames(t.Platforms), Problem: t.Problem, Suspect: t.Suspect,
+	}
 }
 
 // incomplete says why v is not complete, "" if it is.
@@ -93,19 +106,6 @@ func (v View) incomplete() string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return "not all that counts is known yet of the images of " + text
-}
-
-// platformNames are platforms as people write them.
-func platformNames(platforms []cache.Platform) []string {
-	var names []string
-	for _, p := range platforms {
-		name := p.OS + "/" + p.Architecture
-		if p.Variant != "" {
-			name += "/" + p.Variant
-		}
-		names = append(names, name)
-	}
-	return names
 }
 
 // Vanished is a tag that a listing lacked.
