@@ -27,9 +27,20 @@ func newProposals(t *testing.T, transport string, files map[string]string) *prop
 	return &proposals{repo, t, start(t).Source("git", values{"url": repo.Dir, "transport": transport, "write": values{}})}
 }
 
-// propose commits edits to the branch "updates" and returns the revision.
+// propose commits edits to the branch "updates" and returns the revision. What
+// it builds on must be what was promised.
 func (p *proposals) propose(edits ...source.Edit) source.Revision {
 	p.t.Helper()
+	base, err := p.s.Branch(p.t.Context(), "updates")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	files := fetch(p.t, p.s, base)
+	for _, e := range edits {
+		if have := files[e.Path]; have != string(e.Old) && have != string(e.New) {
+			p.t.Errorf("the edit of %s is made from %q, but the branch has %q", e.Path, e.Old, have)
+		}
+	}
 	rev, err := p.s.Commit(p.t.Context(), source.Change{Edits: edits, Branch: "updates", Message: "update"})
 	if err != nil {
 		p.t.Fatal(err)
@@ -37,11 +48,14 @@ func (p *proposals) propose(edits ...source.Edit) source.Revision {
 	if head := p.Git("rev-parse", "updates"); rev.ID != head || rev.Ref != "updates" {
 		p.t.Fatalf("committed %s to %s, the branch is at %s", rev.ID, rev.Ref, head)
 	}
+	if parent := p.Git("rev-parse", "updates^"); rev.ID != base.ID && parent != base.ID {
+		p.t.Errorf("committed on top of %s, not of %s", parent, base.ID)
+	}
 	return rev
 }
 
-// graph prints the branch: each commit as subject and number of parents, the
-// newest first.
+// want checks the files of the branch, and the subjects of its commits that
+// main does not have, the newest first.
 func (p *proposals) want(files, graph string) {
 	p.t.Helper()
 	if diff := cmp.Diff(files, p.Files("updates")); diff != "" {
@@ -78,9 +92,9 @@ func TestTargetBranch(t *testing.T) {
 		t.Run("one more edit", func(t *testing.T) {
 			p := begin(t)
 			first := p.propose(edit("a", "a1", "a2"))
-			p.propose(edit("a", "a1", "a2"), edit("b", "b1", "b2"))
+			p.propose(edit("a", "a2", "a3"), edit("b", "b1", "b2"))
 			p.forward(first)
-			p.want("100644 a a2\n100644 b b2\n100644 d/c c1\n", "update\nupdate")
+			p.want("100644 a a3\n100644 b b2\n100644 d/c c1\n", "update\nupdate")
 		})
 		t.Run("merged", func(t *testing.T) {
 			p := begin(t)
@@ -130,7 +144,7 @@ func TestTargetBranch(t *testing.T) {
 			p.propose(edit("a", "a3", "a4"))
 			p.forward(last)
 			p.want("100644 a a4\n100644 b b2\n100644 d/c c1\n", "update\nMerge branch 'main' into updates\nupdate\nupdate")
-			last = p.propose(edit("a", "a3", "a5"))
+			last = p.propose(edit("a", "a4", "a5"))
 			p.CommitFiles("main", map[string]string{"a": "a5"})
 			p.propose(edit("b", "b2", "b3"))
 			p.forward(last)
@@ -161,27 +175,5 @@ func TestTargetBranch(t *testing.T) {
 			p.forward(was)
 			p.want("100644 a a2\n100644 b b1\n100644 d/c c1\n100644 z z1\n", "update\nMerge branch 'main' into updates\nchange")
 		})
-	})
-}
-
-// A newer proposal takes the place of an older one that nobody has merged
-// yet, and leaves what else was proposed for the same file.
-func TestProposalsOfOneFile(t *testing.T) {
-	transports(t, func(t *testing.T, transport string) {
-		const read = "web: 1\r\nreplicas: 2\r\n# end\r\ndb: 1\r\n"
-		p := newProposals(t, transport, map[string]string{"f": read})
-		p.propose(edit("f", read, "web: 2\r\nreplicas: 2\r\n# end\r\ndb: 1\r\n"))
-		p.propose(edit("f", read, "web: 1\r\nreplicas: 2\r\n# end\r\ndb: 2\r\n"))
-		p.want("100644 f web: 2\r\nreplicas: 2\r\n# end\r\ndb: 2\n", "update\nupdate")
-		p.propose(edit("f", read, "web: 3\r\nreplicas: 2\r\n# end\r\ndb: 1\r\n"))
-		p.want("100644 f web: 3\r\nreplicas: 2\r\n# end\r\ndb: 2\n", "update\nupdate\nupdate")
-
-		// What a person has put there is not touched.
-		p.CommitFiles("updates", map[string]string{"f": "web: 4\r\n"})
-		_, err := p.s.Commit(t.Context(), source.Change{Edits: []source.Edit{edit("f", read, "web: 5\r\n")}, Branch: "updates"})
-		if _, ok := errors.AsType[*source.ConflictError](err); !ok {
-			t.Errorf("error %v", err)
-		}
-		p.want("100644 f web: 4\n", "change\nupdate\nupdate\nupdate")
 	})
 }

@@ -22,7 +22,11 @@ func (s *gitSource) Commit(ctx context.Context, c source.Change) (source.Revisio
 	if err != nil {
 		return source.Revision{}, err
 	}
-	done, err := s.publish(ctx, p, c)
+	var done mirror.Published
+	err = s.onBranch(ctx, &p, c, func() (err error) {
+		done, err = s.mirror.Publish(ctx, s.access, p)
+		return err
+	})
 	if errors.Is(err, mirror.ErrInvalid) {
 		return source.Revision{}, sdk.Permanent(fmt.Errorf("%s: %w", s.url, err))
 	}
@@ -38,6 +42,25 @@ func (s *gitSource) Commit(ctx context.Context, c source.Change) (source.Revisio
 		return rev, err
 	}
 	return rev, conflict(done.Conflicts, rev)
+}
+
+// Branch is what a Commit to a branch would build on. If that takes a merge
+// commit, it is made in the mirror only.
+func (s *gitSource) Branch(ctx context.Context, name string) (source.Revision, error) {
+	c := source.Change{Branch: name}
+	p, err := s.proposal(ctx, c)
+	if err != nil {
+		return source.Revision{}, err
+	}
+	var start string
+	err = s.onBranch(ctx, &p, c, func() (err error) {
+		start, err = s.mirror.Start(ctx, s.access, p)
+		return err
+	})
+	if err != nil {
+		return source.Revision{}, s.explain(ctx, err)
+	}
+	return s.published(ctx, p.Branch, mirror.Published{Head: start})
 }
 
 // published is the revision of what has been published; zero if nothing was.
@@ -146,27 +169,27 @@ func (s *gitSource) readBranch(ctx context.Context, fresh bool) (string, error) 
 	return ref, nil
 }
 
-// publish publishes p. A repository without any branch gets its first commit,
-// if the configuration says on which; and the default branch may have got
-// another name.
-func (s *gitSource) publish(ctx context.Context, p mirror.Proposal, c source.Change) (mirror.Published, error) {
-	done, err := s.mirror.Publish(ctx, s.access, p)
+// onBranch does what concerns p, and does it once more with what can be known
+// only after a failure: that a repository without any branch gets its first
+// commit, on the configured branch; that the default branch has another name.
+func (s *gitSource) onBranch(ctx context.Context, p *mirror.Proposal, c source.Change, do func() error) error {
+	err := do()
 	f, ok := errors.AsType[*remote.Fault](err)
 	if !ok || f.Kind != remote.RefMissing || f.Ref != p.Read {
-		return done, err
+		return err
 	}
 	if s.followed() == "" {
 		var rerr error
 		if p.Read, rerr = s.readBranch(ctx, true); rerr != nil {
-			return done, rerr
+			return rerr
 		}
 		p.Target(c.Branch)
-		return s.mirror.Publish(ctx, s.access, p)
+		return do()
 	}
 	l, lerr := s.mirror.List(ctx, s.access)
-	if lerr != nil || len(l.Refs) > 0 {
-		return done, err
+	if lerr != nil || len(l.Refs) > 0 || len(c.Edits) == 0 {
+		return err
 	}
 	p.First = true
-	return s.mirror.Publish(ctx, s.access, p)
+	return do()
 }

@@ -26,8 +26,8 @@ import (
 var limits = mirror.Limits{Entries: 1_000_000, Bytes: 2 << 30}
 
 // gitSource is one branch, tag or commit of a repository. It implements
-// source.Source and source.Logger, in commit.go source.Committer, and in mark.go
-// source.Marker.
+// source.Source and source.Logger, in commit.go source.Committer and
+// source.Brancher, and in mark.go source.Marker.
 type gitSource struct {
 	config Config
 	url    string // for people: without credentials
@@ -48,6 +48,7 @@ var _ interface {
 	source.Source
 	source.Logger
 	source.Committer
+	source.Brancher
 	source.Marker
 } = (*gitSource)(nil)
 

@@ -23,6 +23,7 @@ var _ interface {
 	source.Watcher
 	source.Logger
 	source.Committer
+	source.Brancher
 	source.Marker
 	source.Verifier
 	source.Identifier
@@ -99,6 +100,15 @@ func (s *Source) Commit(ctx context.Context, c source.Change) (source.Revision, 
 		req := wire.ChangeToProto(c)
 		req.Instance = instance
 		return pb.NewSourceClient(conn).Commit(ctx, req)
+	})
+	return revision(resp.GetRevision(), err)
+}
+
+// Branch implements source.Brancher.
+func (s *Source) Branch(ctx context.Context, name string) (source.Revision, error) {
+	m := Method{Name: "source.Branch", Idempotent: true, Timeout: time.Minute}
+	resp, err := unary(ctx, s.caller, m, func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (*pb.BranchResponse, error) {
+		return pb.NewSourceClient(conn).Branch(ctx, &pb.BranchRequest{Instance: instance, Name: name})
 	})
 	return revision(resp.GetRevision(), err)
 }

@@ -19,6 +19,7 @@ const (
 	CanWatch    = "source.watch"
 	CanLog      = "source.log"
 	CanCommit   = "source.commit"
+	CanBranch   = "source.branch"
 	CanMark     = "source.mark"
 	CanVerify   = "source.verify"
 	CanIdentify = "source.identity"
@@ -28,6 +29,7 @@ var capabilities = []plug.Capability{
 	{Name: CanWatch, Has: func(v any) bool { _, ok := v.(Watcher); return ok }},
 	{Name: CanLog, Has: func(v any) bool { _, ok := v.(Logger); return ok }},
 	{Name: CanCommit, Has: func(v any) bool { _, ok := v.(Committer); return ok }},
+	{Name: CanBranch, Has: func(v any) bool { _, ok := v.(Brancher); return ok }},
 	{Name: CanMark, Has: func(v any) bool { _, ok := v.(Marker); return ok }},
 	{Name: CanVerify, Has: func(v any) bool { _, ok := v.(Verifier); return ok }},
 	{Name: CanIdentify, Has: func(v any) bool { _, ok := v.(Identifier); return ok }},

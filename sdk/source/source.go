@@ -68,32 +68,61 @@ type Entry struct {
 // Committer is a Source that can write edits back.
 type Committer interface {
 	// Commit makes one new Revision that holds every edit of c on top of the
-	// newest one, publishes it, and returns it. If somebody else published
-	// first it tries again on the new state. An edit whose Old content does
-	// not stand there any more is left out; the others are written, and both
-	// are told in a *ConflictError.
+	// newest one, publishes it, and returns it. If somebody else publishes
+	// first it tries again on the new state: it never takes back what others
+	// have published. An edit whose Old content does not stand there any more
+	// is left out; the others are written, and both are told in a
+	// *ConflictError. An edit whose New content stands there already is made.
+	// If all are, Commit returns the newest Revision and makes none.
+	//
+	// So a Commit whose outcome is not known, because the connection or the
+	// plugin has died, can be repeated: nothing is written twice.
+	//
+	// A source that may not write, or not so, returns an error that is
+	// permanent (sdk.Permanent) and says what to do about it. Such an error
+	// concerns all of c; trouble with one file is a conflict.
 	Commit(ctx context.Context, c Change) (Revision, error)
+}
+
+// Brancher is a Committer that can write to other branches than the one that
+// is read, for people to review and merge.
+type Brancher interface {
+	// Branch returns the Revision that a Commit to the branch would build on
+	// now, which is what its edits should be made from. It need not be
+	// published; Fetch takes it all the same.
+	//
+	//   - The branch does not exist, or all of it has been merged: the newest
+	//     Revision of the branch that is read.
+	//   - It has been pushed to and not merged: its own newest one, brought up
+	//     to date with the branch that is read where no file has been changed
+	//     on both. A file that stood on one side as it stands on the other,
+	//     and was changed there since, is changed on one only; thus a branch
+	//     that was merged by squashing goes on from where it was merged to.
+	//
+	// A branch only ever moves forward.
+	Branch(ctx context.Context, name string) (Revision, error)
 }
 
 // Change is what Commit writes.
 type Change struct {
 	Edits    []Edit
-	Message  string
+	Message  string            // without it the source words one
 	Author   string            // "Name <mail>"; empty: the source's configured author
-	Branch   string            // target branch; empty: the one that is read
-	Trailers map[string]string // added to the message, in the order of their keys
+	Branch   string            // target branch, see Brancher; empty: the one that is read
+	Trailers map[string]string // added to the message, in the order of their keys: letters, digits and dashes
 }
 
 // Edit replaces the content of one file. A nil Old means that the file must
-// not exist, a nil New deletes it.
+// not exist, a nil New deletes it; an empty slice is an empty file. The file
+// keeps its mode; a new one is not executable.
 type Edit struct {
-	Path string
+	Path string // slash-separated, relative to the tree's root; no part of it is a link
 	Old  []byte
 	New  []byte
 }
 
 // ConflictError lists the edits that could not be made because their files
-// had changed meanwhile.
+// had changed meanwhile, or are no files. Errors that wrap it may say more.
 type ConflictError struct {
 	Paths []string
 	// Written holds the other edits. It is the zero Revision if there were
@@ -107,7 +136,9 @@ func (e *ConflictError) Error() string {
 
 // Marker is a Source that can record how far a cluster has come.
 type Marker interface {
-	// Mark moves the configured marker (for example an annotated tag) to rev.
+	// Mark makes the marker called name (for example an annotated tag) or
+	// moves it to rev, forward or back. It costs next to nothing if it is
+	// there already. A source that may not write returns a permanent error.
 	Mark(ctx context.Context, name string, rev Revision, message string) error
 }
 

@@ -322,7 +322,7 @@ type OpenResponse struct {
 	// by later processes either.
 	Instance string `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
 	// What the instance can do beyond what its kind demands: "source.watch",
-	// "source.log", "source.commit", "source.mark", "source.verify",
+	// "source.log", "source.commit", "source.branch", "source.mark", "source.verify",
 	// "source.identity", "applier.workloads", "applier.secrets",
 	// "applier.lease", "applier.mark", "registry.tags", "renderer.update". The host ignores what it does not know.
 	Capabilities []string `protobuf:"bytes,2,rep,name=capabilities,proto3" json:"capabilities,omitempty"`

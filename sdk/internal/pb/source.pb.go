@@ -960,6 +960,104 @@ func (x *Conflict) GetWritten() *Revision {
 	return nil
 }
 
+type BranchRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	// As in CommitRequest, not empty.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BranchRequest) Reset() {
+	*x = BranchRequest{}
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BranchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BranchRequest) ProtoMessage() {}
+
+func (x *BranchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BranchRequest.ProtoReflect.Descriptor instead.
+func (*BranchRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *BranchRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *BranchRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type BranchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// May have been made for the answer, and not be published.
+	Revision      *Revision `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BranchResponse) Reset() {
+	*x = BranchResponse{}
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BranchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BranchResponse) ProtoMessage() {}
+
+func (x *BranchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BranchResponse.ProtoReflect.Descriptor instead.
+func (*BranchResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *BranchResponse) GetRevision() *Revision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
 type MarkRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
@@ -972,7 +1070,7 @@ type MarkRequest struct {
 
 func (x *MarkRequest) Reset() {
 	*x = MarkRequest{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[16]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1082,7 @@ func (x *MarkRequest) String() string {
 func (*MarkRequest) ProtoMessage() {}
 
 func (x *MarkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[16]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1095,7 @@ func (x *MarkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkRequest.ProtoReflect.Descriptor instead.
 func (*MarkRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{16}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MarkRequest) GetInstance() string {
@@ -1036,7 +1134,7 @@ type MarkResponse struct {
 
 func (x *MarkResponse) Reset() {
 	*x = MarkResponse{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[17]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1146,7 @@ func (x *MarkResponse) String() string {
 func (*MarkResponse) ProtoMessage() {}
 
 func (x *MarkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[17]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1159,7 @@ func (x *MarkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkResponse.ProtoReflect.Descriptor instead.
 func (*MarkResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{17}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{19}
 }
 
 type VerifyRequest struct {
@@ -1074,7 +1172,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[18]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1184,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[18]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1197,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{18}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *VerifyRequest) GetInstance() string {
@@ -1125,7 +1223,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[19]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1235,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[19]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1248,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{19}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *VerifyResponse) GetIdentities() []string {
@@ -1171,7 +1269,7 @@ type IdentityRequest struct {
 
 func (x *IdentityRequest) Reset() {
 	*x = IdentityRequest{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[20]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1281,7 @@ func (x *IdentityRequest) String() string {
 func (*IdentityRequest) ProtoMessage() {}
 
 func (x *IdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[20]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1294,7 @@ func (x *IdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityRequest.ProtoReflect.Descriptor instead.
 func (*IdentityRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{20}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *IdentityRequest) GetInstance() string {
@@ -1222,7 +1320,7 @@ type IdentityResponse struct {
 
 func (x *IdentityResponse) Reset() {
 	*x = IdentityResponse{}
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[21]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1332,7 @@ func (x *IdentityResponse) String() string {
 func (*IdentityResponse) ProtoMessage() {}
 
 func (x *IdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_source_proto_msgTypes[21]
+	mi := &file_sluice_plugin_v1_source_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1345,7 @@ func (x *IdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityResponse.ProtoReflect.Descriptor instead.
 func (*IdentityResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{21}
+	return file_sluice_plugin_v1_source_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *IdentityResponse) GetIdentity() string {
@@ -1323,7 +1421,12 @@ const file_sluice_plugin_v1_source_proto_rawDesc = "" +
 	"\brevision\x18\x01 \x01(\v2\x1a.sluice.plugin.v1.RevisionR\brevision\"V\n" +
 	"\bConflict\x12\x14\n" +
 	"\x05paths\x18\x01 \x03(\tR\x05paths\x124\n" +
-	"\awritten\x18\x02 \x01(\v2\x1a.sluice.plugin.v1.RevisionR\awritten\"\x8f\x01\n" +
+	"\awritten\x18\x02 \x01(\v2\x1a.sluice.plugin.v1.RevisionR\awritten\"?\n" +
+	"\rBranchRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"H\n" +
+	"\x0eBranchResponse\x126\n" +
+	"\brevision\x18\x01 \x01(\v2\x1a.sluice.plugin.v1.RevisionR\brevision\"\x8f\x01\n" +
 	"\vMarkRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x126\n" +
@@ -1343,13 +1446,14 @@ const file_sluice_plugin_v1_source_proto_rawDesc = "" +
 	"regenerate\x18\x02 \x01(\bR\n" +
 	"regenerate\".\n" +
 	"\x10IdentityResponse\x12\x1a\n" +
-	"\bidentity\x18\x01 \x01(\tR\bidentity2\xf4\x04\n" +
+	"\bidentity\x18\x01 \x01(\tR\bidentity2\xc1\x05\n" +
 	"\x06Source\x12N\n" +
 	"\aResolve\x12 .sluice.plugin.v1.ResolveRequest\x1a!.sluice.plugin.v1.ResolveResponse\x12H\n" +
 	"\x05Fetch\x12\x1e.sluice.plugin.v1.FetchRequest\x1a\x1f.sluice.plugin.v1.FetchResponse\x12V\n" +
 	"\x05Watch\x12$.sluice.plugin.v1.SourceWatchRequest\x1a%.sluice.plugin.v1.SourceWatchResponse0\x01\x12D\n" +
 	"\x03Log\x12\x1c.sluice.plugin.v1.LogRequest\x1a\x1d.sluice.plugin.v1.LogResponse0\x01\x12K\n" +
-	"\x06Commit\x12\x1f.sluice.plugin.v1.CommitRequest\x1a .sluice.plugin.v1.CommitResponse\x12E\n" +
+	"\x06Commit\x12\x1f.sluice.plugin.v1.CommitRequest\x1a .sluice.plugin.v1.CommitResponse\x12K\n" +
+	"\x06Branch\x12\x1f.sluice.plugin.v1.BranchRequest\x1a .sluice.plugin.v1.BranchResponse\x12E\n" +
 	"\x04Mark\x12\x1d.sluice.plugin.v1.MarkRequest\x1a\x1e.sluice.plugin.v1.MarkResponse\x12K\n" +
 	"\x06Verify\x12\x1f.sluice.plugin.v1.VerifyRequest\x1a .sluice.plugin.v1.VerifyResponse\x12Q\n" +
 	"\bIdentity\x12!.sluice.plugin.v1.IdentityRequest\x1a\".sluice.plugin.v1.IdentityResponseB4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
@@ -1366,7 +1470,7 @@ func file_sluice_plugin_v1_source_proto_rawDescGZIP() []byte {
 	return file_sluice_plugin_v1_source_proto_rawDescData
 }
 
-var file_sluice_plugin_v1_source_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_sluice_plugin_v1_source_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_sluice_plugin_v1_source_proto_goTypes = []any{
 	(*Revision)(nil),              // 0: sluice.plugin.v1.Revision
 	(*ResolveRequest)(nil),        // 1: sluice.plugin.v1.ResolveRequest
@@ -1384,19 +1488,21 @@ var file_sluice_plugin_v1_source_proto_goTypes = []any{
 	(*Edit)(nil),                  // 13: sluice.plugin.v1.Edit
 	(*CommitResponse)(nil),        // 14: sluice.plugin.v1.CommitResponse
 	(*Conflict)(nil),              // 15: sluice.plugin.v1.Conflict
-	(*MarkRequest)(nil),           // 16: sluice.plugin.v1.MarkRequest
-	(*MarkResponse)(nil),          // 17: sluice.plugin.v1.MarkResponse
-	(*VerifyRequest)(nil),         // 18: sluice.plugin.v1.VerifyRequest
-	(*VerifyResponse)(nil),        // 19: sluice.plugin.v1.VerifyResponse
-	(*IdentityRequest)(nil),       // 20: sluice.plugin.v1.IdentityRequest
-	(*IdentityResponse)(nil),      // 21: sluice.plugin.v1.IdentityResponse
-	nil,                           // 22: sluice.plugin.v1.Revision.LabelsEntry
-	nil,                           // 23: sluice.plugin.v1.CommitRequest.TrailersEntry
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*BranchRequest)(nil),         // 16: sluice.plugin.v1.BranchRequest
+	(*BranchResponse)(nil),        // 17: sluice.plugin.v1.BranchResponse
+	(*MarkRequest)(nil),           // 18: sluice.plugin.v1.MarkRequest
+	(*MarkResponse)(nil),          // 19: sluice.plugin.v1.MarkResponse
+	(*VerifyRequest)(nil),         // 20: sluice.plugin.v1.VerifyRequest
+	(*VerifyResponse)(nil),        // 21: sluice.plugin.v1.VerifyResponse
+	(*IdentityRequest)(nil),       // 22: sluice.plugin.v1.IdentityRequest
+	(*IdentityResponse)(nil),      // 23: sluice.plugin.v1.IdentityResponse
+	nil,                           // 24: sluice.plugin.v1.Revision.LabelsEntry
+	nil,                           // 25: sluice.plugin.v1.CommitRequest.TrailersEntry
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 }
 var file_sluice_plugin_v1_source_proto_depIdxs = []int32{
-	24, // 0: sluice.plugin.v1.Revision.time:type_name -> google.protobuf.Timestamp
-	22, // 1: sluice.plugin.v1.Revision.labels:type_name -> sluice.plugin.v1.Revision.LabelsEntry
+	26, // 0: sluice.plugin.v1.Revision.time:type_name -> google.protobuf.Timestamp
+	24, // 1: sluice.plugin.v1.Revision.labels:type_name -> sluice.plugin.v1.Revision.LabelsEntry
 	0,  // 2: sluice.plugin.v1.ResolveRequest.previous:type_name -> sluice.plugin.v1.Revision
 	0,  // 3: sluice.plugin.v1.ResolveResponse.revision:type_name -> sluice.plugin.v1.Revision
 	0,  // 4: sluice.plugin.v1.FetchRequest.revision:type_name -> sluice.plugin.v1.Revision
@@ -1408,32 +1514,35 @@ var file_sluice_plugin_v1_source_proto_depIdxs = []int32{
 	11, // 10: sluice.plugin.v1.LogResponse.result:type_name -> sluice.plugin.v1.LogResult
 	0,  // 11: sluice.plugin.v1.LogEntry.revision:type_name -> sluice.plugin.v1.Revision
 	13, // 12: sluice.plugin.v1.CommitRequest.edits:type_name -> sluice.plugin.v1.Edit
-	23, // 13: sluice.plugin.v1.CommitRequest.trailers:type_name -> sluice.plugin.v1.CommitRequest.TrailersEntry
+	25, // 13: sluice.plugin.v1.CommitRequest.trailers:type_name -> sluice.plugin.v1.CommitRequest.TrailersEntry
 	0,  // 14: sluice.plugin.v1.CommitResponse.revision:type_name -> sluice.plugin.v1.Revision
 	0,  // 15: sluice.plugin.v1.Conflict.written:type_name -> sluice.plugin.v1.Revision
-	0,  // 16: sluice.plugin.v1.MarkRequest.revision:type_name -> sluice.plugin.v1.Revision
-	0,  // 17: sluice.plugin.v1.VerifyRequest.revision:type_name -> sluice.plugin.v1.Revision
-	1,  // 18: sluice.plugin.v1.Source.Resolve:input_type -> sluice.plugin.v1.ResolveRequest
-	3,  // 19: sluice.plugin.v1.Source.Fetch:input_type -> sluice.plugin.v1.FetchRequest
-	5,  // 20: sluice.plugin.v1.Source.Watch:input_type -> sluice.plugin.v1.SourceWatchRequest
-	8,  // 21: sluice.plugin.v1.Source.Log:input_type -> sluice.plugin.v1.LogRequest
-	12, // 22: sluice.plugin.v1.Source.Commit:input_type -> sluice.plugin.v1.CommitRequest
-	16, // 23: sluice.plugin.v1.Source.Mark:input_type -> sluice.plugin.v1.MarkRequest
-	18, // 24: sluice.plugin.v1.Source.Verify:input_type -> sluice.plugin.v1.VerifyRequest
-	20, // 25: sluice.plugin.v1.Source.Identity:input_type -> sluice.plugin.v1.IdentityRequest
-	2,  // 26: sluice.plugin.v1.Source.Resolve:output_type -> sluice.plugin.v1.ResolveResponse
-	4,  // 27: sluice.plugin.v1.Source.Fetch:output_type -> sluice.plugin.v1.FetchResponse
-	6,  // 28: sluice.plugin.v1.Source.Watch:output_type -> sluice.plugin.v1.SourceWatchResponse
-	9,  // 29: sluice.plugin.v1.Source.Log:output_type -> sluice.plugin.v1.LogResponse
-	14, // 30: sluice.plugin.v1.Source.Commit:output_type -> sluice.plugin.v1.CommitResponse
-	17, // 31: sluice.plugin.v1.Source.Mark:output_type -> sluice.plugin.v1.MarkResponse
-	19, // 32: sluice.plugin.v1.Source.Verify:output_type -> sluice.plugin.v1.VerifyResponse
-	21, // 33: sluice.plugin.v1.Source.Identity:output_type -> sluice.plugin.v1.IdentityResponse
-	26, // [26:34] is the sub-list for method output_type
-	18, // [18:26] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	0,  // 16: sluice.plugin.v1.BranchResponse.revision:type_name -> sluice.plugin.v1.Revision
+	0,  // 17: sluice.plugin.v1.MarkRequest.revision:type_name -> sluice.plugin.v1.Revision
+	0,  // 18: sluice.plugin.v1.VerifyRequest.revision:type_name -> sluice.plugin.v1.Revision
+	1,  // 19: sluice.plugin.v1.Source.Resolve:input_type -> sluice.plugin.v1.ResolveRequest
+	3,  // 20: sluice.plugin.v1.Source.Fetch:input_type -> sluice.plugin.v1.FetchRequest
+	5,  // 21: sluice.plugin.v1.Source.Watch:input_type -> sluice.plugin.v1.SourceWatchRequest
+	8,  // 22: sluice.plugin.v1.Source.Log:input_type -> sluice.plugin.v1.LogRequest
+	12, // 23: sluice.plugin.v1.Source.Commit:input_type -> sluice.plugin.v1.CommitRequest
+	16, // 24: sluice.plugin.v1.Source.Branch:input_type -> sluice.plugin.v1.BranchRequest
+	18, // 25: sluice.plugin.v1.Source.Mark:input_type -> sluice.plugin.v1.MarkRequest
+	20, // 26: sluice.plugin.v1.Source.Verify:input_type -> sluice.plugin.v1.VerifyRequest
+	22, // 27: sluice.plugin.v1.Source.Identity:input_type -> sluice.plugin.v1.IdentityRequest
+	2,  // 28: sluice.plugin.v1.Source.Resolve:output_type -> sluice.plugin.v1.ResolveResponse
+	4,  // 29: sluice.plugin.v1.Source.Fetch:output_type -> sluice.plugin.v1.FetchResponse
+	6,  // 30: sluice.plugin.v1.Source.Watch:output_type -> sluice.plugin.v1.SourceWatchResponse
+	9,  // 31: sluice.plugin.v1.Source.Log:output_type -> sluice.plugin.v1.LogResponse
+	14, // 32: sluice.plugin.v1.Source.Commit:output_type -> sluice.plugin.v1.CommitResponse
+	17, // 33: sluice.plugin.v1.Source.Branch:output_type -> sluice.plugin.v1.BranchResponse
+	19, // 34: sluice.plugin.v1.Source.Mark:output_type -> sluice.plugin.v1.MarkResponse
+	21, // 35: sluice.plugin.v1.Source.Verify:output_type -> sluice.plugin.v1.VerifyResponse
+	23, // 36: sluice.plugin.v1.Source.Identity:output_type -> sluice.plugin.v1.IdentityResponse
+	28, // [28:37] is the sub-list for method output_type
+	19, // [19:28] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_sluice_plugin_v1_source_proto_init() }
@@ -1456,7 +1565,7 @@ func file_sluice_plugin_v1_source_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_plugin_v1_source_proto_rawDesc), len(file_sluice_plugin_v1_source_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

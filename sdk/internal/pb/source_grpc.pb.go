@@ -24,6 +24,7 @@ const (
 	Source_Watch_FullMethodName    = "/sluice.plugin.v1.Source/Watch"
 	Source_Log_FullMethodName      = "/sluice.plugin.v1.Source/Log"
 	Source_Commit_FullMethodName   = "/sluice.plugin.v1.Source/Commit"
+	Source_Branch_FullMethodName   = "/sluice.plugin.v1.Source/Branch"
 	Source_Mark_FullMethodName     = "/sluice.plugin.v1.Source/Mark"
 	Source_Verify_FullMethodName   = "/sluice.plugin.v1.Source/Verify"
 	Source_Identity_FullMethodName = "/sluice.plugin.v1.Source/Identity"
@@ -55,6 +56,9 @@ type SourceClient interface {
 	// reason SOURCE_CONFLICT and a Conflict detail: those edits were left out.
 	// Capability "source.commit".
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitResponse, error)
+	// Branch names the revision that Commit would build on if it were told to
+	// write to a branch. Capability "source.branch". Idempotent.
+	Branch(ctx context.Context, in *BranchRequest, opts ...grpc.CallOption) (*BranchResponse, error)
 	// Mark moves a marker to a revision. Idempotent. Capability "source.mark".
 	Mark(ctx context.Context, in *MarkRequest, opts ...grpc.CallOption) (*MarkResponse, error)
 	// Verify names whose signatures on a revision are valid;
@@ -142,6 +146,16 @@ func (c *sourceClient) Commit(ctx context.Context, in *CommitRequest, opts ...gr
 	return out, nil
 }
 
+func (c *sourceClient) Branch(ctx context.Context, in *BranchRequest, opts ...grpc.CallOption) (*BranchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BranchResponse)
+	err := c.cc.Invoke(ctx, Source_Branch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *sourceClient) Mark(ctx context.Context, in *MarkRequest, opts ...grpc.CallOption) (*MarkResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(MarkResponse)
@@ -198,6 +212,9 @@ type SourceServer interface {
 	// reason SOURCE_CONFLICT and a Conflict detail: those edits were left out.
 	// Capability "source.commit".
 	Commit(context.Context, *CommitRequest) (*CommitResponse, error)
+	// Branch names the revision that Commit would build on if it were told to
+	// write to a branch. Capability "source.branch". Idempotent.
+	Branch(context.Context, *BranchRequest) (*BranchResponse, error)
 	// Mark moves a marker to a revision. Idempotent. Capability "source.mark".
 	Mark(context.Context, *MarkRequest) (*MarkResponse, error)
 	// Verify names whose signatures on a revision are valid;
@@ -231,6 +248,9 @@ func (UnimplementedSourceServer) Log(*LogRequest, grpc.ServerStreamingServer[Log
 }
 func (UnimplementedSourceServer) Commit(context.Context, *CommitRequest) (*CommitResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Commit not implemented")
+}
+func (UnimplementedSourceServer) Branch(context.Context, *BranchRequest) (*BranchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Branch not implemented")
 }
 func (UnimplementedSourceServer) Mark(context.Context, *MarkRequest) (*MarkResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Mark not implemented")
@@ -338,6 +358,24 @@ func _Source_Commit_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Source_Branch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BranchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServer).Branch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Source_Branch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServer).Branch(ctx, req.(*BranchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Source_Mark_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MarkRequest)
 	if err := dec(in); err != nil {
@@ -410,6 +448,10 @@ var Source_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Commit",
 			Handler:    _Source_Commit_Handler,
+		},
+		{
+			MethodName: "Branch",
+			Handler:    _Source_Branch_Handler,
 		},
 		{
 			MethodName: "Mark",

@@ -54,6 +54,13 @@ func (s *sourceServer) Commit(ctx context.Context, req *pb.CommitRequest) (*pb.C
 	})
 }
 
+func (s *sourceServer) Branch(ctx context.Context, req *pb.BranchRequest) (*pb.BranchResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, b source.Brancher) (*pb.BranchResponse, error) {
+		rev, err := b.Branch(ctx, req.GetName())
+		return &pb.BranchResponse{Revision: wire.RevisionToProto(rev)}, err
+	})
+}
+
 func (s *sourceServer) Mark(ctx context.Context, req *pb.MarkRequest) (*pb.MarkResponse, error) {
 	return unary(ctx, s.instances, req, func(ctx context.Context, m source.Marker) (*pb.MarkResponse, error) {
 		return &pb.MarkResponse{}, m.Mark(ctx, req.GetName(), wire.RevisionFromProto(req.GetRevision()), req.GetMessage())

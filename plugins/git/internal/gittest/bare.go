@@ -76,3 +76,22 @@ func (r *Repo) Hook(name, script string) {
 		r.t.Fatal(err)
 	}
 }
+
+// Exec commits an executable file.
+func (r *Repo) Exec(branch, path, content string) { r.entry(branch, "100755", path, content) }
+
+// Link commits a symbolic link.
+func (r *Repo) Link(branch, path, target string) { r.entry(branch, "120000", path, target) }
+
+func (r *Repo) entry(branch, mode, path, content string) {
+	r.t.Helper()
+	r.GitInput(fmt.Sprintf("commit refs/heads/%s\ncommitter Ann Author <ann@example.com> %d +0000\ndata 6\nchange\nfrom refs/heads/%s^0\nM %s inline %s\ndata %d\n%s\n",
+		branch, 1_700_000_000, branch, mode, path, len(content), content), "fast-import", "--quiet")
+}
+
+// Submodule commits a submodule.
+func (r *Repo) Submodule(branch, path string) {
+	r.t.Helper()
+	r.GitInput(fmt.Sprintf("commit refs/heads/%s\ncommitter Ann Author <ann@example.com> %d +0000\ndata 6\nchange\nfrom refs/heads/%s^0\nM 160000 %s %s\n",
+		branch, 1_700_000_000, branch, strings.Repeat("12", 20), path), "fast-import", "--quiet")
+}

@@ -79,9 +79,6 @@ type editor struct {
 	w         *writer
 	made      int // edits that changed something
 	conflicts []Conflict
-	// settle has the last word about a file that is neither what an edit
-	// expects nor what it makes. It may be nil.
-	settle func(e source.Edit, have *object.TreeEntry) ([]byte, bool, error)
 }
 
 // tree makes the edits of d in a tree and returns what becomes of it, the
@@ -139,28 +136,15 @@ func (ed *editor) file(have *object.TreeEntry, e source.Edit) (*object.TreeEntry
 	if holds(have, e.New) {
 		return have, nil
 	}
-	content := e.New
 	if !holds(have, e.Old) {
-		settled := false
-		if ed.settle != nil {
-			var err error
-			if content, settled, err = ed.settle(e, have); err != nil {
-				return nil, err
-			}
-		}
-		if !settled {
-			ed.conflicts = append(ed.conflicts, Conflict{Path: e.Path})
-			return have, nil
-		}
-		if holds(have, content) {
-			return have, nil
-		}
+		ed.conflicts = append(ed.conflicts, Conflict{Path: e.Path})
+		return have, nil
 	}
 	ed.made++
-	if content == nil {
+	if e.New == nil {
 		return nil, nil
 	}
-	hash, err := ed.w.blob(content)
+	hash, err := ed.w.blob(e.New)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"cmp"
 	"context"
 	"path"
 	"slices"
@@ -146,81 +145,3 @@ func same(a, b *object.TreeEntry) bool {
 }
 
 func isDir(e *object.TreeEntry) bool { return e != nil && e.Mode == filemode.Dir }
-
-// start is the commit on which a proposal is built.
-type start struct {
-	parent   plumbing.Hash
-	pushed   plumbing.Hash    // the parent, or, if that is a merge commit of ours, its first parent
-	proposed []*object.Commit // on the target branch and not on the one that is read
-	diverged []string
-}
-
-// start chooses where a commit for a target branch goes:
-//
-//   - The branch does not exist, or the branch that is read has all of it:
-//     on the head of the branch that is read.
-//   - It has commits of its own: on its head, after a merge commit if the
-//     branch that is read has moved on and no file has been changed on both.
-//
-// So the branch only ever moves forward, and never gets stuck: when it has
-// been merged it goes on from there, also after a squashed merge.
-func (p *publication) start(ctx context.Context, w *writer, at tips) (start, error) {
-	if p.proposal.Branch == p.proposal.Read || at.branch.IsZero() {
-		return start{parent: at.read, pushed: at.read}, nil
-	}
-	proposed, err := between(ctx, w.store, at.read.String(), at.branch.String())
-	if err != nil || len(proposed) == 0 {
-		return start{parent: at.read, pushed: at.read}, err
-	}
-	s := start{parent: at.branch, pushed: at.branch, proposed: proposed}
-	news, err := between(ctx, w.store, at.branch.String(), at.read.String())
-	if err != nil || len(news) == 0 {
-		return s, err
-	}
-	base, err := parted(w.store, proposed)
-	if err != nil {
-		return s, err
-	}
-	m := &merger{w: w, ours: proposed, theirs: news}
-	tree, err := m.commits(ctx, base, at.branch, at.read)
-	if err != nil || len(m.conflicts) > 0 {
-		s.diverged = m.conflicts
-		return s, err
-	}
-	f := p.proposal.Form
-	f.Author = f.Committer
-	f.Message = "Merge branch '" + short(p.proposal.Read) + "' into " + short(p.proposal.Branch) + "\n"
-	s.parent, err = w.commit(f, tree, at.branch, at.read)
-	return s, err
-}
-
-func short(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") }
-
-// own reports whether the commits that touch a path are all by the committer
-// of the proposal.
-func (p *publication) own(w *writer, commits []*object.Commit, at string) (bool, error) {
-	names := strings.Split(at, "/")
-	for _, c := range commits {
-		now, err := w.lookup(c.TreeHash, names)
-		if err != nil {
-			return false, err
-		}
-		var parent plumbing.Hash
-		if len(c.ParentHashes) > 0 {
-			parent = c.ParentHashes[0]
-		}
-		tree, err := w.treeOf(parent)
-		if err != nil {
-			return false, err
-		}
-		before, err := w.lookup(tree, names)
-		if err != nil {
-			return false, err
-		}
-		by := p.proposal.Form.Committer
-		if !same(now, before) && cmp.Or(cmp.Compare(c.Committer.Email, by.Email), cmp.Compare(c.Committer.Name, by.Name)) != 0 {
-			return false, nil
-		}
-	}
-	return true, nil
-}

@@ -98,7 +98,7 @@ type tips struct{ read, branch plumbing.Hash }
 
 // attempt fetches, builds the commit, and pushes it.
 func (p *publication) attempt(ctx context.Context) (Published, error) {
-	at, err := p.fetch(ctx)
+	at, err := p.proposal.fetch(ctx, p.mirror, p.access)
 	if err != nil {
 		return Published{}, err
 	}
@@ -182,23 +182,19 @@ func (p *publication) pause(ctx context.Context) error {
 }
 
 // fetch brings the two branches.
-func (p *publication) fetch(ctx context.Context) (tips, error) {
-	refs := []string{p.proposal.Read}
-	if p.proposal.Branch != p.proposal.Read {
-		refs = append(refs, p.proposal.Branch)
+func (p Proposal) fetch(ctx context.Context, m *Mirror, a Access) (tips, error) {
+	refs := []string{p.Read}
+	if p.Branch != p.Read {
+		refs = append(refs, p.Branch)
 	}
-	results, err := p.mirror.Fetch(ctx, p.access, refs...)
+	results, err := m.Fetch(ctx, a, refs...)
 	if err != nil {
 		return tips{}, err
 	}
-	var at tips
-	read := results[p.proposal.Read]
-	if read.Err != nil && !p.proposal.First {
+	if read := results[p.Read]; read.Err != nil && !p.First {
 		return tips{}, read.Err
 	}
-	at.read = plumbing.NewHash(read.Hash)
-	at.branch = plumbing.NewHash(results[p.proposal.Branch].Hash)
-	return at, nil
+	return tips{plumbing.NewHash(results[p.Read].Hash), plumbing.NewHash(results[p.Branch].Hash)}, nil
 }
 
 // writeLock is held by the one call of Publish that is at work: two of them

@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"fmt"
-	"io"
 	"slices"
 	"sort"
 
@@ -61,20 +60,6 @@ func (w *writer) tree(entries []object.TreeEntry) (plumbing.Hash, error) {
 	sort.Sort(object.TreeEntrySorter(entries))
 	t := &object.Tree{Entries: entries}
 	return w.put(t.Encode)
-}
-
-// content reads a file.
-func (w *writer) content(hash plumbing.Hash) ([]byte, error) {
-	b, err := object.GetBlob(w.store, hash)
-	if err != nil {
-		return nil, fmt.Errorf("%w: blob %s: %w", ErrDamaged, hash, err)
-	}
-	r, err := b.Reader()
-	if err != nil {
-		return nil, fmt.Errorf("%w: blob %s: %w", ErrDamaged, hash, err)
-	}
-	defer func() { _ = r.Close() }() // only read from
-	return io.ReadAll(r)
 }
 
 // root is like tree, for the tree of a commit, which may be empty.
