@@ -1,0 +1,5 @@
+package main
+
+import "github.com/sluice-gitops/sluice/sdk"
+
+func main() { sdk.Main(plugin()) }
