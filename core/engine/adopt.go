@@ -42,6 +42,7 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 	}
 	errs := []error{e.stopJobs(ctx, ch.stop), closeAll(ctx, ch.close)}
 	e.configureImaging(c)
+	e.configureUpdating(c)
 	for _, n := range ch.removed {
 		e.forget(ctx, n)
 	}
@@ -102,7 +103,7 @@ func (e *Engine) runNow(ids []string) {
 		n := e.nodes[id]
 		switch {
 		case n == nil:
-		case n.source == nil && n.sync == nil:
+		case n.plugin != nil && n.source == nil:
 			e.triggerLocked(id, sched.Interactive)
 		case n.sync != nil && n.begun == 0 && !e.nodes[n.sync.cfg.Source].source.told:
 		default:
@@ -144,8 +145,14 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 	for _, a := range c.cfg.Appliers {
 		e.takeOver(ch, a.Block, &a.Plugin, sameHost)
 	}
+	for _, r := range c.cfg.Renderers {
+		e.takeOver(ch, r.Block, &r.Plugin, sameHost)
+	}
 	for _, s := range c.cfg.Syncs {
 		e.compareSync(ch, s, e.takeOver(ch, s.Block, nil, true))
+	}
+	for _, a := range c.cfg.ImageAutomations {
+		e.compareAutomation(ch, a, e.takeOver(ch, a.Block, nil, true))
 	}
 	for id, n := range e.nodes {
 		if ch.nodes[id] == nil {
@@ -188,7 +195,8 @@ func (e *Engine) compareSource(ch *change, s config.Source, n *node) {
 
 // compareSync gives n the declaration s.
 func (e *Engine) compareSync(ch *change, s config.Sync, n *node) {
-	n.view.DependsOn = slices.Concat([]string{s.Source, s.Applier}, s.DependsOn)
+	n.view.DependsOn = instancesOf(s)
+	n.view.DependsOn = append(n.view.DependsOn, s.DependsOn...)
 	if n.sync == nil {
 		n.sync = &syncNode{cfg: s}
 		e.recallSync(n)
@@ -240,11 +248,12 @@ func (ch *change) link(cfg *config.Config) error {
 		b.Add(id, ch.nodes[id])
 	}
 	for _, s := range cfg.Syncs {
-		b.Depend(s.Address, s.Source)
-		b.Depend(s.Address, s.Applier)
-		for _, d := range s.DependsOn {
+		for _, d := range slices.Concat(instancesOf(s), s.DependsOn) {
 			b.Depend(s.Address, d)
 		}
+	}
+	for _, a := range cfg.ImageAutomations {
+		b.Depend(a.Address, a.Sync)
 	}
 	g, err := b.Build()
 	if err != nil {
@@ -254,9 +263,23 @@ func (ch *change) link(cfg *config.Config) error {
 	return nil
 }
 
+// instancesOf are the nodes whose plugins a run of s uses.
+func instancesOf(s config.Sync) []string {
+	ids := []string{s.Source, s.Applier}
+	if s.Renderer != "" {
+		ids = append(ids, s.Renderer)
+	}
+	return ids
+}
+
 // withoutRange leaves out what a moved line changes.
 func withoutRange(s config.Sync) config.Sync {
 	s.Range = diag.Range{}
+	if s.Marker != nil {
+		m := *s.Marker
+		m.Range = diag.Range{}
+		s.Marker = &m
+	}
 	return s
 }
 
@@ -292,6 +315,8 @@ func (e *Engine) schedule() {
 			e.times.Set(id, n.source.cfg.Interval, n.source.cfg.Interval)
 		case n.sync != nil:
 			e.times.Set(id, n.sync.cfg.Interval, n.sync.cfg.Interval)
+		case n.automation != nil:
+			e.times.Set(id, n.automation.cfg.Interval, n.automation.cfg.Interval)
 		default:
 			e.times.Set(id, 0, 0)
 		}

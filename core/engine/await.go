@@ -62,7 +62,7 @@ func (e *Engine) blameSource(d *Detail) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := e.nodes[d.Node.ID]
-	if n == nil || d.Node.State != Ready {
+	if n == nil || n.sync == nil || d.Node.State != Ready {
 		return
 	}
 	if src := e.nodes[n.sync.cfg.Source]; src != nil && src.failure != nil {
@@ -100,7 +100,7 @@ func (e *Engine) submit(ids []string, before map[string]uint64) map[string]uint6
 			runs[id] = n.begun + 1
 			continue
 		}
-		if before != nil && n.begun > before[id] && n.sync.tree == e.nodes[n.sync.cfg.Source].source.digest() {
+		if before != nil && n.sync != nil && n.begun > before[id] && n.sync.tree == e.nodes[n.sync.cfg.Source].source.digest() {
 			runs[id] = n.begun
 			continue
 		}

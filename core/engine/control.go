@@ -14,10 +14,10 @@ import (
 
 // Status returns the state of every node, ordered by id.
 func (e *Engine) Status() Status {
-	down := e.down()
+	down, pending := e.down(), e.pendingCommits()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	st := Status{Nodes: make([]Node, 0, len(e.nodes))}
+	st := Status{Nodes: make([]Node, 0, len(e.nodes)), Pending: pending}
 	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
 		v := e.show(e.nodes[id])
 		v.noteDown(down)
@@ -148,7 +148,7 @@ func (e *Engine) configStatus() ConfigStatus {
 	return st
 }
 
-// Suspend stops sources or syncs and returns their ids. What runs comes to its
+// Suspend stops sources, syncs or image automations and returns their ids. What runs comes to its
 // end; a wait for objects ends at once.
 func (e *Engine) Suspend(ctx context.Context, req SuspendRequest) ([]string, error) {
 	if err := e.checkAlive(); err != nil {
@@ -248,6 +248,9 @@ func (e *Engine) resume(id, why string) error {
 		e.times.Remove(resumeKey + id)
 	}
 	e.publish(n, eventResumed, why)
+	if n.source != nil && e.updating != nil {
+		e.updating.queue.Reconfigure()
+	}
 	e.triggerLocked(id, sched.Interactive)
 	e.nodeChanged()
 	return nil
@@ -290,7 +293,8 @@ func (e *Engine) Approve(ctx context.Context, req ApproveRequest) (string, error
 }
 
 // Sync has syncs run now, with the newest revisions of their sources, and
-// returns their ids without waiting. The name of a source means its syncs.
+// returns their ids without waiting. The name of a source means its syncs, that
+// of an image automation means itself.
 func (e *Engine) Sync(_ context.Context, req SyncRequest) ([]string, error) {
 	if err := e.checkAlive(); err != nil {
 		return nil, err
@@ -305,7 +309,8 @@ func (e *Engine) Sync(_ context.Context, req SyncRequest) ([]string, error) {
 	return ids, nil
 }
 
-// syncTargets resolves names of syncs and sources to syncs.
+// syncTargets resolves names of syncs, sources and image automations to what is
+// to run.
 func (e *Engine) syncTargets(names []string) ([]string, error) {
 	if len(names) == 0 {
 		return e.resolveNames(nil, syncNodes)
@@ -318,7 +323,7 @@ func (e *Engine) syncTargets(names []string) ([]string, error) {
 	defer e.mu.Unlock()
 	var syncs []string
 	for _, id := range ids {
-		if isSync(id) {
+		if isSync(id) || isAutomation(id) {
 			syncs = append(syncs, id)
 		} else if e.graph != nil {
 			syncs = append(syncs, e.graph.Dependents(id)...)
@@ -328,13 +333,17 @@ func (e *Engine) syncTargets(names []string) ([]string, error) {
 	return slices.Compact(syncs), nil
 }
 
-// sourcesOf returns the sources of syncs, each once.
+// sourcesOf returns the sources of syncs and image automations, each once.
 func (e *Engine) sourcesOf(ids []string) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var sources []string
 	for _, id := range ids {
-		if n := e.nodes[id]; n != nil && n.sync != nil {
+		n := e.nodes[id]
+		if n != nil && n.automation != nil {
+			n = e.nodes[n.automation.cfg.Sync]
+		}
+		if n != nil && n.sync != nil {
 			sources = append(sources, n.sync.cfg.Source)
 		}
 	}

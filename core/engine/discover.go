@@ -3,12 +3,14 @@ package engine
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/policy"
+	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -62,10 +64,33 @@ func (e *Engine) discover(ctx context.Context, id string) {
 		e.mu.Unlock()
 		return
 	}
-	e.tellWarnings(e.workloads[id], found.Workloads)
+	before := e.workloads[id]
+	e.tellWarnings(before, found.Workloads)
 	e.workloads[id] = found.Workloads
+	if !slices.EqualFunc(before, found.Workloads, sameImages) {
+		e.lookAround(id)
+	}
 	e.mu.Unlock()
 	e.retarget()
+}
+
+// sameImages reports whether nothing has changed about a workload that decides
+// on its images.
+func sameImages(a, b Workload) bool {
+	return a.ID == b.ID && a.Owner == b.Owner && slices.Equal(a.Containers, b.Containers) && reflect.DeepEqual(a.policy, b.policy)
+}
+
+// lookAround has the automations look whose syncs apply to an applier. e.mu is
+// held.
+func (e *Engine) lookAround(applier string) {
+	for id, n := range e.nodes {
+		if n.automation == nil {
+			continue
+		}
+		if s := e.nodes[n.automation.cfg.Sync]; s != nil && s.sync != nil && s.sync.cfg.Applier == applier {
+			e.triggerLocked(id, sched.Webhook)
+		}
+	}
 }
 
 // retarget hands the scanner what runs everywhere. Two looks that end together
@@ -99,13 +124,15 @@ func (e *Engine) tellWarnings(before, now []Workload) {
 	}
 }
 
-// targetsLocked are all containers of which something is known. e.mu is held.
+// targetsLocked are all containers of which something is known, and what
+// policies name for markers. e.mu is held.
 func (e *Engine) targetsLocked() []images.Target {
-	var targets []images.Target
+	book := e.setup().book
+	targets := book.targets()
 	for _, list := range e.workloads {
 		for _, w := range list {
 			for _, c := range w.Containers {
-				if t, err := w.target(c); err == nil {
+				if t, err := w.target(c, book); err == nil {
 					targets = append(targets, t)
 				}
 			}
@@ -122,7 +149,7 @@ func (e *Engine) scheduleDiscovery() {
 	}
 	every := e.running.cfg.Images.Interval
 	for id, n := range e.nodes {
-		if n.source == nil && n.sync == nil {
+		if n.isApplier() {
 			e.times.Set(discoverKey+id, every, every)
 			if n.handle != nil {
 				e.discoverSoon(id)
@@ -150,7 +177,7 @@ func (e *Engine) forgetWorkloads() {
 func (w Workload) warnings() []string {
 	warnings := slices.Clone(w.policy.Warnings)
 	for _, c := range w.Containers {
-		if _, err := w.target(c); err != nil {
+		if _, err := ref.Parse(c.Image); err != nil {
 			warnings = append(warnings, fmt.Sprintf("container %s: %v", c.Name, err))
 		}
 	}

@@ -72,7 +72,8 @@ type Engine struct {
 	times     *sched.Timetable // nil in a one-shot
 	manifests *manifest.Cache
 	broker    *credentials.Broker
-	imaging   *imaging // nil in a one-shot
+	imaging   *imaging  // nil in a one-shot
+	updating  *updating // nil in a one-shot
 	closers   []func(ctx context.Context) error
 }
 
@@ -124,6 +125,9 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	if daemon {
 		e.times = sched.NewTimetable(e.due, sched.TimetableOptions{})
 		e.onClose(func(context.Context) error { e.times.Close(); return nil })
+		if err := e.openUpdating(c.cfg); err != nil {
+			return err
+		}
 	}
 	e.mu.Lock()
 	e.alive = true
@@ -132,6 +136,7 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	if err == nil && daemon {
 		e.forgetUndeclared(ctx)
 		e.runNow(added)
+		e.startUpdating()
 	}
 	return err
 }

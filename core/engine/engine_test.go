@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -71,6 +72,10 @@ type repo struct {
 	err      error
 	resolves int
 	fetches  int
+	writable bool
+	commits  []source.Change // by Commit
+	refuse   error           // what Commit says
+	marks    []string        // by Mark
 }
 
 func (w *world) repo(url string) *repo {
@@ -149,6 +154,76 @@ func (r *repo) Fetch(_ context.Context, rev source.Revision, dir string) error {
 	return nil
 }
 
+// put changes one file, as another person would.
+func (r *repo) put(name, content string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rev++
+	r.files = maps.Clone(r.files)
+	r.files[name] = content
+}
+
+// read returns a file.
+func (r *repo) read(name string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.files[name]
+}
+
+// Commit implements source.Committer.
+func (r *repo) Commit(_ context.Context, c source.Change) (source.Revision, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refuse != nil {
+		return source.Revision{}, r.refuse
+	}
+	files := maps.Clone(r.files)
+	var conflict source.ConflictError
+	for _, e := range c.Edits {
+		if files[e.Path] != string(e.Old) {
+			conflict.Paths = append(conflict.Paths, e.Path)
+			continue
+		}
+		files[e.Path] = string(e.New)
+	}
+	if len(conflict.Paths) == len(c.Edits) {
+		return source.Revision{}, &conflict
+	}
+	r.rev++
+	rev := source.Revision{ID: fmt.Sprintf("rev%d", r.rev), Ref: "main"}
+	r.commits = append(r.commits, c)
+	if c.Branch == "" {
+		r.files = files
+	}
+	if len(conflict.Paths) > 0 {
+		conflict.Written = rev
+		return source.Revision{}, &conflict
+	}
+	return rev, nil
+}
+
+// Mark implements source.Marker.
+func (r *repo) Mark(_ context.Context, name string, rev source.Revision, _ string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refuse != nil {
+		return r.refuse
+	}
+	r.marks = append(r.marks, name+" "+rev.ID)
+	return nil
+}
+
+// written returns the messages of the commits.
+func (r *repo) written() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var messages []string
+	for _, c := range r.commits {
+		messages = append(messages, c.Message)
+	}
+	return messages
+}
+
 // memoryHost is a plugin host whose plugins are Go values.
 type memoryHost struct{ w *world }
 
@@ -214,6 +289,9 @@ func (i *memoryInstance) Has(capability string) bool {
 		return i.applier != nil
 	case applier.CanListWorkloads:
 		return i.applier != nil && i.w.runs
+	case source.CanCommit, source.CanMark:
+		r, ok := i.source.(*repo)
+		return ok && r.writable
 	case registry.ForConsumers:
 		return strings.HasPrefix(i.name, "pull secrets")
 	}

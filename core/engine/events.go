@@ -28,6 +28,17 @@ const (
 	eventStarted       = "started"
 	eventNewImages     = "new_images"
 	eventBadPolicy     = "bad_policy"
+	eventCommitted     = "committed"
+	eventCommitFailed  = "commit_failed"
+	eventEditConflict  = "edit_conflict"
+	eventCommitTrouble = "commit_trouble"
+	eventNotDecided    = "update_undecided"
+	eventRolledOut     = "rolled_out"
+	eventRolloutFailed = "rollout_failed"
+	eventOvertaken     = "rollout_overtaken"
+	eventQuarantined   = "quarantined"
+	eventUnquarantined = "unquarantined"
+	eventMarkFailed    = "marker_failed"
 )
 
 // severities of the reasons that are more than news.
@@ -38,6 +49,14 @@ var severities = map[string]event.Severity{
 	eventPartlyApplied: event.Warning,
 	eventRemoved:       event.Warning,
 	eventBadConfig:     event.Error,
+	eventCommitFailed:  event.Error,
+	eventEditConflict:  event.Warning,
+	eventCommitTrouble: event.Warning,
+	eventNotDecided:    event.Warning,
+	eventRolloutFailed: event.Error,
+	eventOvertaken:     event.Warning,
+	eventQuarantined:   event.Warning,
+	eventMarkFailed:    event.Warning,
 }
 
 // levels are those of the log.

@@ -103,35 +103,42 @@ func (e *Engine) containersOf(list []Workload, name string) []container {
 	for _, w := range list {
 		for _, c := range w.Containers {
 			if name == "" || name == c.Name {
-				found = append(found, w.container(c))
+				found = append(found, w.container(c, e.setup().book))
 			}
 		}
 	}
 	return found
 }
 
-func (w Workload) container(c applier.Container) container {
+func (w Workload) container(c applier.Container, book rulebook) container {
 	row := container{images: ContainerImages{
 		Workload: w.ID, Applier: w.Applier, Container: c.Name, Image: c.Image, Init: c.Init, Rows: []images.Row{},
 	}}
-	row.target, row.invalid = w.target(c)
+	row.target, row.invalid = w.target(c, book)
 	return row
 }
 
 // target is what the scanner is told of a container. An error is about its
 // image; a pattern that is none is a policy that takes nothing.
-func (w Workload) target(c applier.Container) (images.Target, error) {
+func (w Workload) target(c applier.Container, book rulebook) (images.Target, error) {
 	image, err := ref.Parse(c.Image)
 	if err != nil {
 		return images.Target{}, err
 	}
 	t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: w.consumer()}
-	if !w.policy.Automated || w.policy.Ignored {
-		return t, nil
+	rules, automated := book.of(about{sync: w.sync(), workload: w.ID, container: c.Name, image: image}, w.policy)
+	if automated && !w.policy.Ignored {
+		t.Rules = &rules // those that are not valid take nothing; Warnings tell
 	}
-	rules := w.policy.Rules(c.Name) // those that are not valid take nothing; Warnings tell
-	t.Rules = &rules
 	return t, nil
+}
+
+// sync is the address of the sync that owns the workload, "" if none does.
+func (w Workload) sync() string {
+	if w.Owner == "" {
+		return ""
+	}
+	return "sync." + w.Owner
 }
 
 func (w Workload) consumer() credentials.Consumer {

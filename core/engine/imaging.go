@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/glob"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/images/remote"
+	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
@@ -125,9 +126,10 @@ func (im *imaging) host(host string) remote.Host {
 	return remote.Host{Endpoint: r.Endpoint, CA: r.CA, Cert: r.Cert, Key: r.Key, Insecure: r.Insecure, API: r.API}
 }
 
-// imagesChanged tells the news of a repository as an event for each workload
-// whose policy takes one of the new tags.
+// imagesChanged has automations look at the news of a repository, and tells it
+// as an event for each workload whose policy takes one of the new tags.
 func (e *Engine) imagesChanged(c images.Change) {
+	e.lookAtNews(c.Targets)
 	if c.First {
 		return
 	}
@@ -144,6 +146,33 @@ func (e *Engine) imagesChanged(c images.Change) {
 			Message: fmt.Sprintf("%s of %s: %s has %s", t.Container, t.Workload, c.Repository, few(taken)),
 			Attrs:   map[string]string{"repository": c.Repository, "container": t.Container},
 		})
+	}
+}
+
+// lookAtNews has the automations look that the targets concern: those of the
+// syncs that own them. What no container has may be in the files of any sync.
+func (e *Engine) lookAtNews(targets []images.Target) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	syncs := map[string]bool{}
+	for _, t := range targets {
+		switch {
+		case t.Rules == nil:
+		case t.Consumer.Applier == "":
+			e.lookSoon("", sched.Webhook)
+			return
+		default:
+			for _, w := range e.workloads[t.Consumer.Applier] {
+				if w.ID == t.Workload {
+					syncs[w.sync()] = true
+				}
+			}
+		}
+	}
+	for sync := range syncs {
+		if sync != "" {
+			e.lookSoon(sync, sched.Webhook)
+		}
 	}
 }
 

@@ -52,7 +52,7 @@ func TestReloadRetriesScans(t *testing.T) {
 // refused.
 func TestAdvised(t *testing.T) {
 	w := newWorkload(kube, deployment("shop", "web", "quay.io/acme/web:1", nil))
-	target, err := w.target(w.Containers[0])
+	target, err := w.target(w.Containers[0], nil)
 	if err != nil {
 		t.Fatal(err)
 	}

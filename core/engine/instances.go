@@ -10,12 +10,13 @@ import (
 	"github.com/sluice-gitops/sluice/core/rollout"
 )
 
-// openTimeout bounds the opening of an applier, which has no timeout of its own
-// in the configuration.
+// openTimeout bounds the opening of an applier or a renderer, which have no
+// timeout of their own in the configuration.
 const openTimeout = time.Minute
 
-// runApplier opens an applier, and lets the syncs go that waited for it.
-func (e *Engine) runApplier(ctx context.Context, id string) {
+// runInstance opens an applier or a renderer, and lets the syncs go that waited
+// for it.
+func (e *Engine) runInstance(ctx context.Context, id string) {
 	e.mu.Lock()
 	n := e.nodes[id]
 	if n == nil {
@@ -48,7 +49,9 @@ func (e *Engine) runApplier(ctx context.Context, id string) {
 	}
 	e.succeeded(n, Ready, "open", "")
 	e.tellDependents(id)
-	e.discoverLocked(id)
+	if n.isApplier() {
+		e.discoverLocked(id)
+	}
 }
 
 // open returns the node's instance; it opens one if there is none. Only the

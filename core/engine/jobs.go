@@ -28,6 +28,10 @@ func (e *Engine) due(key string) {
 		e.discoverLocked(id)
 		return
 	}
+	if key == gateKey {
+		e.pool.Submit(gateKey, sched.Interval, e.lookAtRollouts)
+		return
+	}
 	if n := e.nodes[key]; n != nil && !n.busy() { // what is under way is fresh enough
 		e.triggerLocked(key, sched.Interval)
 	}
@@ -56,8 +60,10 @@ func (e *Engine) triggerLocked(id string, p sched.Priority) {
 		run = e.runSource
 	case n.sync != nil:
 		run = e.runSync
+	case n.automation != nil:
+		run = e.runAutomation
 	default:
-		run = e.runApplier
+		run = e.runInstance
 	}
 	if e.pool.Submit(id, p, func(ctx context.Context) { run(ctx, id) }) {
 		n.queued = true

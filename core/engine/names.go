@@ -13,10 +13,10 @@ import (
 // suspended.
 func anyNode(*node) bool     { return true }
 func syncNodes(n *node) bool { return n.sync != nil }
-func stoppable(n *node) bool { return n.sync != nil || n.source != nil }
+func stoppable(n *node) bool { return n.sync != nil || n.source != nil || n.automation != nil }
 
 // resolveNames turns what people write into node ids: an id, or the name of a
-// sync. No names mean all nodes that accept takes.
+// sync or an image automation. No names mean all nodes that accept takes.
 func (e *Engine) resolveNames(names []string, accept func(*node) bool) ([]string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -55,7 +55,7 @@ func (e *Engine) resolveOne(name string, accept func(*node) bool) (string, error
 // resolveName finds the node called name, or the instances of the for_each that
 // is. e.mu is held.
 func (e *Engine) resolveName(name string, accept func(*node) bool) ([]string, error) {
-	for _, id := range []string{name, "sync." + name} {
+	for _, id := range []string{name, "sync." + name, automationPrefix + name} {
 		if n := e.nodes[id]; n != nil && !accept(n) {
 			return nil, refuse(ErrInvalid, "%s is %s: that is not possible with it", id, n.kind())
 		} else if n != nil {
@@ -83,7 +83,7 @@ func (e *Engine) suggest(name string, accept func(*node) bool) string {
 			continue
 		}
 		all = append(all, id)
-		for _, typed := range []string{id, strings.TrimPrefix(id, "sync.")} {
+		for _, typed := range []string{id, strings.TrimPrefix(id, "sync."), strings.TrimPrefix(id, automationPrefix)} {
 			known = append(known, typed)
 			byName[typed] = id
 		}

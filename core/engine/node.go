@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -33,9 +34,20 @@ type node struct {
 	plugin *config.PluginConfig // of a source or an applier
 	handle instance             // open instance of it, nil while there is none
 
-	source *sourceNode
-	sync   *syncNode
+	source     *sourceNode
+	sync       *syncNode
+	automation *automationNode
 }
+
+// isApplier and isRenderer tell what n is of the nodes that only hold an open
+// instance.
+func (n *node) isApplier() bool  { return n.plugin != nil && n.plugin.Kind == kindApplier }
+func (n *node) isRenderer() bool { return n.plugin != nil && n.plugin.Kind == kindRenderer }
+
+const (
+	kindApplier  = "applier"
+	kindRenderer = "renderer"
+)
 
 // outcome is what a run has come to. Whoever waited for that run may look only
 // when the next one has begun.
@@ -52,6 +64,7 @@ type sourceNode struct {
 	revision source.Revision // of tree
 	tree     *tree.Tree      // the newest one, held; nil before the first
 	told     bool            // the syncs know of tree
+	resolved uint64          // the last run that has seen which revision is the newest
 }
 
 // syncNode is what only a sync has.
@@ -62,6 +75,7 @@ type syncNode struct {
 	report    *rollout.Report
 	record    syncRecord
 	tree      string // digest of what the last run has begun with
+	seen      uint64 // the run of the source that had seen that what is applied was the newest
 	settled   string // digest of the tree that the last run has seen through
 
 	// settledLoad is the digest of the load that report is of, if all of it was
@@ -69,6 +83,8 @@ type syncNode struct {
 	settledLoad string
 
 	endWait func(cause error) // while it waits for objects
+
+	markSaid string // the last warning about the marker
 }
 
 // unsettle ends a wait, and has the next run look at the target whatever the
@@ -89,6 +105,7 @@ type syncRecord struct {
 	Approved string          `json:"approved,omitempty"`
 	Refused  []string        `json:"refused,omitempty"` // objects that the target did not take when last nothing was left to delete
 	Ready    time.Time       `json:"ready,omitzero"`
+	Marked   string          `json:"marked,omitempty"` // the marker that was moved last, and to where
 }
 
 // sourceRecord is what a source remembers across restarts.
@@ -113,6 +130,10 @@ func (n *node) kind() string {
 		return "a source"
 	case n.sync != nil:
 		return "a sync"
+	case n.automation != nil:
+		return "an image automation"
+	case n.isRenderer():
+		return "a renderer"
 	}
 	return "an applier"
 }
@@ -140,6 +161,9 @@ func (n *node) suspended() *Suspension {
 		return n.suspension
 	case n.source != nil && n.source.cfg.Suspend, n.sync != nil && n.sync.cfg.Suspend:
 		return &Suspension{By: "the configuration", Reason: "suspend = true", Since: n.view.Since, Config: true}
+	case n.automation != nil && n.automation.cfg.Suspend:
+		reason := cmp.Or(n.automation.cfg.SuspendReason, "suspend = true")
+		return &Suspension{By: "the configuration", Reason: reason, Since: n.view.Since, Config: true}
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func (e *Engine) Plan(ctx context.Context, names []string, progress func(Progres
 // nothing else: a sync that began with what an earlier process has fetched would
 // apply an old revision first.
 func (e *Engine) prepare(ctx context.Context, ids []string) error {
-	needed := slices.Concat(e.appliersOf(ids), e.sourcesOf(ids))
+	needed := slices.Concat(e.handlesOf(ids), e.sourcesOf(ids))
 	e.selectOnly(needed)
 	return e.await(ctx, e.submit(needed, nil))
 }
@@ -72,7 +72,7 @@ func (e *Engine) prepare(ctx context.Context, ids []string) error {
 // held.
 func (e *Engine) unprepared(n *node) error {
 	var errs []error
-	for _, id := range []string{n.sync.cfg.Source, n.sync.cfg.Applier} {
+	for _, id := range instancesOf(n.sync.cfg) {
 		switch need := e.nodes[id]; {
 		case need.failure != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", id, need.failure))
@@ -196,15 +196,19 @@ func (e *Engine) selectOnly(ids []string) {
 	}
 }
 
-func (e *Engine) appliersOf(ids []string) []string {
+func (e *Engine) handlesOf(ids []string) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var appliers []string
+	var open []string
 	for _, id := range ids {
-		appliers = append(appliers, e.nodes[id].sync.cfg.Applier)
+		cfg := e.nodes[id].sync.cfg
+		open = append(open, cfg.Applier)
+		if cfg.Renderer != "" {
+			open = append(open, cfg.Renderer)
+		}
 	}
-	slices.Sort(appliers)
-	return slices.Compact(appliers)
+	slices.Sort(open)
+	return slices.Compact(open)
 }
 
 // withDependencies adds the syncs that ids need.

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,6 +17,8 @@ const (
 	sourceRecords state.Kind[sourceRecord] = "source"
 	syncRecords   state.Kind[storedSync]   = "sync"
 	suspensions   state.Kind[Suspension]   = "suspension"
+
+	automationRecords state.Kind[automationRecord] = "automation"
 )
 
 // storedSync is a sync's record with its last report, for `why` and `status`
@@ -38,6 +41,8 @@ func (e *Engine) writeRecords(ids []string) {
 			}))
 		case n.sync != nil:
 			changes = append(changes, syncRecords.Change(id, storedSync{Record: n.sync.record, Report: n.sync.report}))
+		case n.automation != nil:
+			changes = append(changes, automationRecords.Change(id, automationRecord{Offered: maps.Clone(n.automation.offered)}))
 		}
 	}
 	e.mu.Unlock()
@@ -104,11 +109,12 @@ func (e *Engine) forgetUndeclared(ctx context.Context) {
 	sources, err1 := sourceRecords.IDs(e.store)
 	syncs, err2 := syncRecords.IDs(e.store)
 	suspended, err3 := suspensions.IDs(e.store)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	automations, err4 := automationRecords.IDs(e.store)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		e.log.WarnContext(ctx, "cannot tell what is not declared any more", "err", err)
 		return
 	}
-	ids := slices.Concat(sources, syncs, suspended)
+	ids := slices.Concat(sources, syncs, suspended, automations)
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
 		e.mu.Lock()
@@ -127,7 +133,12 @@ func (e *Engine) forgetUndeclared(ctx context.Context) {
 }
 
 func (e *Engine) deleteRecords(id string) error {
-	return e.store.Write([]state.Change{sourceRecords.Removal(id), syncRecords.Removal(id), suspensions.Removal(id)})
+	return e.store.Write([]state.Change{sourceRecords.Removal(id), syncRecords.Removal(id), suspensions.Removal(id), automationRecords.Removal(id)})
 }
 
 func isSync(id string) bool { return strings.HasPrefix(id, "sync.") }
+
+// automationPrefix begins the ids of image automations.
+const automationPrefix = "image_automation."
+
+func isAutomation(id string) bool { return strings.HasPrefix(id, automationPrefix) }

@@ -1,41 +1,270 @@
 package engine
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/credentials"
+	"github.com/sluice-gitops/sluice/core/images/ref"
+	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/manifest/edit"
+	"github.com/sluice-gitops/sluice/core/writeback"
+)
 
 // Release changes the images of workloads in git. It returns once the job
-// stands on disk; a dry run returns when it knows what would be done.
-func (e *Engine) Release(context.Context, ReleaseRequest) (Job, error) {
-	return Job{}, refuse(ErrConflict, "releases are not there yet")
+// stands on disk; a dry run returns when it knows what would be done. A
+// namespace without workloads narrows a release of all to itself.
+func (e *Engine) Release(ctx context.Context, req ReleaseRequest) (Job, error) {
+	if err := e.checkAlive(); err != nil {
+		return Job{}, err
+	}
+	spec, err := qualifySpec(req.Spec, req.Namespace)
+	if err != nil {
+		return Job{}, err
+	}
+	if err := spec.Validate(); err != nil {
+		return Job{}, refuse(ErrInvalid, "%v", err)
+	}
+	req.Spec = spec
+	return e.newJob(ctx, storedJob{
+		Job:     Job{Kind: JobRelease, User: req.User, Message: req.Message, DryRun: req.DryRun},
+		Release: &req,
+	})
 }
 
 // Policy changes the policies of workloads in git, in the way of Release.
-func (e *Engine) Policy(context.Context, PolicyRequest) (Job, error) {
-	return Job{}, refuse(ErrConflict, "changes of policies are not there yet")
+func (e *Engine) Policy(ctx context.Context, req PolicyRequest) (Job, error) {
+	if err := e.checkAlive(); err != nil {
+		return Job{}, err
+	}
+	if len(req.Workloads) == 0 {
+		return Job{}, refuse(ErrInvalid, "name the workloads whose policies are to change")
+	}
+	var err error
+	if req.Workloads, err = qualifyAll(req.Workloads, req.Namespace); err != nil {
+		return Job{}, err
+	}
+	if err := req.Change.Validate(); err != nil {
+		return Job{}, refuse(ErrInvalid, "%v", err)
+	}
+	return e.newJob(ctx, storedJob{
+		Job:    Job{Kind: JobPolicy, User: req.User, Message: req.Message, DryRun: req.DryRun},
+		Policy: &req,
+	})
 }
 
-// Job returns the job with the id.
-func (e *Engine) Job(id string) (Job, error) {
-	return Job{}, refuse(ErrNotFound, "there is no job %q", id)
+func qualifyAll(names []string, namespace string) ([]string, error) {
+	ids := make([]string, len(names))
+	for i, name := range names {
+		var err error
+		if ids[i], err = qualify(name, namespace); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
 }
 
-// Jobs returns the jobs that are remembered, the newest first.
-func (e *Engine) Jobs() []Job { return []Job{} }
-
-// WaitJob waits until the job has ended and, with applied, until the syncs that
-// it concerns have applied its commits or later ones.
-func (e *Engine) WaitJob(_ context.Context, id string, _ bool) (Job, error) { return e.Job(id) }
-
-// WhyImages tells of each container of a workload which tags may replace its
-// image, and what holds them back.
-func (e *Engine) WhyImages(context.Context, WhyImagesRequest) ([]WhyImage, error) {
-	return nil, refuse(ErrConflict, "this is not there yet")
+// qualifySpec writes out the workloads of a spec.
+func qualifySpec(s update.Spec, namespace string) (update.Spec, error) {
+	var err error
+	if s.Workloads, err = qualifyAll(s.Workloads, namespace); err != nil {
+		return s, err
+	}
+	if s.Exclude, err = qualifyAll(s.Exclude, namespace); err != nil {
+		return s, err
+	}
+	exact := map[string][]update.Swap{}
+	for name, swaps := range s.Containers {
+		id, err := qualify(name, namespace)
+		if err != nil {
+			return s, err
+		}
+		exact[id] = swaps
+	}
+	if len(exact) > 0 {
+		s.Containers = exact
+	}
+	return s, nil
 }
 
-// Quarantined returns the images that automation does not roll out, ordered by
-// repository and tag.
-func (e *Engine) Quarantined() []Quarantine { return []Quarantine{} }
+// refreshTimeout bounds how long a job waits for the newest revisions: whatever
+// is decided on older ones is checked again when it is written.
+const refreshTimeout = 30 * time.Second
 
-// Unquarantine lets automation roll out what it kept away, and returns that.
-func (e *Engine) Unquarantine(context.Context, UnquarantineRequest) ([]Quarantine, error) {
-	return nil, refuse(ErrNotFound, "nothing is in quarantine")
+// estates collects what is known of all syncs, at the newest revisions, with
+// what runs now. One that cannot be read is a problem. The caller owes each a
+// release.
+func (e *Engine) estates(ctx context.Context) (list []*estate, problems []string, err error) {
+	ids, err := e.resolveNames(nil, syncNodes)
+	if err != nil {
+		return nil, nil, err
+	}
+	asking, cancel := bounded(ctx, refreshTimeout)
+	err = e.await(asking, e.submit(e.sourcesOf(ids), nil))
+	cancel()
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	if err != nil {
+		problems = append(problems, "the newest revisions are not known: "+oneLine(err))
+	}
+	live, err := e.Workloads(ctx, WorkloadsRequest{})
+	if err != nil {
+		return nil, nil, err
+	}
+	problems = append(problems, live.Problems...)
+	for _, id := range ids {
+		s, err := e.estate(ctx, id, e.ofApplier(id, live.Workloads))
+		if ctx.Err() != nil {
+			releaseAll(list)
+			return nil, nil, context.Cause(ctx)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("%s: %s", id, oneLine(err)))
+			continue
+		}
+		list = append(list, s)
+	}
+	return list, problems, nil
+}
+
+func releaseAll(list []*estate) {
+	for _, s := range list {
+		s.release()
+	}
+}
+
+// ofApplier are the workloads that run where a sync applies to.
+func (e *Engine) ofApplier(sync string, all []Workload) []Workload {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[sync]
+	if n == nil || n.sync == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(w Workload) bool { return w.Applier != n.sync.cfg.Applier })
+}
+
+// plan decides what a job changes. An error means that nothing is to be written.
+func (e *Engine) plan(ctx context.Context, j *storedJob) ([]writeback.Change, error) {
+	list, problems, err := e.estates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer releaseAll(list)
+	var changes []writeback.Change
+	if j.Release != nil {
+		changes, err = e.planRelease(ctx, j, list)
+	} else {
+		changes, err = e.planPolicy(ctx, j, list)
+	}
+	if len(problems) > 0 {
+		j.Error = strings.Join(problems, "; ") // what a person should know beside the results
+	}
+	return changes, err
+}
+
+// planRelease fills in the results of a release.
+func (e *Engine) planRelease(ctx context.Context, j *storedJob, list []*estate) ([]writeback.Change, error) {
+	req := j.Release
+	var all []update.Workload
+	for _, s := range list {
+		for _, w := range e.updatable(ctx, s) {
+			if req.Spec.All && req.Namespace != "" && !strings.HasPrefix(w.ID, req.Namespace+":") {
+				continue
+			}
+			all = append(all, w)
+		}
+	}
+	results, err := update.Release(req.Spec, all, e.lookup(ctx, list))
+	j.Results = results
+	if err != nil {
+		return nil, err
+	}
+	subject := writeback.Subject{Image: req.Spec.Image, Workloads: req.Spec.Workloads, Containers: len(req.Spec.Containers) > 0}
+	var changes []writeback.Change
+	for _, s := range list {
+		var edits []edit.Edit
+		for _, r := range results {
+			if r.Status == update.Success && r.Sync == s.sync.Address {
+				edits = append(edits, s.editsFor(r.ID, r.Containers)...)
+			}
+		}
+		changes = append(changes, j.change(s, edits, writeback.Release, subject)...)
+	}
+	return changes, nil
+}
+
+// lookup asks the registry for the image that is released, as one of the
+// workloads that have its repository.
+func (e *Engine) lookup(ctx context.Context, list []*estate) update.Lookup {
+	return func(image ref.Ref) (digest string, err error) {
+		err = errors.New("no workload has an image of its repository")
+		asked := map[string]bool{}
+		for _, s := range list {
+			for _, t := range s.targets {
+				who := fingerprint(t.Consumer)
+				if t.Image.CanonicalName() != image.CanonicalName() || asked[who] {
+					continue
+				}
+				asked[who] = true
+				req := credentials.Request{Host: image.Host(), Repository: image.Path(), Consumer: t.Consumer}
+				if digest, err = e.imaging.client.Head(ctx, req, cmp.Or(image.Digest, image.Tag)); err == nil || closing(ctx) {
+					return digest, err
+				}
+			}
+		}
+		return "", err
+	}
+}
+
+// planPolicy fills in the results of a change of policies.
+func (e *Engine) planPolicy(ctx context.Context, j *storedJob, list []*estate) ([]writeback.Change, error) {
+	known := map[string]bool{}
+	var changes []writeback.Change
+	for _, s := range list {
+		var edits []edit.Edit
+		all := e.updatable(ctx, s)
+		for i, w := range s.found.Workloads {
+			if !slices.Contains(j.Policy.Workloads, w.ID) {
+				continue
+			}
+			known[w.ID] = true
+			r := update.Result{ID: w.ID, Sync: s.sync.Address, Source: s.sync.Source, Status: update.Success}
+			switch ed, changed, err := update.Policies(j.Policy.Change, all[i], w.Annotations); {
+			case err != nil:
+				r.Status, r.Reason = update.Failed, oneLine(err)
+			case !changed:
+				r.Status, r.Reason = update.Skipped, "nothing to change"
+			default:
+				edits = append(edits, ed)
+			}
+			j.Results = append(j.Results, r)
+		}
+		changes = append(changes, j.change(s, edits, writeback.Policy, writeback.Subject{})...)
+	}
+	for _, id := range j.Policy.Workloads {
+		if !known[id] {
+			j.Results = append(j.Results, update.Result{ID: id, Status: update.Skipped, Reason: update.ReasonNotInRepo})
+		}
+	}
+	slices.SortStableFunc(j.Results, func(a, b update.Result) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Sync, b.Sync)) })
+	return changes, nil
+}
+
+// change is what a job writes to the files of one sync: nothing without edits.
+func (j *storedJob) change(s *estate, edits []edit.Edit, kind string, subject writeback.Subject) []writeback.Change {
+	if len(edits) == 0 {
+		return nil
+	}
+	return []writeback.Change{{
+		ID: j.ID + " " + s.sync.Address, Source: s.sync.Source, Sync: s.sync.Address, Edits: edits,
+		Cause:   writeback.Cause{Kind: kind, User: j.User, Message: j.Message, Job: j.ID},
+		Subject: subject, At: now(),
+	}}
 }

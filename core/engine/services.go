@@ -123,7 +123,7 @@ func (e *Engine) findApplier(address string) (*node, error) {
 	var found *node
 	for id, n := range e.nodes {
 		switch {
-		case n.source != nil || n.sync != nil || address != "" && id != address:
+		case !n.isApplier() || address != "" && id != address:
 		case found != nil:
 			return nil, fmt.Errorf("there are several appliers: name the one that keeps it: %w", host.ErrDenied)
 		default:

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/tree"
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
@@ -123,6 +124,9 @@ func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 	}
 	s := n.source
 	s.previous = news.resolved
+	if err == nil {
+		s.resolved = n.begun
+	}
 	isNew := news.fetched != nil
 	if isNew {
 		s.keep(news.fetched, news.revision)
@@ -140,6 +144,7 @@ func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 		s.told = true
 		for _, id := range e.graph.Dependents(job.id) {
 			e.supersede(id)
+			e.lookSoon(id, sched.Webhook)
 		}
 	}
 	e.mu.Unlock()

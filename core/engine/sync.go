@@ -26,6 +26,7 @@ type syncJob struct {
 	origin  string
 	last    *rollout.Report // of the run that saw the load called settled through
 	settled string          // digest of that load, "" if there is none
+	seen    uint64          // the run of the source that has seen that the revision is the newest
 }
 
 // runSync brings one sync from its source's tree to a recorded result.
@@ -41,6 +42,7 @@ func (e *Engine) runSync(ctx context.Context, id string) {
 		return
 	}
 	e.endSync(job, report)
+	e.moveMarker(ctx, id)
 }
 
 // beginSync decides whether the sync can run, and with what.
@@ -88,7 +90,7 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 	job := &syncJob{
 		id: n.id, cfg: s.cfg, applier: app.handle.Applier(), root: held.Dir, release: held.Release,
 		key:    fingerprint(held.Digest, s.cfg.Paths),
-		origin: origin(src.source.cfg, s.cfg),
+		origin: origin(src.source.cfg, s.cfg), seen: src.source.resolved,
 	}
 	if s.loadedKey == job.key {
 		job.loaded = s.loaded
@@ -332,7 +334,7 @@ func (e *Engine) endSync(job *syncJob, report *rollout.Report) {
 	s.record = record
 	s.settled, s.settledLoad = "", ""
 	if report.Applied() {
-		s.settled = report.Tree
+		s.settled, s.seen = report.Tree, job.seen
 		if n.view.State == Ready && s.loaded != nil && s.loadedKey == job.key {
 			s.settledLoad = s.loaded.Digest
 		}
@@ -342,6 +344,7 @@ func (e *Engine) endSync(job *syncJob, report *rollout.Report) {
 		e.discoverSoon(job.cfg.Applier)
 	}
 	e.mu.Unlock()
+	e.rolloutsSoon(job.id)
 	if changed {
 		e.recorder.mark(job.id)
 	}

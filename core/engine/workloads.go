@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/policy"
+	"github.com/sluice-gitops/sluice/core/manifest/edit"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -56,7 +57,7 @@ func (e *Engine) Workloads(ctx context.Context, req WorkloadsRequest) (Workloads
 			patience = 0 // the caller's own
 		}
 		looking, cancel := bounded(ctx, patience)
-		list, err := a.workloads(looking, applier.WorkloadFilter{Namespace: req.Namespace})
+		list, err := a.workloads(looking, req.Namespace, e.setup())
 		err = because(looking, err)
 		cancel()
 		if err != nil {
@@ -95,7 +96,7 @@ func (e *Engine) awaitOpen(ctx context.Context, address string) {
 		e.mu.Lock()
 		opening := false
 		for id, n := range e.nodes {
-			opening = opening || n.source == nil && n.sync == nil && n.handle == nil && n.busy() && (address == "" || id == address)
+			opening = opening || n.isApplier() && n.handle == nil && n.busy() && (address == "" || id == address)
 		}
 		changed := e.changed
 		e.mu.Unlock()
@@ -116,7 +117,7 @@ func (e *Engine) openAppliers(address string) ([]openApplier, error) {
 	defer e.mu.Unlock()
 	var found []openApplier
 	for id, n := range e.nodes {
-		if n.source == nil && n.sync == nil && (address == "" || id == address) {
+		if n.isApplier() && (address == "" || id == address) {
 			found = append(found, openApplier{id: id, handle: n.handle, closed: n.view.Reason})
 		}
 	}
@@ -128,7 +129,7 @@ func (e *Engine) openAppliers(address string) ([]openApplier, error) {
 }
 
 // workloads lists what runs there, ordered by id.
-func (a openApplier) workloads(ctx context.Context, filter applier.WorkloadFilter) ([]Workload, error) {
+func (a openApplier) workloads(ctx context.Context, namespace string, setup *imageSetup) ([]Workload, error) {
 	if a.handle == nil {
 		return nil, fmt.Errorf("%s is not open: %s", a.id, a.closed)
 	}
@@ -137,7 +138,11 @@ func (a openApplier) workloads(ctx context.Context, filter applier.WorkloadFilte
 		return nil, fmt.Errorf("%s: this plugin cannot tell what runs", a.id)
 	}
 	var list []Workload
-	err := lister.Workloads(ctx, filter, func(w applier.Workload) { list = append(list, newWorkload(a.id, w)) })
+	filter := applier.WorkloadFilter{Namespace: namespace, Kinds: setup.list}
+	err := lister.Workloads(ctx, filter, func(w applier.Workload) {
+		setup.readContainers(&w)
+		list = append(list, newWorkload(a.id, w))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: what runs: %w", a.id, err)
 	}
@@ -169,6 +174,20 @@ func newWorkload(applierID string, raw applier.Workload) Workload {
 	}
 	slices.Sort(w.Policies)
 	return w
+}
+
+// readContainers finds the images of an object that has them in places of its
+// own kind.
+func (s *imageSetup) readContainers(w *applier.Workload) {
+	if w.Object == nil {
+		return
+	}
+	for _, found := range edit.Scan(w.Object, s.options(w.Ref.Namespace)).Workloads {
+		for _, c := range found.Containers {
+			w.Containers = append(w.Containers, applier.Container{Name: c.Name, Image: c.Image, Init: c.Init})
+		}
+	}
+	w.Object = nil // it was read
 }
 
 // workloadID is how people name a workload: namespace:kind/name.

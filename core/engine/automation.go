@@ -1,0 +1,417 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/gate"
+	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/writeback"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// automationNode is what only an image automation has.
+type automationNode struct {
+	cfg     config.ImageAutomation
+	looked  []update.Result     // what the last look has come to
+	held    map[string]string   // by subject, why what was selected is not written
+	landed  map[string]landing  // by subject, what was committed and may not be in the source's tree yet
+	offered map[string]proposal // by subject, what was pushed to another branch
+	trouble map[string]string   // by subject, what came of the last change if that was no commit
+	told    map[string]string   // by workload, what could not be decided and was told of
+}
+
+// landing is a change that was committed during a run of the source, or before
+// one: only a later run is sure to see it.
+type landing struct {
+	target string
+	after  uint64
+}
+
+// proposal is a change that waits on a branch for somebody to merge it.
+type proposal struct {
+	Target   string `json:"target"`
+	Branch   string `json:"branch"`
+	Revision string `json:"revision"`
+}
+
+// automationRecord is what an automation remembers across restarts.
+type automationRecord struct {
+	Offered map[string]proposal `json:"offered,omitempty"`
+}
+
+// subject names a container of a workload.
+func subject(workload, container string) string { return workload + " " + container }
+
+// compareAutomation gives n the declaration a.
+func (e *Engine) compareAutomation(ch *change, a config.ImageAutomation, n *node) {
+	n.view.DependsOn = []string{a.Sync}
+	if n.automation == nil {
+		n.automation = &automationNode{cfg: a, landed: map[string]landing{}, offered: map[string]proposal{}, trouble: map[string]string{}}
+		e.recallAutomation(n)
+	} else if before := n.automation.cfg; fingerprint(unplaced(before)) != fingerprint(unplaced(a)) {
+		ch.changed = append(ch.changed, a.Address)
+	}
+	n.automation.cfg = a
+}
+
+// unplaced leaves out what a moved line changes.
+func unplaced(a config.ImageAutomation) config.ImageAutomation {
+	a.Range, a.MessageRange = diag.Range{}, diag.Range{}
+	return a
+}
+
+// recallAutomation restores what an automation has offered. e.mu is held.
+func (e *Engine) recallAutomation(n *node) {
+	r, ok, err := automationRecords.Get(e.store, n.id)
+	if err != nil {
+		e.log.Warn("cannot recall", "node", n.id, "err", err)
+	}
+	if ok && r.Offered != nil {
+		n.automation.offered = r.Offered
+	}
+}
+
+// runAutomation looks once whether images of a sync are to be replaced, and
+// hands what is to be written to the queue.
+func (e *Engine) runAutomation(ctx context.Context, id string) {
+	cfg, running, ok := e.beginAutomation(id)
+	if !ok {
+		return
+	}
+	look, err := e.lookForUpdates(ctx, id, cfg, running)
+	if ctx.Err() != nil {
+		e.abandon(id)
+		return
+	}
+	e.endAutomation(id, look, err)
+}
+
+// beginAutomation decides whether the automation can look.
+func (e *Engine) beginAutomation(id string) (cfg config.ImageAutomation, running []Workload, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil || n.automation == nil {
+		return cfg, nil, false // removed meanwhile
+	}
+	n.begin()
+	cfg = n.automation.cfg
+	if s := n.suspended(); s != nil {
+		e.rest(n, Suspended, s.String(), resumeHint(s, id))
+		return cfg, nil, false
+	}
+	if by, lack := e.automationObstacle(cfg); by != nil {
+		e.blocked(n, by, lack)
+		return cfg, nil, false
+	}
+	if images.Mode(e.running.cfg.Images.Scan) == images.None {
+		e.rest(n, Waiting, "no registry is scanned", "another images { scan } in the configuration")
+		return cfg, nil, false
+	}
+	return cfg, e.workloads[e.nodes[cfg.Sync].sync.cfg.Applier], true
+}
+
+// automationObstacle returns the node that an automation has to wait for. A
+// revision that only an earlier process has seen may lack what that has pushed.
+// e.mu is held.
+func (e *Engine) automationObstacle(cfg config.ImageAutomation) (by *node, lack string) {
+	sync := e.nodes[cfg.Sync].sync.cfg
+	src := e.nodes[sync.Source]
+	switch {
+	case src.source.tree == nil:
+		return src, "has no revision yet"
+	case src.source.resolved == 0:
+		return src, "has not been asked for its newest revision yet"
+	}
+	if sync.Renderer != "" && e.nodes[sync.Renderer].handle == nil {
+		return e.nodes[sync.Renderer], "is not open"
+	}
+	return nil, ""
+}
+
+// look is what one look of an automation has come to.
+type look struct {
+	results  []update.Result
+	held     map[string]string // by subject
+	changes  []writeback.Change
+	next     time.Time // when something is due that nobody will tell of; zero: never
+	problems []rollout.Problem
+	source   uint64 // the run of the source that the tree is of
+}
+
+// lookForUpdates decides, and submits what is to be written. It reads what is
+// known already, and asks a registry only for a digest that is about to be
+// written.
+func (e *Engine) lookForUpdates(ctx context.Context, id string, cfg config.ImageAutomation, running []Workload) (*look, error) {
+	resolved := e.resolvedRun(cfg.Sync)
+	s, err := e.estate(ctx, cfg.Sync, running)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release()
+	all := append(e.updatable(ctx, s), e.loose(ctx, s)...)
+	l := &look{held: map[string]string{}, source: resolved, problems: rollout.Problems(s.found.Problems)}
+	l.results, l.next = update.Automate(all, now())
+	if e.learnDigests(ctx, s, all) {
+		l.results, l.next = update.Automate(all, now())
+	}
+	if err := e.choose(id, cfg, s, l); err != nil {
+		return nil, err
+	}
+	if err := e.updating.queue.Submit(l.changes...); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// resolvedRun is the last run of a sync's source that has seen which revision
+// is the newest.
+func (e *Engine) resolvedRun(sync string) uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := e.nodes[sync]; n != nil && n.sync != nil {
+		return e.nodes[n.sync.cfg.Source].source.resolved
+	}
+	return 0
+}
+
+// choose makes changes of the results, but for what is held back. What waits on
+// a branch goes there again with anything new, so that a file that both are in
+// has both.
+func (e *Engine) choose(id string, cfg config.ImageAutomation, s *estate, l *look) error {
+	pending := e.pendingSubjects(cfg.Sync)
+	settled, err := e.soaked(id, cfg, l)
+	if err != nil {
+		return err
+	}
+	fresh := map[string]bool{}
+	offered := map[string]bool{}
+	for _, r := range l.results {
+		for _, sw := range r.Containers {
+			sub := subject(r.ID, sw.Container)
+			reason, waits := e.flying(id, sub, sw.Target, l.source)
+			switch {
+			case pending[sub] != "":
+				l.held[sub] = pending[sub]
+			case reason != "":
+				l.held[sub], offered[sub] = reason, waits
+			default:
+				fresh[sub] = settled[sub]
+			}
+		}
+	}
+	for _, r := range l.results {
+		swaps := slices.DeleteFunc(slices.Clone(r.Containers), func(sw update.Swap) bool {
+			sub := subject(r.ID, sw.Container)
+			return !fresh[sub] && (!offered[sub] || !slices.Contains(slices.Collect(maps.Values(fresh)), true))
+		})
+		if len(swaps) > 0 && r.Status == update.Success {
+			l.changes = append(l.changes, writeback.Change{
+				ID: newID(), Source: s.sync.Source, Branch: cfg.Branch, Sync: s.sync.Address, Edits: s.editsFor(r.ID, swaps),
+				Cause: writeback.Cause{Kind: writeback.Automation, Job: id}, Message: cfg.Message, At: now(),
+			})
+		}
+	}
+	return nil
+}
+
+// pendingSubjects are the containers that the queue has a change for, by
+// whomever.
+func (e *Engine) pendingSubjects(sync string) map[string]string {
+	pending := map[string]string{}
+	for _, c := range e.updating.queue.Pending(sync) {
+		for _, ed := range c.Edits {
+			for _, sub := range subjectsOf(e.setup().book, ed) {
+				pending[sub] = fmt.Sprintf("a commit of %s is pending (%s)", ed.Image, c.Cause.Kind)
+			}
+		}
+	}
+	return pending
+}
+
+// flying says why a target need not be written though the tree lacks it: it was
+// committed and not fetched yet, or it waits on a branch, which offered tells.
+func (e *Engine) flying(id, sub, target string, source uint64) (reason string, offered bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil {
+		return "the automation is not in the configuration any more", false
+	}
+	a := n.automation
+	if l, ok := a.landed[sub]; ok {
+		if source <= l.after {
+			return fmt.Sprintf("%s was committed, and the source has not been asked since", l.target), false
+		}
+		delete(a.landed, sub)
+	}
+	if p, ok := a.offered[sub]; ok && p.Target == target && p.Branch == a.cfg.Branch {
+		return fmt.Sprintf("it waits on the branch %s, in %s, to be merged", p.Branch, short(p.Revision)), true
+	}
+	return "", false
+}
+
+// endAutomation shows what a look has come to.
+func (e *Engine) endAutomation(id string, l *look, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil || n.automation == nil {
+		return
+	}
+	if err != nil {
+		e.failed(n, err, "")
+		return
+	}
+	a := n.automation
+	a.looked, a.held = l.results, l.held
+	e.forgetOffers(n, l)
+	if sync := e.nodes[a.cfg.Sync]; sync != nil && sync.sync != nil {
+		n.showRevision(e.nodes[sync.sync.cfg.Source].source.revision)
+	}
+	maps.DeleteFunc(a.trouble, func(sub string, _ string) bool { return !l.wants(sub) })
+	if text := a.troubleText(); text != "" {
+		e.failed(n, errors.New(text), "")
+	} else {
+		e.succeeded(n, Ready, l.String(), "")
+	}
+	n.view.Problems = slices.Concat(n.view.Problems, l.problems)
+	e.tellResults(n, l.results)
+	if !l.next.IsZero() {
+		e.dueBy(id, l.next)
+	}
+}
+
+// dueBy has a node run no later than at. e.mu is held.
+func (e *Engine) dueBy(id string, at time.Time) {
+	if next, ok := e.times.Next(id); !ok || at.Before(next) {
+		e.times.Postpone(id, max(time.Until(at), 0))
+	}
+}
+
+// forgetOffers drops what was offered on a branch and is wanted no more. e.mu is
+// held.
+func (e *Engine) forgetOffers(n *node, l *look) {
+	before := len(n.automation.offered)
+	maps.DeleteFunc(n.automation.offered, func(sub string, _ proposal) bool { return !l.wants(sub) })
+	if len(n.automation.offered) != before {
+		e.recorder.mark(n.id)
+	}
+}
+
+// noteAutomated takes over what became of a change by an automation, or of its
+// revert.
+func (e *Engine) noteAutomated(c writeback.Change, o writeback.Outcome) {
+	e.mu.Lock()
+	n := e.nodes[c.Cause.Job]
+	if n == nil || n.automation == nil {
+		e.mu.Unlock()
+		return
+	}
+	a := n.automation
+	src := e.nodes[c.Source]
+	var followed []gate.Watch
+	for i, ed := range c.Edits {
+		for _, sub := range subjectsOf(e.setup().book, ed) {
+			delete(a.trouble, sub)
+			switch {
+			case !written(o, i):
+				a.trouble[sub] = o.Err
+				if o.Err == "" {
+					a.trouble[sub] = o.Errors[i]
+				}
+			case c.Branch != "":
+				a.offered[sub] = proposal{Target: ed.Image, Branch: c.Branch, Revision: o.Revision.ID}
+			case src != nil:
+				a.landed[sub] = landing{target: ed.Image, after: e.lastBefore(src, o.Revision.ID)}
+			}
+		}
+		if w, ok := e.watchOf(a.cfg, c, o, i); ok {
+			followed = append(followed, w)
+		}
+	}
+	text := a.troubleText()
+	if text != "" {
+		e.failed(n, errors.New(text), "")
+	}
+	e.mu.Unlock()
+	e.recorder.mark(n.id)
+	e.followAll(followed)
+}
+
+// lastBefore is the last run of a source that may not have seen a revision that
+// stands in it now. One that nobody here has committed was in its tree already.
+// e.mu is held.
+func (e *Engine) lastBefore(src *node, revision string) uint64 {
+	if run, ok := e.updating.marks.runs[revision]; ok {
+		return run
+	}
+	return max(src.source.resolved, 1) - 1
+}
+
+// troubleText sums up what could not be written.
+func (a *automationNode) troubleText() string {
+	if len(a.trouble) == 0 {
+		return ""
+	}
+	first := slices.Sorted(maps.Keys(a.trouble))[0]
+	text := "not written: " + strings.TrimSpace(first) + ": " + a.trouble[first]
+	if n := len(a.trouble) - 1; n > 0 {
+		text += fmt.Sprintf(" (and %d more)", n)
+	}
+	return text
+}
+
+// wants reports whether another image is selected for a subject.
+func (l *look) wants(sub string) bool {
+	return slices.ContainsFunc(l.results, func(r update.Result) bool {
+		return slices.ContainsFunc(r.Containers, func(sw update.Swap) bool { return subject(r.ID, sw.Container) == sub })
+	})
+}
+
+// String sums a look up for people.
+func (l *look) String() string {
+	counts := map[update.Status]int{}
+	for _, r := range l.results {
+		counts[r.Status]++
+	}
+	text := fmt.Sprintf("%s looked after", many(len(l.results), "workload"))
+	if n := counts[update.Failed] + counts[update.Unknown]; n > 0 {
+		text += fmt.Sprintf(", of %d it cannot be told", n)
+	}
+	if len(l.changes) > 0 {
+		text += fmt.Sprintf(", %s to be written", many(len(l.changes), "change"))
+	}
+	if len(l.held) > 0 {
+		first := slices.Sorted(maps.Keys(l.held))[0]
+		text += fmt.Sprintf(", %d held back, such as %s: %s", len(l.held), first, l.held[first])
+	}
+	return text
+}
+
+// many counts things in words.
+func many(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// lookSoon has the automations of a sync look, or with "" all. e.mu is held.
+func (e *Engine) lookSoon(sync string, p sched.Priority) {
+	for id, n := range e.nodes {
+		if n.automation != nil && (sync == "" || n.automation.cfg.Sync == sync) {
+			e.triggerLocked(id, p)
+		}
+	}
+}

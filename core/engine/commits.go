@@ -1,0 +1,275 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/core/manifest/edit"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/writeback"
+	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+// repository is a source as the commit queue sees it.
+type repository struct {
+	engine *Engine
+	id     string
+	branch string // that is written to; empty: the one that is read
+}
+
+// openRepository implements writeback.Options.Open.
+func (e *Engine) openRepository(id, branch string) (writeback.Repository, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil || n.source == nil {
+		return nil, sdk.Permanent(fmt.Errorf("%s is not in the configuration any more", id))
+	}
+	if s := n.suspended(); s != nil {
+		return nil, fmt.Errorf("%s is %s", id, s)
+	}
+	if n.handle != nil && !n.handle.Has(source.CanCommit) {
+		return nil, sdk.Permanent(fmt.Errorf("%s cannot be written to: a source %q takes no commits", id, n.source.cfg.Type))
+	}
+	return &repository{engine: e, id: id, branch: branch}, nil
+}
+
+// Head implements writeback.Repository. Edits for another branch are made on the
+// files of the one that is read, too: a source puts them on top of what the
+// branch has of earlier ones.
+func (r *repository) Head(ctx context.Context, fresh bool) (writeback.Tree, error) {
+	if fresh || !r.resolved() {
+		if err := r.refresh(ctx); err != nil {
+			return writeback.Tree{}, err
+		}
+	}
+	e := r.engine
+	e.mu.Lock()
+	n := e.nodes[r.id]
+	if n == nil || n.source == nil {
+		e.mu.Unlock()
+		return writeback.Tree{}, sdk.Permanent(fmt.Errorf("%s is not in the configuration any more", r.id))
+	}
+	cfg, rev := n.source.cfg, n.source.revision
+	e.mu.Unlock()
+	t, ok := e.trees.Get(treeKey(cfg, rev))
+	if !ok {
+		return writeback.Tree{}, fmt.Errorf("%s has no revision yet", r.id)
+	}
+	return writeback.Tree{Dir: t.Dir, Digest: t.Digest, Revision: rev, Release: t.Release}, nil
+}
+
+// resolved reports whether this process has seen which revision is the newest.
+func (r *repository) resolved() bool {
+	r.engine.mu.Lock()
+	defer r.engine.mu.Unlock()
+	n := r.engine.nodes[r.id]
+	return n != nil && n.source != nil && n.source.resolved > 0
+}
+
+// refresh has the source asked for its newest revision, by its own job, so that
+// everybody has news of it.
+func (r *repository) refresh(ctx context.Context) error {
+	e := r.engine
+	if err := e.await(ctx, e.submit([]string{r.id}, nil)); err != nil {
+		return fmt.Errorf("%s: %w", r.id, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch n := e.nodes[r.id]; {
+	case n == nil || n.source == nil:
+		return sdk.Permanent(fmt.Errorf("%s is not in the configuration any more", r.id))
+	case n.suspended() != nil:
+		return fmt.Errorf("%s is %s", r.id, n.suspended())
+	case n.failure != nil:
+		return fmt.Errorf("%s: %w", r.id, n.failure)
+	}
+	return nil
+}
+
+// Commit implements writeback.Repository. The source is asked for the new
+// revision at once, so that its syncs do not wait for the next poll.
+func (r *repository) Commit(ctx context.Context, c source.Change) (source.Revision, error) {
+	e := r.engine
+	e.mu.Lock()
+	n := e.nodes[r.id]
+	if n == nil || n.source == nil || n.handle == nil {
+		e.mu.Unlock()
+		return source.Revision{}, fmt.Errorf("%s is not open", r.id)
+	}
+	in, timeout := n.handle, n.source.cfg.Timeout
+	e.mu.Unlock()
+	committer, ok := in.Source().(source.Committer)
+	if !ok || !in.Has(source.CanCommit) {
+		return source.Revision{}, sdk.Permanent(fmt.Errorf("%s takes no commits", r.id))
+	}
+	ctx, cancel := bounded(ctx, timeout)
+	defer cancel()
+	rev, err := committer.Commit(ctx, c)
+	if made := cmp.Or(rev.ID, writtenIn(err)); made != "" && r.branch == "" {
+		r.committed(made)
+	}
+	return rev, because(ctx, err)
+}
+
+// writtenIn is the revision that a commit has made in spite of conflicts.
+func writtenIn(err error) string {
+	if conflict, ok := errors.AsType[*source.ConflictError](err); ok {
+		return conflict.Written.ID
+	}
+	return ""
+}
+
+// committed notes the commit and has the source asked for it.
+func (r *repository) committed(revision string) {
+	e := r.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := e.nodes[r.id]; n != nil {
+		e.updating.marks.add(revision, n.begun)
+		e.triggerLocked(r.id, sched.Interactive)
+	}
+}
+
+// editFiles implements writeback.Options.Edit: it edits the files of a sync, or
+// those from which they are rendered.
+func (e *Engine) editFiles(ctx context.Context, id string, t writeback.Tree, edits []edit.Edit) ([]edit.FileChange, []error) {
+	fail := func(err error) ([]edit.FileChange, []error) {
+		errs := make([]error, len(edits))
+		for i := range errs {
+			errs[i] = err
+		}
+		return nil, errs
+	}
+	cfg, o, err := e.filesOf(id)
+	if err != nil {
+		return fail(err)
+	}
+	if cfg.Renderer != "" {
+		return e.editRendered(ctx, cfg, t, o, edits)
+	}
+	files, err := edit.Open(ctx, t.Dir, edit.TreeOptions{Options: o, Paths: cfg.Paths, Cache: e.updating.files, Tree: t.Digest})
+	if err != nil {
+		return fail(err)
+	}
+	return files.Apply(ctx, edits)
+}
+
+// commitMarks tell, of the commits that this process has made, which run of
+// their source was the last to begin before: a later one has seen the commit,
+// or what came after it.
+type commitMarks struct {
+	runs  map[string]uint64 // by revision
+	order []string
+}
+
+// maxCommitMarks bounds how many are kept. Without one, a revision counts as
+// applied when the sync has seen any newest revision.
+const maxCommitMarks = 1000
+
+func (m *commitMarks) add(revision string, run uint64) {
+	if m.runs == nil {
+		m.runs = map[string]uint64{}
+	}
+	if _, known := m.runs[revision]; !known {
+		m.order = append(m.order, revision)
+	}
+	m.runs[revision] = run
+	if len(m.order) > maxCommitMarks {
+		delete(m.runs, m.order[0])
+		m.order = m.order[1:]
+	}
+}
+
+// hasApplied reports whether a sync has applied a revision that was committed
+// here, or a later one. e.mu is held.
+func (e *Engine) hasApplied(n *node, revision string) bool {
+	s := n.sync
+	if s.record.Config != syncFingerprint(s.cfg) {
+		return false
+	}
+	return s.record.Revision.ID == revision || s.seen > e.updating.marks.runs[revision]
+}
+
+// changeEnded implements writeback.Options.Done.
+func (e *Engine) changeEnded(c writeback.Change, o writeback.Outcome) {
+	e.tellOutcome(c, o)
+	switch c.Cause.Kind {
+	case writeback.Automation, writeback.Revert:
+		e.noteAutomated(c, o)
+	default:
+		e.noteForJob(c, o)
+	}
+}
+
+// written reports whether edit i of a change stands in git now.
+func written(o writeback.Outcome, i int) bool {
+	return o.Err == "" && (i >= len(o.Errors) || o.Errors[i] == "")
+}
+
+// tellOutcome publishes what became of a change.
+func (e *Engine) tellOutcome(c writeback.Change, o writeback.Outcome) {
+	node := c.Source
+	if c.Cause.Kind == writeback.Automation || c.Cause.Kind == writeback.Revert {
+		node = c.Cause.Job
+	}
+	tell := func(reason, object, text string) {
+		ev := eventOf(node, reason, text)
+		ev.Revision, ev.Object = o.Revision.ID, object
+		ev.Attrs = map[string]string{"source": c.Source, "sync": c.Sync, "cause": c.Cause.Kind}
+		if c.Branch != "" {
+			ev.Attrs["branch"] = c.Branch
+		}
+		e.publishEvent(ev)
+		e.log.Log(context.Background(), levels[ev.Severity], text, "node", node, "event", reason, "revision", o.Revision.ID)
+	}
+	if o.Err != "" {
+		tell(eventCommitFailed, objectOf(c.Edits), fmt.Sprintf("nothing was written to %s: %s", c.Source, o.Err))
+		return
+	}
+	var done []string
+	for i, ed := range c.Edits {
+		if written(o, i) {
+			done = append(done, describeEdit(ed))
+		} else {
+			tell(eventEditConflict, ed.Workload, fmt.Sprintf("not written: %s: %s", describeEdit(ed), o.Errors[i]))
+		}
+	}
+	if len(done) > 0 && !o.Unchanged {
+		tell(eventCommitted, objectOf(c.Edits), fmt.Sprintf("%s: %s", describeRevision(o.Revision), strings.Join(done, ", ")))
+	}
+}
+
+// objectOf is the workload that all edits are of, "" if there are several.
+func objectOf(edits []edit.Edit) string {
+	for _, ed := range edits {
+		if ed.Workload != edits[0].Workload {
+			return ""
+		}
+	}
+	if len(edits) == 0 {
+		return ""
+	}
+	return edits[0].Workload
+}
+
+// describeEdit says in a few words what an edit does.
+func describeEdit(ed edit.Edit) string {
+	switch {
+	case ed.Marker != "":
+		return fmt.Sprintf("markers %q to %s", ed.Marker, ed.Image)
+	case ed.Kustomize != "":
+		return fmt.Sprintf("image %s to %s", ed.Kustomize, ed.Image)
+	case ed.Image != "":
+		text := fmt.Sprintf("%s %s", ed.Workload, ed.Container)
+		if ed.From != "" {
+			text += " from " + ed.From
+		}
+		return text + " to " + ed.Image
+	}
+	return fmt.Sprintf("annotations of %s", ed.Workload)
+}

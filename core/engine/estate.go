@@ -1,0 +1,268 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/credentials"
+	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/policy"
+	"github.com/sluice-gitops/sluice/core/images/ref"
+	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/manifest/edit"
+	"github.com/sluice-gitops/sluice/core/tree"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+// estate is all that decisions about the images of one sync are taken from:
+// what git declares, and what runs of it. What registries have is asked for
+// where it is needed.
+type estate struct {
+	sync     config.Sync
+	revision source.Revision
+	tree     *tree.Tree
+	found    edit.Found
+	running  map[string]Workload // in the sync's target, by id
+	setup    *imageSetup
+	targets  []images.Target // of what updatable has returned
+}
+
+// estate collects what is known of a sync, of which running are the workloads
+// of its applier. The caller owes it a release.
+func (e *Engine) estate(ctx context.Context, id string, running []Workload) (*estate, error) {
+	e.mu.Lock()
+	n := e.nodes[id]
+	if n == nil || n.sync == nil {
+		e.mu.Unlock()
+		return nil, refuse(ErrNotFound, "%s is not in the configuration any more", id)
+	}
+	s := &estate{sync: n.sync.cfg, setup: e.setup(), running: make(map[string]Workload, len(running))}
+	src := e.nodes[s.sync.Source]
+	s.revision = src.source.revision
+	held, ok := e.trees.Get(treeKey(src.source.cfg, s.revision))
+	e.mu.Unlock()
+	if !ok {
+		return nil, fmt.Errorf("%s has no revision yet", src.id)
+	}
+	s.tree = held
+	for _, w := range running {
+		s.running[w.ID] = w
+	}
+	files, err := e.openFiles(ctx, id, held.Dir, held.Digest)
+	if err != nil {
+		held.Release()
+		return nil, err
+	}
+	s.found = files.Found()
+	return s, nil
+}
+
+func (s *estate) release() { s.tree.Release() }
+
+// openFiles reads the files of a sync, or what they render to, in the tree at
+// dir.
+func (e *Engine) openFiles(ctx context.Context, id, dir, digest string) (*edit.Tree, error) {
+	cfg, o, err := e.filesOf(id)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Renderer == "" {
+		return edit.Open(ctx, dir, edit.TreeOptions{Options: o, Paths: cfg.Paths, Cache: e.updating.files, Tree: digest})
+	}
+	r, err := e.render(ctx, cfg, dir, digest, o.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	return edit.Open(ctx, r.Dir, edit.TreeOptions{Options: o, Paths: []string{"."}, Cache: e.updating.files, Tree: r.key})
+}
+
+// filesOf returns the sync and how its files are read.
+func (e *Engine) filesOf(id string) (config.Sync, edit.Options, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil || n.sync == nil {
+		return config.Sync{}, edit.Options{}, refuse(ErrNotFound, "%s is not in the configuration any more", id)
+	}
+	cfg := n.sync.cfg
+	return cfg, e.setup().options(defaultNamespace(e.nodes[cfg.Applier].plugin)), nil
+}
+
+// updatable is what a release or an automation may change.
+func (e *Engine) updatable(ctx context.Context, s *estate) []update.Workload {
+	list := make([]update.Workload, 0, len(s.found.Workloads))
+	for _, w := range s.found.Workloads {
+		run, runs := s.running[w.ID]
+		u := update.Workload{
+			ID: w.ID, Sync: s.sync.Address, Source: s.sync.Source, InRepo: true, InCluster: runs,
+			Policy: policy.Of(w.Annotations), Ignored: run.policy.Ignored,
+		}
+		who := run.consumer()
+		if !runs {
+			who = credentials.Consumer{Applier: s.sync.Applier, Namespace: w.Ref.Namespace}
+		}
+		for _, c := range w.Containers {
+			u.Containers = append(u.Containers, e.updatableContainer(ctx, s, u, c, who))
+		}
+		list = append(list, u)
+	}
+	return list
+}
+
+func (e *Engine) updatableContainer(ctx context.Context, s *estate, w update.Workload, c edit.Container, who credentials.Consumer) update.Container {
+	u := update.Container{Name: c.Name, Init: c.Init}
+	image, err := ref.Parse(c.Image)
+	if err != nil {
+		u.Invalid = oneLine(err)
+		return u
+	}
+	u.Current = image
+	u.Rules, u.Automated = s.setup.book.of(about{sync: s.sync.Address, workload: w.ID, container: c.Name, image: image}, w.Policy)
+	t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: who, Rules: &u.Rules}
+	s.targets = append(s.targets, t)
+	u.Input = func() policy.Input { return e.input(ctx, t) }
+	return u
+}
+
+// input is what the registry is known to have for t. It sends nothing there.
+func (e *Engine) input(ctx context.Context, t images.Target) policy.Input {
+	view, err := e.imaging.scanner.Known(ctx, t)
+	if err != nil {
+		return policy.Input{Current: t.Image, Incomplete: oneLine(err), Now: now()}
+	}
+	return view.Input(t.Image, func(tag, digest string) string {
+		return e.updating.gate.Reason(view.Repository, tag, digest)
+	}, now())
+}
+
+// Markers and entries of kustomizations stand in no workload. They are decided
+// on as if each policy and each entry were one, under these ids.
+const (
+	markerPrefix    = "marker:"
+	kustomizePrefix = "kustomize:"
+)
+
+// loose are the images that stand in no workload: of markers, and of
+// kustomizations that are not rendered here.
+func (e *Engine) loose(ctx context.Context, s *estate) []update.Workload {
+	var list []update.Workload
+	var names []string // of policies that markers stand for, each once
+	for _, m := range s.found.Markers {
+		r, ok := s.setup.book.named(m.Policy)
+		if !ok || slices.Contains(names, r.Name) {
+			continue
+		}
+		names = append(names, r.Name)
+		if image, ok := markedImage(r, s.found.Markers); ok {
+			list = append(list, e.looseImage(ctx, s, markerPrefix+r.Name, r, image))
+		}
+	}
+	if s.sync.Renderer != "" {
+		return list // its workloads have these images
+	}
+	for _, k := range s.found.Kustomize {
+		image, ok := kustomizedImage(k)
+		if !ok {
+			continue
+		}
+		if r, ok := s.setup.book.ofRepository(s.sync.Address, image); ok {
+			list = append(list, e.looseImage(ctx, s, kustomizePrefix+k.Name, r, image))
+		}
+	}
+	return list
+}
+
+func (e *Engine) looseImage(ctx context.Context, s *estate, id string, r imageRules, image ref.Ref) update.Workload {
+	rules := r.rules
+	t := images.Target{Workload: id, Image: image, Rules: &rules}
+	s.targets = append(s.targets, t)
+	return update.Workload{
+		ID: id, Sync: s.sync.Address, Source: s.sync.Source, InRepo: true, InCluster: true,
+		Containers: []update.Container{{
+			Current: image, Rules: rules, Automated: r.Automated, Input: func() policy.Input { return e.input(ctx, t) },
+		}},
+	}
+}
+
+// markedImage is the image that the markers of a policy spell out together: in
+// one field, or the name in one and the tag in another. Without a name in any,
+// the policy must name the repository.
+func markedImage(r imageRules, markers []edit.Marker) (ref.Ref, bool) {
+	var name, tag, digest string
+	for _, m := range markers {
+		if m.Policy != r.Name && !slices.Contains(r.Markers, m.Policy) {
+			continue
+		}
+		switch m.Part {
+		case "":
+			if image, err := ref.Parse(m.Value); err == nil {
+				return image, true
+			}
+		case "name":
+			name = m.Value
+		case "tag":
+			tag = m.Value
+		case "digest":
+			digest = m.Value
+		}
+	}
+	if exact := r.repositories(); name == "" && len(exact) > 0 {
+		name = exact[0].Name()
+	}
+	if name == "" {
+		return ref.Ref{}, false
+	}
+	return assemble(name, tag, digest)
+}
+
+func kustomizedImage(k edit.KustomizeImage) (ref.Ref, bool) {
+	name := k.NewName
+	if name == "" {
+		name = k.Name
+	}
+	return assemble(name, k.NewTag, k.Digest)
+}
+
+func assemble(name, tag, digest string) (ref.Ref, bool) {
+	image, err := ref.Parse(name)
+	if err != nil {
+		return ref.Ref{}, false
+	}
+	image = image.WithTag(tag)
+	image.Digest = digest
+	return image, true
+}
+
+// editsFor are the edits that make the swaps of a result come true.
+func (s *estate) editsFor(id string, swaps []update.Swap) []edit.Edit {
+	var edits []edit.Edit
+	for _, sw := range swaps {
+		switch {
+		case strings.HasPrefix(id, kustomizePrefix):
+			edits = append(edits, edit.Edit{Kustomize: strings.TrimPrefix(id, kustomizePrefix), Image: sw.Target})
+		case strings.HasPrefix(id, markerPrefix):
+			edits = append(edits, s.markerEdits(strings.TrimPrefix(id, markerPrefix), sw.Target)...)
+		default:
+			edits = append(edits, edit.Edit{Workload: id, Container: sw.Container, Image: sw.Target, From: sw.Current})
+		}
+	}
+	return edits
+}
+
+// markerEdits are one for each name that markers of the policy have.
+func (s *estate) markerEdits(policy, image string) []edit.Edit {
+	r, _ := s.setup.book.named(policy)
+	var edits []edit.Edit
+	var done []string
+	for _, m := range s.found.Markers {
+		if slices.Contains(done, m.Policy) || m.Policy != r.Name && !slices.Contains(r.Markers, m.Policy) {
+			continue
+		}
+		done = append(done, m.Policy)
+		edits = append(edits, edit.Edit{Marker: m.Policy, Flux: m.Flux, Image: image})
+	}
+	return edits
+}

@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/images/registrytest"
+	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// errEnough ends the following of events.
+var errEnough = errors.New("enough")
+
+// awaitEvent waits until a node says something, from the beginning on.
+func awaitEvent(t *testing.T, e *Engine, node, reason, message string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var seen []string
+	err := e.Events(ctx, EventQuery{Follow: true}, func(ev event.Event) error {
+		seen = append(seen, ev.Node+" "+ev.Reason+": "+ev.Message)
+		if ev.Node == node && ev.Reason == reason && strings.Contains(ev.Message, message) {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		t.Fatalf("%v; %s said none of %s %q:\n%s", err, node, reason, message, strings.Join(seen, "\n"))
+	}
+}
+
+// TestPushToCommit: what is pushed to a real registry is in git as soon as a
+// scan has seen it; a release asks the registry for the tag; a pinned image
+// stays pinned.
+func TestPushToCommit(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	first := r.Push("shop/web", registrytest.Image{Tags: []string{"1.0.0"}, Content: "one"})
+	hcl := automated + fmt.Sprintf(`
+registry "registry.test" {
+  endpoint = %q
+  insecure = true
+}
+`, r.URL())
+	w := newWorld(t)
+	repo := w.repo("mem://shop")
+	repo.writable, repo.rev = true, 1
+	repo.files = map[string]string{
+		"web.yaml":    declared("shop", "web", "registry.test/shop/web:1.0.0", yes...),
+		"pinned.yaml": declared("shop", "pinned", "registry.test/shop/web:1.0.0@"+first, yes...),
+	}
+	w.runs = true
+	running := func() []applier.Workload {
+		var list []applier.Workload
+		for _, name := range []string{"web", "pinned"} {
+			d := deployment("shop", name, "registry.test/shop/web:1.0.0", map[string]string{"fluxcd.io/automated": "true", "fluxcd.io/tag.main": "semver:^1"})
+			d.Owner, d.Containers = "shop", d.Containers[1:]
+			list = append(list, d)
+		}
+		list[1].Containers[0].Image += "@" + first
+		return list
+	}
+	w.target(kube).Run(running()...)
+	e := w.start(hcl)
+	awaitEvent(t, e, "sync.shop", eventApplied, "")
+	second := r.Push("shop/web", registrytest.Image{Tags: []string{"1.1.0"}, Content: "two"})
+	if _, err := e.Images(t.Context(), ImagesRequest{Scan: true}, nil); err != nil {
+		t.Fatal(err)
+	}
+	awaitEvent(t, e, automation, eventCommitted, "web main from registry.test/shop/web:1.0.0 to registry.test/shop/web:1.1.0")
+	awaitEvent(t, e, automation, eventCommitted, "pinned main")
+	if got := repo.read("pinned.yaml"); !strings.Contains(got, "registry.test/shop/web:1.1.0@"+second) {
+		t.Errorf("%s", got)
+	}
+
+	r.Push("shop/web", registrytest.Image{Tags: []string{"0.9.0"}, Content: "old"})
+	for image, want := range map[string]string{"registry.test/shop/web:0.9.0": JobSucceeded, "registry.test/shop/web:7": JobFailed} {
+		job, err := e.Release(t.Context(), ReleaseRequest{Spec: update.Spec{Workloads: []string{"shop:deployment/web"}, Image: image, Force: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done, err := e.WaitJob(t.Context(), job.ID, false)
+		if err != nil || done.State != want {
+			t.Errorf("%s: %+v, %v", image, done, err)
+		}
+	}
+}
