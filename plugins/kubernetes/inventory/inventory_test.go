@@ -126,3 +126,27 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestMarksStay: what others write on the first shard is no change of the
+// inventory, and stays when it is written anew.
+func TestMarksStay(t *testing.T) {
+	maps := filled(shardRecords+1).encode("sluice", "test")
+	before := content(maps[0])
+	annotations := maps[0].GetAnnotations()
+	annotations["example.com/mark"], annotations["sluice.dev/sync-marker"] = "1", "main@1"
+	maps[0].SetAnnotations(annotations)
+	if content(maps[0]) != before {
+		t.Error("a mark counts as a change of the inventory")
+	}
+	inv := reload(maps)
+	inv.Revision = "main@2"
+	again := inv.encode("sluice", "test")
+	for name, want := range map[string]string{"example.com/mark": "1", "sluice.dev/sync-marker": "main@1", revisionAnnotation: "main@2"} {
+		if got := again[0].GetAnnotations()[name]; got != want {
+			t.Errorf("%s is %q after a rewrite, want %q", name, got, want)
+		}
+	}
+	if _, marked := again[1].GetAnnotations()["example.com/mark"]; marked {
+		t.Error("the mark went to another shard")
+	}
+}
