@@ -19,7 +19,7 @@ func newManifest(a *app) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "manifest",
 		Short: "Work on manifests in local files",
-	}, newManifestRender(a))
+	}, newManifestRender(a), newManifestImages(a), newManifestSetImage(a), newManifestAnnotate(a))
 }
 
 func newManifestRender(a *app) *cobra.Command {

@@ -138,12 +138,22 @@ func (f field) text() (text string, ok bool) {
 	return fmt.Sprint(v), true
 }
 
-// isString reports whether the field is a string already, and not a number
-// that reads the same.
+// isString reports whether the field is a string, and not a number that reads
+// the same.
 func (f field) isString() bool {
-	v, err := document.Scalar(f.value())
+	n := f.value()
+	if n == nil || n.Kind != yaml.ScalarNode {
+		return false
+	}
+	v, err := document.Scalar(n)
 	_, ok := v.(string)
 	return err == nil && ok
+}
+
+// isText reports whether the field is a string that is not empty.
+func (f field) isText() bool {
+	text, _ := f.text()
+	return f.isString() && text != ""
 }
 
 // isNull reports whether the field is there and has no value.

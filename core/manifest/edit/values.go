@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sluice-gitops/sluice/core/images/ref"
 )
 
 // chartImage is what the image at the top of the values is called.
@@ -66,10 +68,18 @@ func imageIn(m field) *image {
 	default:
 		im.ref = f
 	}
-	if s, ok := im.ref.text(); !ok || s == "" {
+	if !im.ref.isText() {
 		return nil
 	}
 	im.addParts(m.get("registry"), m.get("tag"), m.get("digest"))
+	return im.valid()
+}
+
+// valid returns the image if it is one, or nil: values may call anything image.
+func (im *image) valid() *image {
+	if _, err := ref.Parse(im.read()); err != nil {
+		return nil
+	}
 	return im
 }
 
@@ -115,10 +125,13 @@ func (o *object) aliases(values field, found map[string]*image) {
 			return field{doc: o.doc}
 		}
 		im := &image{name: name, form: FormAlias, ref: at("repository")}
-		if s, ok := im.ref.text(); !ok || s == "" {
+		if !im.ref.isText() {
 			continue
 		}
 		im.addParts(at("registry"), at("tag"), field{doc: o.doc})
+		if im.valid() == nil {
+			continue
+		}
 		maps.DeleteFunc(found, func(_ string, other *image) bool {
 			return other.form == FormValues && other.ref.path == im.ref.path
 		})
