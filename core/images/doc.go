@@ -3,7 +3,7 @@
 //
 // # What is scanned
 //
-// SetTargets names the containers that run, each with its policy. A scan is of
+// SetTargets names the containers that run, each with its rules. A scan is of
 // one repository as one credential sees it: targets whose credentials the
 // broker calls by the same ID share one scan, targets with different ones never
 // share anything but what a digest names, which is the same for everybody.
@@ -19,7 +19,12 @@
 //   - a policy by time needs the time of each tag that it matches. It is taken
 //     from the listing where the registry tells it, else from the image, which
 //     is read once and remembered by its digest for good;
-//   - without a policy, nothing, until somebody asks with Resolve.
+//   - an age that an image must have, or platforms, take the same of each tag
+//     that matches and, if names tell the order, is not behind what runs;
+//   - a reference that is pinned to a digest takes one HEAD at each listing, for
+//     the tag that runs, which may have moved, and one for the tag that it would
+//     move to, unless the listing tells digests;
+//   - without a policy, nothing, until somebody asks with Resolve or Lookup.
 //
 // An image that is not known is read by its tag, which gives its digest with
 // the first answer and saves the HEAD; a tag whose digest is known already is
