@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,44 +186,43 @@ func (e *Engine) resolvedRun(sync string) uint64 {
 	return 0
 }
 
-// choose makes changes of the results, but for what is held back. What waits on
-// a branch goes there again with anything new, so that a file that both are in
-// has both.
+// choose makes changes of the results, but for what is held back.
 func (e *Engine) choose(id string, cfg config.ImageAutomation, s *estate, l *look) error {
 	pending := e.pendingSubjects(cfg.Sync)
 	settled, err := e.soaked(id, cfg, l)
 	if err != nil {
 		return err
 	}
-	fresh := map[string]bool{}
-	offered := map[string]bool{}
 	for _, r := range l.results {
+		var swaps []update.Swap
 		for _, sw := range r.Containers {
 			sub := subject(r.ID, sw.Container)
-			reason, waits := e.flying(id, sub, sw.Target, l.source)
-			switch {
-			case pending[sub] != "":
-				l.held[sub] = pending[sub]
-			case reason != "":
-				l.held[sub], offered[sub] = reason, waits
-			default:
-				fresh[sub] = settled[sub]
+			if reason := cmp.Or(pending[sub], e.flying(id, sub, sw.Target, l.source)); reason != "" {
+				l.held[sub] = reason
+			} else if settled[sub] {
+				swaps = append(swaps, sw)
 			}
 		}
-	}
-	for _, r := range l.results {
-		swaps := slices.DeleteFunc(slices.Clone(r.Containers), func(sw update.Swap) bool {
-			sub := subject(r.ID, sw.Container)
-			return !fresh[sub] && (!offered[sub] || !slices.Contains(slices.Collect(maps.Values(fresh)), true))
-		})
-		if len(swaps) > 0 && r.Status == update.Success {
-			l.changes = append(l.changes, writeback.Change{
-				ID: newID(), Source: s.sync.Source, Branch: cfg.Branch, Sync: s.sync.Address, Edits: s.editsFor(r.ID, swaps),
-				Cause: writeback.Cause{Kind: writeback.Automation, Job: id}, Message: cfg.Message, At: now(),
-			})
+		if len(swaps) > 0 {
+			l.changes = append(l.changes, s.change(id, cfg, r.ID, swaps))
 		}
 	}
 	return nil
+}
+
+// change is what an automation writes for a workload. On a branch there may be
+// other images by earlier changes, which is as well.
+func (s *estate) change(id string, cfg config.ImageAutomation, workload string, swaps []update.Swap) writeback.Change {
+	edits := s.editsFor(workload, swaps)
+	if cfg.Branch != "" {
+		for i := range edits {
+			edits[i].From = ""
+		}
+	}
+	return writeback.Change{
+		ID: newID(), Source: s.sync.Source, Branch: cfg.Branch, Sync: s.sync.Address, Edits: edits,
+		Cause: writeback.Cause{Kind: writeback.Automation, Job: id}, Message: cfg.Message, At: now(),
+	}
 }
 
 // pendingSubjects are the containers that the queue has a change for, by
@@ -240,25 +240,25 @@ func (e *Engine) pendingSubjects(sync string) map[string]string {
 }
 
 // flying says why a target need not be written though the tree lacks it: it was
-// committed and not fetched yet, or it waits on a branch, which offered tells.
-func (e *Engine) flying(id, sub, target string, source uint64) (reason string, offered bool) {
+// committed and not fetched yet, or it waits on a branch.
+func (e *Engine) flying(id, sub, target string, source uint64) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := e.nodes[id]
 	if n == nil {
-		return "the automation is not in the configuration any more", false
+		return "the automation is not in the configuration any more"
 	}
 	a := n.automation
 	if l, ok := a.landed[sub]; ok {
 		if source <= l.after {
-			return fmt.Sprintf("%s was committed, and the source has not been asked since", l.target), false
+			return fmt.Sprintf("%s was committed, and the source has not been asked since", l.target)
 		}
 		delete(a.landed, sub)
 	}
 	if p, ok := a.offered[sub]; ok && p.Target == target && p.Branch == a.cfg.Branch {
-		return fmt.Sprintf("it waits on the branch %s, in %s, to be merged", p.Branch, short(p.Revision)), true
+		return fmt.Sprintf("it waits on the branch %s, in %s, to be merged", p.Branch, short(p.Revision))
 	}
-	return "", false
+	return ""
 }
 
 // endAutomation shows what a look has come to.

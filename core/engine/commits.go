@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/writeback"
@@ -38,10 +39,11 @@ func (e *Engine) openRepository(id, branch string) (writeback.Repository, error)
 	return &repository{engine: e, id: id, branch: branch}, nil
 }
 
-// Head implements writeback.Repository. Edits for another branch are made on the
-// files of the one that is read, too: a source puts them on top of what the
-// branch has of earlier ones.
+// Head implements writeback.Repository.
 func (r *repository) Head(ctx context.Context, fresh bool) (writeback.Tree, error) {
+	if r.branch != "" {
+		return r.branchHead(ctx)
+	}
 	if fresh || !r.resolved() {
 		if err := r.refresh(ctx); err != nil {
 			return writeback.Tree{}, err
@@ -61,6 +63,47 @@ func (r *repository) Head(ctx context.Context, fresh bool) (writeback.Tree, erro
 		return writeback.Tree{}, fmt.Errorf("%s has no revision yet", r.id)
 	}
 	return writeback.Tree{Dir: t.Dir, Digest: t.Digest, Revision: rev, Release: t.Release}, nil
+}
+
+// branchHead is what a commit to a branch builds on.
+func (r *repository) branchHead(ctx context.Context) (writeback.Tree, error) {
+	in, cfg, err := r.open()
+	if err != nil {
+		return writeback.Tree{}, err
+	}
+	brancher, ok := in.Source().(source.Brancher)
+	if !ok || !in.Has(source.CanBranch) {
+		return writeback.Tree{}, sdk.Permanent(fmt.Errorf("%s cannot be written to on another branch than the one that is read", r.id))
+	}
+	ctx, cancel := bounded(ctx, cfg.Timeout)
+	defer cancel()
+	rev, err := brancher.Branch(ctx, r.branch)
+	if err != nil {
+		return writeback.Tree{}, fmt.Errorf("branch %s: %w", r.branch, because(ctx, err))
+	}
+	t, err := r.engine.trees.Put(ctx, treeKey(cfg, rev), func(ctx context.Context, dir string) error {
+		return in.Source().Fetch(ctx, rev, dir)
+	})
+	if err != nil {
+		return writeback.Tree{}, fmt.Errorf("fetch %s of branch %s: %w", short(rev.ID), r.branch, because(ctx, err))
+	}
+	return writeback.Tree{Dir: t.Dir, Digest: t.Digest, Revision: rev, Release: t.Release}, nil
+}
+
+// open returns the source's instance. One that is not open yet is opened by its
+// own job.
+func (r *repository) open() (instance, config.Source, error) {
+	e := r.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[r.id]
+	switch {
+	case n == nil || n.source == nil:
+		return nil, config.Source{}, sdk.Permanent(fmt.Errorf("%s is not in the configuration any more", r.id))
+	case n.handle == nil:
+		return nil, config.Source{}, fmt.Errorf("%s is not open (%s)", r.id, n.view.Reason)
+	}
+	return n.handle, n.source.cfg, nil
 }
 
 // resolved reports whether this process has seen which revision is the newest.
@@ -94,20 +137,15 @@ func (r *repository) refresh(ctx context.Context) error {
 // Commit implements writeback.Repository. The source is asked for the new
 // revision at once, so that its syncs do not wait for the next poll.
 func (r *repository) Commit(ctx context.Context, c source.Change) (source.Revision, error) {
-	e := r.engine
-	e.mu.Lock()
-	n := e.nodes[r.id]
-	if n == nil || n.source == nil || n.handle == nil {
-		e.mu.Unlock()
-		return source.Revision{}, fmt.Errorf("%s is not open", r.id)
+	in, cfg, err := r.open()
+	if err != nil {
+		return source.Revision{}, err
 	}
-	in, timeout := n.handle, n.source.cfg.Timeout
-	e.mu.Unlock()
 	committer, ok := in.Source().(source.Committer)
 	if !ok || !in.Has(source.CanCommit) {
 		return source.Revision{}, sdk.Permanent(fmt.Errorf("%s takes no commits", r.id))
 	}
-	ctx, cancel := bounded(ctx, timeout)
+	ctx, cancel := bounded(ctx, cfg.Timeout)
 	defer cancel()
 	rev, err := committer.Commit(ctx, c)
 	if made := cmp.Or(rev.ID, writtenIn(err)); made != "" && r.branch == "" {

@@ -202,6 +202,13 @@ func (r *repo) Commit(_ context.Context, c source.Change) (source.Revision, erro
 	return rev, nil
 }
 
+// Branch implements source.Brancher: the branch has what is read.
+func (r *repo) Branch(context.Context, string) (source.Revision, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return source.Revision{ID: fmt.Sprintf("rev%d", r.rev)}, nil
+}
+
 // Mark implements source.Marker.
 func (r *repo) Mark(_ context.Context, name string, rev source.Revision, _ string) error {
 	r.mu.Lock()
@@ -289,7 +296,7 @@ func (i *memoryInstance) Has(capability string) bool {
 		return i.applier != nil
 	case applier.CanListWorkloads:
 		return i.applier != nil && i.w.runs
-	case source.CanCommit, source.CanMark:
+	case source.CanCommit, source.CanMark, source.CanBranch:
 		r, ok := i.source.(*repo)
 		return ok && r.writable
 	case registry.ForConsumers:
