@@ -71,7 +71,7 @@ type Selection struct {
 
 	Reason      string    `json:"reason,omitempty"`       // of the outcome, in one sentence
 	Digest      string    `json:"digest,omitempty"`       // of Selected, as far as known
-	NeedsDigest bool      `json:"needs_digest,omitempty"` // it must be resolved before Target is called
+	NeedsDigest bool      `json:"needs_digest,omitempty"` // it must be set before Target is called
 	NotBefore   time.Time `json:"not_before,omitzero"`    // when a better tag is old enough, if one is too young
 }
 
@@ -107,9 +107,10 @@ func (r Rules) Wants(current ref.Ref) func(tag string) bool {
 func (r Rules) String() string { return r.Policy.String() }
 
 // Target returns current with the selected tag: its name stays as it is
-// written. Without a selection it returns current.
+// written. Without a selection, or without the digest that it needs, it returns
+// current.
 func (r Rules) Target(current ref.Ref, s Selection) ref.Ref {
-	if s.Selected == "" {
+	if s.Selected == "" || r.NeedsDigest(current) && s.Digest == "" {
 		return current
 	}
 	next := current.WithTag(s.Selected)
