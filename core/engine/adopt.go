@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -297,6 +298,12 @@ func (e *Engine) forget(ctx context.Context, n *node) {
 			rollout.Objects(n.sync.report.Counts.Owned)))
 	}
 	e.mu.Unlock()
+	if n.automation != nil && e.updating != nil {
+		err := e.updating.gate.Forget(func(sub string) bool { return strings.HasPrefix(sub, n.id+" ") })
+		if err != nil {
+			e.log.ErrorContext(ctx, "cannot forget an automation", "node", n.id, "err", err)
+		}
+	}
 	if err := errors.Join(e.deleteRecords(n.id), os.RemoveAll(e.workDirOf(n.id))); err != nil {
 		e.log.ErrorContext(ctx, "cannot remove what was kept", "node", n.id, "err", err)
 	}

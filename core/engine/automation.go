@@ -326,10 +326,7 @@ func (e *Engine) noteAutomated(c writeback.Change, o writeback.Outcome) {
 			delete(a.trouble, sub)
 			switch {
 			case !written(o, i):
-				a.trouble[sub] = o.Err
-				if o.Err == "" {
-					a.trouble[sub] = o.Errors[i]
-				}
+				a.trouble[sub] = whyNot(o, i)
 			case c.Branch != "":
 				a.offered[sub] = proposal{Target: ed.Image, Branch: c.Branch, Revision: o.Revision.ID}
 			case src != nil:
@@ -340,8 +337,7 @@ func (e *Engine) noteAutomated(c writeback.Change, o writeback.Outcome) {
 			followed = append(followed, w)
 		}
 	}
-	text := a.troubleText()
-	if text != "" {
+	if text := a.troubleText(); text != "" && !n.busy() { // else the run that is under way ends with it
 		e.failed(n, errors.New(text), "")
 	}
 	e.mu.Unlock()

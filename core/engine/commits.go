@@ -249,8 +249,38 @@ func written(o writeback.Outcome, i int) bool {
 	return o.Err == "" && (i >= len(o.Errors) || o.Errors[i] == "")
 }
 
+// whyNot is why edit i of a change was not written.
+func whyNot(o writeback.Outcome, i int) string {
+	if o.Err != "" || i >= len(o.Errors) {
+		return o.Err
+	}
+	return o.Errors[i]
+}
+
+// repeats reports whether an automation has failed at all of the same before: it
+// tries again and again, and once is enough to be told.
+func (e *Engine) repeats(c writeback.Change, o writeback.Outcome) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[c.Cause.Job]
+	if n == nil || n.automation == nil {
+		return false
+	}
+	for i, ed := range c.Edits {
+		for _, sub := range subjectsOf(e.setup().book, ed) {
+			if written(o, i) || n.automation.trouble[sub] != whyNot(o, i) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // tellOutcome publishes what became of a change.
 func (e *Engine) tellOutcome(c writeback.Change, o writeback.Outcome) {
+	if e.repeats(c, o) {
+		return
+	}
 	node := c.Source
 	if c.Cause.Kind == writeback.Automation || c.Cause.Kind == writeback.Revert {
 		node = c.Cause.Job
@@ -274,7 +304,7 @@ func (e *Engine) tellOutcome(c writeback.Change, o writeback.Outcome) {
 		if written(o, i) {
 			done = append(done, describeEdit(ed))
 		} else {
-			tell(eventEditConflict, ed.Workload, fmt.Sprintf("not written: %s: %s", describeEdit(ed), o.Errors[i]))
+			tell(eventEditConflict, ed.Workload, fmt.Sprintf("not written: %s: %s", describeEdit(ed), whyNot(o, i)))
 		}
 	}
 	if len(done) > 0 && !o.Unchanged {

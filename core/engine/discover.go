@@ -9,7 +9,6 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images"
-	"github.com/sluice-gitops/sluice/core/images/policy"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -186,8 +185,7 @@ func (w Workload) warnings() []string {
 		if len(warnings) >= most {
 			return append(warnings, fmt.Sprintf("%d more patterns were not looked at", len(w.policy.Containers())-i))
 		}
-		pattern, _ := w.policy.Pattern(name)
-		if _, err := policy.Parse(pattern); err != nil {
+		if err := w.policy.Rules(name).Err; err != nil {
 			warnings = append(warnings, fmt.Sprintf("container %s: it takes no image: %v", name, err))
 		}
 		if !slices.ContainsFunc(w.Containers, func(c applier.Container) bool { return c.Name == name }) {

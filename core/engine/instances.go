@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/sched"
 )
 
 // openTimeout bounds the opening of an applier or a renderer, which have no
@@ -51,6 +52,10 @@ func (e *Engine) runInstance(ctx context.Context, id string) {
 	e.tellDependents(id)
 	if n.isApplier() {
 		e.discoverLocked(id)
+		return
+	}
+	for _, sync := range e.graph.Dependents(id) {
+		e.lookSoon(sync, sched.Webhook)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/images/update"
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
@@ -213,8 +212,8 @@ func (e *Engine) lookup(ctx context.Context, list []*estate) update.Lookup {
 					continue
 				}
 				asked[who] = true
-				req := credentials.Request{Host: image.Host(), Repository: image.Path(), Consumer: t.Consumer}
-				if digest, err = e.imaging.client.Head(ctx, req, cmp.Or(image.Digest, image.Tag)); err == nil || closing(ctx) {
+				t.Image, t.Rules = image, nil
+				if digest, err = e.imaging.scanner.Lookup(ctx, t); err == nil || closing(ctx) {
 					return digest, err
 				}
 			}

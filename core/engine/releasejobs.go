@@ -249,10 +249,7 @@ func (j *storedJob) take(c writeback.Change, o writeback.Outcome) string {
 		if written(o, i) {
 			continue
 		}
-		text := o.Err
-		if text == "" {
-			text = o.Errors[i]
-		}
+		text := whyNot(o, i)
 		failed++
 		j.Failed = true
 		first = cmp.Or(first, text)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -75,7 +76,7 @@ func (e *Engine) lookAtRollouts(ctx context.Context) {
 			e.followRollouts()
 		}
 	}()
-	running := map[string]map[string]Workload{} // by applier and id
+	running := map[string]map[string]Workload{} // by applier and namespace, then by id
 	for _, w := range e.updating.gate.Watches("") {
 		o, ok := e.observe(ctx, w, running)
 		if !ok || ctx.Err() != nil {
@@ -103,25 +104,22 @@ func (e *Engine) observe(ctx context.Context, w gate.Watch, running map[string]m
 	if !o.Applied {
 		return o, true
 	}
-	if running[address] == nil {
+	namespace, _, _ := strings.Cut(w.Workload, ":")
+	key := address + " " + namespace
+	if running[key] == nil {
 		looking, cancel := bounded(ctx, gateTimeout)
-		found, err := e.Workloads(looking, WorkloadsRequest{Applier: address})
+		found, err := e.Workloads(looking, WorkloadsRequest{Applier: address, Namespace: namespace})
 		cancel()
 		if err != nil {
 			return o, false
 		}
-		running[address] = map[string]Workload{}
+		running[key] = map[string]Workload{}
 		for _, live := range found.Workloads {
-			running[address][live.ID] = live
+			running[key][live.ID] = live
 		}
 	}
-	live, there := running[address][w.Workload]
-	o.Found, o.Rollout = there, live.Rollout
-	for _, c := range live.Containers {
-		if c.Name == w.Container {
-			o.Image = c.Image
-		}
-	}
+	live, there := running[key][w.Workload]
+	o.Found, o.Rollout, o.Image = there, live.Rollout, live.imageOf(w.Container)
 	return o, true
 }
 
@@ -160,7 +158,7 @@ func (e *Engine) settle(w gate.Watch, verdict gate.Verdict, reason string) error
 		return g.Drop(w)
 	}
 	e.tellRollout(w, eventRolloutFailed, fmt.Sprintf("%s %s: %s: %s", w.Workload, w.Container, w.To, reason))
-	if w.Quarantine {
+	if w.Quarantine || w.Revert { // what is taken back would be rolled out again
 		if err := e.quarantine(w, reason); err != nil {
 			return err
 		}

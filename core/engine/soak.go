@@ -73,8 +73,10 @@ func (e *Engine) learnDigests(ctx context.Context, s *estate, all []update.Workl
 				continue
 			}
 			asked = true
-			if err := e.imaging.scanner.Resolve(ctx, t, []string{sel.Selected}); err != nil && !closing(ctx) {
-				e.log.WarnContext(ctx, "cannot read the digest of an image that is to be written", "image", t.Image.WithTag(sel.Selected).String(), "err", err)
+			t.Image, t.Rules = t.Image.WithTag(sel.Selected), nil
+			t.Image.Digest = ""
+			if _, err := e.imaging.scanner.Lookup(ctx, t); err != nil && !closing(ctx) {
+				e.log.WarnContext(ctx, "cannot read the digest of an image that is to be written", "image", t.Image.String(), "err", err)
 			}
 		}
 	}

@@ -124,6 +124,7 @@ func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 	}
 	s := n.source
 	s.previous = news.resolved
+	first := err == nil && s.resolved == 0
 	if err == nil {
 		s.resolved = n.begun
 	}
@@ -144,6 +145,10 @@ func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 		s.told = true
 		for _, id := range e.graph.Dependents(job.id) {
 			e.supersede(id)
+		}
+	}
+	if isNew || first {
+		for _, id := range e.graph.Dependents(job.id) {
 			e.lookSoon(id, sched.Webhook)
 		}
 	}

@@ -124,8 +124,10 @@ func (e *Engine) obstacle(n *node) (by *node, lack string) {
 	if src := e.nodes[cfg.Source]; src.source.tree == nil {
 		return src, "has no revision yet"
 	}
-	if app := e.nodes[cfg.Applier]; app.handle == nil {
-		return app, "is not open"
+	for _, id := range instancesOf(cfg)[1:] {
+		if in := e.nodes[id]; in.handle == nil {
+			return in, "is not open"
+		}
 	}
 	for _, id := range cfg.DependsOn {
 		if dep := e.nodes[id]; !e.satisfied(n, dep) {
