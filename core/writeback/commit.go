@@ -107,7 +107,9 @@ func (t *try) run(ctx context.Context, fresh bool, batch []*entry) (conflict, er
 	conflicted, isConflict := errors.AsType[*source.ConflictError](err)
 	switch {
 	case isConflict && len(conflicted.Paths) > 0:
-		t.endWritten(p, conflicted.Written, conflicted.Paths)
+		if conflicted.Written.ID != "" {
+			t.endWritten(p, conflicted.Written, conflicted.Paths)
+		}
 		return conflicted, nil
 	case err != nil:
 		return nil, err

@@ -2,8 +2,10 @@ package writeback_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -41,6 +43,20 @@ func editAndDie(step func(string) error) func(context.Context, string, writeback
 	return func(ctx context.Context, sync string, t writeback.Tree, edits []edit.Edit) ([]edit.FileChange, []error) {
 		files, errs := editTree(ctx, sync, t, edits)
 		_ = step("edit")
+		return files, errs
+	}
+}
+
+// failing is edit, except that a workload lacks its container.
+func failing(plain func(context.Context, string, writeback.Tree, []edit.Edit) ([]edit.FileChange, []error), workload string) func(context.Context, string, writeback.Tree, []edit.Edit) ([]edit.FileChange, []error) {
+	return func(ctx context.Context, sync string, t writeback.Tree, edits []edit.Edit) ([]edit.FileChange, []error) {
+		files, errs := plain(ctx, sync, t, edits)
+		files = slices.DeleteFunc(files, func(f edit.FileChange) bool { return f.Path == workload })
+		for n, e := range edits {
+			if e.Workload == workload {
+				errs[n] = errors.New("no such container")
+			}
+		}
 		return files, errs
 	}
 }

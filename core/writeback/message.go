@@ -88,17 +88,18 @@ func join(texts []string) string {
 // words are the default words of a part, those of Flux v1.
 func (p *part) words() string {
 	c := p.items[0].change
+	said := clean(c.Cause.Message) // it may come to nothing
 	switch p.kind {
 	case Release:
 		switch {
-		case c.Cause.Message != "":
-			return c.Cause.Message
+		case said != "":
+			return said
 		case c.Subject.Containers:
 			return p.containerWords()
 		}
 		return releaseWords(c.Subject)
 	case Policy:
-		return policyWords(c.Cause.Message, p.items)
+		return policyWords(said, p.items)
 	case Revert:
 		return p.revertWords()
 	}
