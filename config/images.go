@@ -18,7 +18,6 @@ import (
 
 const (
 	defaultScanInterval = 5 * time.Minute
-	minScanInterval     = 10 * time.Second
 	defaultImageCache   = 256 << 20
 	minImageCache       = 1 << 20
 
@@ -68,7 +67,7 @@ var DefaultRegistry = Registry{Host: "*", RPS: defaultRegistryRPS, Burst: defaul
 func (l *loader) loadImages(a *arguments) {
 	l.cfg.Images = Images{
 		Scan:        a.oneOf("scan", "automated", "automated", "all", "none"),
-		Interval:    a.duration("interval", defaultScanInterval, minScanInterval),
+		Interval:    a.duration("interval", defaultScanInterval, minInterval),
 		Include:     a.patterns("include"),
 		Exclude:     a.patterns("exclude"),
 		TrustLabels: a.patterns("trust_labels"),

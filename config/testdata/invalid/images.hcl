@@ -1,6 +1,6 @@
 images {
   scan       = "some"
-  interval   = "1s"
+  interval   = "50ms"
   include    = ["quay.io/*", "", "quay.io/[acme", "http://quay.io/x", "quay.io/UPPER", "nohost", "quay.io/x:1.2"]
   cache_size = "12"
 }
