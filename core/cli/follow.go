@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/images/update"
 )
 
 // follow is how a job is followed to its end.
@@ -46,6 +47,7 @@ func (a *app) follow(ctx context.Context, client *api.Client, job engine.Job, f 
 	if err := jobFailure(job); err != nil {
 		return followed{job: job}, err
 	}
+	a.tellHidden(job, f.verbosity)
 	if !f.apply || !rollsOut(job) {
 		return followed{job: job}, nil
 	}
@@ -91,16 +93,39 @@ func (a *app) awaitEnd(ctx context.Context, client *api.Client, job engine.Job, 
 	case err == nil:
 		return job, nil
 	case errors.Is(err, errLate):
-		err = fmt.Errorf("job %s is %s after %s, and goes on", job.ID, job.State, timeout)
-		if job.Error != "" {
-			err = fmt.Errorf("%w: %s", err, job.Error)
-		}
+		newer, why := lateBecause(ctx, client, job)
+		job, err = newer, errors.New(joined(fmt.Sprintf("job %s is %s after %s, and goes on", job.ID, newer.State, timeout), why))
 	case ctx.Err() != nil:
 		err = fmt.Errorf("job %s goes on without you", job.ID)
 	default:
 		err = fmt.Errorf("job %s: %w", job.ID, err)
 	}
 	return job, withHint(err, "`sluice jobs show %s` shows what becomes of it; --wait waits for it", job.ID)
+}
+
+// lateBecause asks for a job once more, and for what keeps its changes from being
+// pushed.
+func lateBecause(ctx context.Context, client *api.Client, job engine.Job) (newer engine.Job, why string) {
+	const patience = 2 * time.Second // of somebody who has waited already
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	newer, err := client.Job(ctx, job.ID)
+	if err != nil {
+		return job, err.Error()
+	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return newer, newer.Error
+	}
+	reasons := []string{newer.Error}
+	for _, p := range status.Pending {
+		concerns := slices.ContainsFunc(newer.Results, func(r update.Result) bool { return r.Source == p.Source })
+		if concerns && p.Error != "" {
+			reasons = append(reasons, firstLine(p.Error))
+		}
+	}
+	reasons = slices.DeleteFunc(slices.Compact(reasons), func(text string) bool { return text == "" })
+	return newer, strings.Join(reasons, "; ")
 }
 
 func (a *app) awaitApplied(ctx context.Context, client *api.Client, job engine.Job, timeout time.Duration) (engine.Job, error) {
@@ -153,6 +178,30 @@ func writeEnded(w io.Writer, job engine.Job, verbosity int) error {
 		return writeNothing(w)
 	}
 	return nil
+}
+
+// tellHidden says, where nothing changes, that there is more to see.
+func (a *app) tellHidden(job engine.Job, verbosity int) {
+	skipped := 0
+	for _, r := range job.Results {
+		switch r.Status {
+		case update.Success:
+			return
+		case update.Skipped:
+			skipped++
+		}
+	}
+	if skipped > 0 && verbosity == 0 {
+		_, _ = fmt.Fprintf(a.Err, "%s left out: -v tells why\n", were(skipped, "workload"))
+	}
+}
+
+// were counts things that something happened to.
+func were(n int, thing string) string {
+	if n == 1 {
+		return plural(n, thing) + " was"
+	}
+	return plural(n, thing) + " were"
 }
 
 // commitText names a commit, and where it is if that could be several places.
@@ -239,12 +288,10 @@ func (a *app) tellLate(job engine.Job, timeout time.Duration) {
 // asked for.
 func jobFailure(job engine.Job) error {
 	switch {
-	case job.State == engine.JobFailed && job.ID == "":
-		return errors.New(job.Error)
-	case job.State == engine.JobFailed:
-		return fmt.Errorf("job %s: %s", job.ID, job.Error)
 	case job.Error != "":
 		return errors.New(job.Error)
+	case job.State == engine.JobFailed:
+		return fmt.Errorf("job %s has failed", job.ID)
 	case failedResults(job.Results):
 		return exitCode(ExitError) // the table tells
 	}

@@ -100,7 +100,7 @@ func inGit(x engine.WhyImage) string {
 func policyText(x engine.WhyImage) string {
 	text := cmp.Or(x.Policy, "none")
 	if x.Source != "" {
-		text += " (" + x.Source + ")"
+		text += ", by " + x.Source
 	}
 	if !x.Automated {
 		text += "; not automated"

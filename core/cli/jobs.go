@@ -50,7 +50,7 @@ func (a *app) jobs(ctx context.Context) error {
 func writeJobs(w io.Writer, list []engine.Job) error {
 	return table(w, "JOB\tWHAT\tSTATE\tASKED\tBY\tCOMMITS\tREASON", func(row func(...any)) {
 		for _, j := range list {
-			row(j.ID, jobSubject(j), j.State, age(j.Created)+" ago", j.User, commitList(j), firstLine(cmp.Or(j.Error, j.Message)))
+			row(j.ID, jobSubject(j), j.State, age(j.Created)+" ago", j.User, commitList(j), firstLine(jobReason(j)))
 		}
 	})
 }
@@ -70,6 +70,14 @@ func jobSubject(j engine.Job) string {
 		return fmt.Sprintf("%s %s and %d more", j.Kind, ids[0], len(ids)-1)
 	}
 	return j.Kind + " " + strings.Join(ids, ", ")
+}
+
+// jobReason is why a job has come to what it has, or why it was asked for.
+func jobReason(j engine.Job) string {
+	if j.Error == "" && j.State == engine.JobSucceeded && len(j.Commits) == 0 {
+		return "nothing to do"
+	}
+	return cmp.Or(j.Error, j.Message)
 }
 
 func commitList(j engine.Job) string {

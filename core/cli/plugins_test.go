@@ -6,10 +6,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/sdk"
@@ -58,6 +61,54 @@ func (d dirSource) Fetch(ctx context.Context, rev source.Revision, dir string) e
 		return source.ErrGone
 	}
 	return os.CopyFS(dir, os.DirFS(d.path))
+}
+
+// Commit writes edits into the directory, and what they are for into a file
+// beside it. It is for one writer at a time, as the daemon is. A file beside it
+// makes it fail: NAME.down for a while, NAME.readonly for good.
+func (d dirSource) Commit(ctx context.Context, c source.Change) (source.Revision, error) {
+	if exists(d.path + ".down") {
+		return source.Revision{}, errors.New("the server does not answer")
+	}
+	if exists(d.path + ".readonly") {
+		return source.Revision{}, sdk.Permanent(errors.New("the key may not write"))
+	}
+	conflict := &source.ConflictError{}
+	var good []source.Edit
+	for _, e := range c.Edits {
+		have, err := os.ReadFile(filepath.Join(d.path, filepath.FromSlash(e.Path)))
+		if err != nil || !bytes.Equal(have, e.Old) {
+			conflict.Paths = append(conflict.Paths, e.Path)
+			continue
+		}
+		good = append(good, e)
+	}
+	for _, e := range good {
+		if err := os.WriteFile(filepath.Join(d.path, filepath.FromSlash(e.Path)), e.New, 0o644); err != nil {
+			return source.Revision{}, err
+		}
+	}
+	log, err := os.OpenFile(d.path+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return source.Revision{}, err
+	}
+	_, err = fmt.Fprintf(log, "%s\n\n%s\n----\n", c.Author, c.Message)
+	if err = errors.Join(err, log.Close()); err != nil {
+		return source.Revision{}, err
+	}
+	rev, err := d.Resolve(ctx, source.Revision{})
+	if err == nil && conflict.Paths != nil {
+		if len(good) > 0 {
+			conflict.Written = rev
+		}
+		return source.Revision{}, conflict
+	}
+	return rev, err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // folderPlugin is an applier plugin whose cluster is a directory: a file for
@@ -212,4 +263,62 @@ func (f folder) Watch(ctx context.Context, owner string, emit func(applier.Objec
 	emit(applier.ObjectStatus{})
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// Workloads are the objects with a pod template; they roll out at once.
+func (f folder) Workloads(_ context.Context, filter applier.WorkloadFilter, emit func(applier.Workload)) error {
+	owners, err := os.ReadDir(f.path)
+	if err != nil {
+		return err
+	}
+	for _, owner := range owners {
+		refs, err := f.owned(owner.Name())
+		if err != nil {
+			return err
+		}
+		for _, file := range slices.Sorted(maps.Keys(refs)) {
+			w, runs, err := podOf(file)
+			if err != nil {
+				return err
+			}
+			ours := (filter.Namespace == "" || filter.Namespace == refs[file].Namespace) && (filter.Owner == "" || filter.Owner == owner.Name())
+			if runs && ours {
+				w.Ref, w.Owner = refs[file], owner.Name()
+				emit(w)
+			}
+		}
+	}
+	return nil
+}
+
+// podOf reads what an object runs, if it runs something.
+func podOf(file string) (applier.Workload, bool, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return applier.Workload{}, false, err
+	}
+	type container struct{ Name, Image string }
+	var object struct {
+		Metadata struct{ Annotations map[string]string }
+		Spec     struct {
+			Template struct {
+				Spec struct{ Containers, InitContainers []container }
+			}
+		}
+	}
+	if err := json.Unmarshal(data, &object); err != nil {
+		return applier.Workload{}, false, fmt.Errorf("%s: %w", file, err)
+	}
+	w := applier.Workload{
+		Annotations: object.Metadata.Annotations,
+		Rollout:     applier.Rollout{Phase: applier.RolloutReady, Desired: 1, Updated: 1, Ready: 1, Available: 1},
+	}
+	pod := object.Spec.Template.Spec
+	for _, c := range pod.Containers {
+		w.Containers = append(w.Containers, applier.Container{Name: c.Name, Image: c.Image})
+	}
+	for _, c := range pod.InitContainers {
+		w.Containers = append(w.Containers, applier.Container{Name: c.Name, Image: c.Image, Init: true})
+	}
+	return w, len(w.Containers) > 0, nil
 }

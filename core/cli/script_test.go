@@ -3,12 +3,23 @@ package cli_test
 import (
 	"context"
 	"flag"
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sluice-gitops/sluice/core/cli"
@@ -32,8 +43,11 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/script/*.txtar. Each gets the directory of the
-// plugins as $PLUGINS.
+// plugins as $PLUGINS, and the URL of a registry, which all share, as $REGISTRY:
+// `push NAME:TAG...` fills it.
 func TestScripts(t *testing.T) {
+	hub := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(hub.Close)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *rewrite,
@@ -46,8 +60,53 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, ".cache"))
 			e.Setenv("NO_COLOR", "1")
+			e.Setenv("REGISTRY", hub.URL)
 			return nil
 		},
-		Condition: nil,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"push": func(ts *testscript.TestScript, _ bool, args []string) {
+				for _, image := range args {
+					ts.Check(push(strings.TrimPrefix(hub.URL, "http://") + "/" + image))
+				}
+			},
+			"wait-for": waitFor,
+		},
 	})
+}
+
+// waitFor runs a command until what it prints has a text:
+// `wait-for 30s COMMAND... -- TEXT`. It is for what has no end to wait for.
+func waitFor(ts *testscript.TestScript, _ bool, args []string) {
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	n := len(args)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); time.Now().Before(end); <-tick.C {
+		if ts.Exec(args[1], args[2:n-2]...) == nil && strings.Contains(ts.ReadFile("stdout"), args[n-1]) {
+			return
+		}
+	}
+	ts.Fatalf("not within %s: %s", limit, args[n-1])
+}
+
+// push stores a small image that is newer than those before.
+func push(to string) error {
+	ref, err := name.ParseReference(to)
+	if err != nil {
+		return err
+	}
+	image, err := random.Image(16, 1)
+	if err != nil {
+		return err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return err
+	}
+	config.OS, config.Architecture, config.Created = "linux", "amd64", v1.Time{Time: time.Now()}
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		return err
+	}
+	return remote.Write(ref, image)
 }
