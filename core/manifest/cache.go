@@ -60,7 +60,7 @@ func (c *Cache) putResult(key lru.Key, r Result) {
 
 // resultKey identifies a Load, or is empty if the tree is not identified.
 func resultKey(o Options) lru.Key {
-	if o.Tree == "" {
+	if o.Tree == "" || o.Origin != nil {
 		return lru.Key{}
 	}
 	return sha256.Sum256(fmt.Appendf(nil, "tree %q %q %d", o.Tree, o.Paths, o.MaxFileSize))

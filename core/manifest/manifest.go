@@ -28,6 +28,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/sluice-gitops/sluice/core/manifest/internal/files"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -51,6 +52,18 @@ type Options struct {
 	Tree string
 	// MaxFileSize is in bytes; 0 means DefaultMaxFileSize.
 	MaxFileSize int64
+	// Origin, if there is one, tells where what stands in a line of a file of
+	// the root comes from: objects and problems are named by that. It is for
+	// roots that were rendered, of which the Cache remembers files only.
+	Origin func(file string, line int) (string, int)
+}
+
+// at is Origin, which may be missing.
+func (o Options) at(file string, line int) (string, int) {
+	if o.Origin == nil {
+		return file, line
+	}
+	return o.Origin(file, line)
 }
 
 // Object is one object of a file.
@@ -124,7 +137,7 @@ func Load(ctx context.Context, root string, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("load manifests: %w", err)
 	}
-	r := merge(w, contents)
+	r := merge(w, contents, o)
 	if !w.Unread.Load() {
 		o.Cache.putResult(key, r)
 	}
@@ -156,19 +169,19 @@ func readAll(ctx context.Context, w *files.Walker, o Options) ([]*content, error
 }
 
 // merge joins the contents of files and refuses objects that were there before.
-func merge(w *files.Walker, contents []*content) Result {
+func merge(w *files.Walker, contents []*content, opts Options) Result {
 	r := Result{Problems: w.Problems, Skipped: skips(w.Skipped), Files: len(w.Files)}
 	first := map[applier.Ref]int{} // identity -> index in r.Objects
 	for i, c := range contents {
 		file := w.Files[i]
 		for _, d := range c.problems {
-			r.Problems = append(r.Problems, inFile(d, file))
+			r.Problems = append(r.Problems, opts.inFile(d, file))
 		}
 		if c.skip != "" {
 			r.Skipped = append(r.Skipped, Skip{Path: file, Reason: c.skip})
 		}
 		for _, o := range c.objects {
-			o.File = file
+			o.File, o.Line = opts.at(file, o.Line)
 			if at, exists := first[o.Ref.Identity()]; exists {
 				r.Problems = append(r.Problems, duplicate(r.Objects[at], o))
 				continue
@@ -189,10 +202,16 @@ func skips(list []files.Skip) (skipped []Skip) {
 	return skipped
 }
 
-// inFile returns d with its place in file.
-func inFile(d diag.Diagnostic, file string) diag.Diagnostic {
+// inFile returns d with its place in file, or where that comes from.
+func (o Options) inFile(d diag.Diagnostic, file string) diag.Diagnostic {
 	at := *d.Subject
 	at.File = file
+	if origin, line := o.at(file, at.Start.Line); origin != file && line != at.Start.Line {
+		d.Detail = strings.TrimSpace(fmt.Sprintf("%s It is in line %d of what was rendered.", d.Detail, at.Start.Line))
+		at = diag.Range{File: origin, Start: diag.Pos{Line: line}, End: diag.Pos{Line: line}}
+	} else {
+		at.File = origin
+	}
 	d.Subject = &at
 	return d
 }

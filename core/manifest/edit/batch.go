@@ -142,11 +142,6 @@ func scalarNode(value string) *yaml.Node {
 
 func (b *batch) addRemoval(c change) error {
 	m := c.field.mapping()
-	for _, key := range c.remove {
-		if n, _ := own(m, key); n == nil {
-			return b.doc.refuse(m, "%s is merged in from elsewhere", key)
-		}
-	}
 	if err := b.only(m, c.field); err != nil {
 		return err
 	}

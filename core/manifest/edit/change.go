@@ -71,6 +71,11 @@ func (o *object) planAnnotations(set map[string]string, remove []string) (change
 		changes = append(changes, change{field: f, insert: inserted})
 	}
 	removed := slices.DeleteFunc(slices.Clone(remove), func(key string) bool { return f.get(key).node == nil })
+	for _, key := range removed {
+		if n, _ := merged(f.mapping(), key, 0); n != nil {
+			return nil, o.doc.refuse(f.value(), "%s is merged in from elsewhere", key)
+		}
+	}
 	if len(removed) > 0 {
 		slices.Sort(removed)
 		changes = append(changes, change{field: f, remove: slices.Compact(removed)})

@@ -54,6 +54,11 @@ func find(m *yaml.Node, key string, depth int) (found *yaml.Node, twice bool) {
 	if found, twice = own(m, key); found != nil || depth > maxMerges {
 		return found, twice
 	}
+	return merged(m, key, depth)
+}
+
+// merged returns the value of a key that is merged into a mapping.
+func merged(m *yaml.Node, key string, depth int) (found *yaml.Node, twice bool) {
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if !document.IsMerge(m.Content[i]) {
 			continue

@@ -65,8 +65,8 @@ func (im *image) write(to ref.Ref) ([]change, error) {
 		digest = ""
 	}
 	if im.tag != nil {
-		if tag == "" && (digest != "" || im.digest == nil) {
-			return nil, im.ref.doc.refuse(im.tag.value(), "the tag has a field of its own, and %s has no tag", to)
+		if tag == "" && digest != "" {
+			return nil, im.ref.doc.refuse(im.tag.value(), "a digest without a tag cannot stand in the field of the tag")
 		}
 		list = append(list, setting{*im.tag, join("", tag, digest)})
 		tag, digest = "", ""
