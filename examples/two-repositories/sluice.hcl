@@ -1,8 +1,14 @@
 # Two repositories, one cluster, one daemon. The platform team's repository
-# makes the namespaces; the shop waits for it and is pruned freely.
+# makes the namespaces; the shop waits for it and is pruned freely. New images
+# of the shop are written back to its repository.
 variable "git" {
   default     = "https://git.example.com"
   description = "Base URL of the git server."
+}
+
+variable "registry" {
+  default     = "https://registry.example.com"
+  description = "URL at which registry.example.com is reached from here."
 }
 
 variable "data_dir" {
@@ -26,6 +32,8 @@ source "git" "team" {
   url      = "${var.git}/${each.key}.git"
   branch   = each.value
   interval = "5s"
+
+  write { author = "Sluice <sluice@example.com>" }
 }
 
 sync "platform" {
@@ -40,4 +48,17 @@ sync "shop" {
 
   prune { max = "50%" }
   wait { timeout = "2m" }
+}
+
+# Which workloads, and which tags, their annotations say: see shop/web.yaml.
+image_automation "shop" {
+  sync = sync.shop
+  health { revert = true }
+}
+
+images { interval = "5s" }
+
+registry "registry.example.com" {
+  endpoint = var.registry
+  insecure = startswith(var.registry, "http://")
 }
