@@ -96,15 +96,15 @@ func (r calverRule) wrong(tag string, found []int) string {
 	return ""
 }
 
-func (r calverRule) explain(tag string) string {
+func (r calverRule) explain(tag string, _ value, ok bool) string {
+	if ok {
+		return "matches calver:" + r.format
+	}
 	found := r.re.FindStringSubmatchIndex(tag)
 	if found == nil {
 		return "does not match calver:" + r.format
 	}
-	if why := r.wrong(tag, found); why != "" {
-		return "does not match calver:" + r.format + ": " + why
-	}
-	return "matches calver:" + r.format
+	return "does not match calver:" + r.format + ": " + r.wrong(tag, found)
 }
 
 // dated is a value: what a tag has of each word, the one that counts most first.

@@ -233,7 +233,7 @@ func checkWords(words []word) error {
 	}
 	switch {
 	case have[year] == "":
-		return errors.New("it has no year, YYYY, YY or 0Y; without a date, use semver: or numeric:")
+		return errors.New("it has no year, YYYY, YY or 0Y; a tag without a date has a version or a number")
 	case have[day] != "" && have[month] == "":
 		return errors.New("it has a day without a month, MM or 0M")
 	case have[month] != "" && have[week] != "":

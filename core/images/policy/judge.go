@@ -35,7 +35,7 @@ func (r Rules) judge(in Input) *decision {
 
 func (r Rules) verdict(t Tag, now time.Time) judged {
 	v, ok := r.Policy.read(t.Tag)
-	j := judged{Tag: t, ranked: ranked{Candidate{t.Tag, t.Created}, v}, why: r.Policy.Explain(t.Tag)}
+	j := judged{Tag: t, ranked: ranked{Candidate{t.Tag, t.Created}, v}, why: r.Policy.explain(t.Tag, v, ok)}
 	switch {
 	case r.Err != nil:
 		j.refused = "the pattern, or another rule, is not valid"

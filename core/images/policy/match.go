@@ -34,9 +34,7 @@ func isDigit(c rune) bool   { return '0' <= c && c <= '9' }
 
 func (g globRule) read(tag string) (value, bool) { return nil, glob.Match(string(g), tag) }
 
-func (g globRule) explain(tag string) string {
-	return matched(glob.Match(string(g), tag), "glob:"+string(g))
-}
+func (g globRule) explain(_ string, _ value, ok bool) string { return matched(ok, "glob:"+string(g)) }
 
 func matched(ok bool, pattern string) string {
 	if ok {
@@ -57,8 +55,8 @@ func parseRegexp(text string) (rule, error) {
 
 func (r regexpRule) read(tag string) (value, bool) { return nil, r.re.MatchString(tag) }
 
-func (r regexpRule) explain(tag string) string {
-	return matched(r.re.MatchString(tag), "regexp:"+r.re.String())
+func (r regexpRule) explain(_ string, _ value, ok bool) string {
+	return matched(ok, "regexp:"+r.re.String())
 }
 
 // maxRegexp bounds a regular expression, in characters and classes once its

@@ -31,12 +31,12 @@ func (r numericRule) read(tag string) (value, bool) {
 	return n, true
 }
 
-func (r numericRule) explain(tag string) string {
+func (r numericRule) explain(tag string, _ value, ok bool) string {
 	part, found := r.from.find(tag)
-	if !found {
+	switch {
+	case !found:
 		return "does not match numeric:" + r.from.re.String()
-	}
-	if _, ok := parseNumber(part); !ok {
+	case !ok:
 		return quote(part) + " is no number"
 	}
 	return "its number is " + part

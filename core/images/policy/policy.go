@@ -94,8 +94,9 @@ type rule interface {
 	// whether the rule takes it. A tag that it does not take may have a value
 	// all the same.
 	read(tag string) (v value, ok bool)
-	// explain says what took or refused the tag.
-	explain(tag string) string
+	// explain says what took or refused the tag, of which read returned v and
+	// ok.
+	explain(tag string, v value, ok bool) string
 }
 
 // value is what tags are compared by; those of one rule are of one type.
@@ -204,13 +205,18 @@ func (p Policy) passes(tag string) bool {
 
 // Explain says in plain words what took or refused the tag.
 func (p Policy) Explain(tag string) string {
+	v, ok := p.read(tag)
+	return p.explain(tag, v, ok)
+}
+
+func (p Policy) explain(tag string, v value, ok bool) string {
 	switch {
 	case p.rule == nil:
 		return "there is no pattern that takes it"
 	case p.passes(tag):
 		return "a tag that moves is no release: only the pattern glob:latest takes latest"
 	}
-	return p.rule.explain(tag)
+	return p.rule.explain(tag, v, ok)
 }
 
 // NeedsTimes reports whether it takes the times of images to tell which tag is

@@ -37,42 +37,43 @@ func parseSemver(text string) (rule, error) {
 }
 
 func (r semverRule) read(tag string) (value, bool) {
-	v, _, ok := r.version(tag)
-	if !ok {
+	part, found := r.from.find(tag)
+	if !found {
+		return nil, false
+	}
+	v, err := semver.StrictNewVersion(part) // several times as fast, and most are
+	if err != nil {
+		v, err = semver.NewVersion(part)
+	}
+	if err != nil {
 		return nil, false
 	}
 	return version{v}, r.constraints.Check(v)
 }
 
-// version returns the version in tag, and what was found that should be one.
-func (r semverRule) version(tag string) (v *semver.Version, part string, ok bool) {
+func (r semverRule) explain(tag string, v value, ok bool) string {
 	part, found := r.from.find(tag)
-	if !found {
-		return nil, "", false
+	switch {
+	case !found:
+		return "does not match " + r.from.re.String()
+	case v == nil:
+		return part + " is no version"
+	case ok:
+		return part + " is in semver:" + r.text
+	case r.takesRelease(v.(version)):
+		return fmt.Sprintf("%s is a pre-release, which semver:%s does not take", part, r.text)
 	}
-	v, err := semver.NewVersion(part)
-	return v, part, err == nil
+	return part + " is not in semver:" + r.text
 }
 
-func (r semverRule) explain(tag string) string {
-	v, part, ok := r.version(tag)
-	switch {
-	case !ok && part == "" && r.from.re != nil:
-		return "does not match " + r.from.re.String()
-	case !ok:
-		return part + " is no version"
+// takesRelease reports whether only that v is a pre-release keeps it out: a
+// constraint takes pre-releases if it names one.
+func (r semverRule) takesRelease(v version) bool {
+	if v.Prerelease() == "" {
+		return false
 	}
-	if r.constraints.Check(v) {
-		return fmt.Sprintf("%s is in semver:%s", part, r.text)
-	}
-	if v.Prerelease() != "" {
-		// A constraint that takes pre-releases says so by naming one.
-		release, err := v.SetPrerelease("")
-		if err == nil && r.constraints.Check(&release) {
-			return fmt.Sprintf("%s is a pre-release, which semver:%s does not take", part, r.text)
-		}
-	}
-	return fmt.Sprintf("%s is not in semver:%s", part, r.text)
+	release, err := v.SetPrerelease("")
+	return err == nil && r.constraints.Check(&release)
 }
 
 // version is a value. It differs from that of the library in pre-releases with
