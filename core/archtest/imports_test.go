@@ -50,6 +50,7 @@ var rules = []rule{
 	{from: "plugins/...", never: wire, why: "a plugin is served by the sdk, which alone knows the wire"},
 	{from: "core/manifest/...", except: []string{"core/manifest/edit/..."}, only: []string{"core/manifest/...", "sdk/..."}, why: "loading files needs no daemon"},
 	{from: "core/manifest/edit/...", only: []string{"core/manifest/...", "core/images/ref", "sdk/..."}, why: "editing files needs no daemon, only references"},
+	{from: "core/render/...", only: []string{"core/images/ref", "core/manifest/...", "sdk/..."}, why: "rendering needs no daemon, only a renderer"},
 	{from: "core/tree/...", only: []string{"core/tree/...", "sdk/..."}, why: "the tree store needs no daemon"},
 	{from: "core/pluginhost/...", only: []string{"core/pluginhost/...", "sdk/..."}, why: "the plugin host serves any daemon"},
 	{from: "core/rollout/...", never: []string{module + "/core/engine/...", module + "/core/api/...", module + "/core/cli/...", module + "/config/..."}, why: "imports point from the engine down"},

@@ -8,9 +8,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/manifest"
+	"github.com/sluice-gitops/sluice/core/render"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -33,6 +35,26 @@ func Load(ctx context.Context, root, dir string, o manifest.Options) (*Loaded, e
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
+	return write(res, dir)
+}
+
+// LoadRendered is Load for what a renderer has made of a tree. Objects and
+// problems are named by the files of the tree that they come from; warnings of
+// the renderer are among the problems. What was not rendered at all is not for
+// LoadRendered: nothing must be taken for gone then.
+func LoadRendered(ctx context.Context, r render.Rendered, dir string, o manifest.Options) (*Loaded, error) {
+	o.Paths, o.Tree, o.Origin = nil, "", r.Origin
+	res, err := manifest.Load(ctx, r.Dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("load: %w", err)
+	}
+	res.Problems = append(slices.Clone(r.Problems), res.Problems...)
+	res.Complete = res.Complete && !r.Problems.HasErrors()
+	return write(res, dir)
+}
+
+// write writes the objects of res to dir.
+func write(res manifest.Result, dir string) (*Loaded, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
