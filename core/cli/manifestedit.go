@@ -138,8 +138,9 @@ func (a *app) editManifest(file string, m manifestEdit) error {
 	}
 	result, errs := edit.Apply(data, edit.Options{Namespace: a.namespace}, []edit.Edit{m.edit})
 	if err := errs[0]; err != nil {
-		if refused, ok := errors.AsType[*edit.RefusedError](err); ok && err == error(refused) {
-			return fmt.Errorf("%s:%d: %s", name, refused.Line, refused.Reason)
+		if refused, ok := errors.AsType[*edit.RefusedError](err); ok {
+			refused.File = name
+			return err
 		}
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -69,7 +69,6 @@ type policyFlags struct {
 	changeFlags
 	change update.PolicyChange
 	tags   []string
-	dryRun bool
 }
 
 func newPolicy(a *app) *cobra.Command {
