@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gitops/sluice/core/images/policy"
+	"github.com/sluice-gitops/sluice/core/images/ref"
 )
 
 func parse(t testing.TB, pattern string) policy.Policy {
@@ -238,7 +239,7 @@ func TestOf(t *testing.T) {
 // FuzzPolicy: no pattern and no tags bring it down, one that is not valid takes
 // nothing, and the order is total.
 func FuzzPolicy(f *testing.F) {
-	for _, p := range []string{"*", "glob:a*b", "semver:>=1.0-0", "regexp:^a", "numeric:x", "latest"} {
+	for _, p := range append(patterns, "*", "glob:a*b", "semver:>=1.0-0 from (.*)-x", "regexp:^a", "numeric:x", "latest") {
 		f.Add(p, "1.0", "v1.0.0", "latest", int64(5), int64(0))
 	}
 	f.Fuzz(func(t *testing.T, pattern, a, b, c string, timeA, timeB int64) {
@@ -259,12 +260,29 @@ func FuzzPolicy(f *testing.F) {
 				}
 			}
 		}
+		checkSelect(t, p, err, tags[:3])
 		sorted := slices.Clone(tags)
 		p.Sort(sorted)
 		if !slices.IsSortedFunc(sorted, p.Compare) {
 			t.Errorf("%q: Sort and Compare disagree: %v", pattern, sorted)
 		}
 	})
+}
+
+// checkSelect: whatever the pattern, what is selected is taken by it and is not
+// what runs.
+func checkSelect(t *testing.T, p policy.Policy, invalid error, candidates []policy.Candidate) {
+	rules := policy.Rules{Policy: p, Err: invalid}
+	in := policy.Input{Complete: true, Now: noon, Current: ref.Ref{Repository: "app", Tag: candidates[0].Tag}}
+	for i, c := range candidates {
+		if !slices.ContainsFunc(candidates[:i], func(o policy.Candidate) bool { return o.Tag == c.Tag }) {
+			in.Tags = append(in.Tags, policy.Tag{Tag: c.Tag, Created: c.Time})
+		}
+	}
+	s := rules.Select(in)
+	if invalid != nil && (s.Selected != "" || s.Error == "") || s.Selected != "" && (s.Selected == in.Current.Tag || !p.Matches(s.Selected)) {
+		t.Errorf("%q (%v) selects %+v of %v", p, invalid, s, in.Tags)
+	}
 }
 
 func BenchmarkSort(b *testing.B) {
