@@ -2,6 +2,7 @@ package render
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,23 +12,28 @@ import (
 	"github.com/sluice-gitops/sluice/core/manifest"
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
 	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
-// objects is what a directory declares, by identity. JSON has sorted keys, so
-// that equal objects are equal bytes.
-type objects map[applier.Ref]manifest.Object
+// objects is what a directory declares.
+type objects struct {
+	byRef    map[applier.Ref]manifest.Object // JSON has sorted keys: equal objects are equal bytes
+	problems []string                        // what is wrong with the rest, without its places
+}
 
 func load(ctx context.Context, r Rendered) (objects, error) {
 	res, err := manifest.Load(ctx, r.Dir, manifest.Options{Origin: r.Origin})
 	if err != nil {
-		return nil, err
+		return objects{}, err
 	}
-	if err := res.Problems.Err(); err != nil {
-		return nil, err
-	}
-	all := objects{}
+	all := objects{byRef: map[applier.Ref]manifest.Object{}}
 	for _, o := range res.Objects {
-		all[o.Ref.Identity()] = o
+		all.byRef[o.Ref.Identity()] = o
+	}
+	for _, p := range res.Problems {
+		if p.Severity == diag.Error {
+			all.problems = append(all.problems, p.Subject.File+": "+p.Summary)
+		}
 	}
 	return all, nil
 }
@@ -37,18 +43,15 @@ func load(ctx context.Context, r Rendered) (objects, error) {
 func meant(ctx context.Context, r Rendered, o edit.Options, edits []edit.Edit, scratch string) (objects, []error, error) {
 	t, err := edit.Open(ctx, r.Dir, edit.TreeOptions{Options: o})
 	if err != nil {
-		return nil, nil, err
+		return objects{}, nil, err
 	}
 	changes, errs := t.Apply(ctx, edits)
-	if err := os.RemoveAll(scratch); err != nil {
-		return nil, nil, err
-	}
-	if err := copyTree(ctx, r.Dir, scratch); err != nil {
-		return nil, nil, err
+	if err := errors.Join(os.RemoveAll(scratch), copyTree(ctx, r.Dir, scratch)); err != nil {
+		return objects{}, nil, err
 	}
 	for _, c := range changes {
 		if err := os.WriteFile(filepath.Join(scratch, filepath.FromSlash(c.Path)), c.New, 0o600); err != nil {
-			return nil, nil, err
+			return objects{}, nil, err
 		}
 	}
 	wanted := r
@@ -60,17 +63,22 @@ func meant(ctx context.Context, r Rendered, o edit.Options, edits []edit.Edit, s
 // differences says in which objects have is not want, for a person.
 func differences(want, have objects) []string {
 	var list []string
-	for ref, o := range want {
-		switch h, ok := have[ref]; {
+	for ref, o := range want.byRef {
+		switch h, ok := have.byRef[ref]; {
 		case !ok:
 			list = append(list, fmt.Sprintf("%s would be gone", ref))
 		case string(h.JSON) != string(o.JSON):
 			list = append(list, fmt.Sprintf("%s would not be as it should", ref))
 		}
 	}
-	for ref := range have {
-		if _, ok := want[ref]; !ok {
+	for ref := range have.byRef {
+		if _, ok := want.byRef[ref]; !ok {
 			list = append(list, fmt.Sprintf("%s would be new", ref))
+		}
+	}
+	for _, p := range have.problems {
+		if !slices.Contains(want.problems, p) {
+			list = append(list, p)
 		}
 	}
 	slices.Sort(list)

@@ -93,12 +93,15 @@ func sameImage(a, b string) bool {
 	return errX == nil && errY == nil && x.CanonicalName() == y.CanonicalName()
 }
 
-// atOrigin is the object that w is rendered from.
+// atOrigin is the object that w is rendered from; where its line is not
+// certain, those of its kind in that file.
 func (a *application) atOrigin(e edit.Edit, w edit.Workload) (list []place) {
-	for _, s := range a.sources.Workloads {
-		if s.File == w.File && s.Line == w.Line && s.Ref.Kind == w.Ref.Kind {
-			e.Workload, e.From = s.ID, ""
-			list = append(list, place{s.File, e})
+	for _, exact := range []bool{true, false} {
+		for _, s := range a.sources.Workloads {
+			if s.File == w.File && s.Ref.Kind == w.Ref.Kind && (s.Line == w.Line) == exact {
+				e.Workload, e.From = s.ID, ""
+				list = append(list, place{s.File, e})
+			}
 		}
 	}
 	return list
@@ -108,7 +111,7 @@ func (a *application) atOrigin(e edit.Edit, w edit.Workload) (list []place) {
 // is to be changed, or the annotation.
 func (a *application) patches(e edit.Edit, w edit.Workload, current string) (list []place) {
 	for _, s := range slices.Backward(a.sources.Workloads) {
-		if s.Ref.Kind != w.Ref.Kind || s.File == w.File && s.Line == w.Line {
+		if s.Ref.Kind != w.Ref.Kind || s.File == w.File {
 			continue
 		}
 		says := e.Image != "" && imageOf(s, e.Container) == current
