@@ -377,13 +377,15 @@ func (l *look) wants(sub string) bool {
 
 // String sums a look up for people.
 func (l *look) String() string {
-	counts := map[update.Status]int{}
+	counts := map[string]int{} // of those that may be a surprise, by reason
 	for _, r := range l.results {
-		counts[r.Status]++
+		if r.Status != update.Success && r.Reason != update.ReasonUpToDate {
+			counts[cmp.Or(r.Reason, string(r.Status))]++
+		}
 	}
 	text := fmt.Sprintf("%s looked after", many(len(l.results), "workload"))
-	if n := counts[update.Failed] + counts[update.Unknown]; n > 0 {
-		text += fmt.Sprintf(", of %d it cannot be told", n)
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		text += fmt.Sprintf(", %d %s", counts[reason], reason)
 	}
 	if len(l.changes) > 0 {
 		text += fmt.Sprintf(", %s to be written", many(len(l.changes), "change"))

@@ -406,6 +406,60 @@ image_policy "marked" {
 	})
 }
 
+// TestRenderer: what is rendered is applied and updated like plain manifests, and
+// rendered once for each tree.
+func TestRenderer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hcl := `
+source "memory" "shop" { url = "mem://shop" }
+renderer "memory" "apps" {}
+sync "shop" {
+  source   = source.memory.shop
+  renderer = renderer.memory.apps
+}
+image_automation "shop" { sync = sync.shop }
+`
+		w := newWorld(t)
+		w.runs = true
+		f := &fleet{world: w, repo: w.repo("mem://shop")}
+		f.repo.writable, f.repo.rev = true, 1
+		f.repo.files = map[string]string{"web.app": "registry.invalid/web:1.0.0", "api.app": "registry.invalid/web:1.0.0"}
+		web := deployment("shop", "web", "registry.invalid/web:1.0.0", nil)
+		web.Owner, web.Containers = "shop", web.Containers[1:]
+		f.target(kube).Run(web)
+		f.e = w.start(hcl)
+		synctest.Wait()
+		expect(t, f.e, "renderer.memory.apps", Ready, "")
+		if diff := cmp.Diff([]string{"api", "web"}, w.target(kube).Names("shop")); diff != "" {
+			t.Fatal(diff)
+		}
+		if w.renders != 1 {
+			t.Errorf("rendered %d times", w.renders)
+		}
+		f.registry("web", "1.0.0", "1.1.0")
+		f.wantCommits(1)
+		if got := f.repo.read("web.app") + " " + f.repo.read("api.app"); got != "registry.invalid/web:1.1.0 registry.invalid/web:1.0.0" {
+			t.Error(got)
+		}
+		why, err := f.e.WhyImages(t.Context(), WhyImagesRequest{Workload: "shop:deployment/web"})
+		if err != nil || len(why) != 1 || why[0].File != "web.app" || why[0].Image != "registry.invalid/web:1.1.0" {
+			t.Errorf("%+v, %v", why, err)
+		}
+		renders := w.renders
+		sleepFor(t, 20*time.Minute)
+		if w.renders != renders {
+			t.Errorf("rendered %d times though nothing changed", w.renders-renders)
+		}
+		f.repo.put("api.app", "")
+		f.e.trigger("source.memory.shop", sched.Webhook)
+		expect(t, f.e, "sync.shop", Failed, "api.app: no image")
+		if diff := cmp.Diff([]string{"api", "web"}, w.target(kube).Names("shop")); diff != "" {
+			t.Error("a rendering that fails has deleted something: " + diff)
+		}
+		expect(t, f.e, automation, Failed, "api.app: no image")
+	})
+}
+
 // TestBranch: what waits on a branch is not pushed there again.
 func TestBranch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -34,10 +34,28 @@ func (e *Engine) runAndWait(ctx context.Context, ids []string) ([]Detail, error)
 	if err := e.await(ctx, e.submit(e.sourcesOf(ids), nil)); err != nil {
 		return nil, err
 	}
+	e.lookWhatRuns(ctx, ids)
 	if err := e.await(ctx, e.submit(ids, before)); err != nil {
 		return nil, err
 	}
 	return e.outcomes(ids), nil
+}
+
+// lookWhatRuns asks the appliers of image automations what runs: somebody wants
+// to know what comes of what there is now.
+func (e *Engine) lookWhatRuns(ctx context.Context, ids []string) {
+	e.mu.Lock()
+	var appliers []string
+	for _, id := range ids {
+		if n := e.nodes[id]; n != nil && n.automation != nil && e.imaging != nil {
+			appliers = append(appliers, e.nodes[n.automation.cfg.Sync].sync.cfg.Applier)
+		}
+	}
+	e.mu.Unlock()
+	slices.Sort(appliers)
+	for _, id := range slices.Compact(appliers) {
+		e.discover(ctx, id)
+	}
 }
 
 // outcomes returns what the last runs of syncs have come to, also if the next

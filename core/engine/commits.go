@@ -176,23 +176,16 @@ func (r *repository) committed(revision string) {
 // editFiles implements writeback.Options.Edit: it edits the files of a sync, or
 // those from which they are rendered.
 func (e *Engine) editFiles(ctx context.Context, id string, t writeback.Tree, edits []edit.Edit) ([]edit.FileChange, []error) {
-	fail := func(err error) ([]edit.FileChange, []error) {
-		errs := make([]error, len(edits))
-		for i := range errs {
-			errs[i] = err
-		}
-		return nil, errs
-	}
 	cfg, o, err := e.filesOf(id)
 	if err != nil {
-		return fail(err)
+		return nil, same(err, len(edits))
 	}
 	if cfg.Renderer != "" {
 		return e.editRendered(ctx, cfg, t, o, edits)
 	}
 	files, err := edit.Open(ctx, t.Dir, edit.TreeOptions{Options: o, Paths: cfg.Paths, Cache: e.updating.files, Tree: t.Digest})
 	if err != nil {
-		return fail(err)
+		return nil, same(err, len(edits))
 	}
 	return files.Apply(ctx, edits)
 }
@@ -235,6 +228,7 @@ func (e *Engine) hasApplied(n *node, revision string) bool {
 
 // changeEnded implements writeback.Options.Done.
 func (e *Engine) changeEnded(c writeback.Change, o writeback.Outcome) {
+	e.updating.counts.count(o)
 	e.tellOutcome(c, o)
 	switch c.Cause.Kind {
 	case writeback.Automation, writeback.Revert:

@@ -33,6 +33,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/graph"
 	"github.com/sluice-gitops/sluice/core/manifest"
+	"github.com/sluice-gitops/sluice/core/render"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/state"
 	"github.com/sluice-gitops/sluice/core/tree"
@@ -71,6 +72,7 @@ type Engine struct {
 	pool      *sched.Pool
 	times     *sched.Timetable // nil in a one-shot
 	manifests *manifest.Cache
+	renders   *render.Store
 	broker    *credentials.Broker
 	imaging   *imaging  // nil in a one-shot
 	updating  *updating // nil in a one-shot
@@ -113,6 +115,10 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	}
 	e.manifests = manifest.NewCache(manifestCacheBytes)
 	e.onClose(func(context.Context) error { return os.RemoveAll(e.workDir()) })
+	var err error
+	if e.renders, err = render.NewStore(filepath.Join(e.workDir(), "rendered")); err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
 	e.onClose(e.closeInstances)
 	e.openBroker()
 	if daemon {

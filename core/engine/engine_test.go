@@ -25,6 +25,7 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/registry"
+	"github.com/sluice-gitops/sluice/sdk/renderer"
 	"github.com/sluice-gitops/sluice/sdk/schema"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 	"github.com/sluice-gitops/sluice/sdk/source"
@@ -53,6 +54,7 @@ type world struct {
 	plugins []pluginhost.PluginStatus
 	open    int // instances
 
+	renders   int
 	runs      bool              // the targets tell what runs
 	passwords map[string]string // see accounts
 }
@@ -261,6 +263,8 @@ func (h *memoryHost) Open(_ context.Context, kind, _, name string, cfg json.RawM
 	switch kind {
 	case "source":
 		in.source = h.w.repo(c.URL)
+	case kindRenderer:
+		in.renders = true
 	case kindCredential:
 		in.name = name
 	default:
@@ -285,11 +289,13 @@ type memoryInstance struct {
 	source  source.Source
 	applier applier.Applier
 	name    string // of a credential instance
+	renders bool
 }
 
-func (i *memoryInstance) Source() source.Source      { return i.source }
-func (i *memoryInstance) Applier() applier.Applier   { return i.applier }
-func (i *memoryInstance) Registry() registryInstance { return accounts{i.w, i.name} }
+func (i *memoryInstance) Source() source.Source       { return i.source }
+func (i *memoryInstance) Applier() applier.Applier    { return i.applier }
+func (i *memoryInstance) Renderer() renderer.Renderer { return apps{i.w} }
+func (i *memoryInstance) Registry() registryInstance  { return accounts{i.w, i.name} }
 func (i *memoryInstance) Has(capability string) bool {
 	switch capability {
 	case applier.CanKeepSecrets:
@@ -303,6 +309,51 @@ func (i *memoryInstance) Has(capability string) bool {
 		return strings.HasPrefix(i.name, "pull secrets")
 	}
 	return false
+}
+
+// apps is a renderer of files that hold the image of a deployment with their own
+// name in the namespace shop.
+type apps struct{ w *world }
+
+func (a apps) Render(_ context.Context, req renderer.Request) (renderer.Result, error) {
+	a.w.mu.Lock()
+	a.w.renders++
+	a.w.mu.Unlock()
+	files, err := filepath.Glob(filepath.Join(req.Dir, "*.app"))
+	if err != nil {
+		return renderer.Result{}, err
+	}
+	res := renderer.Result{Origins: map[string]renderer.Origin{}}
+	for _, file := range files {
+		image, err := os.ReadFile(file)
+		if err != nil {
+			return res, err
+		}
+		name := strings.TrimSuffix(filepath.Base(file), ".app")
+		if len(image) == 0 {
+			return res, fmt.Errorf("%s.app: no image", name)
+		}
+		text := declared("shop", name, string(image), yes...)
+		if err := os.WriteFile(filepath.Join(req.Out, name+".yaml"), []byte(text), 0o600); err != nil {
+			return res, err
+		}
+		res.Origins[name+".yaml"] = renderer.Origin{File: name + ".app", Line: 1}
+	}
+	return res, nil
+}
+
+func (a apps) Update(_ context.Context, req renderer.UpdateRequest) (renderer.UpdateResult, error) {
+	res := renderer.UpdateResult{Errors: make([]string, len(req.Changes))}
+	for i, c := range req.Changes {
+		file := c.Workload.Name + ".app"
+		old, err := os.ReadFile(filepath.Join(req.Dir, file))
+		if err != nil || c.Image == "" {
+			res.Errors[i] = "an app has only its image"
+			continue
+		}
+		res.Edits = append(res.Edits, source.Edit{Path: file, Old: old, New: []byte(c.Image)})
+	}
+	return res, nil
 }
 
 // accounts is a credential plugin: the passwords of the world by instance, host

@@ -51,32 +51,51 @@ func (e *Engine) estate(ctx context.Context, id string, running []Workload) (*es
 	for _, w := range running {
 		s.running[w.ID] = w
 	}
-	files, err := e.openFiles(ctx, id, held.Dir, held.Digest)
-	if err != nil {
+	var err error
+	if s.found, err = e.declaredIn(ctx, id, held); err != nil {
 		held.Release()
 		return nil, err
 	}
-	s.found = files.Found()
 	return s, nil
 }
 
 func (s *estate) release() { s.tree.Release() }
 
-// openFiles reads the files of a sync, or what they render to, in the tree at
-// dir.
-func (e *Engine) openFiles(ctx context.Context, id, dir, digest string) (*edit.Tree, error) {
+// declaredIn tells what images the files of a sync have, or what they render to.
+func (e *Engine) declaredIn(ctx context.Context, id string, t *tree.Tree) (edit.Found, error) {
 	cfg, o, err := e.filesOf(id)
 	if err != nil {
-		return nil, err
+		return edit.Found{}, err
 	}
-	if cfg.Renderer == "" {
-		return edit.Open(ctx, dir, edit.TreeOptions{Options: o, Paths: cfg.Paths, Cache: e.updating.files, Tree: digest})
+	options := edit.TreeOptions{Options: o, Paths: cfg.Paths, Cache: e.updating.files, Tree: t.Digest}
+	if cfg.Renderer != "" {
+		res, release, err := e.render(ctx, cfg, t.Dir, t.Digest, o.Namespace)
+		if err != nil {
+			return edit.Found{}, err
+		}
+		defer release()
+		found, err := res.Declared(ctx, options)
+		if err != nil {
+			return edit.Found{}, err
+		}
+		found.Markers, err = markersIn(ctx, t.Dir, options)
+		return found, err
 	}
-	r, err := e.render(ctx, cfg, dir, digest, o.Namespace)
+	files, err := edit.Open(ctx, t.Dir, options)
+	if err != nil {
+		return edit.Found{}, err
+	}
+	return files.Found(), nil
+}
+
+// markersIn finds the markers in files that something is rendered from: comments
+// are not rendered. What else is in them is the renderer's to judge.
+func markersIn(ctx context.Context, root string, o edit.TreeOptions) ([]edit.Marker, error) {
+	files, err := edit.Open(ctx, root, o)
 	if err != nil {
 		return nil, err
 	}
-	return edit.Open(ctx, r.Dir, edit.TreeOptions{Options: o, Paths: []string{"."}, Cache: e.updating.files, Tree: r.key})
+	return files.Found().Markers, nil
 }
 
 // filesOf returns the sync and how its files are read.

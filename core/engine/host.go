@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/renderer"
 	"github.com/sluice-gitops/sluice/sdk/schema"
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
@@ -29,6 +30,7 @@ type instance interface {
 	Source() source.Source
 	Applier() applier.Applier
 	Registry() registryInstance
+	Renderer() renderer.Renderer
 	Has(capability string) bool
 	Close(ctx context.Context) error
 }
@@ -103,9 +105,10 @@ func (s subprocesses) Open(ctx context.Context, kind, typ, name string, cfg json
 // process is an instance in a plugin process.
 type process struct{ *pluginhost.Instance }
 
-func (p process) Source() source.Source      { return p.Instance.Source() }
-func (p process) Applier() applier.Applier   { return p.Instance.Applier() }
-func (p process) Registry() registryInstance { return p.Instance.Registry() }
+func (p process) Source() source.Source       { return p.Instance.Source() }
+func (p process) Applier() applier.Applier    { return p.Instance.Applier() }
+func (p process) Registry() registryInstance  { return p.Instance.Registry() }
+func (p process) Renderer() renderer.Renderer { return p.Instance.Renderer() }
 
 // declarations converts plugin blocks. The values of env leave the protection
 // of their type here: they are for the environment of a process.

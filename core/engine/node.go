@@ -209,5 +209,8 @@ func origin(src config.Source, s config.Sync) string {
 // syncFingerprint identifies what a sync applies and where, so that a
 // dependant can tell whether the record is of the present block.
 func syncFingerprint(s config.Sync) string {
+	if s.Renderer != "" {
+		return fingerprint(s.Source, s.Applier, s.Paths, s.Renderer)
+	}
 	return fingerprint(s.Source, s.Applier, s.Paths)
 }

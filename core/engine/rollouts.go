@@ -157,6 +157,7 @@ func (e *Engine) settle(w gate.Watch, verdict gate.Verdict, reason string) error
 		e.tellRollout(w, eventOvertaken, fmt.Sprintf("the rollout of %s to %s %s is not followed any more: %s", w.To, w.Workload, w.Container, reason))
 		return g.Drop(w)
 	}
+	e.updating.counts.failed.Add(1)
 	e.tellRollout(w, eventRolloutFailed, fmt.Sprintf("%s %s: %s: %s", w.Workload, w.Container, w.To, reason))
 	if w.Quarantine || w.Revert { // what is taken back would be rolled out again
 		if err := e.quarantine(w, reason); err != nil {

@@ -27,6 +27,8 @@ type syncJob struct {
 	last    *rollout.Report // of the run that saw the load called settled through
 	settled string          // digest of that load, "" if there is none
 	seen    uint64          // the run of the source that has seen that the revision is the newest
+
+	namespace string // of objects that name none, for a renderer
 }
 
 // runSync brings one sync from its source's tree to a recorded result.
@@ -91,6 +93,11 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 		id: n.id, cfg: s.cfg, applier: app.handle.Applier(), root: held.Dir, release: held.Release,
 		key:    fingerprint(held.Digest, s.cfg.Paths),
 		origin: origin(src.source.cfg, s.cfg), seen: src.source.resolved,
+		namespace: defaultNamespace(app.plugin),
+	}
+	if r := e.nodes[s.cfg.Renderer]; r != nil {
+		job.key = fingerprint(held.Digest, s.cfg.Paths, e.renderingKey(r), job.namespace)
+		job.origin += ", rendered by " + r.id
 	}
 	if s.loadedKey == job.key {
 		job.loaded = s.loaded
@@ -220,12 +227,19 @@ func (e *Engine) load(ctx context.Context, job *syncJob) (*rollout.Loaded, error
 	}
 	e.setLoaded(job.id, nil, "") // the file is about to change: if that fails, nothing vouches for it
 	e.progress(job.id, rollout.Progress{Step: rollout.StepLoad})
-	l, err := rollout.Load(ctx, job.root, e.workDirOf(job.id), manifest.Options{Paths: job.cfg.Paths, Tree: job.req.Tree, Cache: e.manifests})
+	l, err := e.loadFiles(ctx, job)
 	if err != nil {
 		return nil, err
 	}
 	e.setLoaded(job.id, l, job.key)
 	return l, nil
+}
+
+func (e *Engine) loadFiles(ctx context.Context, job *syncJob) (*rollout.Loaded, error) {
+	if job.cfg.Renderer != "" {
+		return e.loadRendered(ctx, job)
+	}
+	return rollout.Load(ctx, job.root, e.workDirOf(job.id), manifest.Options{Paths: job.cfg.Paths, Tree: job.req.Tree, Cache: e.manifests})
 }
 
 // setLoaded remembers what the sync's file of objects holds.

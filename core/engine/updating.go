@@ -24,6 +24,8 @@ type updating struct {
 	setup atomic.Pointer[imageSetup] // of the running configuration
 	jobs  *jobBook
 	marks commitMarks // guarded by Engine.mu
+
+	counts updateCounts
 }
 
 // imageSetup is what a configuration says about where images stand and which of
@@ -156,6 +158,57 @@ func (e *Engine) pendingCommits() []PendingCommit {
 		}
 	}
 	return list
+}
+
+// UpdateMetrics are figures of what is written to git, since the start but for
+// those that tell how many there are now.
+type UpdateMetrics struct {
+	Commits   uint64         // changes that were written, reverts included
+	Failures  uint64         // changes of which nothing was written
+	Conflicts uint64         // edits that were left out
+	Pending   int            // changes in the queue now
+	Rollouts  int            // that are followed now
+	Failed    uint64         // rollouts that failed
+	Held      int            // images in quarantine now
+	Jobs      map[string]int // that are remembered, by state
+}
+
+// updateCounts are the parts of UpdateMetrics that only grow.
+type updateCounts struct{ commits, failures, conflicts, failed atomic.Uint64 }
+
+// UpdateMetrics are the figures of what is written to git.
+func (e *Engine) UpdateMetrics() UpdateMetrics {
+	u := e.updating
+	if u == nil {
+		return UpdateMetrics{}
+	}
+	m := UpdateMetrics{
+		Commits: u.counts.commits.Load(), Failures: u.counts.failures.Load(), Conflicts: u.counts.conflicts.Load(), Failed: u.counts.failed.Load(),
+		Rollouts: len(u.gate.Watches("")), Held: len(u.gate.Quarantined()), Jobs: map[string]int{},
+	}
+	for _, s := range u.queue.Status() {
+		m.Pending += s.Pending
+	}
+	for _, j := range u.jobs.all() {
+		m.Jobs[j.State]++
+	}
+	return m
+}
+
+// count takes an outcome into the figures.
+func (c *updateCounts) count(o writeback.Outcome) {
+	if o.Err != "" {
+		c.failures.Add(1)
+		return
+	}
+	for _, err := range o.Errors {
+		if err != "" {
+			c.conflicts.Add(1)
+		}
+	}
+	if !o.Unchanged {
+		c.commits.Add(1)
+	}
 }
 
 // closing reports whether ctx has ended, for loops that leave the rest undone.
