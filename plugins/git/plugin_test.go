@@ -21,7 +21,13 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if args := os.Getenv(counterEnv); args != "" {
+		println(countForEver(args).Error())
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // values is a configuration, or a block of it.
 type values = map[string]any

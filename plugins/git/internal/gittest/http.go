@@ -36,6 +36,9 @@ type HTTPOptions struct {
 	ClientCert bool // with TLS: insist on a certificate, whoever it is from
 	// Intercept handles a request first; true: it has answered.
 	Intercept func(http.ResponseWriter, *http.Request) bool
+	// Cut says whether a request is to take effect, and the connection to
+	// end without an answer.
+	Cut func(*http.Request) bool
 }
 
 // NewHTTP serves the repositories below root.
@@ -67,6 +70,10 @@ func NewHTTP(t testing.TB, root string, o HTTPOptions) *HTTP {
 		h := *backend
 		if p := r.Header.Get("Git-Protocol"); p != "" {
 			h.Env = append(h.Env[:len(h.Env):len(h.Env)], "GIT_PROTOCOL="+p)
+		}
+		if o.Cut != nil && o.Cut(r) {
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
 		}
 		h.ServeHTTP(w, r)
 	}))

@@ -60,8 +60,15 @@ func (r *Repo) GitInput(input string, args ...string) string {
 	return r.git(nil, input, args...)
 }
 
-func (r *Repo) git(env []string, input string, args ...string) string {
-	r.t.Helper()
+// Try runs git in the repository from any goroutine, and may fail.
+func (r *Repo) Try(args ...string) error {
+	if out, err := r.command(nil, "", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+func (r *Repo) command(env []string, input string, args ...string) *exec.Cmd {
 	cmd := exec.Command("git", args...)
 	cmd.Dir = r.Dir
 	cmd.Stdin = strings.NewReader(input)
@@ -70,7 +77,12 @@ func (r *Repo) git(env []string, input string, args ...string) string {
 		"GIT_AUTHOR_NAME=Ann Author", "GIT_AUTHOR_EMAIL=ann@example.com",
 		"GIT_COMMITTER_NAME=Carl Committer", "GIT_COMMITTER_EMAIL=carl@example.com",
 	}, env...)
-	out, err := cmd.CombinedOutput()
+	return cmd
+}
+
+func (r *Repo) git(env []string, input string, args ...string) string {
+	r.t.Helper()
+	out, err := r.command(env, input, args...).CombinedOutput()
 	if err != nil {
 		r.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 	}

@@ -51,11 +51,11 @@ func (m *Mirror) advance(ctx context.Context, u remote.Update) {
 // pause waits a moment that grows with the races that were lost, never the
 // same as that of others.
 func pause(ctx context.Context, url string, lost int) error {
-	const first, most = 5 * time.Millisecond, time.Second
+	const first, most = 5 * time.Millisecond, 200 * time.Millisecond
 	select {
 	case <-ctx.Done():
 		return contextFault(ctx, url)
-	case <-time.After(rand.N(min(first<<min(lost, 10), most))):
+	case <-time.After(rand.N(min(first<<min(lost, 6), most))):
 		return nil
 	}
 }

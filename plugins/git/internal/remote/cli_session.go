@@ -163,7 +163,9 @@ func gitConfig(t Target) string {
 	}
 	put("protocol", "version", "2")
 	put("safe", "directory", "*") // a file address may belong to another user
-	put("core", "hooksPath", os.DevNull)
+	if t.Address.Scheme != "file" {
+		put("core", "hooksPath", os.DevNull) // where the server is this machine, its hooks count
+	}
 	put("gc", "auto", "0")
 	put("fetch", "showForcedUpdates", "false")
 	if !t.Address.IsHTTP() {

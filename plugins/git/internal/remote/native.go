@@ -1,9 +1,12 @@
 package remote
 
 import (
+	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 
 	git "github.com/go-git/go-git/v5"
@@ -175,9 +178,21 @@ func download(ctx context.Context, s transport.UploadPackSession, st storer.Stor
 	}
 	defer func() { _ = resp.Close() }() // all of it has been read, or an error says more
 	if req.Capabilities.Supports(capability.Sideband64k) {
-		return packfile.UpdateObjectStorage(st, sideband.NewDemuxer(sideband.Sideband64k, resp))
+		return unpack(st, sideband.NewDemuxer(sideband.Sideband64k, resp))
 	}
-	return packfile.UpdateObjectStorage(st, resp)
+	return unpack(st, resp)
+}
+
+// unpack stores the objects of a pack: a few of them one by one, as git does,
+// since a pack for each push of somebody would make all reading slow.
+func unpack(st storer.Storer, pack io.Reader) error {
+	const header, few = 12, 100
+	r := bufio.NewReader(pack)
+	b, err := r.Peek(header)
+	if err == nil && binary.BigEndian.Uint32(b[header-4:]) < few {
+		st = struct{ storer.Storer }{st} // without its way to take whole packs
+	}
+	return packfile.UpdateObjectStorage(st, r)
 }
 
 // haves lists the commits that the server need not send: the local refs, and

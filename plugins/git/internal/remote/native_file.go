@@ -8,7 +8,6 @@ import (
 
 	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
@@ -37,7 +36,7 @@ func pushFile(t Target, from storer.Storer, u Update) error {
 	if err != nil {
 		return fault(t, Corrupt, err.Error())
 	}
-	if err := packfile.UpdateObjectStorage(st, pack); err != nil {
+	if err := unpack(st, pack); err != nil {
 		return pushFault(t, Other, u.Ref, err.Error())
 	}
 	return moveRef(t, dir, st, u)
