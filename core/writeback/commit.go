@@ -81,9 +81,10 @@ func unended(batch []*entry) []*entry {
 	return slices.DeleteFunc(slices.Clone(batch), func(e *entry) bool { return e.outcome != nil })
 }
 
-// run takes a tree, makes the edits of batch on it, and commits them. conflict
-// says that files changed meanwhile and that what they hold has to be tried
-// again.
+// run takes a tree, makes the edits of batch on it, and commits them. That
+// something cannot be done or is done already is believed of a fresh tree only.
+// conflict says that files changed meanwhile and that what they hold has to be
+// tried again.
 func (t *try) run(ctx context.Context, fresh bool, batch []*entry) (conflict, err error) {
 	tree, err := t.repo.Head(ctx, fresh)
 	if err != nil {
@@ -95,6 +96,9 @@ func (t *try) run(ctx context.Context, fresh bool, batch []*entry) (conflict, er
 	p := t.q.plan(ctx, tree, batch)
 	if err := context.Cause(ctx); err != nil {
 		return nil, err // what the editor says of a cut off call does not count
+	}
+	if !fresh && p.doubtful() {
+		return t.run(ctx, true, batch)
 	}
 	t.endWithout(p, tree.Revision)
 	if len(p.files) == 0 {

@@ -198,7 +198,7 @@ func passing(err error) bool {
 func (p *plan) differs(files []edit.FileChange) bool {
 	return slices.ContainsFunc(files, func(f edit.FileChange) bool {
 		have := p.files[f.Path]
-		return have != nil && !(bytes.Equal(have.new, f.New) && (have.new == nil) == (f.New == nil))
+		return have != nil && (!bytes.Equal(have.new, f.New) || (have.new == nil) != (f.New == nil))
 	})
 }
 
@@ -211,6 +211,14 @@ func (p *plan) writers() []*entry {
 		}
 	}
 	return entries
+}
+
+// doubtful reports whether a change would end without being written, or not as
+// a whole.
+func (p *plan) doubtful() bool {
+	return slices.ContainsFunc(p.items, func(i *item) bool {
+		return i.state == planned && (len(i.files) == 0 || i.failed() > 0)
+	})
 }
 
 // waiting is the error of the first item whose edits could not be tried, nil if

@@ -135,7 +135,7 @@ func (q *Queue) add(e *entry) {
 		q.lanes[l] = w
 	}
 	q.entries[e.change.ID] = e
-	w.arrive(e)
+	w.arrive(e, q.o.Quiet)
 	if q.started && !q.closed {
 		q.run(l, w)
 	}

@@ -321,6 +321,28 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
+// What was fetched last is not believed to make a change impossible or needless.
+func TestStaleTree(t *testing.T) {
+	files, changes := many(4)
+	files["app000.yaml"] = manifest("app000", "2")
+	r := newRemote(t, files)
+	g := newRig(t, r, nil) // clones here
+	r.push("a person", map[string]string{
+		"app000.yaml": manifest("app000", "1"), "app001.yaml": manifest("app001", "person"),
+	})
+	late := bump("app001", "person", "2")
+	g.submit(changes[0], late, changes[2], changes[3])
+	g.Start()
+	for _, id := range []string{changes[0].ID, late.ID, changes[2].ID} {
+		if o := g.wait(id); o.Err != "" || o.Errors != nil || o.Unchanged {
+			t.Errorf("%+v", o)
+		}
+	}
+	if diff := cmp.Diff([]bool{false, true}, g.repo.heads); diff != "" || r.commits() != 2 {
+		t.Errorf("%d commits, fresh heads\n%s", r.commits(), diff)
+	}
+}
+
 func TestBranchesAreApart(t *testing.T) {
 	files, changes := many(2)
 	r := newRemote(t, files)

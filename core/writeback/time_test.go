@@ -169,6 +169,26 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
+// A person's release does not wait until a back-off is over.
+func TestPersonDuringBackoff(t *testing.T) {
+	inTime(t, func(m *memory, _ *writeback.Options) {
+		m.opening = []error{sdk.RetryAfter(errors.New("connection refused"), time.Hour)}
+	}, func(t *testing.T, m *memory, q *writeback.Queue) {
+		put(t, q, "a")
+		time.Sleep(time.Minute)
+		put(t, q, "b")
+		c := bump("c", "1", "2")
+		c.Cause = writeback.Cause{Kind: writeback.Release}
+		if err := q.Submit(c); err != nil {
+			t.Fatal(err)
+		}
+		ended(t, q, "c")
+		if diff := cmp.Diff([]time.Duration{200 * time.Millisecond, time.Minute + 200*time.Millisecond}, m.tried()); diff != "" || len(m.commits) != 1 {
+			t.Errorf("%d commits, tried at\n%s", len(m.commits), diff)
+		}
+	})
+}
+
 // Reconfigure tries at once: a suspended source goes on, a removed one ends.
 func TestReconfigure(t *testing.T) {
 	suspended := errors.New("source is suspended: freeze until monday")

@@ -27,12 +27,16 @@ type worker struct {
 
 func newWorker() *worker { return &worker{wake: make(chan struct{}, 1)} }
 
-// arrive takes e into what is pending.
-func (w *worker) arrive(e *entry) {
+// arrive takes e into what is pending. Somebody who waits for it does not wait
+// for a back-off.
+func (w *worker) arrive(e *entry, quiet time.Duration) {
 	w.pending = append(w.pending, e)
 	w.last = time.Now()
 	if w.first.IsZero() {
 		w.first = w.last
+	}
+	if soon := w.last.Add(quiet); e.change.Cause.byPerson() && w.next.After(soon) {
+		w.next = soon
 	}
 }
 

@@ -69,6 +69,8 @@ type Cause struct {
 	Job     string `json:"job,omitempty"`     // what belongs together; the ID of a job
 }
 
+func (c Cause) byPerson() bool { return c.Kind == Release || c.Kind == Policy }
+
 // Subject is what the words of a commit tell beyond its edits.
 type Subject struct {
 	Image      string   `json:"image,omitempty"`      // release: the reference that was asked for, "" for all latest
