@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestExamples runs each example as its README says, on a cluster of its own,
@@ -111,6 +112,37 @@ func (w *world) imagesExample() {
 	explained := s.sluice("credentials", "explain", "registry.example.com/storefront/web", "-w", "storefront:deployment/web")
 	if !strings.Contains(explained, "registry_credential.docker_config.own") || !strings.Contains(explained, "ann") {
 		w.t.Errorf("explain does not name who answers:\n%s", explained)
+	}
+	s.releaseExample(r)
+}
+
+// releaseExample does what the README does with the example of images: automation
+// holds back what is new, a person does not.
+func (s *site) releaseExample(r *repo) {
+	w := s.world
+	w.eventually(time.Minute, "automation waits for the soak time", func() bool {
+		return strings.Contains(s.sluice("images", "why", "-n", "storefront", "deployment/web", "--container", "web"), "soaks until")
+	})
+	plan := s.sluice("release", "-n", "storefront", "deployment/web", "--update-all-images", "--dry-run")
+	if !strings.Contains(plan, "web: registry.example.com/storefront/web:1.4.1 -> 1.4.2") {
+		w.t.Errorf("the plan of a release:\n%s", plan)
+	}
+	released := s.sluice("release", "-n", "storefront", "deployment/web", "--update-all-images", "--user", "Ann <ann@example.com>", "--watch")
+	for _, want := range []string{"Commit pushed:\t", "Commit applied:\t", "storefront/web:1.4.2  ready"} {
+		if !strings.Contains(released, want) {
+			w.t.Errorf("no %q in what a release shows:\n%s", want, released)
+		}
+	}
+	r.git("pull", "-q", "origin", "main")
+	if got := r.git("log", "-1", "--format=%an %s", "--shortstat"); !strings.HasPrefix(got, "Ann ") || !strings.Contains(got, "1 file changed, 1 insertion(+), 1 deletion(-)") {
+		w.t.Errorf("the commit of a release: %s", got)
+	}
+	s.sluice("lock", "-n", "storefront", "deployment/web", "-m", "stock-taking")
+	if o := s.try("release", "-n", "storefront", "deployment/web", "--update-all-images", "-v"); o.code != 0 || !strings.Contains(o.out, "locked") {
+		w.t.Errorf("a release of what is locked: %+v", o)
+	}
+	if jobs := s.sluice("jobs"); strings.Count(jobs, "Ann <ann@example.com>") != 1 || !strings.Contains(jobs, "stock-taking") {
+		w.t.Errorf("jobs:\n%s", jobs)
 	}
 }
 
