@@ -19,6 +19,7 @@ type doc struct {
 	starts  []int // offsets of lines in chunk.Text
 	parents map[*yaml.Node]*yaml.Node
 	aliases bool // there are some; known when parents is
+	marked  *marked
 }
 
 // parse reads a chunk. After an error it has what comes before.
@@ -29,8 +30,13 @@ func parse(c document.Chunk, o Options) (*doc, error) {
 	return d, err
 }
 
-// line returns the line of the file that n begins in.
-func (d *doc) line(n *yaml.Node) int { return max(n.Line, 1) + d.chunk.Line - 1 }
+// line returns the line of the file that n begins in, or the document's first.
+func (d *doc) line(n *yaml.Node) int {
+	if n == nil {
+		return d.chunk.Line
+	}
+	return max(n.Line, 1) + d.chunk.Line - 1
+}
 
 // refuse says why an edit at n is not made.
 func (d *doc) refuse(n *yaml.Node, format string, args ...any) *RefusedError {

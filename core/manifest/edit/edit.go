@@ -37,6 +37,12 @@ type Kind struct {
 	Images         map[string]string // container name -> path of an image
 }
 
+// CheckPath says what is wrong with a path of a Kind.
+func CheckPath(p string) error {
+	_, err := parsePath(p)
+	return err
+}
+
 // How a Container's image is written.
 const (
 	FormContainer = "container" // in one scalar, in a pod's specification
@@ -114,8 +120,7 @@ type Edit struct {
 // wrong with it is in Problems, and the rest is found all the same. Documents
 // that hold nothing that Found could name may go unread, mistakes included.
 func Scan(data []byte, o Options) Found {
-	f := scan(data, o)
-	return f.found
+	return scan(data, o, newScreen(o)).found
 }
 
 // Apply makes edits of one file. errs[i] belongs to edits[i]; an edit that

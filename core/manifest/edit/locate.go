@@ -110,7 +110,7 @@ func (a *application) assign(i int, e Edit, ids index) error {
 func (a *application) notFound(e Edit) error {
 	for _, p := range a.parts {
 		if p.err != nil {
-			return fmt.Errorf("%s: %w; a document could not be read: %w", e.subject(), ErrNotFound, p.syntaxError())
+			return fmt.Errorf("%s: %w; a document could not be read: %v", e.subject(), ErrNotFound, p.syntaxError())
 		}
 	}
 	return fmt.Errorf("%s: %w%s", e.subject(), ErrNotFound, a.others(e))
@@ -138,8 +138,7 @@ func (d *doc) has(e Edit) bool {
 	if e.Kustomize != "" {
 		return slices.ContainsFunc(d.kustomizeImages(), func(f field) bool { return d.kustomizeImage(f).isCalled(e.Kustomize) })
 	}
-	markers, _ := d.markers()
-	return slices.ContainsFunc(markers, func(m marker) bool { return m.Policy == e.Marker && m.Flux == e.Flux })
+	return slices.ContainsFunc(d.markers().list, func(m marker) bool { return m.Policy == e.Marker && m.Flux == e.Flux })
 }
 
 // syntaxError returns why the part cannot be read, with its line in the file.

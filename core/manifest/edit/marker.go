@@ -14,12 +14,6 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
-// What markers begin with, before the name of the policy.
-const (
-	ownMarker  = `{"$sluice"`
-	fluxMarker = `{"$imagepolicy"`
-)
-
 var markerForm = regexp.MustCompile(`\{\s*"\$(?:sluice|imagepolicy)"[^}\r\n]*\}?`)
 
 // marker is a Marker with its scalar.
@@ -33,25 +27,39 @@ func mayHaveMarkers(text []byte) bool {
 	return bytes.Contains(text, []byte(`"$sluice"`)) || bytes.Contains(text, []byte(`"$imagepolicy"`))
 }
 
-// markers returns the markers of the document and what is wrong with others.
-func (d *doc) markers() (list []marker, problems diag.List) {
+// marked are the markers of a document, and what is wrong with others.
+type marked struct {
+	list     []marker
+	problems diag.List
+}
+
+// markers returns the markers of the document.
+func (d *doc) markers() *marked {
+	if d.marked == nil {
+		d.marked = d.findMarkers()
+	}
+	return d.marked
+}
+
+func (d *doc) findMarkers() *marked {
+	found := &marked{}
 	if d.JSON || !mayHaveMarkers(d.chunk.Text) {
-		return nil, nil
+		return found
 	}
 	scalars := d.scalars()
 	for _, at := range markerForm.FindAllIndex(d.chunk.Text, -1) {
 		m, err := d.marker(scalars, at[0], at[1])
 		if err != nil {
 			line := d.chunk.Line + d.lineIndex(at[0])
-			problems = append(problems, diag.Diagnostic{Severity: diag.Warning,
+			found.problems = append(found.problems, diag.Diagnostic{Severity: diag.Warning,
 				Summary: "the marker has no effect: " + err.Error(),
 				Detail:  `A marker stands in a comment behind the scalar that it is about, on the same line: tag: 1.2.3 # {"$sluice": "NAME:tag"}.`,
 				Subject: &diag.Range{Start: diag.Pos{Line: line}, End: diag.Pos{Line: line}}})
 			continue
 		}
-		list = append(list, m)
+		found.list = append(found.list, m)
 	}
-	return list, problems
+	return found
 }
 
 // scalarAt is a scalar, or an alias, that is a value, with its place.
@@ -192,8 +200,7 @@ func (m marker) part(image ref.Ref) string {
 // planMarkers returns the changes that give each scalar with the edit's marker
 // its part of the image.
 func (d *doc) planMarkers(e Edit, to ref.Ref) (changes []change, err error) {
-	list, _ := d.markers()
-	for _, m := range list {
+	for _, m := range d.markers().list {
 		if m.Policy != e.Marker || m.Flux != e.Flux {
 			continue
 		}

@@ -2,6 +2,9 @@ package edit
 
 import (
 	"bytes"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/sluice-gitops/sluice/core/manifest/internal/document"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -14,15 +17,14 @@ type scanned struct {
 }
 
 // scan reads the documents of a file that may hold what Found names.
-func scan(data []byte, o Options) (s scanned) {
+func scan(data []byte, o Options, relevant screen) (s scanned) {
 	text, line, err := document.Text(data)
 	if err != nil {
 		s.problem(max(line, 1), "the file is not text: "+err.Error(), "")
 		return s
 	}
-	hints := scanHints(o)
 	for c := range document.Split(text) {
-		if c.Empty() || !containsAny(c.Text, hints) {
+		if c.Empty() || !relevant.in(c.Text) {
 			continue
 		}
 		s.parsed++
@@ -36,25 +38,31 @@ func scan(data []byte, o Options) (s scanned) {
 	return s
 }
 
-// scanHints are strings of which a document has one if it holds anything that
-// Found names.
-func scanHints(o Options) [][]byte {
-	hints := [][]byte{[]byte("$sluice"), []byte("$imagepolicy"), []byte("HelmRelease"), []byte("images"),
-		[]byte("Pod"), []byte("ReplicationController"), []byte("Deployment"), []byte("DaemonSet"),
-		[]byte("StatefulSet"), []byte("ReplicaSet"), []byte("Job")}
-	for _, k := range o.Kinds {
-		hints = append(hints, []byte(k.Kind))
+// screen tells by a quick look whether a document may hold anything that Found
+// names: parsing takes a hundred times as long, and most of the large documents
+// of a repository are others, such as CRDs and dashboards.
+type screen struct{ kind *regexp.Regexp }
+
+// newScreen returns a screen for the kinds that have images. A kind that is an
+// alias, or merged in, may be any.
+func newScreen(o Options) screen {
+	names := []string{`\*`}
+	for key := range podPaths {
+		_, kind, _ := strings.Cut(key, "/")
+		names = append(names, kind)
 	}
-	return hints
+	names = append(names, "HelmRelease", "FluxHelmRelease")
+	for _, k := range o.Kinds {
+		names = append(names, regexp.QuoteMeta(k.Kind))
+	}
+	slices.Sort(names)
+	kinds := strings.Join(slices.Compact(names), "|")
+	return screen{regexp.MustCompile(`kind["']?\s*:[^:{}\[\],#]{0,60}(?:` + kinds + `)`)}
 }
 
-func containsAny(text []byte, words [][]byte) bool {
-	for _, w := range words {
-		if bytes.Contains(text, w) {
-			return true
-		}
-	}
-	return false
+func (s screen) in(text []byte) bool {
+	return mayHaveMarkers(text) || bytes.Contains(text, []byte("images")) && bytes.Contains(text, []byte("name")) ||
+		bytes.Contains(text, []byte("<<")) || s.kind.Match(text)
 }
 
 // take adds what a document holds.
@@ -64,11 +72,10 @@ func (s *scanned) take(d *doc) {
 			s.found.Workloads = append(s.found.Workloads, w)
 		}
 	}
-	markers, problems := d.markers()
-	for _, m := range markers {
+	for _, m := range d.markers().list {
 		s.found.Markers = append(s.found.Markers, m.Marker)
 	}
-	s.found.Problems = append(s.found.Problems, problems...)
+	s.found.Problems = append(s.found.Problems, d.markers().problems...)
 	for _, e := range d.kustomizeImages() {
 		s.found.Kustomize = append(s.found.Kustomize, d.kustomizeImage(e))
 	}

@@ -51,8 +51,9 @@ func (c *Cache) put(key lru.Key, value any, size int64) {
 // Tree is the manifests below a directory, found as manifest.Load finds them.
 // It is safe for concurrent use; the directory must stay as it is.
 type Tree struct {
-	root    string
-	options Options
+	root     string
+	options  Options
+	relevant screen
 	*listing
 
 	reads, parses atomic.Int64 // files and documents that Open and Apply had to read and parse
@@ -81,7 +82,7 @@ type markerKey struct {
 // among the problems of Found; the error says that the root cannot be read, or
 // that ctx has ended.
 func Open(ctx context.Context, root string, o TreeOptions) (*Tree, error) {
-	t := &Tree{root: root, options: o.Options}
+	t := &Tree{root: root, options: o.Options, relevant: newScreen(o.Options)}
 	if len(o.Paths) == 0 {
 		o.Paths = []string{"."}
 	}
@@ -136,7 +137,7 @@ func (t *Tree) read(w *files.Walker, file string, o TreeOptions) *scanned {
 	if s, ok := o.Cache.get(key); ok {
 		return s.(*scanned)
 	}
-	s := scan(data, o.Options)
+	s := scan(data, o.Options, t.relevant)
 	t.parses.Add(int64(s.parsed))
 	o.Cache.put(key, &s, s.found.size())
 	return &s
@@ -283,8 +284,8 @@ func (t *Tree) filesOf(e Edit) (list []string, err error) {
 	default:
 		at := t.workloads[canonicalID(e.Workload, t.options)]
 		if len(at) > 1 {
-			return nil, fmt.Errorf("%s:%d: %w", at[1].file, at[1].line, &RefusedError{Line: at[1].line,
-				Reason: fmt.Sprintf("%s is declared twice, first at %s:%d", e.Workload, at[0].file, at[0].line)})
+			return nil, &RefusedError{File: at[1].file, Line: at[1].line,
+				Reason: fmt.Sprintf("%s is declared twice, first at %s:%d", e.Workload, at[0].file, at[0].line)}
 		}
 		for _, s := range at {
 			list = append(list, s.file)
@@ -319,7 +320,7 @@ func (r *treeRun) once(ctx context.Context, w *files.Walker) (changes []FileChan
 	for i, o := range outcomes {
 		for n, err := range o.errs {
 			if err != nil && failed[o.edits[n]] == nil {
-				failed[o.edits[n]] = fmt.Errorf("%s: %w", names[i], err)
+				failed[o.edits[n]] = inFile(names[i], err)
 			}
 		}
 	}
