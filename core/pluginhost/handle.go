@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/sdk/client"
 	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/renderer"
 )
 
 const attempts = 2 // of an idempotent call
@@ -77,8 +78,15 @@ func (i *Instance) Applier() *Applier { return &Applier{client.NewApplier(i), i.
 // Registry is the instance as a provider of registry credentials.
 func (i *Instance) Registry() *Registry { return &Registry{client.NewRegistry(i), i.p.h.scrub} }
 
-// Renderer is the instance as a renderer.
-func (i *Instance) Renderer() *Renderer { return &Renderer{client.NewRenderer(i), i.p.h.scrub} }
+// Renderer is the instance as a renderer. It is a renderer.Updater if the
+// instance can do what that wants.
+func (i *Instance) Renderer() renderer.Renderer {
+	r := &Renderer{client.NewRenderer(i), i.p.h.scrub}
+	if i.Has(renderer.CanUpdate) {
+		return &Updater{r}
+	}
+	return r
+}
 
 // Helm is the instance as a helm.
 func (i *Instance) Helm() *client.Helm { return client.NewHelm(i) }

@@ -57,8 +57,9 @@ type Declaration struct {
 	// IdleStop stops the process when it was not called for so long, though it
 	// has open instances; the next call starts it again and opens them anew. A
 	// call that runs, a Watch among them, keeps it. 0: only a process without
-	// instances is stopped. What is called at an interval wants more than that
-	// interval, or each call pays for a start.
+	// instances is stopped, and one that only renders after 2 minutes. What is
+	// called at an interval wants more than that interval, or each call pays for
+	// a start.
 	IdleStop time.Duration
 }
 
@@ -72,6 +73,7 @@ type timing struct {
 	drain, closing           time.Duration // limits: calls under way, Close calls
 	exitNotice               time.Duration // from a broken connection to the news of the exit
 	linger                   time.Duration // of a process without instances
+	rare                     time.Duration // idle time of a process that is needed rarely, unless its block says
 }
 
 var defaultTiming = timing{
@@ -79,7 +81,7 @@ var defaultTiming = timing{
 	healthEvery: 10 * time.Second, healthLimit: 2 * time.Second, healthMisses: 3,
 	backoffMin: time.Second, backoffMax: 2 * time.Minute, backoffReset: 10 * time.Minute,
 	drain: 30 * time.Second, closing: 5 * time.Second,
-	exitNotice: 3 * time.Second, linger: 10 * time.Second,
+	exitNotice: 3 * time.Second, linger: 10 * time.Second, rare: 2 * time.Minute,
 }
 
 // Host is safe for concurrent use.

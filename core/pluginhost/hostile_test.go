@@ -36,6 +36,7 @@ var hostile = map[string]func(){
 	"indiscreet": serveIndiscreet,
 	"mortal":     serveMortal,
 	"cashier":    serveCashier,
+	"scribe":     serveScribe,
 	"host":       runHost,
 	"chatter": func() {
 		out := bufio.NewWriter(os.Stdout)

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/client"
 )
 
 // State is what a plugin's process is doing.
@@ -176,6 +178,17 @@ func (p *process) idleCheck() time.Duration {
 // as it likes.
 func (p *process) idleStop() time.Duration { return cmp.Or(p.c.idleStop, p.h.o.IdleStop) }
 
+// rare reports whether the process is needed only now and then: renderers are
+// called when a source has news. The caller holds the lock.
+func (p *process) rare() bool {
+	for i := range p.instances {
+		if i.kind != client.KindRenderer {
+			return false
+		}
+	}
+	return len(p.instances) > 0
+}
+
 // duringCall tells whether s ended while it was called. If so, the pauses grow
 // for the instances that were called (see Instance.blame), not for all.
 func (p *process) duringCall(s *session) bool {
@@ -223,6 +236,9 @@ func (p *process) retire(s *session, force bool) bool {
 	p.mu.Lock()
 	quiet := time.Since(s.lastUse)
 	idle := p.idleStop()
+	if idle == 0 && p.rare() {
+		idle = p.h.timing.rare
+	}
 	unused := len(p.instances) == 0 && quiet >= p.h.timing.linger || idle > 0 && quiet >= idle
 	if !force && (s.inflight > 0 || p.waiters > 0 || !unused) {
 		p.mu.Unlock()
