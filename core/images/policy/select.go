@@ -19,7 +19,9 @@ import (
 //
 //   - by value, as it has none: the candidate is taken, such as 1.0 for master;
 //   - by time, as the registry has the image no more and did not lose it lately,
-//     or as it does not match: the candidate is taken. Flux v1 stayed for ever;
+//     or as it does not match: the candidate is taken, unless its name looks
+//     older, as build-8 does beside a build-9 that is gone. Flux v1 stayed for
+//     ever;
 //   - otherwise Error says so.
 //
 // Where the reference is pinned and the tag that runs is the candidate, it is

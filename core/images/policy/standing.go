@@ -2,8 +2,11 @@ package policy
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
+
+	"github.com/sluice-gitops/sluice/core/images/natural"
 )
 
 // standing is where the image that runs stands in the order.
@@ -109,6 +112,8 @@ func (d *decision) relateTimeless(t *judged) (relation, string) {
 	runs, tag := d.runs, t.name()
 	lost := slices.ContainsFunc(d.in.Tags, func(t Tag) bool { return t.Suspect })
 	switch {
+	case !runs.listed && looksOlder(tag, runs.tag):
+		return unknown, fmt.Sprintf("the registry does not have %s, which runs, its time is not known, and %s looks older by its name", runs.tag, tag)
 	case !runs.matches:
 		return ahead, fmt.Sprintf("%s, which runs, does not match, and its time is not known", runs.tag)
 	case !runs.listed && !runs.vanished && !lost:
@@ -118,3 +123,11 @@ func (d *decision) relateTimeless(t *judged) (relation, string) {
 	}
 	return unknown, fmt.Sprintf("the time of %s, which runs, is not known: whether %s is newer cannot be told", runs.tag, tag)
 }
+
+// looksOlder reports whether a has the name of b but for numbers, and these are
+// lower.
+func looksOlder(a, b string) bool {
+	return digits.ReplaceAllString(a, "0") == digits.ReplaceAllString(b, "0") && natural.Compare(a, b) < 0
+}
+
+var digits = regexp.MustCompile(`[0-9]+`)
