@@ -170,6 +170,11 @@ func TestAutomation(t *testing.T) {
 		}
 		f.look()
 		f.wantCommits(1)
+		x, err := f.e.Why(t.Context(), automation, "")
+		lines := strings.Join(x.Lines, "\n")
+		if err != nil || !strings.Contains(lines, "left alone: shop:deployment/held: locked") || !strings.Contains(lines, "updates the images of sync.shop") {
+			t.Errorf("%v\n%s", err, lines)
+		}
 
 		f.repo.put("man.yaml", declared("shop", "man", "registry.invalid/web:1.0.0", yes...))
 		f.e.trigger("source.memory.shop", sched.Webhook)
@@ -272,6 +277,25 @@ func TestReadOnlySource(t *testing.T) {
 		sleepFor(t, 10*time.Minute)
 		f.wantCommits(1)
 		expect(t, f.e, automation, Ready, "")
+	})
+}
+
+// TestBlockedAutomation: nothing is decided on a revision that only an earlier
+// process has seen, which may lack what that has pushed.
+func TestBlockedAutomation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, automated, map[string]string{"web.yaml": declared("shop", "web", "registry.invalid/web:1.0.0", yes...)})
+		f.restart(func() { f.repo.fail(errors.New("no answer")) })
+		f.registry("web", "1.0.0", "1.1.0")
+		expect(t, f.e, automation, Blocked, "source.memory.shop has not been asked for its newest revision yet")
+		x, err := f.e.Why(t.Context(), automation, "")
+		if err != nil || !strings.Contains(strings.Join(x.Lines, "\n"), "no answer") {
+			t.Errorf("%+v, %v", x, err)
+		}
+		f.wantCommits(0)
+		f.repo.fail(nil)
+		sleepFor(t, 10*time.Minute)
+		f.wantCommits(1)
 	})
 }
 

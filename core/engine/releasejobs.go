@@ -1,133 +1,14 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
-	"sync"
 
 	"github.com/sluice-gitops/sluice/core/images/update"
 	"github.com/sluice-gitops/sluice/core/sched"
-	"github.com/sluice-gitops/sluice/core/state"
 	"github.com/sluice-gitops/sluice/core/writeback"
 )
-
-// jobRecords are the jobs that people have asked for.
-const jobRecords state.Kind[storedJob] = "job"
-
-// jobsKept is how many jobs that are over are remembered.
-const jobsKept = 100
-
-// storedJob is a job with what it needs to go on after a restart. It becomes a
-// plan, which is kept with it, and then changes of the commit queue; these end
-// each with an outcome.
-type storedJob struct {
-	Job
-	Release *ReleaseRequest    `json:"release,omitempty"`
-	Policy  *PolicyRequest     `json:"policy,omitempty"`
-	Changes []writeback.Change `json:"changes,omitempty"` // of the plan
-	Open    []string           `json:"open,omitempty"`    // ids of changes without an outcome
-	Failed  bool               `json:"failed,omitempty"`  // an edit was not written
-}
-
-// jobBook holds the jobs. Its methods are safe for concurrent use.
-type jobBook struct {
-	store *state.Store
-
-	mu      sync.Mutex
-	jobs    map[string]storedJob
-	changed chan struct{} // closed and replaced when a job changes
-}
-
-func openJobBook(store *state.Store) (*jobBook, error) {
-	b := &jobBook{store: store, jobs: map[string]storedJob{}, changed: make(chan struct{})}
-	ids, err := jobRecords.IDs(store)
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		j, _, err := jobRecords.Get(store, id)
-		if err != nil {
-			return nil, err
-		}
-		b.jobs[id] = j
-	}
-	return b, nil
-}
-
-// put writes a job; it is on disk when put returns. The oldest of too many that
-// are over are forgotten.
-func (b *jobBook) put(j storedJob) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.write(j)
-}
-
-// change has do change a job, unless it reports that there is nothing to
-// change, and writes it.
-func (b *jobBook) change(id string, do func(j *storedJob) bool) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	j, ok := b.jobs[id]
-	if !ok || !do(&j) {
-		return nil
-	}
-	return b.write(j)
-}
-
-// write puts a job on disk and then in its place. b.mu is held.
-func (b *jobBook) write(j storedJob) error {
-	changes := []state.Change{jobRecords.Change(j.ID, j)}
-	for _, old := range b.surplus(j) {
-		changes = append(changes, jobRecords.Removal(old))
-		defer delete(b.jobs, old)
-	}
-	if err := b.store.Write(changes); err != nil {
-		return err
-	}
-	b.jobs[j.ID] = j
-	close(b.changed)
-	b.changed = make(chan struct{})
-	return nil
-}
-
-// surplus are the jobs to be forgotten when there is j. b.mu is held.
-func (b *jobBook) surplus(j storedJob) []string {
-	var over []storedJob
-	for id, other := range b.jobs {
-		if other.Ended() && id != j.ID {
-			over = append(over, other)
-		}
-	}
-	slices.SortFunc(over, newestFirst)
-	var ids []string
-	for _, old := range over[min(len(over), jobsKept):] {
-		ids = append(ids, old.ID)
-	}
-	return ids
-}
-
-func newestFirst(a, b storedJob) int {
-	return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID))
-}
-
-// get returns a job, and a channel that is closed when one changes.
-func (b *jobBook) get(id string) (j storedJob, changed <-chan struct{}, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	j, ok = b.jobs[id]
-	return j, b.changed, ok
-}
-
-// all returns the jobs, the newest first.
-func (b *jobBook) all() []storedJob {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.SortedFunc(maps.Values(b.jobs), newestFirst)
-}
 
 // newJob plans a dry run, or has the job done.
 func (e *Engine) newJob(ctx context.Context, j storedJob) (Job, error) {
@@ -216,65 +97,6 @@ func (e *Engine) noteForJob(c writeback.Change, o writeback.Outcome) {
 	if err != nil {
 		e.log.Error("what became of a job is not remembered", "job", c.Cause.Job, "err", err)
 	}
-}
-
-// note takes over the outcome of a change. It reports whether it is news. What
-// others may read is not changed, but replaced.
-func (j *storedJob) note(c writeback.Change, o writeback.Outcome) bool {
-	i := slices.Index(j.Open, c.ID)
-	if i < 0 {
-		return false
-	}
-	j.Open = slices.Delete(slices.Clone(j.Open), i, i+1)
-	j.Results = slices.Clone(j.Results)
-	j.Error = cmp.Or(j.take(c, o), j.Error)
-	if o.Revision.ID != "" && !o.Unchanged {
-		j.Commits = withCommit(j.Commits, c, o.Revision.ID)
-	}
-	if len(j.Open) == 0 {
-		j.finish(nil)
-		if len(j.Commits) == 0 && j.Failed {
-			j.State = JobFailed
-		}
-	}
-	return true
-}
-
-// take puts the errors of a change into the results of the job, and returns one
-// that tells about all.
-func (j *storedJob) take(c writeback.Change, o writeback.Outcome) string {
-	failed := 0
-	first := o.Err
-	for i, ed := range c.Edits {
-		if written(o, i) {
-			continue
-		}
-		text := whyNot(o, i)
-		failed++
-		j.Failed = true
-		first = cmp.Or(first, text)
-		for k, r := range j.Results {
-			if r.ID == ed.Workload && r.Sync == c.Sync {
-				j.Results[k].Status, j.Results[k].Reason = update.Failed, text
-			}
-		}
-	}
-	if failed > 1 && o.Err == "" {
-		return fmt.Sprintf("%d changes were not written, the first: %s", failed, first)
-	}
-	return first
-}
-
-// withCommit adds the revision that holds a change to commits.
-func withCommit(commits []Commit, c writeback.Change, revision string) []Commit {
-	commits = slices.Clone(commits)
-	for i, known := range commits {
-		if known.Source == c.Source && known.Branch == c.Branch && known.Revision == revision {
-			commits[i].Syncs = append(slices.Clone(known.Syncs), c.Sync)
-			return commits
-		}
-	}
-	return append(commits, Commit{Source: c.Source, Revision: revision, Branch: c.Branch, Syncs: []string{c.Sync}})
 }
 
 // Job returns the job with the id.

@@ -41,8 +41,11 @@ func (e *Engine) explain(n *node) []string {
 	if v.Declared != "" {
 		lines = append(lines, "declared at "+v.Declared)
 	}
-	if n.sync != nil {
+	switch {
+	case n.sync != nil:
 		lines = append(lines, e.explainSync(n)...)
+	case n.automation != nil:
+		lines = append(lines, e.explainAutomation(n)...)
 	}
 	if v.Failures > 1 {
 		lines = append(lines, fmt.Sprintf("it has failed %d times in a row", v.Failures))
@@ -53,12 +56,22 @@ func (e *Engine) explain(n *node) []string {
 	if !v.NextAttempt.IsZero() && v.State != Suspended {
 		lines = append(lines, "next run at "+v.NextAttempt.Format(time.RFC3339))
 	}
-	if v.State == Blocked {
-		if by, _ := e.obstacle(n); by != nil {
-			lines = append(lines, e.explain(by)...)
-		}
+	if by := e.blocker(n); by != nil {
+		lines = append(lines, e.explain(by)...)
 	}
 	return lines
+}
+
+// blocker returns the node that holds n back, nil if none does. e.mu is held.
+func (e *Engine) blocker(n *node) (by *node) {
+	switch {
+	case n.view.State != Blocked:
+	case n.sync != nil:
+		by, _ = e.obstacle(n)
+	case n.automation != nil:
+		by, _ = e.automationObstacle(n.automation.cfg)
+	}
+	return by
 }
 
 // explainSync tells about the last run. e.mu is held.
