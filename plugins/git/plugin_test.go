@@ -247,13 +247,12 @@ func TestOddCommits(t *testing.T) {
 func TestConformance(t *testing.T) {
 	transports(t, func(t *testing.T, transport string) {
 		root := t.TempDir()
-		repo := gittest.NewRepoAt(t, filepath.Join(root, "shop"))
-		repo.CommitFile("a", "1")
-		repo.CommitFile("b/c", "2")
+		repo := gittest.NewBareAt(t, filepath.Join(root, "shop"))
+		repo.CommitFiles("main", map[string]string{"a": "1", "b/c": "2"})
 		server := gittest.NewHTTP(t, root, gittest.HTTPOptions{})
 		p := new(plugin)
 		t.Cleanup(p.close)
-		sdktest.Source(t, p.describe(), "git", values{"url": server.URL + "/shop", "transport": transport})
+		sdktest.WritableSource(t, p.describe(), "git", values{"url": server.URL + "/shop", "transport": transport, "write": values{}})
 	})
 }
 

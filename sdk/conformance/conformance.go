@@ -45,7 +45,7 @@ func Checks(kind string) []Check {
 	checks := slices.Clone(general)
 	switch kind {
 	case client.KindSource:
-		checks = append(checks, sourceChecks...)
+		checks = append(append(checks, sourceChecks...), commitChecks...)
 	case client.KindApplier:
 		checks = append(checks, applierChecks...)
 	case client.KindRegistry:

@@ -73,7 +73,7 @@ func TestBinaryGivesUpWhenCancelled(t *testing.T) {
 }
 
 func TestRunReports(t *testing.T) {
-	s := &Subject{Kind: "source", Start: func(context.Context) (*Process, error) { return nil, context.Canceled }}
+	s := &Subject{Kind: "source", Writable: true, Start: func(context.Context) (*Process, error) { return nil, context.Canceled }}
 	n := 0
 	ok := Run(t.Context(), s, func(r Result) {
 		n++

@@ -26,6 +26,10 @@ type Subject struct {
 	// Start starts the plugin.
 	Start func(ctx context.Context) (*Process, error)
 
+	// Writable says that a source may be written to: that nobody minds new
+	// files, branches and markers in it. The checks leave some behind.
+	Writable bool
+
 	// Objects are samples for an applier. They must be legal in the target,
 	// not exist there, and be harmless; the checks create and delete them.
 	Objects []applier.Item

@@ -21,6 +21,13 @@ func Source(t *testing.T, p sdk.Plugin, typ string, config any) {
 	run(t, p, &conformance.Subject{Kind: client.KindSource, Type: typ}, config)
 }
 
+// WritableSource is Source for one that may be written to: the checks leave
+// files, branches and markers in it.
+func WritableSource(t *testing.T, p sdk.Plugin, typ string, config any) {
+	t.Helper()
+	run(t, p, &conformance.Subject{Kind: client.KindSource, Type: typ, Writable: true}, config)
+}
+
 // Applier runs the conformance suite for appliers of type typ as subtests.
 // objects are samples that the target accepts and does not hold; the checks
 // create and delete them.
