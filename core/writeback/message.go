@@ -60,7 +60,7 @@ func parts(items []*item) []*part {
 		c := i.change
 		key := c.Cause.Kind + "\x00" + c.Message
 		if c.Cause.Kind != Automation {
-			key += "\x00" + cmp.Or(c.Cause.Job, c.ID)
+			key += "\x00" + cmp.Or(c.Cause.Job, c.ID) + "\x00" + c.Subject.Reverts
 		}
 		if byKey[key] == nil {
 			byKey[key] = &part{kind: c.Cause.Kind, template: c.Message}
@@ -80,9 +80,9 @@ func join(texts []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, and %d more\n\n", first, len(texts)-1)
 	for _, text := range texts {
-		fmt.Fprintf(&b, "- %s\n", strings.ReplaceAll(strings.ReplaceAll(text, "\n", "\n  "), "\n  \n", "\n\n"))
+		fmt.Fprintf(&b, "- %s\n", strings.ReplaceAll(text, "\n", "\n  "))
 	}
-	return strings.TrimSpace(b.String())
+	return clean(b.String())
 }
 
 // words are the default words of a part, those of Flux v1.
@@ -214,22 +214,21 @@ func policyLine(key string, set bool) string {
 }
 
 func (p *part) revertWords() string {
-	s := p.items[0].change.Subject
-	var b strings.Builder
+	paragraphs := []string{"Revert to " + strings.Join(p.images(), ", ")}
 	if changes := p.data(lane{}).Changes; len(changes) == 1 && changes[0].From != "" {
-		fmt.Fprintf(&b, "Revert %s to %s\n", changes[0].From, changes[0].To)
-	} else {
-		fmt.Fprintf(&b, "Revert to %s\n", strings.Join(p.images(), ", "))
+		paragraphs[0] = fmt.Sprintf("Revert %s to %s", changes[0].From, changes[0].To)
 	}
+	var reasons []string
 	for _, i := range p.items {
-		if i.change.Subject.Reason != "" {
-			fmt.Fprintf(&b, "\n%s", i.change.Subject.Reason)
-		}
+		reasons = append(reasons, i.change.Subject.Reason)
 	}
-	if s.Reverts != "" {
-		fmt.Fprintf(&b, "\n\nThis reverts commit %s, as far as it concerns these images.", s.Reverts)
+	if reasons = named(reasons); len(reasons) > 0 {
+		paragraphs = append(paragraphs, strings.Join(reasons, "\n"))
 	}
-	return b.String()
+	if reverts := p.items[0].change.Subject.Reverts; reverts != "" {
+		paragraphs = append(paragraphs, fmt.Sprintf("This reverts commit %s, as far as it concerns these images.", reverts))
+	}
+	return strings.Join(paragraphs, "\n\n")
 }
 
 // images returns the references that the part writes, sorted, each once.

@@ -127,6 +127,14 @@ func TestDefaultWords(t *testing.T) {
 			}},
 			"Revert x:2 to x:1\n\n" + a + " did not become healthy within 10m\n\nThis reverts commit abc123, as far as it concerns these images.",
 		},
+		"two reverts of one automation": {
+			[]writeback.Change{
+				{Cause: writeback.Cause{Kind: writeback.Revert, Job: "auto"}, Subject: writeback.Subject{Reverts: "abc"}, Edits: []edit.Edit{image(a, "x:2", "x:1")}},
+				{Cause: writeback.Cause{Kind: writeback.Revert, Job: "auto"}, Subject: writeback.Subject{Reverts: "def"}, Edits: []edit.Edit{image(b, "y:2", "y:1")}},
+			},
+			"Revert x:2 to x:1, and 1 more\n\n- Revert x:2 to x:1\n\n  This reverts commit abc, as far as it concerns these images.\n" +
+				"- Revert y:2 to y:1\n\n  This reverts commit def, as far as it concerns these images.",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, committed(t, nil, tt.changes...).Message); diff != "" {

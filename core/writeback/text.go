@@ -17,10 +17,11 @@ const (
 	trailerJob    = "Sluice-Job"
 )
 
-// maxListed bounds how many names a trailer lists, maxName how long one is.
+// maxListed bounds how many names a trailer lists, maxName how long one is, in
+// bytes; every image reference fits.
 const (
 	maxListed = 20
-	maxName   = 200
+	maxName   = 600
 )
 
 // trailers names the causes, the users, the syncs and the jobs of a commit.

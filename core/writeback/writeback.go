@@ -66,7 +66,7 @@ type Cause struct {
 	Kind    string `json:"kind"`              // Automation, Release, Policy or Revert
 	User    string `json:"user,omitempty"`    // "Name <mail>" if a person
 	Message string `json:"message,omitempty"` // the person's own words for the commit
-	Job     string `json:"job,omitempty"`     // what belongs together; the ID of a job
+	Job     string `json:"job,omitempty"`     // what belongs together: the ID of a job, the address of an automation
 }
 
 func (c Cause) byPerson() bool { return c.Kind == Release || c.Kind == Policy }
