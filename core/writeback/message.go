@@ -186,6 +186,9 @@ func policyWords(message string, items []*item) string {
 			lines = append(lines, kind+": "+strings.Join(of, ", "))
 		}
 	}
+	if rest := distinct(ids[""]); len(lines) == 0 {
+		lines = append(lines, "Updated policies: "+strings.Join(rest, ", "))
+	}
 	switch {
 	case message != "":
 		return message + "\n\n- " + strings.Join(lines, "\n- ")
@@ -195,8 +198,8 @@ func policyWords(message string, items []*item) string {
 	return "Updated workload policies\n\n- " + strings.Join(lines, "\n- ")
 }
 
-// policyLine returns the kind of the line that tells of an annotation, "" for
-// those that only tell more about a lock.
+// policyLine returns the kind of the line that tells of an annotation that is
+// set or removed, "" for none.
 func policyLine(key string, set bool) string {
 	switch name := path.Base(key); {
 	case name == "automated" && set:
@@ -207,10 +210,12 @@ func policyLine(key string, set bool) string {
 		return "Locked"
 	case name == "locked":
 		return "Unlocked"
-	case name == "locked_user", name == "locked_msg":
-		return ""
+	case name != "locked_user" && name != "locked_msg":
+		return "Updated policies"
+	case set:
+		return "Locked" // anew, by somebody else or for another reason
 	}
-	return "Updated policies"
+	return "" // it goes with another
 }
 
 func (p *part) revertWords() string {

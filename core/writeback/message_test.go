@@ -110,6 +110,20 @@ func TestDefaultWords(t *testing.T) {
 			[]writeback.Change{{Cause: policies, Edits: []edit.Edit{set(a, "sluice.dev/locked", "true", "sluice.dev/locked_user", "Jane", "sluice.dev/locked_msg", "x")}}},
 			"Locked: " + a,
 		},
+		"lock by another": {
+			[]writeback.Change{{Cause: policies, Edits: []edit.Edit{
+				{Workload: a, Set: map[string]string{"fluxcd.io/locked_user": "Joe"}, Remove: []string{"fluxcd.io/locked_msg"}},
+			}}},
+			"Locked: " + a,
+		},
+		"lock by nobody": {
+			[]writeback.Change{{Cause: policies, Edits: []edit.Edit{{Workload: a, Remove: []string{"fluxcd.io/locked_user"}}}}},
+			"Updated policies: " + a,
+		},
+		"unlock": {
+			[]writeback.Change{{Cause: policies, Edits: []edit.Edit{{Workload: a, Remove: []string{"fluxcd.io/locked", "fluxcd.io/locked_user"}}}}},
+			"Unlocked: " + a,
+		},
 		"unlock and a pattern": {
 			[]writeback.Change{{Cause: policies, Edits: []edit.Edit{
 				{Workload: a, Remove: []string{"fluxcd.io/locked"}, Set: map[string]string{"sluice.dev/tag.main": "glob:v*"}},
