@@ -1,0 +1,193 @@
+package gate
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/core/state"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func after(d time.Duration) time.Time { return start.Add(d) }
+
+// open opens a keeper over the store of dir, until the returned function is
+// called.
+func open(t *testing.T, dir string) (*Keeper, func()) {
+	t.Helper()
+	store, err := state.Open(dir, state.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := Open(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSoakSurvives(t *testing.T) {
+	dir := t.TempDir()
+	k, end := open(t, dir)
+	web, api := Candidate{"a web", "web:2"}, Candidate{"a api", "api:2"}
+	since := func(k *Keeper, at time.Time, list ...Candidate) []time.Time {
+		t.Helper()
+		got, err := k.Since(list, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	since(k, start, web)
+	end()
+	k, end = open(t, dir)
+	defer end()
+	if diff := cmp.Diff([]time.Time{start, after(time.Hour)}, since(k, after(time.Hour), web, api)); diff != "" {
+		t.Error(diff)
+	}
+	// A newer one begins anew; the old one, should it come back, does not.
+	newer := Candidate{"a web", "web:3"}
+	if diff := cmp.Diff([]time.Time{after(2 * time.Hour)}, since(k, after(2*time.Hour), newer)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]time.Time{start}, since(k, after(3*time.Hour), web)); diff != "" {
+		t.Error(diff)
+	}
+	for i := range 2 * maxSoaking {
+		since(k, after(4*time.Hour+time.Duration(i)*time.Minute), Candidate{"a web", fmt.Sprint("web:", 10+i)})
+	}
+	if n := len(k.soaking["a web"]); n != maxSoaking {
+		t.Errorf("%d targets are remembered, want %d", n, maxSoaking)
+	}
+	if err := k.Forget(func(sub string) bool { return sub == "a web" }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]time.Time{after(9 * time.Hour), after(time.Hour)}, since(k, after(9*time.Hour), web, api)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestObserve(t *testing.T) {
+	watch := Watch{Sync: "sync.shop", Workload: "shop:deployment/web", Container: "main", From: "web:1", To: "web:2", Timeout: 10 * time.Minute, Committed: start}
+	seen := watch
+	seen.Applied, seen.Seen = after(time.Minute), after(time.Minute)
+	phase := func(p applier.Phase) applier.Rollout { return applier.Rollout{Phase: p, Message: "m", Desired: 2} }
+	for name, tc := range map[string]struct {
+		watch   Watch
+		o       Observation
+		verdict Verdict
+		reason  string
+	}{
+		"not applied": {watch, Observation{At: after(time.Hour)}, Pending, "waits for sync.shop to apply it"},
+		"applied, not there yet": {watch, Observation{At: after(time.Hour), Applied: true, Found: true, Image: "web:1"},
+			Pending, "rolling out: 0 of 0 updated, 0 ready"},
+		"rolling out": {seen, Observation{At: after(2 * time.Minute), Applied: true, Found: true, Image: "web:2", Rollout: phase(applier.RolloutUpdating)},
+			Pending, "rolling out: 0 of 2 updated, 0 ready: m"},
+		"the old rollout has failed": {watch, Observation{At: after(time.Minute), Applied: true, Found: true, Image: "web:1", Rollout: phase(applier.RolloutFailed)},
+			Pending, "rolling out: 0 of 2 updated, 0 ready: m"},
+		"ready at once": {watch, Observation{At: after(time.Minute), Applied: true, Found: true, Image: "web:2", Rollout: phase(applier.RolloutReady)}, Healthy, ""},
+		"ready late":    {seen, Observation{At: after(time.Hour), Applied: true, Found: true, Image: "web:2", Rollout: phase(applier.RolloutReady)}, Healthy, ""},
+		"fails":         {seen, Observation{At: after(2 * time.Minute), Found: true, Image: "web:2", Rollout: phase(applier.RolloutFailed)}, Failed, "the rollout failed: m"},
+		"stalls": {seen, Observation{At: after(2 * time.Minute), Found: true, Image: "web:2", Stalled: "no quota", Rollout: phase(applier.RolloutUpdating)},
+			Failed, "it will not become ready: no quota"},
+		"too late": {seen, Observation{At: after(11 * time.Minute), Found: true, Image: "web:2", Rollout: phase(applier.RolloutUpdating)},
+			Failed, "not ready 10m0s after it was applied: 0 of 2 updated, 0 ready: m"},
+		"somebody else's image": {seen, Observation{At: after(2 * time.Minute), Found: true, Image: "web:3"}, Overtaken, "web:3 runs there now"},
+		"gone":                  {seen, Observation{At: after(2 * time.Minute)}, Overtaken, "no such workload runs there now"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, verdict, reason := tc.watch.Observe(tc.o)
+			if verdict != tc.verdict || reason != tc.reason {
+				t.Errorf("%s: %q, want %s: %q", verdict, reason, tc.verdict, tc.reason)
+			}
+		})
+	}
+	// An image that the cluster never had is not blamed.
+	late := watch
+	late.Applied = start
+	if _, verdict, _ := late.Observe(Observation{At: after(time.Hour), Applied: true, Found: true, Image: "web:1"}); verdict != Overtaken {
+		t.Errorf("never there: %s", verdict)
+	}
+	next, _, _ := watch.Observe(Observation{At: after(time.Minute), Applied: true, Found: true, Image: "web:2"})
+	if next.Applied != after(time.Minute) || next.Seen != after(time.Minute) || next.Deadline() != after(11*time.Minute) {
+		t.Errorf("%+v", next)
+	}
+}
+
+func TestWatches(t *testing.T) {
+	dir := t.TempDir()
+	k, end := open(t, dir)
+	old := Watch{Sync: "sync.shop", Workload: "shop:deployment/web", Container: "main", To: "web:2", Revision: "r2"}
+	newer := old
+	newer.To, newer.Revision = "web:3", "r3"
+	other := Watch{Sync: "sync.ops", Workload: "ops:deployment/cron", Container: "main", To: "cron:2", Revision: "r2"}
+	for _, list := range [][]Watch{{old, other}, {newer}} {
+		if err := k.Follow(list...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := k.Drop(old); err != nil { // whoever looked at the old one knows nothing of the newer
+		t.Fatal(err)
+	}
+	end()
+	k, end = open(t, dir)
+	defer end()
+	if diff := cmp.Diff([]Watch{newer}, k.Watches("sync.shop")); diff != "" {
+		t.Error(diff)
+	}
+	if err := k.Drop(newer); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Watch{other}, k.Watches("")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestQuarantine(t *testing.T) {
+	dir := t.TempDir()
+	k, end := open(t, dir)
+	const web = "quay.io/acme/web"
+	list := []Quarantine{
+		{Repository: web, Tag: "1", Digest: "sha256:a", Reason: "it crashes", Since: start},
+		{Repository: web, Tag: "2", Reason: "it hangs", Since: start},
+	}
+	for _, q := range list {
+		if err := k.Quarantine(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end()
+	k, end = open(t, dir)
+	defer end()
+	for _, tc := range []struct{ tag, digest, want string }{
+		{"1", "sha256:a", "it crashes (since 2026-03-01T12:00:00Z)"},
+		{"1", "", "it crashes (since 2026-03-01T12:00:00Z)"},
+		{"1", "sha256:b", ""}, // it was built anew
+		{"2", "sha256:b", "it hangs (since 2026-03-01T12:00:00Z)"},
+		{"3", "", ""},
+	} {
+		if got := k.Reason(web, tc.tag, tc.digest); got != tc.want {
+			t.Errorf("%s@%s: %q, want %q", tc.tag, tc.digest, got, tc.want)
+		}
+	}
+	if got, err := k.Lift(web, "1"); err != nil || !cmp.Equal(got, list[:1]) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := k.Lift("quay.io/acme/other", ""); err != nil || len(got) != 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+	if diff := cmp.Diff(list[1:], k.Quarantined()); diff != "" {
+		t.Error(diff)
+	}
+	if got, err := k.Lift(web, ""); err != nil || len(got) != 1 || len(k.Quarantined()) != 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
