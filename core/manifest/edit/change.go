@@ -70,17 +70,22 @@ func (o *object) planAnnotations(set map[string]string, remove []string) (change
 	if len(inserted) > 0 {
 		changes = append(changes, change{field: f, insert: inserted})
 	}
+	return f.planRemoval(changes, remove)
+}
+
+// planRemoval adds the change that removes those of the keys that are there.
+func (f field) planRemoval(changes []change, remove []string) ([]change, error) {
 	removed := slices.DeleteFunc(slices.Clone(remove), func(key string) bool { return f.get(key).node == nil })
+	if len(removed) == 0 {
+		return changes, nil
+	}
 	for _, key := range removed {
 		if n, _ := merged(f.mapping(), key, 0); n != nil {
-			return nil, o.doc.refuse(f.value(), "%s is merged in from elsewhere", key)
+			return nil, f.doc.refuse(f.value(), "%s is merged in from elsewhere", key)
 		}
 	}
-	if len(removed) > 0 {
-		slices.Sort(removed)
-		changes = append(changes, change{field: f, remove: slices.Compact(removed)})
-	}
-	return changes, nil
+	slices.Sort(removed)
+	return append(changes, change{field: f, remove: slices.Compact(removed)}), nil
 }
 
 // isOwn reports whether the field's own mapping has the key, which is not only

@@ -54,6 +54,10 @@ func seeds(f *testing.F) {
 	for _, image := range []string{"&i x:1\n  - {name: b, image: *i}", "|-\n      x:1\n\n", ">\n      x", "\"x:\\\n      1\"", "'x:1' # {\"$sluice\": \"a\"}", "!!str x", "? x", "x\n  - <<: *i"} {
 		f.Add([]byte(pod(image)))
 	}
+	for _, m := range []string{"metadata: &m\n  name: p\n  x: 1", "metadata:\n  name: p\n  ? annotations\n  : a: b", "metadata:\n  name: p\n  annotations: !!map\n    'k': v", "metadata:\n  name: p\n  annotations: &x",
+		"metadata: {name: p, # why\n  labels: {a: b}, # ok\n  }", "metadata:\n  name: p\n  finalizers:\n  - a", "metadata:\n  name: p\n  annotations:\n    k: |+\n      x\n\n", "metadata:\n  name: p\n  annotations: {k: \"x\n    y\",}"} {
+		f.Add([]byte(annotated(m)))
+	}
 	f.Add([]byte("\xff\xfek\x00"))
 	f.Add([]byte(`{"kind":"Pod","metadata":{"name":"p"},"apiVersion":"v1","spec":{"containers":[{"name":"a","image":"x"}]}}`))
 }

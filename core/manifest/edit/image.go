@@ -47,7 +47,7 @@ func (im *image) part(f *field) string {
 
 // write returns the changes that make the image to.
 func (im *image) write(to ref.Ref) ([]change, error) {
-	if im.read() == to.String() && im.exact() {
+	if im.read() == to.String() {
 		return nil, nil
 	}
 	if im.tag == nil && im.registry == nil && im.digest == nil {
@@ -73,16 +73,6 @@ func (im *image) write(to ref.Ref) ([]change, error) {
 	}
 	list = append(list, setting{im.ref, join(name, tag, digest)})
 	return sets(list...)
-}
-
-// exact reports whether all fields are strings, as they are after a write.
-func (im *image) exact() bool {
-	for _, f := range []*field{&im.ref, im.registry, im.tag, im.digest} {
-		if f != nil && f.value() != nil && !f.isNull() && !f.isString() {
-			return false
-		}
-	}
-	return true
 }
 
 // splitRegistry returns what a field for the registry gets, and the rest of the

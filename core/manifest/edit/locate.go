@@ -110,7 +110,7 @@ func (a *application) assign(i int, e Edit, ids index) error {
 func (a *application) notFound(e Edit) error {
 	for _, p := range a.parts {
 		if p.err != nil {
-			return fmt.Errorf("%s: %w; a document could not be read: %v", e.subject(), ErrNotFound, p.syntaxError())
+			return fmt.Errorf("%s: %w; a document could not be read: %s", e.subject(), ErrNotFound, p.syntaxError().Error())
 		}
 	}
 	return fmt.Errorf("%s: %w%s", e.subject(), ErrNotFound, a.others(e))
