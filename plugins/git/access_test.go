@@ -15,7 +15,7 @@ import (
 // Every argument but those that say what is followed, and how it is written,
 // keeps sources from sharing a mirror, also arguments that are added one day.
 func TestIdentityCoversTheConfiguration(t *testing.T) {
-	base := func() Config { return Config{Auth: &Auth{}, SSH: &SSH{}, TLS: &TLS{}, Write: &Write{}} }
+	base := func() Config { return Config{Auth: &Auth{}, SSH: &SSH{}, TLS: &TLS{}, Write: &Write{Sign: &Sign{}}} }
 	identity := func(c Config) string { return (&access{config: c}).identity() }
 	followed := map[string]bool{"URL": true, "Branch": true, "Tag": true, "Commit": true} // the address is part of the key besides
 	seen := map[string]string{identity(base()): "nothing"}

@@ -134,7 +134,11 @@ func (s *gitSource) form(w *Write, c source.Change) (mirror.Form, error) {
 	if f.Author, ok = person(cmp.Or(c.Author, w.Author)); !ok {
 		return f, fmt.Errorf("the author %q is not a name with a mail address", c.Author)
 	}
-	var err error
+	signer, err := w.Sign.signer()
+	if err != nil {
+		return f, err
+	}
+	f.Sign = signer
 	f.Message, err = w.message(c)
 	return f, err
 }

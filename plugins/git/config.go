@@ -34,6 +34,15 @@ type Write struct {
 	Committer     string `hcl:"committer,optional" doc:"Committer of commits and tagger of markers, as \"Name <mail>\". Default: the author."`
 	CISkip        bool   `hcl:"ci_skip,optional" doc:"Add ci_skip_message to each commit message."`
 	CISkipMessage string `hcl:"ci_skip_message,optional" default:"[ci skip]" doc:"Text that keeps the CI system from building a commit."`
+
+	Sign *Sign `hcl:"sign,block" doc:"Signs commits and markers."`
+}
+
+// Sign holds the key for signatures.
+type Sign struct {
+	Key        secret.Secret `hcl:"key,optional" doc:"Private key: for ssh, in OpenSSH or PEM format, or an armored OpenPGP key."`
+	KeyFile    string        `hcl:"key_file,optional" format:"path" doc:"File that holds the private key. Read for each commit."`
+	Passphrase secret.Secret `hcl:"passphrase,optional" doc:"Passphrase of the private key."`
 }
 
 // Auth holds what http and https servers ask for.

@@ -68,6 +68,18 @@ func TestConfig(t *testing.T) {
 		{"tls on http", values{"url": "http://x.org/a", "tls": values{"ca_file": "/c"}}, []string{"error tls: tls is for https"}},
 		{"tls without key", values{"url": "https://x.org/a", "tls": values{"cert_file": "/c"}}, []string{"error tls.cert_file: "}},
 		{"tls without certificate", values{"url": "https://x.org/a", "tls": values{"key_file": "/c"}}, []string{"error tls.key_file: "}},
+
+		{"write", values{"url": "/a", "write": values{}}, nil},
+		{"write, all", values{"url": "/a", "branch": "main", "write": values{"author": "A B <a@b>", "committer": "Ö (x) <o@x.org>", "ci_skip": true, "ci_skip_message": "***NO_CI***", "sign": values{"key": key.Private}}}, nil},
+		{"write with a tag", values{"url": "/a", "tag": "v1", "write": values{}}, nil},
+		{"author without mail", values{"url": "/a", "write": values{"author": "Ann"}}, []string{`error write.author: "Ann" is not a name with a mail address`}},
+		{"committer of two lines", values{"url": "/a", "write": values{"committer": "A\nB <a@b>"}}, []string{"error write.committer: "}},
+		{"author with brackets", values{"url": "/a", "write": values{"author": "A <a@b> <c@d>"}}, []string{"error write.author: "}},
+		{"sign without key", values{"url": "/a", "write": values{"sign": values{}}}, []string{"error write.sign: sign needs key or key_file"}},
+		{"sign with both", values{"url": "/a", "write": values{"sign": values{"key": key.Private, "key_file": "/k"}}}, []string{"error write.sign: sign needs key or key_file"}},
+		{"sign with nonsense", values{"url": "/a", "write": values{"sign": values{"key": "s3cret"}}}, []string{"error write.sign.key: the ssh key cannot be read"}},
+		{"sign with a protected key", values{"url": "/a", "write": values{"sign": values{"key": protected.Private}}}, []string{"error write.sign.key: the ssh key is protected: set passphrase"}},
+		{"sign with broken OpenPGP", values{"url": "/a", "write": values{"sign": values{"key": "-----BEGIN PGP PRIVATE KEY BLOCK-----\ns3cret"}}}, []string{"error write.sign.key: the OpenPGP key cannot be read"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text, err := json.Marshal(c.config)

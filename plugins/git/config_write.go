@@ -1,12 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"net/mail"
+	"os"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/object"
 
+	"github.com/sluice-gitops/sluice/plugins/git/internal/sign"
 	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
 func (c *Config) validateWrite() diag.List {
@@ -22,7 +26,40 @@ func (c *Config) validateWrite() diag.List {
 			l = append(l, d)
 		}
 	}
-	return l
+	return append(l, w.Sign.validate()...)
+}
+
+func (s *Sign) validate() diag.List {
+	switch {
+	case s == nil:
+	case s.Key.IsZero() == (s.KeyFile == ""):
+		return diag.List{diag.Errorf(diag.Attr("write", "sign"), "sign needs key or key_file, and not both")}
+	case !s.Key.IsZero():
+		if _, err := sign.New(s.Key, s.Passphrase); err != nil {
+			return diag.List{diag.Errorf(diag.Attr("write", "sign", "key"), "%s", err)}
+		}
+	}
+	return nil
+}
+
+// signer reads the key; nil is none.
+func (s *Sign) signer() (sign.Signer, error) {
+	if s == nil {
+		return nil, nil
+	}
+	key := s.Key
+	if s.KeyFile != "" {
+		text, err := os.ReadFile(s.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("write.sign.key_file: %w", err)
+		}
+		key = secret.New(string(text))
+	}
+	signer, err := sign.New(key, s.Passphrase)
+	if err != nil {
+		return nil, fmt.Errorf("write.sign: %w", err)
+	}
+	return signer, nil
 }
 
 // person reads "Name <mail>". Git allows more in both than mail does, but no

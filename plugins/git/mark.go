@@ -35,7 +35,11 @@ func (s *gitSource) Mark(ctx context.Context, name string, rev source.Revision, 
 	if err := s.ensure(ctx, rev); err != nil {
 		return err
 	}
-	f := mirror.Form{Committer: s.config.Write.committer(), Message: strings.TrimSpace(clean(message)) + "\n"}
+	signer, err := s.config.Write.Sign.signer()
+	if err != nil {
+		return sdk.Permanent(fmt.Errorf("%s: %w", s.url, err))
+	}
+	f := mirror.Form{Committer: s.config.Write.committer(), Message: strings.TrimSpace(clean(message)) + "\n", Sign: signer}
 	done, err := s.mirror.Mark(ctx, s.access, mirror.Mark{Ref: "refs/tags/" + name, Commit: rev.ID, Form: f, Known: known.tag})
 	if err != nil {
 		return s.explain(ctx, err)

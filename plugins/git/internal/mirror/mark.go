@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"errors"
+	"strings"
 	"syscall"
 	"time"
 
@@ -119,7 +120,7 @@ func (m *Mirror) moveTag(ctx context.Context, a Access, mark Mark, old string) (
 // tag adds an annotated tag of a commit.
 func (w *writer) tag(mark Mark) (plumbing.Hash, error) {
 	t := &object.Tag{
-		Name: plumbing.ReferenceName(mark.Ref).Short(), Tagger: mark.Form.Committer, Message: mark.Form.Message,
+		Name: strings.TrimPrefix(mark.Ref, "refs/tags/"), Tagger: mark.Form.Committer, Message: mark.Form.Message,
 		TargetType: plumbing.CommitObject, Target: plumbing.NewHash(mark.Commit),
 	}
 	t.Tagger.When = time.Now()

@@ -45,5 +45,8 @@ func ParseKey(text, passphrase secret.Secret) (*Key, error) {
 // Fingerprint names the key as servers and ssh-keygen do.
 func (k *Key) Fingerprint() string { return ssh.FingerprintSHA256(k.signer.PublicKey()) }
 
+// Signer makes signatures with the key.
+func (k *Key) Signer() ssh.Signer { return k.signer }
+
 // authorized is the public half as a line of authorized_keys.
 func (k *Key) authorized() []byte { return ssh.MarshalAuthorizedKey(k.signer.PublicKey()) }
