@@ -29,6 +29,7 @@ func Apply(ctx context.Context, r renderer.Renderer, root string, paths []string
 	if len(a.paths) == 0 {
 		a.paths = []string{"."}
 	}
+	a.options.Namespace = cmp.Or(o.Namespace, "default")
 	err := a.run(ctx, root)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)

@@ -15,6 +15,7 @@ import (
 type place struct {
 	file string
 	edit edit.Edit
+	says string // the image of the container there
 }
 
 // places returns where the ith edit may be made, the likeliest first. Whether
@@ -28,7 +29,7 @@ func (a *application) places(i int) []place {
 	w, rendered := a.declared[at], a.rendered[at]
 	origin, known := a.before.Origins[rendered.File]
 	if known && origin.Line == 0 { // a copy: the file is what it says
-		return []place{{w.File, e}}
+		return []place{{file: w.File, edit: e}}
 	}
 	if a.updater != nil || !known {
 		return nil
@@ -38,17 +39,19 @@ func (a *application) places(i int) []place {
 	if e.Image != "" {
 		list = a.entries(e, current)
 	}
-	list = append(list, a.atOrigin(e, w)...)
-	return append(list, a.patches(e, w, current)...)
+	governed := len(list) > 0
+	for _, p := range append(a.atOrigin(e, w), a.patches(e, w, current)...) {
+		if !governed || p.says == current { // else an entry replaces what the file says
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // sameWorkload compares an ID with that of an edit, which may leave out the
 // namespace.
 func sameWorkload(id, wanted, namespace string) bool {
 	if !strings.Contains(wanted, ":") {
-		if namespace == "" {
-			namespace = "default"
-		}
 		wanted = namespace + ":" + wanted
 	}
 	ns, name, _ := strings.Cut(wanted, ":")
@@ -70,7 +73,7 @@ func imageOf(w edit.Workload, container string) string {
 func (a *application) entries(e edit.Edit, current string) (list []place) {
 	for _, k := range a.sources.Kustomize {
 		if sameImage(k.Name, current) || sameImage(k.NewName, current) {
-			list = append(list, place{k.File, edit.Edit{Kustomize: k.Name, Image: e.Image}})
+			list = append(list, place{file: k.File, edit: edit.Edit{Kustomize: k.Name, Image: e.Image}})
 		}
 	}
 	overlay := func(p place) int {
@@ -100,7 +103,7 @@ func (a *application) atOrigin(e edit.Edit, w edit.Workload) (list []place) {
 		for _, s := range a.sources.Workloads {
 			if s.File == w.File && s.Ref.Kind == w.Ref.Kind && (s.Line == w.Line) == exact {
 				e.Workload, e.From = s.ID, ""
-				list = append(list, place{s.File, e})
+				list = append(list, place{s.File, e, imageOf(s, e.Container)})
 			}
 		}
 	}
@@ -123,7 +126,7 @@ func (a *application) patches(e edit.Edit, w edit.Workload, current string) (lis
 		}
 		if says {
 			e.Workload, e.From = s.ID, ""
-			list = append(list, place{s.File, e})
+			list = append(list, place{s.File, e, imageOf(s, e.Container)})
 		}
 	}
 	return list

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
@@ -56,11 +58,33 @@ func (g *generator) render(ctx context.Context, tree string, w *workspace, u uni
 	}
 	for i, data := range outputs {
 		at := renderer.Origin{File: u.file.Path, Line: u.file.Generators[i].Line}
-		if err := out.write(".yaml", data, at); err != nil {
-			return err
+		for doc := range documents(data) {
+			if err := out.write(".yaml", doc, at); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// documents splits what a generator has printed, so that no file is larger than
+// a host reads because there are many objects in it.
+func documents(data []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		start, at := 0, 0
+		for line := range bytes.Lines(data) {
+			if marker, ok := bytes.CutPrefix(line, []byte("---")); ok && len(bytes.TrimSpace(marker)) == 0 {
+				if !hollow(data[start:at]) && !yield(data[start:at]) {
+					return
+				}
+				start = at + len(line)
+			}
+			at += len(line)
+		}
+		if !hollow(data[start:]) {
+			yield(data[start:])
+		}
+	}
 }
 
 func (g *generator) renderPatched(ctx context.Context, w *workspace, u unit, out *output) error {

@@ -193,8 +193,8 @@ func TestReturnsWhenCancelled(t *testing.T) {
 func TestLargeOutput(t *testing.T) {
 	dir := tree(t, map[string]string{".flux.yaml": fluxYAML(`i=0; while [ $i -lt 400 ]; do ` + configMap + ` "c$i"; printf 'data: {x: "'; head -c 50000 /dev/zero | tr '\0' y; printf '"}\n---\n'; i=$((i+1)); done`)})
 	files, _, err := render(t.Context(), t, newGenerator(t, `{}`), dir, ".")
-	if err != nil || len(files["000001.yaml"]) < 400*50_000 {
-		t.Errorf("%d bytes, %v", len(files["000001.yaml"]), err)
+	if err != nil || len(files) != 400 || len(files["000400.yaml"]) < 50_000 || !strings.Contains(files["000400.yaml"], "name: c399") {
+		t.Errorf("%d files, %v", len(files), err)
 	}
 }
 
@@ -243,6 +243,24 @@ func TestStaysInTheTree(t *testing.T) {
 	for _, p := range []string{"a", "b", "../x", "no-such", "c"} {
 		if files, _, err := render(t.Context(), t, newGenerator(t, `{}`), dir, p); err == nil {
 			t.Errorf("%s: rendered %v", p, files)
+		}
+	}
+}
+
+func TestDocuments(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                                      {},
+		"a: 1":                                  {"a: 1"},
+		"---\na: 1\n---\n# none\n---  \nb: 2\n": {"a: 1\n", "b: 2\n"},
+		"a: |\n  ---\n  x\n--- # y\nb: 2":       {"a: |\n  ---\n  x\n--- # y\nb: 2"},
+		"a: 1\r\n---\r\nb: 2":                   {"a: 1\r\n", "b: 2"},
+	} {
+		got := []string{}
+		for doc := range documents([]byte(text)) {
+			got = append(got, string(doc))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}
 }

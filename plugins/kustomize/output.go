@@ -91,14 +91,14 @@ func (p *places) of(dir, kustomization string, r *resource.Resource) renderer.Or
 }
 
 // line finds r in file by its kind, and by its name as far as kustomize has
-// left it: prefixes and suffixes may stand around it. 0 if it is not clear.
+// left it: prefixes and suffixes may stand around it. 1 if it is not clear.
 func (p *places) line(file string, r *resource.Resource) int {
 	docs, known := p.docs[file]
 	if !known {
 		docs = p.read(file)
 		p.docs[file] = docs
 	}
-	best, line, ties := -1, 0, 0
+	best, line, ties := -1, 1, 0
 	for _, d := range docs {
 		if d.kind != r.GetKind() || !strings.Contains(r.GetName(), d.name) {
 			continue
@@ -111,7 +111,7 @@ func (p *places) line(file string, r *resource.Resource) int {
 		}
 	}
 	if ties > 0 {
-		return 0
+		return 1
 	}
 	return line
 }

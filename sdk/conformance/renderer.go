@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -80,15 +81,19 @@ func (r openRenderer) render(t T) rendered {
 	if out.digest, err = digestTree(req.Out); err != nil {
 		t.Fatalf("what was rendered: %v", err)
 	}
-	entries, err := os.ReadDir(req.Out)
+	err = filepath.WalkDir(req.Out, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		rel, err := filepath.Rel(req.Out, path)
+		out.entries = append(out.entries, filepath.ToSlash(rel))
+		if !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(rel)) {
+			t.Errorf("Render wrote %s, which is neither .yaml nor .json", rel)
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatalf("%v", err)
-	}
-	for _, e := range entries {
-		out.entries = append(out.entries, e.Name())
-		if !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name())) {
-			t.Errorf("Render wrote %s, which is neither .yaml nor .json", e.Name())
-		}
 	}
 	wantOrigins(t, out)
 	return out

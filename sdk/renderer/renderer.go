@@ -35,7 +35,9 @@ type Request struct {
 	// itself. Never empty.
 	Paths []string
 	// Out is the absolute path of an existing empty directory for .yaml and
-	// .json files, of any names. They are read in the order of their names.
+	// .json files, of any names, also in directories below. They are read in
+	// the order of their names, as plain manifests are: names that begin with a
+	// dot are left out, and so are Helm charts and what a .sluiceignore names.
 	Out string
 	// Namespace is that of objects that name none, empty if there is no such.
 	Namespace string
@@ -48,7 +50,7 @@ type Result struct {
 	// known: any file may matter.
 	Files []string
 	// Origins tells where the content of a file in Request.Out comes from, by
-	// its name. Files without an origin are their own.
+	// its path there, with slashes.
 	Origins map[string]Origin
 	// Diagnostics are warnings. Their Subjects name files relative to
 	// Request.Dir.
@@ -58,7 +60,10 @@ type Result struct {
 // Origin is a place in the source's files.
 type Origin struct {
 	File string // relative to Request.Dir, with slashes
-	Line int    // from 1; 0 if it is not known
+	// Line is where the objects of the rendered file are said to stand, from 1;
+	// 1 if no better one is known. 0 says that the file is a copy of File, line
+	// by line: it is also edited there.
+	Line int
 }
 
 // Updater is a Renderer that can turn intentions about what it renders into

@@ -28,8 +28,9 @@ type RenderRequest struct {
 	Dir string `protobuf:"bytes,2,opt,name=dir,proto3" json:"dir,omitempty"`
 	// Relative to dir, slash-separated, "." for dir itself. Never empty.
 	Paths []string `protobuf:"bytes,3,rep,name=paths,proto3" json:"paths,omitempty"`
-	// Absolute path of an existing empty directory for .yaml and .json files.
-	// They are read in the order of their names.
+	// Absolute path of an existing empty directory for .yaml and .json files,
+	// also in directories below. They are read in the order of their names, as
+	// plain manifests are.
 	Out string `protobuf:"bytes,4,opt,name=out,proto3" json:"out,omitempty"`
 	// Of objects that name none. Empty: there is no such.
 	Namespace     string `protobuf:"bytes,5,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -109,7 +110,7 @@ type RenderResponse struct {
 	Files []string `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
 	// files is complete. If not, any file may matter.
 	FilesKnown bool `protobuf:"varint,2,opt,name=files_known,json=filesKnown,proto3" json:"files_known,omitempty"`
-	// By the name of the file in out.
+	// By the path of the file below out, slash-separated.
 	Origins map[string]*Origin `protobuf:"bytes,3,rep,name=origins,proto3" json:"origins,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Warnings, with subjects relative to dir.
 	Diagnostics   []*Diagnostic `protobuf:"bytes,4,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
@@ -179,7 +180,7 @@ func (x *RenderResponse) GetDiagnostics() []*Diagnostic {
 type Origin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	File  string                 `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
-	// From 1; 0 if it is not known.
+	// From 1; 0 if the rendered file is a copy, line by line.
 	Line          int64 `protobuf:"varint,2,opt,name=line,proto3" json:"line,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
