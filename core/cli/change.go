@@ -37,6 +37,9 @@ func (f *changeFlags) check() error {
 	if f.timeout <= 0 {
 		return withHint(fmt.Errorf("--timeout %s: want some time, such as 2m", f.timeout), "`sluice jobs` shows what goes on")
 	}
+	if strings.ContainsAny(f.user, "\r\n") {
+		return fmt.Errorf("--user %q: want one line", f.user)
+	}
 	for _, w := range f.workloads {
 		if strings.TrimSpace(w) == "" {
 			return errors.New("the name of a workload is empty")

@@ -278,7 +278,7 @@ func (a *app) tellLate(job engine.Job, timeout time.Duration) {
 		late = "within " + timeout.String()
 	}
 	_, _ = fmt.Fprintf(a.Err, "%s is pushed, but not applied %s. It may only take longer: `sluice jobs show %s --wait` waits for it.\n",
-		shortRevisions(job), late, job.ID)
+		visible(shortRevisions(job)), late, job.ID)
 	if len(syncs) > 0 {
 		_, _ = fmt.Fprintf(a.Err, "`sluice sync %s --wait` has it applied now, and `sluice why %s` tells what holds it back.\n", strings.Join(syncs, " "), syncs[0])
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +25,7 @@ type releaseFlags struct {
 	interactive bool
 	force       bool
 	watch       bool
+	rollout     time.Duration // for --watch
 }
 
 func newRelease(a *app) *cobra.Command {
@@ -53,10 +55,19 @@ Changes that are not ready within --timeout go on: ` + "`sluice jobs`" + ` shows
 				return err
 			}
 			f.warn(a)
+			if cmd.Flags().Changed("timeout") {
+				f.rollout = f.timeout
+			}
 			return a.release(cmd.Context(), f)
 		},
 	}
+	f.bindRelease(a, cmd)
+	return cmd
+}
+
+func (f *releaseFlags) bindRelease(a *app, cmd *cobra.Command) {
 	f.bind(a, cmd, "")
+	f.rollout = 10 * time.Minute // a rollout takes longer than a commit
 	cmd.Flags().BoolVar(&f.all, "all", false, "all workloads, of the namespace of -n if there is one")
 	cmd.Flags().StringVarP(&f.image, "update-image", "i", "", "use this image, name:tag, wherever one of its name is used")
 	cmd.Flags().BoolVar(&f.allImages, "update-all-images", false, "use the newest image that the policy of each container takes")
@@ -64,9 +75,8 @@ Changes that are not ready within --timeout go on: ` + "`sluice jobs`" + ` shows
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
 	cmd.Flags().BoolVar(&f.interactive, "interactive", false, "choose what to release from what would change")
 	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "also what is locked or ignored, and with --update-image what policies refuse")
-	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "then show how the rollout gets on, until it has ended")
+	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "then show how the rollout gets on until it has ended, for 10m or as long as --timeout says")
 	_ = cmd.RegisterFlagCompletionFunc("exclude", a.completeWorkloads)
-	return cmd
 }
 
 // check refuses flags that say too little, or contradict each other.
@@ -114,12 +124,13 @@ func (a *app) release(ctx context.Context, f releaseFlags) error {
 		User:      f.by(ctx),
 	}
 	if f.interactive {
-		spec, err := a.chooseRelease(ctx, client, req, f.verbosity)
+		spec, planned, err := a.chooseRelease(ctx, client, req, f.verbosity)
 		if err != nil {
 			return err
 		}
 		if spec.Containers == nil {
-			return a.view(engine.Job{Kind: engine.JobRelease, State: engine.JobSucceeded}, writeNothing)
+			a.tellHidden(planned, f.verbosity)
+			return a.view(planned, writeNothing)
 		}
 		req.Spec = spec
 	}
@@ -136,7 +147,7 @@ func (a *app) submitRelease(ctx context.Context, client *api.Client, req engine.
 	if err != nil || !f.watch || !done.applied {
 		return err
 	}
-	return a.watchRollout(ctx, client, done.job, f.timeout)
+	return a.watchRollout(ctx, client, done.job, f.rollout)
 }
 
 // tellSubmitting says on standard error that the daemon is asked.

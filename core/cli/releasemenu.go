@@ -18,39 +18,37 @@ import (
 
 // chooseRelease plans req, has the person choose among what it would change,
 // and returns exactly that as a spec: if it has changed in git meanwhile, the
-// release fails. A spec without containers is nothing to do.
-func (a *app) chooseRelease(ctx context.Context, client *api.Client, req engine.ReleaseRequest, verbosity int) (update.Spec, error) {
+// release fails. A spec without containers is nothing to do; the plan tells what
+// there was.
+func (a *app) chooseRelease(ctx context.Context, client *api.Client, req engine.ReleaseRequest, verbosity int) (spec update.Spec, planned engine.Job, err error) {
 	in, out, err := a.terminal()
 	if err != nil {
-		return update.Spec{}, err
+		return spec, planned, err
 	}
 	plan := req
 	plan.DryRun = true
 	a.tellSubmitting("release", true)
-	planned, err := client.Release(ctx, plan)
-	if err != nil {
-		return update.Spec{}, err
+	planned, err = client.Release(ctx, plan)
+	if err == nil && planned.State == engine.JobFailed {
+		err = jobFailure(planned)
 	}
-	if planned.State == engine.JobFailed {
-		return update.Spec{}, jobFailure(planned)
+	if err != nil {
+		return spec, planned, err
 	}
 	rows := resultRows(planned.Results, verbosity)
 	o, err := menuOf(rows)
-	if err != nil {
-		return update.Spec{}, err
+	if err != nil || !offers(o.Rows) {
+		return spec, planned, err
 	}
 	o.In, o.Out, o.Help = in, out, "releases"
 	if req.DryRun {
 		o.Help = "plans"
 	}
-	if !offers(o.Rows) {
-		return update.Spec{}, writeResults(a.Err, planned.Results, verbosity)
-	}
 	chosen, err := menu.Choose(ctx, o)
-	if errors.Is(err, menu.ErrAborted) {
-		return update.Spec{}, errors.New("aborted, nothing has changed")
+	if errors.Is(err, menu.ErrAborted) || ctx.Err() != nil {
+		return spec, planned, errors.New("aborted, nothing has changed")
 	}
-	return exactSpec(rows, chosen, req.Spec.Force), err
+	return exactSpec(rows, chosen, req.Spec.Force), planned, err
 }
 
 // terminal is what the person types on, and what they look at.

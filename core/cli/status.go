@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
 )
 
@@ -36,22 +38,7 @@ func (a *app) status(ctx context.Context, names []string, check bool) error {
 		return err
 	}
 	if len(names) > 0 {
-		details := make([]engine.Detail, 0, len(names))
-		for _, n := range names {
-			d, err := client.Node(ctx, n)
-			if err != nil {
-				return err
-			}
-			details = append(details, d)
-		}
-		if err := a.view(details, func(w io.Writer) error { return a.writeDetails(w, details) }); err != nil {
-			return err
-		}
-		return checked(check, func(yield func(engine.Node)) {
-			for _, d := range details {
-				yield(d.Node)
-			}
-		})
+		return a.statusOf(ctx, client, names, check)
 	}
 	s, err := client.Status(ctx)
 	if err != nil {
@@ -69,6 +56,35 @@ func (a *app) status(ctx context.Context, names []string, check bool) error {
 	return checked(check, func(yield func(engine.Node)) {
 		for _, n := range s.Nodes {
 			yield(n)
+		}
+	})
+}
+
+// statusOf shows some nodes, with what came of their last runs.
+func (a *app) statusOf(ctx context.Context, client *api.Client, names []string, check bool) error {
+	details := make([]engine.Detail, 0, len(names))
+	for _, n := range names {
+		d, err := client.Node(ctx, n)
+		if err != nil {
+			return err
+		}
+		details = append(details, d)
+	}
+	all, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.view(details, func(w io.Writer) error {
+		if err := a.writeDetails(w, details); err != nil {
+			return err
+		}
+		return writePending(w, pendingOf(details, all.Pending))
+	}); err != nil {
+		return err
+	}
+	return checked(check, func(yield func(engine.Node)) {
+		for _, d := range details {
+			yield(d.Node)
 		}
 	})
 }
@@ -107,6 +123,21 @@ func writeStatus(w io.Writer, s engine.Status) error {
 			row(n.ID, n.State, age(n.Since), revision(n.Ref, n.Revision), objects, failed, firstLine(n.Reason))
 		}
 	})
+}
+
+// pendingOf are the commits to sources that are among nodes, or that these
+// depend on.
+func pendingOf(nodes []engine.Detail, list []engine.PendingCommit) []engine.PendingCommit {
+	var found []engine.PendingCommit
+	for _, p := range list {
+		concerns := func(d engine.Detail) bool {
+			return d.Node.ID == p.Source || slices.Contains(d.Node.DependsOn, p.Source)
+		}
+		if slices.ContainsFunc(nodes, concerns) {
+			found = append(found, p)
+		}
+	}
+	return found
 }
 
 // writePending tells what git is to have and does not have yet.
