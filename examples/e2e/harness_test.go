@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/sluice-gitops/sluice/examples/gitserver/githttp"
 )
 
 // world is what one test runs in: git repositories behind a real server, a
@@ -26,6 +24,7 @@ type world struct {
 	bin    string // the built binaries
 	prefix string // for names of cluster-wide objects
 	gitURL string
+	server *gitServer // at gitURL
 	env    []string
 
 	printed *bytes.Buffer // by all commands that were run
@@ -43,11 +42,11 @@ func newWorld(t *testing.T) *world {
 	w.env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+w.dir, "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_AUTHOR_NAME=T", "GIT_AUTHOR_EMAIL=t@example.com", "GIT_COMMITTER_NAME=T", "GIT_COMMITTER_EMAIL=t@example.com",
 		"XDG_CACHE_HOME="+filepath.Join(w.dir, "cache"))
-	handler, err := githttp.Handler(filepath.Join(w.dir, "git"))
-	if err != nil {
+	var err error
+	if w.server, err = newGitServer(filepath.Join(w.dir, "git")); err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(handler)
+	srv := httptest.NewServer(w.server)
 	t.Cleanup(srv.Close)
 	w.gitURL = srv.URL
 	t.Cleanup(w.deleteNamespaces)
@@ -116,6 +115,12 @@ func (r *repo) git(args ...string) string {
 // the commit's hash.
 func (r *repo) commit(files map[string]string) string {
 	r.w.t.Helper()
+	return r.push("origin", files)
+}
+
+// push is commit to a URL.
+func (r *repo) push(to string, files map[string]string) string {
+	r.w.t.Helper()
 	for path, text := range files {
 		full := filepath.Join(r.dir, path)
 		if text == "" {
@@ -133,7 +138,7 @@ func (r *repo) commit(files map[string]string) string {
 	}
 	r.git("add", "-A")
 	r.git("commit", "-q", "--allow-empty", "-m", "change")
-	r.git("push", "-q", "origin", "HEAD:main")
+	r.git("push", "-q", to, "HEAD:main")
 	return strings.TrimSpace(r.git("rev-parse", "HEAD"))
 }
 
