@@ -157,6 +157,37 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestKustomize changes what an entry says, and finds it by any spelling of its
+// name.
+func TestKustomize(t *testing.T) {
+	const head, digest = "kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1beta1\nimages:\n", "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	tests := map[string]struct{ in, name, image, want string }{
+		"tag":                {"- name: nginx # c\n  newTag: '1.27'\n", "nginx", "nginx:1.28", "- name: nginx # c\n  newTag: '1.28'\n"},
+		"tag, no tag before": {"- name: nginx # c\n", "nginx", "nginx:1.28", "- name: nginx # c\n  newTag: \"1.28\"\n"},
+		"another spelling":   {"- name: nginx\n  newTag: v1\n", "docker.io/library/nginx", "nginx:v2", "- name: nginx\n  newTag: v2\n"},
+		"by its new name":    {"- name: web\n  newName: ghcr.io/org/web\n  newTag: v1\n", "ghcr.io/org/web", "ghcr.io/org/web:v2", "- name: web\n  newName: ghcr.io/org/web\n  newTag: v2\n"},
+		"another name":       {"- name: web\n  newTag: v1\n", "web", "ghcr.io/org/web:v1", "- name: web\n  newTag: v1\n  newName: ghcr.io/org/web\n"},
+		"digest":             {"- name: web\n  newTag: v1\n", "web", "web:v1@" + digest, "- name: web\n  newTag: v1\n  digest: " + digest + "\n"},
+		"digest to tag":      {"- digest: " + digest + "\n  name: web\n", "web", "web:v1", "- name: web\n  newTag: v1\n"},
+		"digest to tag, 2":   {"-   name: web\n    digest: " + digest + "\n-   name: b\n", "web", "web:v1", "-   name: web\n    newTag: v1\n-   name: b\n"},
+		"there already":      {"- name: web\n  newTag: v1\n", "web", "web:v1", "- name: web\n  newTag: v1\n"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := apply(head+tt.in, edit.Edit{Kustomize: tt.name, Image: tt.image})
+			if err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(head+tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if _, err := apply(head+"- name: web\n  newTag: v1\n", edit.Edit{Kustomize: "web", Image: "web:v3", From: "web:v2"}); err == nil || !strings.Contains(err.Error(), "is web:v1 and not web:v2") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestRefused: an edit that cannot be made alone, or is about nothing, changes
 // nothing.
 func TestRefused(t *testing.T) {

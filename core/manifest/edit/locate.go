@@ -21,14 +21,13 @@ type place struct {
 
 // locate finds the parts that each edit is about.
 func (a *application) locate() {
-	words := a.words()
 	for _, p := range a.parts {
-		if words == nil || slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(p.chunk.Text, []byte(w)) }) {
+		if a.mayBeAbout(p.chunk.Text) {
 			a.parse(p)
 		}
 	}
 	ids := a.index()
-	if a.missing(ids) { // names may be written with escapes
+	if a.missing(ids) {
 		for _, p := range a.parts {
 			a.parse(p)
 		}
@@ -41,17 +40,27 @@ func (a *application) locate() {
 	}
 }
 
-// words returns strings of which a part has one if an edit is about it, or nil
-// if there are too many edits for that to be worth while.
-func (a *application) words() (words []string) {
-	if len(a.edits) > 4 {
-		return nil
+// manyEdits is from how many edits on each document is parsed: looking for the
+// words of each edit would not be worth while.
+const manyEdits = 5
+
+// mayBeAbout tells by a quick look whether one of the edits is about a document.
+// It may err for names that are written with escapes.
+func (a *application) mayBeAbout(text []byte) bool {
+	if len(a.edits) >= manyEdits {
+		return true
 	}
-	for _, e := range a.edits {
-		_, name, _ := strings.Cut(e.Workload, "/")
-		words = append(words, name+e.Marker+e.Kustomize)
-	}
-	return words
+	return slices.ContainsFunc(a.edits, func(e Edit) bool {
+		switch {
+		case e.Marker != "":
+			return mayHaveMarkers(text)
+		case e.Kustomize != "":
+			return bytes.Contains(text, []byte("images"))
+		}
+		_, rest, _ := strings.Cut(canonicalID(e.Workload, a.options), ":")
+		kind, name, _ := strings.Cut(rest, "/")
+		return bytes.Contains(text, []byte(name)) && bytes.Contains(bytes.ToLower(text), []byte(kind))
+	})
 }
 
 func (a *application) index() index {

@@ -54,13 +54,9 @@ func (d *doc) removeRun(m *yaml.Node, first, last int) ([]splice, error) {
 	}
 	switch {
 	case !d.isFlow(m):
-		return d.removeLines(m.Content[first], start, end)
+		return d.removeLines(m, first, last, start, end)
 	case first > 0:
-		_, before, err := d.span(m.Content[first-1])
-		if err != nil {
-			return nil, d.refuse(m, "%v", err)
-		}
-		return d.cut(m, before, end, d.chunk.Text[before:start])
+		return d.cutAfter(m, m.Content[first-1], start, end, last+2 == len(m.Content))
 	case last+2 < len(m.Content):
 		next, _, err := d.span(m.Content[last+2])
 		if err != nil {
@@ -69,6 +65,21 @@ func (d *doc) removeRun(m *yaml.Node, first, last int) ([]splice, error) {
 		return d.cut(m, start, next, d.chunk.Text[end:next])
 	}
 	return d.cut(m, start, end, nil)
+}
+
+// cutAfter removes what is between two offsets, and the comma before it: or that
+// behind it, if it is the last entry and has one too.
+func (d *doc) cutAfter(m, previous *yaml.Node, start, end int, isLast bool) ([]splice, error) {
+	text := d.chunk.Text
+	_, before, err := d.span(previous)
+	if err != nil {
+		return nil, d.refuse(m, "%v", err)
+	}
+	comma, behind := skipBlank(text, before), skipBlank(text, end)
+	if isLast && behind < len(text) && text[behind] == ',' {
+		return d.cut(m, comma+1, behind+1, text[comma:start])
+	}
+	return d.cut(m, before, end, text[before:start])
 }
 
 // cut removes what stands between two offsets, where between may only be
@@ -80,23 +91,34 @@ func (d *doc) cut(m *yaml.Node, start, end int, between []byte) ([]splice, error
 	return []splice{{start, end, ""}}, nil
 }
 
-// removeLines removes the lines of a block mapping's entry.
-func (d *doc) removeLines(key *yaml.Node, start, end int) ([]splice, error) {
-	text := d.chunk.Text
+// removeLines removes the lines of entries of a block mapping. The first entry
+// of an item of a list shares its line with the dash, behind which the next
+// entry moves.
+func (d *doc) removeLines(m *yaml.Node, first, last, start, end int) ([]splice, error) {
+	text, key := d.chunk.Text, m.Content[first]
 	line, eol := lineStart(text, start), lineEnd(text, end)
-	rest := bytes.TrimLeft(text[end:eol], " \t")
-	if len(bytes.TrimLeft(text[line:start], " ")) > 0 || len(rest) > 0 && rest[0] != '#' {
+	rest, before := bytes.TrimLeft(text[end:eol], " \t"), bytes.TrimLeft(text[line:start], " ")
+	switch {
+	case len(rest) > 0 && rest[0] != '#':
+		return nil, d.refuse(key, "other values share its lines")
+	case len(before) > 0 && first == 0 && last+2 < len(m.Content):
+		next, _, err := d.span(m.Content[last+2])
+		if err != nil {
+			return nil, d.refuse(key, "%v", err)
+		}
+		return d.cut(m, start, next, text[eol:next])
+	case len(before) > 0:
 		return nil, d.refuse(key, "other values share its lines")
 	}
 	if n := breakLength(text[eol:]); n > 0 {
 		return []splice{{line, eol + n, ""}}, nil
 	}
-	before := line // the last line of the file has no line end: its predecessor's goes
-	for before > 0 && (text[before-1] == '\n' || text[before-1] == '\r') && line-before < 2 {
-		before--
-		if text[before] == '\r' || text[before] == '\n' && (before == 0 || text[before-1] != '\r') {
-			break
-		}
+	// The last line of the file has no line end: that of the line before goes.
+	switch {
+	case bytes.HasSuffix(text[:line], []byte("\r\n")):
+		line -= 2
+	case line > 0:
+		line--
 	}
-	return []splice{{before, eol, ""}}, nil
+	return []splice{{line, eol, ""}}, nil
 }

@@ -81,7 +81,7 @@ type markerKey struct {
 // among the problems of Found; the error says that the root cannot be read, or
 // that ctx has ended.
 func Open(ctx context.Context, root string, o TreeOptions) (*Tree, error) {
-	t := &Tree{root: root, options: o.Options, relevant: newScreen(o.Options)}
+	t := &Tree{root: root, options: o.Options}
 	if len(o.Paths) == 0 {
 		o.Paths = []string{"."}
 	}
@@ -90,6 +90,7 @@ func Open(ctx context.Context, root string, o TreeOptions) (*Tree, error) {
 		t.listing = l.(*listing)
 		return t, nil
 	}
+	t.relevant = newScreen(o.Options)
 	w, err := files.New(root)
 	if err != nil {
 		return nil, fmt.Errorf("read manifests to edit: %w", err)
