@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/credentials"
@@ -28,6 +29,7 @@ type estate struct {
 	running  map[string]Workload // in the sync's target, by id
 	setup    *imageSetup
 	targets  []images.Target // of what updatable has returned
+	inputs   map[string]func() policy.Input
 }
 
 // estate collects what is known of a sync, of which running are the workloads
@@ -39,7 +41,10 @@ func (e *Engine) estate(ctx context.Context, id string, running []Workload) (*es
 		e.mu.Unlock()
 		return nil, refuse(ErrNotFound, "%s is not in the configuration any more", id)
 	}
-	s := &estate{sync: n.sync.cfg, setup: e.setup(), running: make(map[string]Workload, len(running))}
+	s := &estate{
+		sync: n.sync.cfg, setup: e.setup(),
+		running: make(map[string]Workload, len(running)), inputs: map[string]func() policy.Input{},
+	}
 	src := e.nodes[s.sync.Source]
 	s.revision = src.source.revision
 	held, ok := e.trees.Get(treeKey(src.source.cfg, s.revision))
@@ -110,6 +115,12 @@ func (e *Engine) filesOf(id string) (config.Sync, edit.Options, error) {
 	return cfg, e.setup().options(defaultNamespace(e.nodes[cfg.Applier].plugin)), nil
 }
 
+// updatableAndLoose is all that automation may change, as it is known now.
+func (e *Engine) updatableAndLoose(ctx context.Context, s *estate) []update.Workload {
+	s.targets, s.inputs = nil, map[string]func() policy.Input{}
+	return append(e.updatable(ctx, s), e.loose(ctx, s)...)
+}
+
 // updatable is what a release or an automation may change.
 func (e *Engine) updatable(ctx context.Context, s *estate) []update.Workload {
 	list := make([]update.Workload, 0, len(s.found.Workloads))
@@ -142,8 +153,18 @@ func (e *Engine) updatableContainer(ctx context.Context, s *estate, w update.Wor
 	u.Rules, u.Automated = s.setup.book.of(about{sync: s.sync.Address, workload: w.ID, container: c.Name, image: image}, w.Policy)
 	t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: who, Rules: &u.Rules}
 	s.targets = append(s.targets, t)
-	u.Input = func() policy.Input { return e.input(ctx, t) }
+	u.Input = s.input(t, func() policy.Input { return e.input(ctx, t) })
 	return u
+}
+
+// input reads what is known for t once for all containers that see the same.
+func (s *estate) input(t images.Target, read func() policy.Input) func() policy.Input {
+	r := t.Rules
+	key := fingerprint(t.Image, t.Consumer, r.String(), r.Platforms, r.MinAge, r.Digest)
+	if s.inputs[key] == nil {
+		s.inputs[key] = sync.OnceValue(read)
+	}
+	return s.inputs[key]
 }
 
 // input is what the registry is known to have for t. It sends nothing there.

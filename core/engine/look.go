@@ -34,11 +34,11 @@ func (e *Engine) lookForUpdates(ctx context.Context, id string, cfg config.Image
 		return nil, err
 	}
 	defer s.release()
-	all := append(e.updatable(ctx, s), e.loose(ctx, s)...)
+	all := e.updatableAndLoose(ctx, s)
 	l := &look{held: map[string]string{}, source: resolved, problems: rollout.Problems(s.found.Problems)}
 	l.results, l.next = update.Automate(all, now())
 	if e.learnDigests(ctx, s, all) {
-		l.results, l.next = update.Automate(all, now())
+		l.results, l.next = update.Automate(e.updatableAndLoose(ctx, s), now())
 	}
 	if err := e.choose(id, cfg, s, l); err != nil {
 		return nil, err
