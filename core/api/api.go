@@ -74,6 +74,7 @@ type Engine interface {
 	Jobs() []engine.Job
 	WaitJob(ctx context.Context, id string, applied bool) (engine.Job, error)
 	WhyImages(ctx context.Context, req engine.WhyImagesRequest) ([]engine.WhyImage, error)
+	UpdateMetrics() engine.UpdateMetrics
 	Quarantined() []engine.Quarantine
 	Unquarantine(ctx context.Context, req engine.UnquarantineRequest) ([]engine.Quarantine, error)
 }

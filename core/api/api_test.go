@@ -62,6 +62,10 @@ func (s *shopEngine) ImageBudget() []limit.Budget {
 	return []limit.Budget{{Host: "quay.io", Requests: 7, Throttled: 1}}
 }
 
+func (s *shopEngine) UpdateMetrics() engine.UpdateMetrics {
+	return engine.UpdateMetrics{Commits: 4, Failed: 1, Jobs: map[string]int{engine.JobSucceeded: 2}}
+}
+
 func (s *shopEngine) Alive() bool           { return !s.dead }
 func (s *shopEngine) Status() engine.Status { return engine.Status{Nodes: []engine.Node{s.node}} }
 
@@ -383,6 +387,9 @@ func TestProbes(t *testing.T) {
 		`sluice_build_info{version="1.2.3"} 1`,
 		`sluice_credential_requests_total{provider="registry_credential.ecr.prod"} 3`,
 		`sluice_image_scans_total{host="quay.io"} 5`,
+		`sluice_updates_written_total 4`,
+		`sluice_rollouts_failed_total 1`,
+		`sluice_jobs{state="succeeded"} 2`,
 		`sluice_registry_throttled_total{host="quay.io",credential=""} 1`,
 	} {
 		if !strings.Contains(text, line+"\n") {

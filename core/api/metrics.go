@@ -34,6 +34,7 @@ func (s *server) metrics(w http.ResponseWriter, _ *http.Request) {
 	b.plugins(s)
 	b.credentials(s)
 	b.images(s)
+	b.updates(s)
 	b.family("sluice_config_ok", "gauge", "1 if the last reading of the configuration had no errors")
 	ok := 0.0
 	if s.engine.ConfigStatus().OK {
@@ -139,5 +140,25 @@ func (b *metricsText) images(s *server) {
 		for _, l := range s.engine.ImageBudget() {
 			b.sample(name, float64(count(l)), "host", l.Host, "credential", l.Identity)
 		}
+	}
+}
+
+// updates are the figures of what is written to git.
+func (b *metricsText) updates(s *server) {
+	m := s.engine.UpdateMetrics()
+	one := func(name, kind, help string, value float64) {
+		b.family(name, kind, help)
+		b.sample(name, value)
+	}
+	one("sluice_updates_written_total", "counter", "changes of git that were written, reverts included", float64(m.Commits))
+	one("sluice_updates_failed_total", "counter", "changes of git of which nothing was written", float64(m.Failures))
+	one("sluice_updates_conflicts_total", "counter", "edits that were left out because they could not be made any more", float64(m.Conflicts))
+	one("sluice_updates_pending", "gauge", "changes that have not reached their repositories yet", float64(m.Pending))
+	one("sluice_rollouts_followed", "gauge", "automated updates whose rollout is followed", float64(m.Rollouts))
+	one("sluice_rollouts_failed_total", "counter", "automated updates whose rollout failed", float64(m.Failed))
+	one("sluice_images_quarantined", "gauge", "images that automation leaves alone", float64(m.Held))
+	b.family("sluice_jobs", "gauge", "releases and policy changes that are remembered, by state")
+	for _, state := range slices.Sorted(maps.Keys(m.Jobs)) {
+		b.sample("sluice_jobs", float64(m.Jobs[state]), "state", state)
 	}
 }
