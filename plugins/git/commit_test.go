@@ -10,12 +10,16 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
-// writers runs a test against each protocol with each transport. open returns
-// the configuration of a source that may write to the bare repository repo.
+// writers runs a test against each protocol with each transport. config is of
+// a source that may write to the bare repository repo.
 func writers(t *testing.T, test func(t *testing.T, repo *gittest.Repo, config values)) {
+	writersOver(t, []string{"http", "https with password", "ssh", "file"}, test)
+}
+
+func writersOver(t *testing.T, protocols []string, test func(t *testing.T, repo *gittest.Repo, config values)) {
 	key := gittest.NewKey(t, "")
 	transports(t, func(t *testing.T, transport string) {
-		for _, protocol := range []string{"http", "https with password", "ssh", "file"} {
+		for _, protocol := range protocols {
 			t.Run(protocol, func(t *testing.T) {
 				root := t.TempDir()
 				repo := gittest.NewBareAt(t, filepath.Join(root, "shop"))
