@@ -218,7 +218,9 @@ func (e *Engine) noteAutomated(c writeback.Change, o writeback.Outcome) {
 		e.failed(n, errors.New(text), "")
 	}
 	e.mu.Unlock()
-	e.recorder.mark(n.id)
+	if c.Branch != "" {
+		e.recorder.mark(n.id) // what was offered
+	}
 	e.followAll(followed)
 }
 

@@ -500,6 +500,9 @@ func TestBranch(t *testing.T) {
 		}
 		f.wantCommits(1)
 		expect(t, f.e, automation, Ready, "branch updates")
+		f.restart(nil)
+		f.look()
+		f.wantCommits(1)
 		f.registry("api", "1.0.0", "1.1.0")
 		f.wantCommits(2)
 		if got := len(f.repo.commits[1].Edits); got != 1 || f.repo.commits[1].Branch != "updates" {

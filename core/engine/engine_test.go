@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -35,6 +36,10 @@ func TestMain(m *testing.M) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)
 	signal.Stop(c)
+	// So must the resolver's lock, which is made at the first look-up.
+	if _, err := net.DefaultResolver.LookupHost(context.Background(), "localhost"); err != nil {
+		fmt.Fprintln(os.Stderr, "look up localhost:", err)
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("os/signal.loop"))
 }
 

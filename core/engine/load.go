@@ -70,6 +70,7 @@ func (e *Engine) readConfig(ctx context.Context) (*candidate, diag.List) {
 	diags = append(diags, checkCredentials(cfg)...)
 	diags = append(diags, checkPolicies(cfg)...)
 	diags = append(diags, checkMessages(cfg)...)
+	diags = append(diags, checkKinds(cfg)...)
 	if c.host == nil && !diags.HasErrors() { // nothing in it asked for a schema
 		var err error
 		if c.host, c.key, err = e.hostFor(cfg.Settings, cfg.Plugins); err != nil {

@@ -150,3 +150,31 @@ func TestWarningsOfAPluginStay(t *testing.T) {
 		}
 	})
 }
+
+// TestRenderedOnce: one-shot commands render, too.
+func TestRenderedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repo("mem://shop").put("web.app", "registry.invalid/web:1.0.0")
+		w.configure("renderer \"memory\" \"apps\" {}\nsource \"memory\" \"shop\" { url = \"mem://shop\" }\n" +
+			"sync \"shop\" {\n source = source.memory.shop\n renderer = renderer.memory.apps\n}\n")
+		e := w.engine()
+		if diags := e.Load(t.Context()); diags.HasErrors() {
+			t.Fatal(diags.Err())
+		}
+		plans, err := e.Plan(t.Context(), nil, nil)
+		w.stop(e)
+		if err != nil || len(plans) != 1 || plans[0].Error != "" || len(plans[0].Plan.Objects) != 1 || plans[0].Plan.Objects[0].File != "web.app" {
+			t.Fatalf("%+v, %v", plans, err)
+		}
+		details, _ := w.once(ApplyOptions{})
+		if n := details[0].Node; n.State != Ready || n.Objects != 1 {
+			t.Errorf("%s: %s", n.State, n.Reason)
+		}
+		w.breakOpen("renderer.memory.apps", errors.New("no such binary"))
+		details, _ = w.once(ApplyOptions{})
+		if n := details[0].Node; n.State != Failed || !strings.Contains(n.Reason, "no such binary") {
+			t.Errorf("%s: %s", n.State, n.Reason)
+		}
+	})
+}

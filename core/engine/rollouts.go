@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/gate"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
@@ -83,7 +84,10 @@ func (e *Engine) lookAtRollouts(ctx context.Context) {
 			continue
 		}
 		next, verdict, reason := w.Observe(o)
-		if err := e.settle(next, verdict, reason); err != nil {
+		if next == w && verdict == gate.Pending {
+			continue
+		}
+		if err := e.settle(ctx, next, verdict, reason); err != nil {
 			e.log.ErrorContext(ctx, "cannot note how a rollout fares: it is looked at again", "workload", w.Workload, "err", err)
 		}
 	}
@@ -145,7 +149,7 @@ func (n *node) stalled(workload string) string {
 }
 
 // settle acts upon what a look at a rollout has come to.
-func (e *Engine) settle(w gate.Watch, verdict gate.Verdict, reason string) error {
+func (e *Engine) settle(ctx context.Context, w gate.Watch, verdict gate.Verdict, reason string) error {
 	g := e.updating.gate
 	switch verdict {
 	case gate.Pending:
@@ -160,7 +164,7 @@ func (e *Engine) settle(w gate.Watch, verdict gate.Verdict, reason string) error
 	e.updating.counts.failed.Add(1)
 	e.tellRollout(w, eventRolloutFailed, fmt.Sprintf("%s %s: %s: %s", w.Workload, w.Container, w.To, reason))
 	if w.Quarantine || w.Revert { // what is taken back would be rolled out again
-		if err := e.quarantine(w, reason); err != nil {
+		if err := e.quarantine(ctx, w, reason); err != nil {
 			return err
 		}
 	}
@@ -181,7 +185,7 @@ func (e *Engine) tellRollout(w gate.Watch, reason, text string) {
 }
 
 // quarantine keeps automation from rolling the image out again, anywhere.
-func (e *Engine) quarantine(w gate.Watch, reason string) error {
+func (e *Engine) quarantine(ctx context.Context, w gate.Watch, reason string) error {
 	image, err := ref.Parse(w.To)
 	if err != nil {
 		return err
@@ -192,7 +196,7 @@ func (e *Engine) quarantine(w gate.Watch, reason string) error {
 		Workload: w.Workload, Container: w.Container, Automation: w.Automation,
 	}
 	if q.Digest == "" {
-		q.Digest = w.Digest
+		q.Digest = e.digestOf(ctx, w, image)
 	}
 	if err := e.updating.gate.Quarantine(q); err != nil {
 		return err
@@ -202,6 +206,29 @@ func (e *Engine) quarantine(w gate.Watch, reason string) error {
 	defer e.mu.Unlock()
 	e.lookSoon("", sched.Webhook)
 	return nil
+}
+
+// digestOf is the digest that the tag of a watched image has now, so that another
+// image under the same tag is not taken for it; "" if nobody can tell.
+func (e *Engine) digestOf(ctx context.Context, w gate.Watch, image ref.Ref) string {
+	t := images.Target{Workload: w.Workload, Container: w.Container, Image: image}
+	e.mu.Lock()
+	if n := e.nodes[w.Sync]; n != nil && n.sync != nil {
+		for _, live := range e.workloads[n.sync.cfg.Applier] {
+			if live.ID == w.Workload {
+				t.Consumer = live.consumer()
+			}
+		}
+	}
+	e.mu.Unlock()
+	asking, cancel := bounded(ctx, gateTimeout)
+	defer cancel()
+	digest, err := e.imaging.scanner.Lookup(asking, t)
+	if err != nil {
+		e.log.WarnContext(ctx, "the quarantine is of the tag, whatever it names", "image", w.To, "err", because(asking, err))
+		return ""
+	}
+	return digest
 }
 
 // revert has the image that was there before written again.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -9,6 +10,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/glob"
 	"github.com/sluice-gitops/sluice/core/images/policy"
 	"github.com/sluice-gitops/sluice/core/images/ref"
+	"github.com/sluice-gitops/sluice/core/manifest/edit"
 	"github.com/sluice-gitops/sluice/core/writeback"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
@@ -61,6 +63,19 @@ func checkMessages(cfg *config.Config) diag.List {
 		}
 		if err := writeback.ParseMessage(a.Message); err != nil {
 			l = append(l, diag.Diagnostic{Summary: "Wrong message", Detail: fmt.Sprintf("%s: %v.", a.Address, err), Subject: &a.MessageRange})
+		}
+	}
+	return l
+}
+
+// checkKinds reports places of images that can be none.
+func checkKinds(cfg *config.Config) diag.List {
+	var l diag.List
+	for _, k := range cfg.ImageKinds {
+		for _, path := range slices.Concat(k.Containers, k.InitContainers, slices.Sorted(maps.Values(k.Images))) {
+			if err := edit.CheckPath(path); err != nil {
+				l = append(l, diag.Diagnostic{Summary: "Wrong path", Detail: fmt.Sprintf("%s: %v.", k.Address, err), Subject: &k.Range})
+			}
 		}
 	}
 	return l

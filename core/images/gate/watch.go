@@ -18,7 +18,6 @@ type Watch struct {
 	Container  string `json:"container"`
 	From       string `json:"from"` // references, as written
 	To         string `json:"to"`
-	Digest     string `json:"digest,omitempty"` // of To, if it is known
 	Revision   string `json:"revision"`         // that holds To
 
 	Timeout    time.Duration `json:"timeout"`              // from Applied on
