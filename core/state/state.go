@@ -1,10 +1,12 @@
 // Package state remembers, across restarts, what git and the cluster do not
 // tell: the last good revision of a node, who suspended it and why, approvals,
-// recent events. It is one bbolt file in the daemon's data directory.
+// recent events, and what is on its way to git. It is one bbolt file in the
+// daemon's data directory.
 //
-// Nothing in it is the only copy of something that matters, so a damaged file
-// is moved aside with a warning and a new one begun: losing it costs a rescan
-// and the suspensions. A record that has been written survives a kill at any
+// Nothing in it is the only copy of something that runs, so a damaged file is
+// moved aside with a warning and a new one begun: losing it costs a rescan, the
+// suspensions, and the changes that were asked for and not pushed yet. A record
+// that has been written survives a kill at any
 // moment. All types are safe for concurrent use within one process; a second
 // process is refused with a *LockedError.
 package state
@@ -53,7 +55,7 @@ type Store struct {
 // The caller owes the store a Close.
 func Open(dir string, o Options) (*Store, error) {
 	file, err := boltfile.Open(filepath.Join(dir, fileName), boltfile.Options{
-		Format: format, Lost: "suspensions and recent events", LockTimeout: o.LockTimeout, Logger: o.Logger,
+		Format: format, Lost: "suspensions, recent events and changes that were not pushed yet", LockTimeout: o.LockTimeout, Logger: o.Logger,
 	})
 	if locked, ok := errors.AsType[*LockedError](err); ok {
 		return nil, locked
