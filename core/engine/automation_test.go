@@ -299,16 +299,6 @@ func TestBlockedAutomation(t *testing.T) {
 	})
 }
 
-// TestRegistryLosesTags: names are never lost because a registry lost tags.
-func TestRegistryLosesTags(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, automated, map[string]string{"web.yaml": declared("shop", "web", "registry.invalid/web:1.5.0", yes...)})
-		f.registry("web", "1.0.0", "1.1.0", "1.2.0")
-		f.wantCommits(0)
-		f.wantImage("web.yaml", "registry.invalid/web:1.5.0")
-	})
-}
-
 // TestManyWorkloads: everything that is pending is one commit.
 func TestManyWorkloads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -647,4 +637,25 @@ func TestMarker(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// TestWrongRules: what cannot be right is found when the configuration is read.
+func TestWrongRules(t *testing.T) {
+	w := newWorld(t)
+	w.configure(shop + `
+image_policy "web" {
+  policy    = "semver:not a version"
+  workloads = ["*"]
+}
+image_automation "shop" {
+  sync    = sync.shop
+  message = "{{ .Nonsense }}"
+}
+`)
+	text := fmt.Sprint(w.engine().Load(t.Context()).Err())
+	for _, want := range []string{"sluice.hcl:6:15", "image_policy.web", "image_automation.shop", "Nonsense"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
 }

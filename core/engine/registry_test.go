@@ -90,3 +90,45 @@ registry "registry.test" {
 		}
 	}
 }
+
+// TestRegistryLosesTags: nothing is replaced because a registry has lost half of
+// its tags, however often it says so.
+func TestRegistryLosesTags(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	for i := range 10 {
+		r.Push("shop/web", registrytest.Image{Tags: []string{fmt.Sprintf("1.%d.0", i)}})
+	}
+	w := newWorld(t)
+	repo := w.repo("mem://shop")
+	repo.writable, repo.rev = true, 1
+	repo.files = map[string]string{"web.yaml": declared("shop", "web", "registry.test/shop/web:1.0.0", yes...)}
+	w.runs = true
+	d := deployment("shop", "web", "registry.test/shop/web:1.0.0", map[string]string{"fluxcd.io/automated": "true", "fluxcd.io/tag.main": "semver:^1"})
+	d.Owner, d.Containers = "shop", d.Containers[1:]
+	w.target(kube).Run(d)
+	e := w.start(automated + fmt.Sprintf("registry \"registry.test\" {\n endpoint = %q\n insecure = true\n}\n", r.URL()))
+	scan := func() {
+		t.Helper()
+		if _, err := e.Images(t.Context(), ImagesRequest{Scan: true}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.SyncAndWait(t.Context(), SyncRequest{Names: []string{automation}}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitEvent(t, e, "sync.shop", eventApplied, "")
+	scan()
+	awaitEvent(t, e, automation, eventCommitted, "to registry.test/shop/web:1.9.0")
+	for i := 5; i < 10; i++ {
+		r.Untag("shop/web", fmt.Sprintf("1.%d.0", i))
+	}
+	for range 3 {
+		scan()
+	}
+	if got := repo.written(); len(got) != 1 || !strings.Contains(repo.read("web.yaml"), "web:1.9.0") {
+		t.Errorf("commits %q\n%s", got, repo.read("web.yaml"))
+	}
+	r.Push("shop/web", registrytest.Image{Tags: []string{"1.10.0"}})
+	scan()
+	awaitEvent(t, e, automation, eventCommitted, "to registry.test/shop/web:1.10.0")
+}
