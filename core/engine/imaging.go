@@ -143,7 +143,7 @@ func (e *Engine) imagesChanged(c images.Change) {
 		}
 		e.publishEvent(event.Event{
 			Node: t.Consumer.Applier, Reason: eventNewImages, Object: t.Workload, Severity: event.Info,
-			Message: fmt.Sprintf("%s of %s: %s has %s", t.Container, t.Workload, c.Repository, few(taken)),
+			Message: fmt.Sprintf("%s%s: %s has %s", of(t.Container), t.Workload, c.Repository, few(taken)),
 			Attrs:   map[string]string{"repository": c.Repository, "container": t.Container},
 		})
 	}
@@ -154,26 +154,36 @@ func (e *Engine) imagesChanged(c images.Change) {
 func (e *Engine) lookAtNews(targets []images.Target) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	syncs := map[string]bool{}
+	concerned := map[string]bool{} // by applier and workload
 	for _, t := range targets {
-		switch {
-		case t.Rules == nil:
-		case t.Consumer.Applier == "":
+		if t.Rules != nil && t.Consumer.Applier == "" {
 			e.lookSoon("", sched.Webhook)
 			return
-		default:
-			for _, w := range e.workloads[t.Consumer.Applier] {
-				if w.ID == t.Workload {
-					syncs[w.sync()] = true
-				}
+		}
+		if t.Rules != nil {
+			concerned[t.Consumer.Applier+" "+t.Workload] = true
+		}
+	}
+	syncs := map[string]bool{}
+	for applier, list := range e.workloads {
+		for _, w := range list {
+			if concerned[applier+" "+w.ID] {
+				syncs[w.sync()] = true
 			}
 		}
 	}
+	delete(syncs, "")
 	for sync := range syncs {
-		if sync != "" {
-			e.lookSoon(sync, sched.Webhook)
-		}
+		e.lookSoon(sync, sched.Webhook)
 	}
+}
+
+// of begins what is said of a container, where there is one.
+func of(container string) string {
+	if container == "" {
+		return ""
+	}
+	return container + " of "
 }
 
 // few names the first tags.

@@ -28,9 +28,12 @@ func (e *Engine) moveMarker(ctx context.Context, id string) {
 	if !ok {
 		return
 	}
-	ctx, cancel := bounded(ctx, markTimeout)
+	moving, cancel := bounded(ctx, markTimeout)
 	defer cancel()
-	err := because(ctx, m.move(ctx))
+	err := because(moving, m.move(moving))
+	if ctx.Err() != nil {
+		return // the next run does it
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := e.nodes[id]
@@ -67,7 +70,7 @@ func (e *Engine) markerToMove(id string) (m marking, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := e.nodes[id]
-	if n == nil || n.sync == nil || n.sync.cfg.Marker == nil || n.sync.record.Revision.ID == "" || e.oneShot() {
+	if n == nil || n.sync == nil || n.sync.cfg.Marker == nil || n.sync.record.Revision.ID == "" {
 		return m, false
 	}
 	s := n.sync

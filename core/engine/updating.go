@@ -16,7 +16,9 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
-// updating is what a daemon has for changing images and policies in git.
+// updating is what a daemon has for changing images and policies in git. Its
+// parts have locks of their own, which are taken after Engine.mu if at all; none
+// of them calls the engine while it holds one.
 type updating struct {
 	queue *writeback.Queue
 	gate  *gate.Keeper
