@@ -204,7 +204,7 @@ func TestFirstCommit(t *testing.T) {
 }
 
 func TestBranchNames(t *testing.T) {
-	writersOver(t, []string{"ssh", "file"}, func(t *testing.T, repo *gittest.Repo, config values) {
+	writersOver(t, []string{"http", "file"}, func(t *testing.T, repo *gittest.Repo, config values) {
 		repo.CommitFiles("main", map[string]string{"a": "1"})
 		s := start(t).Source("git", config)
 		for _, name := range []string{"team/x/updates", "ünïcode-日本", "a'b\"c$d`e;f&g|h", "HEAD", "feature#1", strings.Repeat("long", 40)} {

@@ -105,7 +105,7 @@ func (l *ledger) Commit(_ context.Context, c source.Change) (source.Revision, er
 			made++
 		}
 	}
-	if made > 0 && !(l.fault == "is all or nothing" && conflict.Paths != nil) {
+	if made > 0 && (l.fault != "is all or nothing" || conflict.Paths == nil) {
 		l.trees = append(l.trees, tree)
 		l.heads[c.Branch] = len(l.trees) - 1
 		head = l.head(c.Branch)
