@@ -57,6 +57,8 @@ func (e Edit) check() (image ref.Ref, err error) {
 	switch {
 	case forms != 1:
 		return image, errors.New("an edit names a workload, a marker or an image of a kustomization")
+	case e.Add && !isName(e.Kustomize):
+		return image, errors.New("what is added is an image of a kustomization, by its name alone")
 	case annotates && (e.Workload == "" || e.Container != "" || e.Image != ""):
 		return image, errors.New("annotations belong to a workload, in an edit of their own")
 	case annotates:
@@ -221,6 +223,8 @@ func (a *application) plan(d *doc, i int) ([]change, error) {
 	switch {
 	case e.Marker != "":
 		return d.planMarkers(e, a.images[i])
+	case e.Add:
+		return d.planEntry(e, a.images[i])
 	case e.Kustomize != "":
 		return d.planKustomize(e, a.images[i])
 	}

@@ -37,7 +37,7 @@ func newBatch(d *doc) *batch {
 func (b *batch) conflicts(changes []change) bool {
 	for _, c := range changes {
 		n := c.field.value()
-		if c.insert == nil && c.remove == nil {
+		if c.setsValue() {
 			if v, ok := b.values[n]; ok && v != c.value || b.shape[c.field.owner] {
 				return true
 			}
@@ -64,6 +64,8 @@ func (b *batch) add(changes []change) error {
 			err = b.addInsertion(c)
 		case c.remove != nil:
 			err = b.addRemoval(c)
+		case c.item != nil:
+			err = b.addItem(c)
 		default:
 			err = b.addValue(c)
 		}

@@ -10,13 +10,17 @@ import (
 )
 
 // change is a step of an edit: a scalar gets a value, a mapping gets entries,
-// or it loses some.
+// or it loses some, or a list gets one more mapping.
 type change struct {
-	field  field    // the scalar; or the mapping, whose owner gets one if it is not there
+	field  field    // the scalar; or the mapping or list, which its owner gets if it is not there
 	value  string   // of the scalar
 	insert []entry  // sorted by key
 	remove []string // keys
+	item   []entry  // of the mapping that a list gets
 }
+
+// setsValue reports whether the change is one of a scalar.
+func (c change) setsValue() bool { return c.insert == nil && c.remove == nil && c.item == nil }
 
 type entry struct{ key, value string }
 

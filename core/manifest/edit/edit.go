@@ -101,7 +101,11 @@ type Found struct {
 //   - Workload, Container and Image: a container's image;
 //   - Workload with Set, Remove or both: annotations;
 //   - Marker and Image: each scalar with the marker, which gets its part;
-//   - Kustomize and Image: the entries of that name or newName.
+//   - Kustomize and Image: the entries of that name or newName;
+//   - Kustomize, Image and Add: the entry of exactly that name, as the base
+//     writes it. If the kustomization has none, it gets one, at the end of its
+//     images; From is then not asked for. This is for Apply: a Tree cannot tell
+//     which of its kustomizations is meant.
 //
 // Its JSON form is stable, so that it can be kept.
 type Edit struct {
@@ -114,6 +118,7 @@ type Edit struct {
 	Marker    string            `json:"marker,omitempty"` // Policy of a Marker
 	Flux      bool              `json:"flux,omitempty"`   // of the Marker
 	Kustomize string            `json:"kustomize,omitempty"`
+	Add       bool              `json:"add,omitempty"`
 }
 
 // Scan tells what one file holds, which may also be one JSON object. What is

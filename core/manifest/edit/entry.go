@@ -92,12 +92,13 @@ func (d *doc) insertAfter(at int, m *yaml.Node, lines []string) (splice, error) 
 	if rest := bytes.TrimLeft(d.chunk.Text[at:end], " \t"); len(rest) > 0 && rest[0] != '#' {
 		return splice{}, d.refuse(m, "%v", errPlace)
 	}
-	eol, indent := d.lineBreak(end), strings.Repeat(" ", m.Content[0].Column-1)
-	var text strings.Builder
-	for _, line := range lines {
-		text.WriteString(eol + indent + line)
-	}
-	return splice{end, end, text.String()}, nil
+	return d.linesAt(end, m.Content[0].Column-1, lines), nil
+}
+
+// linesAt adds lines at the end of a line.
+func (d *doc) linesAt(end, indent int, lines []string) splice {
+	eol := d.lineBreak(end) + strings.Repeat(" ", indent)
+	return splice{end, end, eol + strings.Join(lines, eol)}
 }
 
 // lineBreak returns how lines end at an offset.

@@ -83,16 +83,22 @@ func (d *doc) planKustomize(e Edit, to ref.Ref) (changes []change, err error) {
 		if !k.isCalled(e.Kustomize) {
 			continue
 		}
-		c, err := f.become(k, to)
+		c, err := f.becomeBy(e, k, to)
 		if err != nil {
 			return nil, err
-		}
-		if now := k.reference(); len(c) > 0 && e.From != "" && now != e.From {
-			return nil, &ChangedError{Want: e.From, Have: now}
 		}
 		changes = append(changes, c...)
 	}
 	return changes, nil
+}
+
+// becomeBy is become, if the entry says what e expects.
+func (f field) becomeBy(e Edit, k KustomizeImage, to ref.Ref) ([]change, error) {
+	changes, err := f.become(k, to)
+	if now := k.reference(); err == nil && len(changes) > 0 && e.From != "" && now != e.From {
+		return nil, &ChangedError{Want: e.From, Have: now}
+	}
+	return changes, err
 }
 
 // become returns the changes that make the entry k say that the image becomes
@@ -126,4 +132,76 @@ func (f field) become(k KustomizeImage, to ref.Ref) (changes []change, err error
 		changes = append(changes, change{field: f, remove: gone})
 	}
 	return changes, nil
+}
+
+// isName reports whether s is the name of an image, without tag and digest.
+func isName(s string) bool {
+	r, err := ref.Parse(s)
+	return err == nil && r.Tag == "" && r.Digest == ""
+}
+
+// kustomizations returns the roots that kustomize itself reads, of which its
+// files may do without a kind.
+func (d *doc) kustomizations() (roots []field) {
+	for i, root := range d.Roots {
+		f := field{doc: d, path: itoa(i), node: root}
+		m := f.mapping()
+		if m == nil {
+			continue
+		}
+		apiVersion, kind := document.String(m, "apiVersion"), document.String(m, "kind")
+		if strings.HasPrefix(apiVersion, "kustomize.config.k8s.io/") ||
+			apiVersion == "" && (kind == "" || kind == "Kustomization") && areKustomizeImages(f.get(imagesKey)) {
+			roots = append(roots, f)
+		}
+	}
+	return roots
+}
+
+// planEntry returns the changes that make the entry of a name say what its
+// image becomes, and add it if there is none.
+func (d *doc) planEntry(e Edit, to ref.Ref) (changes []change, err error) {
+	roots := d.kustomizations()
+	if len(roots) != 1 {
+		return nil, d.refuse(nil, "there are %d kustomizations", len(roots))
+	}
+	images := roots[0].get(imagesKey)
+	found := false
+	for _, f := range images.items() {
+		k := d.kustomizeImage(f)
+		if k.Name != e.Kustomize {
+			continue
+		}
+		found = true
+		c, err := f.becomeBy(e, k, to)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, c...)
+	}
+	if found {
+		return changes, nil
+	}
+	switch old := roots[0].get("imageTags"); {
+	case images.twice || images.node != nil && !images.isOwn(imagesKey):
+		return nil, d.refuse(images.node, "images stands twice, or is merged in from elsewhere")
+	case old.node != nil:
+		return nil, d.refuse(old.node, "imageTags is what images was called once: rename it")
+	}
+	item := newEntry(e.Kustomize, to)
+	if len(item) == 1 {
+		return nil, d.refuse(images.anyNode(), "an entry needs another name, a tag or a digest")
+	}
+	return []change{{field: images, item: item}}, nil
+}
+
+// newEntry returns what an entry says that makes the image name to.
+func newEntry(name string, to ref.Ref) []entry {
+	item := []entry{{"name", name}}
+	for _, e := range []entry{{"newName", to.Name()}, {"newTag", to.Tag}, {"digest", to.Digest}} {
+		if e.value != "" && e != (entry{"newName", name}) {
+			item = append(item, e)
+		}
+	}
+	return item
 }

@@ -54,6 +54,8 @@ func (a *application) mayBeAbout(text []byte) bool {
 		switch {
 		case e.Marker != "":
 			return mayHaveMarkers(text)
+		case e.Add:
+			return true
 		case e.Kustomize != "":
 			return bytes.Contains(text, []byte("images"))
 		}
@@ -106,6 +108,9 @@ func (a *application) assign(i int, e Edit, ids index) error {
 	if len(parts) == 0 {
 		return a.notFound(e)
 	}
+	if e.Add && len(parts) > 1 {
+		return &RefusedError{Line: parts[1].chunk.Line, Reason: "the file holds more than one kustomization"}
+	}
 	for _, p := range parts {
 		if p.err != nil {
 			return p.syntaxError()
@@ -144,6 +149,9 @@ func (a *application) others(e Edit) string {
 // has reports whether the document has what an edit of markers or of
 // kustomizations is about.
 func (d *doc) has(e Edit) bool {
+	if e.Add {
+		return len(d.kustomizations()) > 0
+	}
 	if e.Kustomize != "" {
 		return slices.ContainsFunc(d.kustomizeImages(), func(f field) bool { return d.kustomizeImage(f).isCalled(e.Kustomize) })
 	}

@@ -71,6 +71,8 @@ func (r *treeRun) locate() {
 // filesOf returns the files that an edit is about.
 func (t *Tree) filesOf(e Edit) (list []string, err error) {
 	switch {
+	case e.Add:
+		return nil, fmt.Errorf("%s: an entry is added to one file, and not to a tree", e.subject())
 	case e.Marker != "":
 		list = t.markers[markerKey{e.Marker, e.Flux}]
 	case e.Kustomize != "":
