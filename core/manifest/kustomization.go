@@ -43,7 +43,7 @@ func (p *parser) warnKustomization(n *yaml.Node) {
 		return
 	}
 	p.add(diag.Warning, n.Line, n.Column, "the kustomization is not evaluated",
-		fmt.Sprintf("What it says under %s has no effect; the files beside it are applied as they stand.",
+		fmt.Sprintf("What it says under %s has no effect; the files beside it are applied as they stand. To have it built, give the sync a renderer \"kustomize\".",
 			strings.Join(sortedKeys(effects), ", ")))
 }
 

@@ -206,6 +206,14 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+// A kustomization that would change something says what builds it.
+func TestKustomizationNamesTheRenderer(t *testing.T) {
+	res := load(t, tree(t, map[string]string{"kustomization.yaml": "namePrefix: x-"}), manifest.Options{})
+	if len(res.Problems) != 1 || !strings.HasSuffix(res.Problems[0].Detail, `give the sync a renderer "kustomize".`) {
+		t.Errorf("problems %v", res.Problems)
+	}
+}
+
 func TestRoot(t *testing.T) {
 	dir := tree(t, map[string]string{"a.yaml": cm("a"), "b.yaml": cm("b")})
 	if diff := cmp.Diff([]string{"b.yaml:1 ConfigMap/b"}, describe(load(t, filepath.Join(dir, "b.yaml"), manifest.Options{}))); diff != "" {
