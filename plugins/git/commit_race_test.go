@@ -13,13 +13,13 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
-// rival pushes a commit every 50 ms with the git program until stop is closed,
-// catching up whenever somebody else was first. It returns how many arrived,
-// and tells pushed of each.
-func rival(t *testing.T, repo *gittest.Repo, stop <-chan struct{}, pushed chan<- struct{}) int {
+// rival pushes a commit to url every 50 ms with the git program until stop is
+// closed, catching up whenever somebody else was first. It returns how many
+// arrived, and tells pushed of each.
+func rival(t *testing.T, url string, stop <-chan struct{}, pushed chan<- struct{}) int {
 	defer close(pushed)
 	clone := gittest.NewRepoAt(t, filepath.Join(t.TempDir(), "rival"))
-	clone.Git("pull", "--quiet", repo.Dir, "main")
+	clone.Git("pull", "--quiet", url, "main")
 	clone.Git("config", "user.name", "Rival")
 	clone.Git("config", "user.email", "rival@example.com")
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -45,8 +45,8 @@ func rival(t *testing.T, repo *gittest.Repo, stop <-chan struct{}, pushed chan<-
 				return n
 			}
 		}
-		for clone.Try("push", "--quiet", repo.Dir, "HEAD:main") != nil {
-			if err := clone.Try("pull", "--quiet", "--rebase", repo.Dir, "main"); err != nil {
+		for clone.Try("push", "--quiet", url, "HEAD:main") != nil {
+			if err := clone.Try("pull", "--quiet", "--rebase", url, "main"); err != nil {
 				t.Error(err)
 				return n
 			}
@@ -86,7 +86,9 @@ func TestSecondWriter(t *testing.T) {
 		stop, pushed := make(chan struct{}), make(chan struct{}, 10_000)
 		var wg sync.WaitGroup
 		theirs := 0
-		wg.Go(func() { theirs = rival(t, repo, stop, pushed) })
+		wg.Go(func() { theirs = rival(t, server.URL+"/shop", stop, pushed) })
+		halt := sync.OnceFunc(func() { close(stop); wg.Wait() })
+		defer halt()
 		began := time.Now()
 		for c := range commits {
 			var edits []source.Edit
@@ -96,8 +98,7 @@ func TestSecondWriter(t *testing.T) {
 			<-pushed // neither side may have it all to itself
 			commit(t, s, edits...)
 		}
-		close(stop)
-		wg.Wait()
+		halt()
 		t.Logf("%d commits of ours in %s, %d of the rival", commits, time.Since(began).Round(time.Millisecond), theirs)
 
 		repo.Git("fsck")
