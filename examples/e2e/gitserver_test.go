@@ -29,7 +29,7 @@ func newGitServer(root string) (*gitServer, error) {
 // heldPush is a push that the server has not done yet, or has not answered.
 type heldPush struct {
 	arrived  chan struct{} // closed when there is one
-	released chan struct{}
+	released chan bool     // false: drop it
 	answer   bool
 }
 
@@ -40,7 +40,7 @@ func (g *gitServer) hold(name string) *heldPush { return g.put(name, false) }
 func (g *gitServer) holdAnswer(name string) *heldPush { return g.put(name, true) }
 
 func (g *gitServer) put(name string, answer bool) *heldPush {
-	h := &heldPush{arrived: make(chan struct{}), released: make(chan struct{}), answer: answer}
+	h := &heldPush{arrived: make(chan struct{}), released: make(chan bool, 1), answer: answer}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.held[name] = h
@@ -48,14 +48,20 @@ func (g *gitServer) put(name string, answer bool) *heldPush {
 }
 
 // release lets the push go on.
-func (h *heldPush) release() { close(h.released) }
+func (h *heldPush) release() { h.released <- true }
 
-// wait waits until the push is released or its client is gone.
-func (h *heldPush) wait(r *http.Request) {
+// drop lets nothing more come of the push, as if the server had died.
+func (h *heldPush) drop() { h.released <- false }
+
+// wait waits until the push is released, which it reports, or dropped, or its
+// client is gone.
+func (h *heldPush) wait(r *http.Request) bool {
 	close(h.arrived)
 	select {
-	case <-h.released:
+	case on := <-h.released:
+		return on
 	case <-r.Context().Done():
+		return false
 	}
 }
 
@@ -84,16 +90,13 @@ func (g *gitServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.git.ServeHTTP(w, r)
 		return
 	}
-	if !h.answer {
-		h.wait(r)
-	}
-	if r.Context().Err() != nil {
-		return
+	if !h.answer && !h.wait(r) {
+		panic(http.ErrAbortHandler)
 	}
 	rec := httptest.NewRecorder()
 	g.git.ServeHTTP(rec, r)
-	if h.answer {
-		h.wait(r)
+	if h.answer && !h.wait(r) {
+		panic(http.ErrAbortHandler)
 	}
 	for key, values := range rec.Header() {
 		w.Header()[key] = values

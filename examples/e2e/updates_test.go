@@ -79,7 +79,7 @@ images { %s }
 // applied waits until the newest revision is applied.
 func (u *updates) applied() {
 	u.t.Helper()
-	u.sluice("sync", u.prefix, "--wait", "--timeout", "2m")
+	u.sluice("sync", u.prefix, "--wait", "--timeout", "3m")
 }
 
 // scan looks for new images now, and has what they lead to decided.
@@ -140,7 +140,7 @@ func (r *repo) numstat(commit string) []string {
 func (u *updates) lands(since string, n int) []string {
 	u.t.Helper()
 	var commits []string
-	u.eventually(time.Minute, fmt.Sprintf("%d commits", n), func() bool {
+	u.eventually(2*time.Minute, fmt.Sprintf("%d commits", n), func() bool {
 		commits = u.repo.commits(since)
 		return len(commits) >= n
 	})
@@ -206,7 +206,7 @@ func (u *updates) update() {
 	before := u.repo.head()
 	held := u.server.hold("app")
 	u.reg.push("acme/web", 30, "1.2.0")
-	<-held.arrived
+	u.arrives(held)
 	person := u.personally(map[string]string{"web.yaml": "# A person was here.\n" + oddly, "other.yaml": configMap("", "other", "x")})
 	held.release()
 	commits := u.lands(before, 2)
