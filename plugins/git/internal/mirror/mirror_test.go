@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -340,4 +341,23 @@ func TestProcessesShareAMirror(t *testing.T) {
 		f.export(t, want)
 	}
 	wg.Wait()
+}
+
+// A few objects are kept one by one with either transport, many in a pack.
+func TestSmallFetchesLeaveNoPacks(t *testing.T) {
+	transports(t, func(t *testing.T, tr remote.Transport) {
+		f := newFixture(t, tr)
+		for i := range 120 {
+			f.Write(fmt.Sprintf("many/%03d", i), fmt.Sprint(i))
+		}
+		f.Commit("many")
+		f.fetch(t, main)
+		for i := range 5 {
+			f.CommitFile("a", fmt.Sprint(i))
+			f.fetch(t, main)
+		}
+		if packs := glob(t, f.repo(t), "objects/pack/*.pack"); len(packs) != 1 {
+			t.Errorf("%d packs, want 1", len(packs))
+		}
+	})
 }
