@@ -28,6 +28,7 @@ type blocks struct {
 	source, sync, automation string // arguments
 	more                     string // blocks
 	settings                 string // of images
+	readOnly                 bool   // no block write
 }
 
 // newUpdates starts a daemon for a repository with files, and waits until they
@@ -52,15 +53,16 @@ func (u *updates) configure() {
 	if settings == "" {
 		settings = `interval = "1s"`
 	}
+	write := fmt.Sprintf("write {\n    author    = %q\n    committer = %q\n  }", robot, committer)
+	if u.blocks.readOnly {
+		write = ""
+	}
 	u.config = u.world.config(u.reg.block(shopHost, "rps = 1000") + u.applier + fmt.Sprintf(`
 source "git" "app" {
   url      = %q
   branch   = "main"
   interval = "1s"
-  write {
-    author    = %q
-    committer = %q
-  }
+  %s
   %s
 }
 sync "NS" {
@@ -73,7 +75,7 @@ image_automation "NS" {
 }
 images { %s }
 %s
-`, u.repo.url, robot, committer, u.blocks.source, u.blocks.sync, u.blocks.automation, settings, u.blocks.more))
+`, u.repo.url, write, u.blocks.source, u.blocks.sync, u.blocks.automation, settings, u.blocks.more))
 }
 
 // applied waits until the newest revision is applied.
