@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -79,6 +80,22 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // day after the epoch, the next ones a day after one another.
 func (r *registry) push(repository string, day int, tags ...string) {
 	r.t.Helper()
+	var images []image
+	for i, tag := range tags {
+		images = append(images, image{tag: tag, created: epoch.AddDate(0, 0, day+i)})
+	}
+	r.pushImages(repository, images...)
+}
+
+// image is one of a single platform.
+type image struct {
+	tag     string
+	created time.Time
+	arch    string // amd64 if empty
+}
+
+func (r *registry) pushImages(repository string, images ...image) {
+	r.t.Helper()
 	type manifest struct {
 		MediaType string   `json:"media_type"`
 		Body      []byte   `json:"body"`
@@ -90,15 +107,15 @@ func (r *registry) push(repository string, day int, tags ...string) {
 		Blobs      [][]byte   `json:"blobs"`
 		Manifests  []manifest `json:"manifests"`
 	}{Repository: repository}
-	for i, tag := range tags {
-		layer := []byte("the layer of " + repository + ":" + tag)
+	for _, im := range images {
+		layer := []byte("the layer of " + repository + ":" + im.tag)
 		config := asJSON(map[string]any{
-			"created": epoch.AddDate(0, 0, day+i), "os": "linux", "architecture": "amd64",
+			"created": im.created, "os": "linux", "architecture": cmp.Or(im.arch, "amd64"),
 			"rootfs": map[string]any{"type": "layers", "diff_ids": []string{digest(layer)}},
 		})
 		content.Blobs = append(content.Blobs, layer, config)
 		content.Manifests = append(content.Manifests, manifest{
-			MediaType: "application/vnd.oci.image.manifest.v1+json", Tags: []string{tag},
+			MediaType: "application/vnd.oci.image.manifest.v1+json", Tags: []string{im.tag},
 			Body: asJSON(map[string]any{
 				"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
 				"config": descriptor("application/vnd.oci.image.config.v1+json", config),
@@ -115,6 +132,26 @@ func (r *registry) pushBroken(repository, tag string) {
 	r.control(http.MethodPost, "/content", map[string]any{"repository": repository, "manifests": []any{map[string]any{
 		"media_type": "application/vnd.oci.image.manifest.v1+json", "body": []byte("<html>not here</html>"), "tags": []string{tag}, "raw": true,
 	}}}, nil)
+}
+
+// digest is what a tag stands for now.
+func (r *registry) digest(repository, tag string) string {
+	r.t.Helper()
+	var tags []struct{ Name, Digest string }
+	r.control(http.MethodGet, "/tags/"+repository, nil, &tags)
+	i := slices.IndexFunc(tags, func(t struct{ Name, Digest string }) bool { return t.Name == tag })
+	if i < 0 {
+		r.t.Fatalf("%s has no tag %s", repository, tag)
+	}
+	return tags[i].Digest
+}
+
+// remove deletes tags and their images.
+func (r *registry) remove(repository string, tags ...string) {
+	r.t.Helper()
+	for _, tag := range tags {
+		r.control(http.MethodDelete, "/v2/"+repository+"/manifests/"+r.digest(repository, tag), nil, nil)
+	}
 }
 
 func descriptor(mediaType string, blob []byte) map[string]any {
@@ -167,6 +204,7 @@ type fault struct {
 	Count  int    `json:"count,omitempty"`
 	Status int    `json:"status,omitempty"`
 	Delay  string `json:"delay,omitempty"`
+	Body   string `json:"body,omitempty"`
 }
 
 func (r *registry) faults(f ...fault) {
