@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -19,12 +20,14 @@ import (
 // fails leaves the others. An edit of a marker or of a kustomization's entry is
 // made where the files say so; one of a workload by the renderer, if it is a
 // renderer.Updater, or else in the kustomization or file that says it, and is
-// then rendered and compared. root is not written to; work is a directory for
-// this call, which it removes.
+// then rendered and compared. Of the latter, files that do not stand below
+// paths stay as they are, since others may render them too: an image that only
+// they say gets an entry in the kustomization of its path. root is not written
+// to; work is a directory for this call, which it removes.
 //
 // A FileChange whose Edits are nil may be due to any of them.
 func Apply(ctx context.Context, r renderer.Renderer, root string, paths []string, o edit.Options, work string, edits []edit.Edit) (changes []edit.FileChange, errs []error) {
-	a := &application{renderer: r, paths: paths, options: o, work: work, edits: edits, errs: make([]error, len(edits))}
+	a := &application{renderer: r, paths: paths, options: o, work: work, edits: edits, errs: make([]error, len(edits)), own: map[string]bool{}}
 	a.updater, _ = r.(renderer.Updater)
 	if len(a.paths) == 0 {
 		a.paths = []string{"."}
@@ -53,12 +56,14 @@ type application struct {
 	edits    []edit.Edit
 	errs     []error
 
-	*draft                   // the working copy
-	before   Rendered        // with the edits that are not of workloads
-	declared []edit.Workload // of before, in their places of origin
-	rendered []edit.Workload // the same in their places in before
-	sources  edit.Found      // of the files that were read
-	tries    int             // renderings
+	*draft                     // the working copy
+	before   Rendered          // with the edits that are not of workloads
+	declared []edit.Workload   // of before, in their places of origin
+	rendered []edit.Workload   // the same in their places in before
+	sources  edit.Found        // of the files that were read
+	homes    map[string]string // paths that render workloads, by their IDs; nil until they are asked for
+	own      map[string]bool   // files, by whether they stand below the paths
+	tries    int               // renderings
 }
 
 func (a *application) dir(name string) string { return filepath.Join(a.work, name) }
@@ -146,6 +151,26 @@ func (a *application) survey(ctx context.Context) error {
 		return err
 	}
 	a.sources = sources.Found()
+	return a.readNameless()
+}
+
+// readNameless adds to the sources kustomizations whose file has no extension.
+func (a *application) readNameless() error {
+	entries := slices.Clone(a.sources.Kustomize)
+	for _, file := range a.before.Files {
+		if path.Base(file) != "Kustomization" {
+			continue
+		}
+		data, err := a.read(file)
+		if err != nil {
+			return err
+		}
+		for _, k := range edit.Scan(data, a.options).Kustomize {
+			k.File = file
+			entries = append(entries, k)
+		}
+	}
+	a.sources.Kustomize = entries
 	return nil
 }
 

@@ -13,25 +13,57 @@ import (
 // place is a way to make an edit of a rendered workload: in one file, as that
 // file knows it.
 type place struct {
-	file string
-	edit edit.Edit
-	says string // the image of the container there
+	file   string
+	edit   edit.Edit
+	says   string // the image of the container there
+	asItIs bool   // what is rendered is the file itself
 }
 
 // places returns where the ith edit may be made, the likeliest first. Whether
 // it is right shows when it is rendered. None means that it is for the plugin.
+// Files that others may render too are left alone: if nothing else says the
+// image, an entry that does is the last place.
 func (a *application) places(i int) []place {
-	e := a.edits[i]
+	list := slices.DeleteFunc(a.allPlaces(i), func(p place) bool { return !p.asItIs && !a.isOwn(p.file) })
+	w, rendered, ok := a.workloadOf(a.edits[i])
+	if a.updater != nil || !ok || !a.isKnown(rendered) || a.edits[i].Image == "" {
+		return list
+	}
+	if p, ok := a.addition(a.edits[i], w, imageOf(w, a.edits[i].Container)); ok {
+		list = append(list, p)
+	}
+	return list
+}
+
+// workloadOf returns the workload of an edit, in its place of origin and in
+// that in what was rendered.
+func (a *application) workloadOf(e edit.Edit) (origin, rendered edit.Workload, ok bool) {
 	at := slices.IndexFunc(a.declared, func(w edit.Workload) bool { return sameWorkload(w.ID, e.Workload, a.options.Namespace) })
 	if at < 0 {
+		return origin, rendered, false
+	}
+	return a.declared[at], a.rendered[at], true
+}
+
+// isKnown reports whether it is known which file a rendered workload is made
+// from, and is no copy of.
+func (a *application) isKnown(rendered edit.Workload) bool {
+	origin, ok := a.before.Origins[rendered.File]
+	return ok && origin.Line > 0
+}
+
+// allPlaces returns where the files say what the ith edit changes, whoever
+// they belong to.
+func (a *application) allPlaces(i int) []place {
+	e := a.edits[i]
+	w, rendered, ok := a.workloadOf(e)
+	if !ok {
 		return nil
 	}
-	w, rendered := a.declared[at], a.rendered[at]
-	origin, known := a.before.Origins[rendered.File]
-	if known && origin.Line == 0 { // a copy: the file is what it says
-		return []place{{file: w.File, edit: e}}
+	if origin, known := a.before.Origins[rendered.File]; known && origin.Line == 0 { // the file is what it says
+		return []place{{file: w.File, edit: e, asItIs: true}}
 	}
-	if a.updater != nil || !known {
+	if a.updater != nil || !a.isKnown(rendered) {
 		return nil
 	}
 	var list []place
@@ -103,7 +135,7 @@ func (a *application) atOrigin(e edit.Edit, w edit.Workload) (list []place) {
 		for _, s := range a.sources.Workloads {
 			if s.File == w.File && s.Ref.Kind == w.Ref.Kind && (s.Line == w.Line) == exact {
 				e.Workload, e.From = s.ID, ""
-				list = append(list, place{s.File, e, imageOf(s, e.Container)})
+				list = append(list, place{file: s.File, edit: e, says: imageOf(s, e.Container)})
 			}
 		}
 	}
@@ -111,7 +143,8 @@ func (a *application) atOrigin(e edit.Edit, w edit.Workload) (list []place) {
 }
 
 // patches are objects that add to w: they have its kind, and say the image that
-// is to be changed, or the annotation.
+// is to be changed, or the annotation; or they could say it, being the sync's
+// own and of the same name.
 func (a *application) patches(e edit.Edit, w edit.Workload, current string) (list []place) {
 	for _, s := range slices.Backward(a.sources.Workloads) {
 		if s.Ref.Kind != w.Ref.Kind || s.File == w.File {
@@ -119,14 +152,14 @@ func (a *application) patches(e edit.Edit, w edit.Workload, current string) (lis
 		}
 		says := e.Image != "" && imageOf(s, e.Container) == current
 		for key := range e.Set {
-			says = says || s.Annotations[key] != ""
+			says = says || s.Annotations[key] != "" || a.isOwn(s.File) && strings.Contains(w.Ref.Name, s.Ref.Name)
 		}
 		for _, key := range e.Remove {
 			says = says || s.Annotations[key] != ""
 		}
 		if says {
 			e.Workload, e.From = s.ID, ""
-			list = append(list, place{s.File, e, imageOf(s, e.Container)})
+			list = append(list, place{file: s.File, edit: e, says: imageOf(s, e.Container)})
 		}
 	}
 	return list

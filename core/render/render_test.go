@@ -3,6 +3,7 @@ package render
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,10 +124,10 @@ func tree(t *testing.T, files map[string]string) string {
 
 func shop(t *testing.T) string {
 	return tree(t, map[string]string{
-		"base/web.yaml":           manifestOf("web", "example.com/web:1"),
-		"base/worker.yaml":        manifestOf("worker", "example.com/web:1"),
-		"base/db.yaml":            "# the database\n" + manifestOf("db", "postgres:17 # pinned"),
-		"prod/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamePrefix: prod-\n# base: ../base\nbase: ../base\nimages:\n- name: example.com/web\n  newTag: 2 # tested\n",
+		"prod/base/web.yaml":      manifestOf("web", "example.com/web:1"),
+		"prod/base/worker.yaml":   manifestOf("worker", "example.com/web:1"),
+		"prod/base/db.yaml":       "# the database\n" + manifestOf("db", "postgres:17 # pinned"),
+		"prod/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamePrefix: prod-\n# base: base\nbase: base\nimages:\n- name: example.com/web\n  newTag: 2 # tested\n",
 	})
 }
 
@@ -136,7 +137,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f, line := r.Origin("prod-web.yaml", 3); f != "base/web.yaml" || line != 1 {
+	if f, line := r.Origin("prod-web.yaml", 3); f != "prod/base/web.yaml" || line != 1 {
 		t.Errorf("origin %s:%d", f, line)
 	}
 	found, err := r.Declared(t.Context(), edit.TreeOptions{Options: edit.Options{Namespace: "shop"}})
@@ -147,7 +148,7 @@ func TestRun(t *testing.T) {
 	for _, w := range found.Workloads {
 		got = append(got, w.ID+" "+w.File+" "+w.Containers[0].Image)
 	}
-	want := []string{"shop:deployment/prod-db base/db.yaml postgres:17", "shop:deployment/prod-web base/web.yaml example.com/web:2", "shop:deployment/prod-worker base/worker.yaml example.com/web:2"}
+	want := []string{"shop:deployment/prod-db prod/base/db.yaml postgres:17", "shop:deployment/prod-web prod/base/web.yaml example.com/web:2", "shop:deployment/prod-worker prod/base/worker.yaml example.com/web:2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("declared (-want +got):\n%s", diff)
 	}
@@ -286,14 +287,14 @@ func TestApply(t *testing.T) {
 	}{
 		"both that share an entry": {[]edit.Edit{image(web, "example.com/web:3"), image(worker, "example.com/web:3")}, map[string]string{"prod/kustomization.yaml": kustomization(`"3"`)}, []string{"", ""}},
 		"one of two":               {[]edit.Edit{image(web, "example.com/web:3")}, map[string]string{}, []string{"Deployment.apps/prod-worker would not be as it should"}},
-		"where it stands":          {[]edit.Edit{image(db, "postgres:18")}, map[string]string{"base/db.yaml": "# the database\n" + manifestOf("db", "postgres:18 # pinned")}, []string{""}},
+		"where it stands":          {[]edit.Edit{image(db, "postgres:18")}, map[string]string{"prod/base/db.yaml": "# the database\n" + manifestOf("db", "postgres:18 # pinned")}, []string{""}},
 		"annotation": {[]edit.Edit{{Workload: db, Set: map[string]string{"sluice.dev/automated": "true"}}}, map[string]string{
-			"base/db.yaml": "# the database\n" + strings.Replace(manifestOf("db", "postgres:17 # pinned"), "{name: db}", `{name: db, annotations: {sluice.dev/automated: "true"}}`, 1)}, []string{""}},
+			"prod/base/db.yaml": "# the database\n" + strings.Replace(manifestOf("db", "postgres:17 # pinned"), "{name: db}", `{name: db, annotations: {sluice.dev/automated: "true"}}`, 1)}, []string{""}},
 		"as it is":         {[]edit.Edit{image(db, "postgres:17")}, map[string]string{}, []string{""}},
 		"not there":        {[]edit.Edit{image("shop:deployment/other", "x:1")}, map[string]string{}, []string{"not found"}},
 		"other image":      {[]edit.Edit{{Workload: db, Container: "main", Image: "postgres:18", From: "postgres:16"}}, map[string]string{}, []string{"the image is postgres:17 and not postgres:16"}},
 		"entry":            {[]edit.Edit{{Kustomize: "example.com/web", Image: "example.com/web:4"}}, map[string]string{"prod/kustomization.yaml": kustomization(`"4"`)}, []string{""}},
-		"bad beside good":  {[]edit.Edit{image(web, "example.com/web:3"), image(db, "postgres:18"), image("deployment/none", "x:1")}, map[string]string{"base/db.yaml": "# the database\n" + manifestOf("db", "postgres:18 # pinned")}, []string{"would not be as it should", "", "not found"}},
+		"bad beside good":  {[]edit.Edit{image(web, "example.com/web:3"), image(db, "postgres:18"), image("deployment/none", "x:1")}, map[string]string{"prod/base/db.yaml": "# the database\n" + manifestOf("db", "postgres:18 # pinned")}, []string{"would not be as it should", "", "not found"}},
 		"would not render": {[]edit.Edit{image(db, "broken:1"), image(web, "example.com/web:3"), image(worker, "example.com/web:3")}, map[string]string{"prod/kustomization.yaml": kustomization(`"3"`)}, []string{"nothing can be rendered any more", "", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -312,17 +313,43 @@ func TestApply(t *testing.T) {
 
 // Many edits take two renderings, the one before and the one after.
 func TestManyEditsAreRenderedTogether(t *testing.T) {
-	files := map[string]string{"prod/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nbase: ../base\n"}
+	files := map[string]string{"prod/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nbase: base\n"}
 	var edits []edit.Edit
 	for i := range 100 {
 		name := "w" + strings.Repeat("x", i)
-		files["base/"+name+".yaml"] = manifestOf(name, "example.com/"+name+":1")
+		files["prod/base/"+name+".yaml"] = manifestOf(name, "example.com/"+name+":1")
 		edits = append(edits, image("shop:deployment/"+name, "example.com/"+name+":2"))
 	}
 	l := &layered{}
 	changes, errs := apply(t, l, tree(t, files), edits...)
 	if err := errors.Join(errs...); err != nil || len(changes) != len(edits) {
 		t.Errorf("%d changes, %v", len(changes), err)
+	}
+	if l.calls != 2 {
+		t.Errorf("rendered %d times", l.calls)
+	}
+}
+
+// What stands outside of the paths gets entries in the overlay: as many as it
+// takes, in two renderings.
+func TestManyEntriesAreRenderedTogether(t *testing.T) {
+	const head = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nbase: ../base\n"
+	files := map[string]string{"prod/kustomization.yaml": head}
+	var edits []edit.Edit
+	want := head + "images:\n"
+	for i := range 100 {
+		name := fmt.Sprintf("w%03d", i)
+		files["base/"+name+".yaml"] = manifestOf(name, "example.com/"+name+":1")
+		edits = append(edits, image("shop:deployment/"+name, "example.com/"+name+":v2"))
+		want += "- name: example.com/" + name + "\n  newTag: v2\n"
+	}
+	l := &layered{}
+	changes, errs := apply(t, l, tree(t, files), edits...)
+	if err := errors.Join(errs...); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(map[string]string{"prod/kustomization.yaml": want}, changes); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 	if l.calls != 2 {
 		t.Errorf("rendered %d times", l.calls)

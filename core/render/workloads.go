@@ -34,12 +34,22 @@ func (a *application) workloads(ctx context.Context) error {
 	if len(left) == 0 {
 		return nil
 	}
+	if a.updater == nil && slices.ContainsFunc(left, func(i int) bool { return len(a.places(i)) == 0 }) {
+		if err := a.findHomes(ctx); err != nil {
+			return err
+		}
+	}
 	start := a.mark()
 	if ok, err := a.attempt(ctx, left, 0, left); ok || err != nil {
 		return err
 	}
 	if err := a.back(start); err != nil {
 		return err
+	}
+	if a.updater == nil {
+		if err := a.findHomes(ctx); err != nil {
+			return err
+		}
 	}
 	return a.oneByOne(ctx, left)
 }
@@ -197,7 +207,7 @@ func (a *application) make(ctx context.Context, edits []int, nth int) error {
 		case a.updater != nil:
 			forPlugin = append(forPlugin, i)
 		default:
-			a.errs[i] = fmt.Errorf("none of the files that were read says it, as far as can be seen; change it by hand: %w", edit.ErrNotFound)
+			a.errs[i] = a.nowhere(i)
 		}
 	}
 	if len(forPlugin) > 0 {
@@ -208,6 +218,9 @@ func (a *application) make(ctx context.Context, edits []int, nth int) error {
 
 // makeIn makes the edit in one file.
 func (a *application) makeIn(ctx context.Context, i int, p place) error {
+	if p.edit.Kustomize != "" {
+		return a.makeEntry(i, p)
+	}
 	t, err := edit.Open(ctx, a.dir("tree"), edit.TreeOptions{Options: a.options, Paths: []string{p.file}})
 	if err != nil {
 		return err
