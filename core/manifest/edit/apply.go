@@ -19,6 +19,7 @@ type application struct {
 	options Options
 	edits   []Edit
 	images  []ref.Ref // of the edits that have one
+	nth     []int     // Nth of the edits, in the document that they are about
 
 	result  []byte
 	errs    []error
@@ -38,7 +39,7 @@ type part struct {
 
 func newApplication(data []byte, o Options, edits []Edit) *application {
 	a := &application{data: data, options: o, edits: edits, result: data,
-		errs: make([]error, len(edits)), changed: make([]bool, len(edits)), images: make([]ref.Ref, len(edits))}
+		errs: make([]error, len(edits)), changed: make([]bool, len(edits)), images: make([]ref.Ref, len(edits)), nth: make([]int, len(edits))}
 	for i, e := range edits {
 		a.images[i], a.errs[i] = e.check()
 	}
@@ -57,6 +58,8 @@ func (e Edit) check() (image ref.Ref, err error) {
 	switch {
 	case forms != 1:
 		return image, errors.New("an edit names a workload, a marker or an image of a kustomization")
+	case (e.File != "" || e.Nth != 0) && (e.Kustomize == "" || e.Add):
+		return image, errors.New("a file, or a number, belongs to the entry of a kustomization")
 	case e.Add && !isName(e.Kustomize):
 		return image, errors.New("what is added is an image of a kustomization, by its name alone")
 	case annotates && (e.Workload == "" || e.Container != "" || e.Image != ""):
@@ -226,6 +229,7 @@ func (a *application) plan(d *doc, i int) ([]change, error) {
 	case e.Add:
 		return d.planEntry(e, a.images[i])
 	case e.Kustomize != "":
+		e.Nth = a.nth[i]
 		return d.planKustomize(e, a.images[i])
 	}
 	o := d.object(canonicalID(e.Workload, a.options))

@@ -68,6 +68,9 @@ type Container struct {
 	Init  bool   `json:"init"`
 	Line  int    `json:"-"`
 	Form  string `json:"-"`
+	// Markers are those that stand at its fields, in the file of the workload;
+	// their own File is empty.
+	Markers []Marker `json:"-"`
 }
 
 // Marker is a scalar with a comment that tells which policy updates it:
@@ -86,6 +89,8 @@ type KustomizeImage struct {
 	Name, NewName, NewTag, Digest string
 	File                          string
 	Line                          int
+	Nth                           int      // of the entries of this Name in the file, from 1
+	Markers                       []Marker // that stand at its fields; their File is empty
 }
 
 // Found is what files hold. It is shared: do not change it.
@@ -101,7 +106,11 @@ type Found struct {
 //   - Workload, Container and Image: a container's image;
 //   - Workload with Set, Remove or both: annotations;
 //   - Marker and Image: each scalar with the marker, which gets its part;
-//   - Kustomize and Image: the entries of that name or newName;
+//   - Kustomize and Image: the entries of that name or newName that make the
+//     image From of it. Without From, those that make an image of the same name
+//     as Image, or add no newName. The others are left alone: one name stands
+//     for different images in different kustomizations. File and Nth say which
+//     entry alone is meant;
 //   - Kustomize, Image and Add: the entry of exactly that name, as the base
 //     writes it. If the kustomization has none, it gets one, at the end of its
 //     images; From is then not asked for. This is for Apply: a Tree cannot tell
@@ -118,6 +127,8 @@ type Edit struct {
 	Marker    string            `json:"marker,omitempty"` // Policy of a Marker
 	Flux      bool              `json:"flux,omitempty"`   // of the Marker
 	Kustomize string            `json:"kustomize,omitempty"`
+	File      string            `json:"file,omitempty"` // of the entry; "" = any; Apply has but one
+	Nth       int               `json:"nth,omitempty"`  // of the entries whose name is Kustomize in a file; 0 = all
 	Add       bool              `json:"add,omitempty"`
 }
 

@@ -37,6 +37,17 @@ func (im *image) read() string {
 	return join(name, r.Tag, r.Digest)
 }
 
+// fields returns all fields of the image.
+func (im *image) fields() []field {
+	list := []field{im.ref}
+	for _, f := range []*field{im.registry, im.tag, im.digest} {
+		if f != nil {
+			list = append(list, *f)
+		}
+	}
+	return list
+}
+
 func (im *image) part(f *field) string {
 	if f == nil {
 		return ""

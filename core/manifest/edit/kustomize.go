@@ -2,6 +2,8 @@ package edit
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/core/images/ref"
@@ -58,7 +60,17 @@ func areKustomizeImages(f field) bool {
 
 func (d *doc) kustomizeImage(e field) KustomizeImage {
 	get := func(key string) string { s, _ := e.get(key).text(); return s }
-	return KustomizeImage{Name: get("name"), NewName: get("newName"), NewTag: get("newTag"), Digest: get("digest"), Line: d.line(e.value())}
+	return KustomizeImage{Name: get("name"), NewName: get("newName"), NewTag: get("newTag"), Digest: get("digest"), Line: d.line(e.value()),
+		Markers: d.markersAt(e.get("newName"), e.get("newTag"), e.get("digest"))}
+}
+
+// number counts, for each entry, which of its name it is.
+func number(entries []KustomizeImage) {
+	count := map[string]int{}
+	for i := range entries {
+		count[entries[i].Name]++
+		entries[i].Nth = count[entries[i].Name]
+	}
 }
 
 // isCalled reports whether an edit that names an image is about the entry.
@@ -70,32 +82,82 @@ func (k KustomizeImage) isCalled(name string) bool {
 	return split(k.Name).CanonicalName() == canonical || k.NewName != "" && split(k.NewName).CanonicalName() == canonical
 }
 
-// reference returns the image that the entry makes of its name.
-func (k KustomizeImage) reference() string {
+// Reference returns the image that the entry makes of its name.
+func (k KustomizeImage) Reference() string {
 	return join(cmp.Or(k.NewName, k.Name), k.NewTag, k.Digest)
 }
 
 // planKustomize returns the changes that make the entries of an image say what
 // it becomes.
 func (d *doc) planKustomize(e Edit, to ref.Ref) (changes []change, err error) {
-	for _, f := range d.kustomizeImages() {
-		k := d.kustomizeImage(f)
-		if !k.isCalled(e.Kustomize) {
+	fields, entries := d.kustomized()
+	meant := false
+	for i, k := range entries {
+		if !e.isAbout(k) {
 			continue
 		}
-		c, err := f.becomeBy(e, k, to)
+		meant = true
+		c, err := fields[i].become(k, to)
 		if err != nil {
 			return nil, err
 		}
 		changes = append(changes, c...)
 	}
+	if !meant {
+		return nil, e.otherThan(entries)
+	}
 	return changes, nil
+}
+
+// kustomized returns the entries of the document, each with its field.
+func (d *doc) kustomized() (fields []field, entries []KustomizeImage) {
+	fields = d.kustomizeImages()
+	for _, f := range fields {
+		entries = append(entries, d.kustomizeImage(f))
+	}
+	number(entries)
+	return fields, entries
+}
+
+// names reports whether an edit names the entry, which may be of another image
+// than the edit.
+func (e Edit) names(k KustomizeImage) bool {
+	if e.Nth > 0 {
+		return k.Name == e.Kustomize && k.Nth == e.Nth
+	}
+	return k.isCalled(e.Kustomize)
+}
+
+// isAbout reports whether an edit names the entry, and is of its image.
+func (e Edit) isAbout(k KustomizeImage) bool {
+	now := split(k.Reference())
+	switch {
+	case !e.names(k):
+		return false
+	case e.From != "":
+		return now == split(e.From) || now == split(e.Image)
+	}
+	name := now.CanonicalName()
+	return name == split(e.Image).CanonicalName() || name == split(e.Kustomize).CanonicalName()
+}
+
+// otherThan is the error of an edit of which none of the entries is of the
+// image.
+func (e Edit) otherThan(entries []KustomizeImage) error {
+	i := slices.IndexFunc(entries, e.names)
+	switch {
+	case i < 0:
+		return fmt.Errorf("%s: %w", e.subject(), ErrNotFound)
+	case e.From != "":
+		return &ChangedError{Want: e.From, Have: entries[i].Reference()}
+	}
+	return &RefusedError{Line: entries[i].Line, Reason: fmt.Sprintf("the entry %s makes %s of it, which is another image than %s", entries[i].Name, entries[i].Reference(), e.Image)}
 }
 
 // becomeBy is become, if the entry says what e expects.
 func (f field) becomeBy(e Edit, k KustomizeImage, to ref.Ref) ([]change, error) {
 	changes, err := f.become(k, to)
-	if now := k.reference(); err == nil && len(changes) > 0 && e.From != "" && now != e.From {
+	if now := k.Reference(); err == nil && len(changes) > 0 && e.From != "" && now != e.From {
 		return nil, &ChangedError{Want: e.From, Have: now}
 	}
 	return changes, err

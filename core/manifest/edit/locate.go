@@ -98,6 +98,11 @@ func (a *application) assign(i int, e Edit, ids index) error {
 		for _, p := range at {
 			parts = append(parts, p.part)
 		}
+	} else if e.Kustomize != "" && !e.Add {
+		var err error
+		if parts, err = a.withEntries(i, e); err != nil {
+			return err
+		}
 	} else {
 		for _, p := range a.parts {
 			if p.doc != nil && p.doc.has(e) {
@@ -118,6 +123,38 @@ func (a *application) assign(i int, e Edit, ids index) error {
 		p.edits = append(p.edits, i)
 	}
 	return nil
+}
+
+// withEntries returns the parts with the entries of kustomizations that an edit
+// is about. The error says that those of its name are of other images.
+func (a *application) withEntries(i int, e Edit) (parts []*part, err error) {
+	var before []KustomizeImage
+	for _, p := range a.parts {
+		if p.doc == nil {
+			continue
+		}
+		_, here := p.doc.kustomized()
+		all := append(slices.Clip(before), here...)
+		number(all)
+		if slices.ContainsFunc(all[len(before):], e.isAbout) {
+			parts = append(parts, p)
+			a.nth[i] = max(e.Nth-countNamed(before, e.Kustomize), 0)
+		}
+		before = all
+	}
+	if len(parts) == 0 && slices.ContainsFunc(before, e.names) {
+		return nil, e.otherThan(before)
+	}
+	return parts, nil
+}
+
+func countNamed(entries []KustomizeImage, name string) (n int) {
+	for _, k := range entries {
+		if k.Name == name {
+			n++
+		}
+	}
+	return n
 }
 
 // notFound tells what is not there, and where it could be if that could be read.
@@ -146,14 +183,11 @@ func (a *application) others(e Edit) string {
 	return "; there is " + strings.Join(there, ", ")
 }
 
-// has reports whether the document has what an edit of markers or of
-// kustomizations is about.
+// has reports whether the document has what an edit of markers is about, or
+// takes an entry that is added.
 func (d *doc) has(e Edit) bool {
 	if e.Add {
 		return len(d.kustomizations()) > 0
-	}
-	if e.Kustomize != "" {
-		return slices.ContainsFunc(d.kustomizeImages(), func(f field) bool { return d.kustomizeImage(f).isCalled(e.Kustomize) })
 	}
 	return slices.ContainsFunc(d.markers().list, func(m marker) bool { return m.Policy == e.Marker && m.Flux == e.Flux })
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -60,6 +61,16 @@ func (d *doc) findMarkers() *marked {
 		found.list = append(found.list, m)
 	}
 	return found
+}
+
+// markersAt returns the markers that stand at one of the fields.
+func (d *doc) markersAt(fields ...field) (list []Marker) {
+	for _, m := range d.markers().list {
+		if slices.ContainsFunc(fields, func(f field) bool { return f.value() != nil && f.value() == m.field.value() }) {
+			list = append(list, m.Marker)
+		}
+	}
+	return list
 }
 
 // scalarAt is a scalar, or an alias, that is a value, with its place.

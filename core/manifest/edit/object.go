@@ -148,7 +148,7 @@ func (o *object) workload() (Workload, bool) {
 	w := Workload{ID: o.id, Ref: o.ref, Line: o.line, Annotations: o.annotations(), Containers: []Container{}}
 	for _, im := range images {
 		w.Containers = append(w.Containers, Container{Name: im.name, Image: im.read(), Init: im.init,
-			Line: o.doc.line(im.ref.value()), Form: im.form})
+			Line: o.doc.line(im.ref.value()), Form: im.form, Markers: o.doc.markersAt(im.fields()...)})
 	}
 	return w, true
 }

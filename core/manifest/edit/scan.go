@@ -76,9 +76,9 @@ func (s *scanned) take(d *doc) {
 		s.found.Markers = append(s.found.Markers, m.Marker)
 	}
 	s.found.Problems = append(s.found.Problems, d.markers().problems...)
-	for _, e := range d.kustomizeImages() {
-		s.found.Kustomize = append(s.found.Kustomize, d.kustomizeImage(e))
-	}
+	_, entries := d.kustomized()
+	s.found.Kustomize = append(s.found.Kustomize, entries...)
+	number(s.found.Kustomize)
 }
 
 func (s *scanned) problem(line int, summary, detail string) {

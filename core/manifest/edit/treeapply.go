@@ -1,6 +1,7 @@
 package edit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,10 +77,9 @@ func (t *Tree) filesOf(e Edit) (list []string, err error) {
 	case e.Marker != "":
 		list = t.markers[markerKey{e.Marker, e.Flux}]
 	case e.Kustomize != "":
-		for _, k := range t.found.Kustomize {
-			if k.isCalled(e.Kustomize) && !slices.Contains(list, k.File) {
-				list = append(list, k.File)
-			}
+		list = t.filesWith(e, Edit.isAbout)
+		if len(list) == 0 {
+			list = t.filesWith(e, Edit.names) // where it turns out why not
 		}
 	default:
 		at := t.workloads[canonicalID(e.Workload, t.options)]
@@ -95,6 +95,16 @@ func (t *Tree) filesOf(e Edit) (list []string, err error) {
 		return nil, fmt.Errorf("%s: %w", e.subject(), ErrNotFound)
 	}
 	return list, nil
+}
+
+// filesWith returns the files of the entries that are related to an edit.
+func (t *Tree) filesWith(e Edit, related func(Edit, KustomizeImage) bool) (list []string) {
+	for _, k := range t.found.Kustomize {
+		if (e.File == "" || k.File == e.File) && related(e, k) && !slices.Contains(list, k.File) {
+			list = append(list, k.File)
+		}
+	}
+	return list
 }
 
 // once makes all edits that have no error. again says that an edit that is
@@ -196,7 +206,7 @@ func (e Edit) subject() string {
 	case e.Marker != "":
 		return "marker " + e.Marker
 	case e.Kustomize != "":
-		return "image " + strings.TrimSpace(e.Kustomize) + " of a kustomization"
+		return "image " + strings.TrimSpace(e.Kustomize) + " of " + cmp.Or(e.File, "a kustomization")
 	}
 	return e.Workload
 }
