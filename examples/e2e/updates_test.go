@@ -36,9 +36,14 @@ type blocks struct {
 func newUpdates(t *testing.T, files map[string]string, b blocks, seed func(*registry)) *updates {
 	t.Helper()
 	w := newWorld(t)
-	u := &updates{site: site{world: w, reg: w.registry()}, blocks: b}
+	return w.updates(w.only(""), files, b, seed)
+}
+
+// updates is newUpdates with an applier of the caller's.
+func (w *world) updates(applier string, files map[string]string, b blocks, seed func(*registry)) *updates {
+	w.t.Helper()
+	u := &updates{site: site{world: w, reg: w.registry()}, applier: applier, blocks: b}
 	seed(u.reg)
-	u.applier = w.only("")
 	u.repo = w.repo("app", files)
 	u.configure()
 	u.start()
