@@ -105,7 +105,7 @@ func imageOf(w edit.Workload, container string) string {
 func (a *application) entries(e edit.Edit, current string) (list []place) {
 	for _, k := range a.sources.Kustomize {
 		if sameImage(k.Name, current) || sameImage(k.NewName, current) {
-			list = append(list, place{file: k.File, edit: edit.Edit{Kustomize: k.Name, Image: e.Image}})
+			list = append(list, place{file: k.File, edit: edit.Edit{Kustomize: k.Name, From: k.Reference(), Image: e.Image}})
 		}
 	}
 	overlay := func(p place) int {
