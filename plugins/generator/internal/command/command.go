@@ -4,6 +4,7 @@
 // A command gets no environment but what it is given and no more time than it
 // may have. When its time is up, or the caller's, the whole process group is
 // killed, and output that somebody outside of it still holds open is given up.
+// The group is also killed when this process is.
 package command
 
 import (
@@ -67,10 +68,7 @@ func Run(ctx context.Context, s Spec) ([]byte, error) {
 	cmd.SysProcAttr = attributes()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = patience
-	err := cmd.Run()
-	if cmd.Process != nil {
-		_ = cmd.Cancel() // what it has left behind in its group; as a rule, there is nothing
-	}
+	err := runHeld(cmd)
 	if timed.Err() != nil {
 		err = context.Cause(timed)
 	}
@@ -85,6 +83,25 @@ func Run(ctx context.Context, s Spec) ([]byte, error) {
 		status = exit.String()
 	}
 	return nil, &Error{Status: status, Stderr: scrub(stderr.String(), s.Hide), Err: err}
+}
+
+// runHeld runs cmd, which leads a process group, and kills what it leaves
+// behind in that group: also if this process is killed meanwhile.
+func runHeld(cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	line, holdErr := hold(cmd.Process.Pid)
+	if holdErr != nil {
+		_ = cmd.Cancel() // it may have ended
+	}
+	err := cmd.Wait()
+	_ = cmd.Cancel() // as a rule, there is nothing but the lifeline
+	if holdErr != nil {
+		return holdErr
+	}
+	line.release()
+	return err
 }
 
 func scrub(text string, hide []string) string {
