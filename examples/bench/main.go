@@ -2,7 +2,8 @@
 // cluster in one run: first apply and no-op of 1,004 objects (200 apps of a
 // Deployment, Service, ConfigMap, ServiceAccount and HorizontalPodAutoscaler
 // each, and 4 namespaces). It prints time, requests from the audit log, CPU
-// time and peak memory of everything that the client side runs.
+// time and peak memory of everything that the client side runs. Then it
+// measures how long an image takes from its push to the cluster.
 //
 //	bench -bin bin -kubeconfig FILE -audit FILE
 package main
@@ -11,6 +12,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -36,16 +38,15 @@ func main() {
 	flag.StringVar(&b.bin, "bin", "bin", "directory with the built binaries")
 	flag.StringVar(&b.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster")
 	flag.StringVar(&b.audit, "audit", "", "audit log of the cluster, JSON lines")
-	flag.IntVar(&b.apps, "apps", 200, "number of apps; 5 objects each")
+	flag.IntVar(&b.apps, "apps", 200, "number of apps, 5 objects each; 0: none")
+	updates := flag.Int("updates", 60, "number of updates of an image; 0: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	rows, err := b.run(ctx)
-	if err != nil {
+	if err := b.all(ctx, *updates); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-	print(rows, b.apps*5+namespaces)
 }
 
 type bench struct {
@@ -54,13 +55,33 @@ type bench struct {
 	work                   string
 }
 
-func (b *bench) run(ctx context.Context) ([]row, error) {
+// all prints what each bench has measured as soon as it is there.
+func (b *bench) all(ctx context.Context, updates int) error {
 	work, err := os.MkdirTemp("", "sluice-bench-")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
 	b.work = work
+	if b.apps > 0 {
+		rows, err := b.run(ctx)
+		if err != nil {
+			return err
+		}
+		print(rows, b.apps*5+namespaces)
+	}
+	if updates == 0 {
+		return nil
+	}
+	d, err := b.updates(ctx, updates)
+	if err != nil {
+		return err
+	}
+	printDelays(d)
+	return nil
+}
+
+func (b *bench) run(ctx context.Context) ([]row, error) {
 	kubectl, err := b.kubectl(ctx)
 	if err != nil {
 		return nil, err
@@ -74,14 +95,14 @@ func (b *bench) kubectl(ctx context.Context) ([]row, error) {
 	if err := generate(dir, "bench-kubectl", b.apps); err != nil {
 		return nil, err
 	}
-	path, err := exec.CommandContext(ctx, filepath.Join(b.bin, "devcluster"), "path", "kubectl").Output()
+	path, err := b.kubectlPath(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("devcluster path kubectl: %w", err)
+		return nil, err
 	}
 	var rows []row
 	for _, step := range []string{"first apply", "no-op"} {
 		r, err := b.measure("kubectl", step, "kubectl", nil, func() (*exec.Cmd, error) {
-			cmd := b.command(ctx, strings.TrimSpace(string(path)), "apply", "--server-side", "-R", "-f", dir)
+			cmd := b.command(ctx, path, "apply", "--server-side", "-R", "-f", dir)
 			return cmd, cmd.Run()
 		})
 		if err != nil {
@@ -90,6 +111,33 @@ func (b *bench) kubectl(ctx context.Context) ([]row, error) {
 		rows = append(rows, r)
 	}
 	return rows, nil
+}
+
+// kubectlPath is the kubectl that was built with the control plane.
+func (b *bench) kubectlPath(ctx context.Context) (string, error) {
+	path, err := exec.CommandContext(ctx, filepath.Join(b.bin, "devcluster"), "path", "kubectl").Output()
+	if err != nil {
+		return "", fmt.Errorf("devcluster path kubectl: %w", err)
+	}
+	return strings.TrimSpace(string(path)), nil
+}
+
+// daemon starts sluice, whose log goes to a file; stop ends it.
+func (b *bench) daemon(ctx context.Context, config string) (stop func(), err error) {
+	daemon := b.command(ctx, filepath.Join(b.bin, "sluice"), "run", "--config", config)
+	log, err := os.Create(config + ".log")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }()
+	daemon.Stderr = log
+	if err := daemon.Start(); err != nil {
+		return nil, err
+	}
+	return func() {
+		_ = daemon.Process.Signal(os.Interrupt)
+		_ = daemon.Wait()
+	}, nil
 }
 
 func (b *bench) sluice(ctx context.Context) ([]row, error) {
@@ -143,7 +191,20 @@ func (b *bench) repository() (config string, closeServer func(), err error) {
 	if err := generate(dir, "bench-sluice", b.apps); err != nil {
 		return "", nil, err
 	}
-	bare := filepath.Join(b.work, "git", "bench.git")
+	url, closeServer, err := b.serve(dir, "bench", nil)
+	if err != nil {
+		return "", nil, err
+	}
+	config = filepath.Join(b.work, "sluice.hcl")
+	text := fmt.Sprintf("sluice {\n  data_dir = %q\n}\nsource \"git\" \"bench\" {\n  url = %q\n}\nsync \"bench\" {\n  source = source.git.bench\n}\n",
+		filepath.Join(b.work, "data"), url)
+	return config, closeServer, os.WriteFile(config, []byte(text), 0o600)
+}
+
+// serve makes a repository of a directory, and serves it through wrap, if there
+// is one.
+func (b *bench) serve(dir, name string, wrap func(http.Handler) http.Handler) (url string, closeServer func(), err error) {
+	bare := filepath.Join(b.work, "git", name+".git")
 	for _, args := range [][]string{
 		{"init", "-q", "--bare", "-b", "main", bare}, {"init", "-q", "-b", "main", dir},
 		{"-C", dir, "add", "-A"}, {"-C", dir, "commit", "-q", "-m", "bench"}, {"-C", dir, "push", "-q", bare, "main"},
@@ -158,11 +219,11 @@ func (b *bench) repository() (config string, closeServer func(), err error) {
 	if err != nil {
 		return "", nil, err
 	}
+	if wrap != nil {
+		handler = wrap(handler)
+	}
 	srv := httptest.NewServer(handler)
-	config = filepath.Join(b.work, "sluice.hcl")
-	text := fmt.Sprintf("sluice {\n  data_dir = %q\n}\nsource \"git\" \"bench\" {\n  url = \"%s/bench.git\"\n}\nsync \"bench\" {\n  source = source.git.bench\n}\n",
-		filepath.Join(b.work, "data"), srv.URL)
-	return config, srv.Close, os.WriteFile(config, []byte(text), 0o600)
+	return srv.URL + "/" + name + ".git", srv.Close, nil
 }
 
 func (b *bench) command(ctx context.Context, name string, args ...string) *exec.Cmd {
