@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/sluice-gitops/sluice/core/images/update"
@@ -36,11 +37,12 @@ type jobBook struct {
 
 	mu      sync.Mutex
 	jobs    map[string]storedJob
-	changed chan struct{} // closed and replaced when a job changes
+	at      map[string]string // by id, what a job that is planned is doing
+	changed chan struct{}     // closed and replaced when a job changes
 }
 
 func openJobBook(store *state.Store) (*jobBook, error) {
-	b := &jobBook{store: store, jobs: map[string]storedJob{}, changed: make(chan struct{})}
+	b := &jobBook{store: store, jobs: map[string]storedJob{}, at: map[string]string{}, changed: make(chan struct{})}
 	ids, err := jobRecords.IDs(store)
 	if err != nil {
 		return nil, err
@@ -117,6 +119,47 @@ func (b *jobBook) get(id string) (j storedJob, changed <-chan struct{}, ok bool)
 	defer b.mu.Unlock()
 	j, ok = b.jobs[id]
 	return j, b.changed, ok
+}
+
+// resolve returns the id of the job whose id begins with prefix, in any case.
+func (b *jobBook) resolve(prefix string) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.jobs[prefix]; ok {
+		return prefix, nil
+	}
+	var found []string
+	for id := range b.jobs {
+		if prefix != "" && len(id) > len(prefix) && strings.EqualFold(id[:len(prefix)], prefix) {
+			found = append(found, id)
+		}
+	}
+	slices.Sort(found)
+	switch len(found) {
+	case 0:
+		return "", noJob(prefix)
+	case 1:
+		return found[0], nil
+	}
+	return "", refuse(ErrInvalid, "%d jobs begin with %q: %s", len(found), prefix, strings.Join(found, ", "))
+}
+
+// doing notes what a job that is planned is at, "" when it is not any more. It
+// is only for people to see.
+func (b *jobBook) doing(id, text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.at, id)
+	if id != "" && text != "" {
+		b.at[id] = text
+	}
+}
+
+// does tells what doing has noted.
+func (b *jobBook) does(id string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.at[id]
 }
 
 // all returns the jobs, the newest first.

@@ -31,7 +31,9 @@ func (e *Engine) Release(ctx context.Context, req ReleaseRequest) (Job, error) {
 	}
 	req.Spec = spec
 	return e.newJob(ctx, storedJob{
-		Job:     Job{Kind: JobRelease, User: req.User, Message: req.Message, DryRun: req.DryRun},
+		Job: Job{
+			Kind: JobRelease, Asked: req.asked(), Named: req.named(), User: req.User, Message: req.Message, DryRun: req.DryRun,
+		},
 		Release: &req,
 	})
 }
@@ -52,7 +54,9 @@ func (e *Engine) Policy(ctx context.Context, req PolicyRequest) (Job, error) {
 		return Job{}, refuse(ErrInvalid, "%v", err)
 	}
 	return e.newJob(ctx, storedJob{
-		Job:    Job{Kind: JobPolicy, User: req.User, Message: req.Message, DryRun: req.DryRun},
+		Job: Job{
+			Kind: JobPolicy, Asked: req.asked(), Named: req.Workloads, User: req.User, Message: req.Message, DryRun: req.DryRun,
+		},
 		Policy: &req,
 	})
 }
@@ -162,9 +166,10 @@ func (e *Engine) plan(ctx context.Context, j *storedJob) ([]writeback.Change, er
 	} else {
 		changes, err = e.planPolicy(ctx, j, list)
 	}
-	if len(problems) > 0 {
-		j.Error = strings.Join(problems, "; ") // what a person should know beside the results
+	if missed := j.missed(); missed != "" {
+		problems = append(problems, missed)
 	}
+	j.Error = strings.Join(problems, "; ") // what a person should know beside the results
 	return changes, err
 }
 
@@ -173,15 +178,23 @@ func (e *Engine) planRelease(ctx context.Context, j *storedJob, list []*estate) 
 	req := j.Release
 	var all []update.Workload
 	for _, s := range list {
+		attended := e.attended(s.sync.Address)
 		for _, w := range e.updatable(ctx, s) {
 			if req.Spec.All && req.Namespace != "" && !strings.HasPrefix(w.ID, req.Namespace+":") {
 				continue
 			}
+			w.Attended = attended
 			all = append(all, w)
 		}
 	}
-	results, err := update.Release(req.Spec, all, e.lookup(ctx, list))
-	j.Results = results
+	asking, cancel := bounded(ctx, cmp.Or(req.Timeout, registryTimeout))
+	defer cancel()
+	trouble := e.askRegistries(asking, targetsOf(list, req.Spec.Concerned(all)), e.scanInterval(), func(text string) { e.updating.jobs.doing(j.ID, text) })
+	results, err := update.Release(req.Spec, all, e.lookup(asking, list))
+	j.Results = warned(results, trouble)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +227,7 @@ func (e *Engine) lookup(ctx context.Context, list []*estate) update.Lookup {
 				asked[who] = true
 				t.Image, t.Rules = image, nil
 				if digest, err = e.imaging.scanner.Lookup(ctx, t); err == nil || closing(ctx) {
-					return digest, err
+					return digest, because(ctx, err)
 				}
 			}
 		}
@@ -241,6 +254,7 @@ func (e *Engine) planPolicy(ctx context.Context, j *storedJob, list []*estate) (
 			case !changed:
 				r.Status, r.Reason = update.Skipped, "nothing to change"
 			default:
+				r.Detail = update.Describe(ed)
 				edits = append(edits, ed)
 			}
 			j.Results = append(j.Results, r)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/sluice-gitops/sluice/core/images/update"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -29,12 +30,21 @@ func (e *Engine) newJob(ctx context.Context, j storedJob) (Job, error) {
 	return j.Job, nil
 }
 
-// finish ends a job.
+// finish ends a job. One that has done nothing of what it was asked for by name
+// has failed.
 func (j *storedJob) finish(err error) {
 	j.State, j.Finished, j.Changes, j.Open = JobSucceeded, now(), nil, nil
-	if err != nil {
+	switch {
+	case err != nil:
 		j.State, j.Error = JobFailed, oneLine(err)
+	case len(j.Commits) == 0 && j.missed() != "" && !j.changes():
+		j.State = JobFailed
 	}
+}
+
+// changes reports whether something comes of the job.
+func (j *storedJob) changes() bool {
+	return slices.ContainsFunc(j.Results, func(r update.Result) bool { return r.Status == update.Success })
 }
 
 // jobKey begins the keys of jobs in the pool.
@@ -52,6 +62,7 @@ func (e *Engine) runJob(ctx context.Context, id string) {
 		return
 	}
 	changes, err := e.plan(ctx, &j)
+	e.updating.jobs.doing(id, "")
 	if ctx.Err() != nil {
 		return // the next process does it
 	}
@@ -99,17 +110,23 @@ func (e *Engine) noteForJob(c writeback.Change, o writeback.Outcome) {
 	}
 }
 
-// Job returns the job with the id.
+// Job returns the job with the id, of which the beginning is enough, in any case.
 func (e *Engine) Job(id string) (Job, error) {
 	if err := e.checkAlive(); err != nil {
 		return Job{}, err
 	}
+	id, err := e.updating.jobs.resolve(id)
+	if err != nil {
+		return Job{}, err
+	}
 	j, _, ok := e.updating.jobs.get(id)
 	if !ok {
-		return Job{}, refuse(ErrNotFound, "there is no job %q, or none any more", id)
+		return Job{}, noJob(id)
 	}
 	return e.showJob(j), nil
 }
+
+func noJob(id string) error { return refuse(ErrNotFound, "there is no job %q, or none any more", id) }
 
 // Jobs returns the jobs that are remembered, the newest first.
 func (e *Engine) Jobs() []Job {
@@ -123,8 +140,30 @@ func (e *Engine) Jobs() []Job {
 	return jobs
 }
 
-// showJob adds to a job which of its commits have been applied.
+// waitingFor says what keeps a job from getting on: what it is doing, or why its
+// changes have not been pushed yet.
+func (e *Engine) waitingFor(j storedJob) string {
+	switch j.State {
+	case JobQueued:
+		return e.updating.jobs.does(j.ID)
+	case JobRunning:
+	default:
+		return ""
+	}
+	var reasons []string
+	for _, p := range e.pendingCommits() {
+		concerns := slices.ContainsFunc(j.Changes, func(c writeback.Change) bool { return c.Source == p.Source && c.Branch == p.Branch })
+		if concerns && p.Error != "" {
+			reasons = append(reasons, p.Error)
+		}
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// showJob adds to a job what it waits for, and which of its commits have been
+// applied.
 func (e *Engine) showJob(j storedJob) Job {
+	j.Waiting = e.waitingFor(j)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	j.Commits = slices.Clone(j.Commits)
@@ -143,6 +182,10 @@ func (e *Engine) showJob(j storedJob) Job {
 // it concerns have applied its commits or later ones. A commit to a branch is
 // not waited for.
 func (e *Engine) WaitJob(ctx context.Context, id string, applied bool) (Job, error) {
+	id, err := e.updating.jobs.resolve(id)
+	if err != nil {
+		return Job{}, err
+	}
 	for {
 		e.mu.Lock()
 		nodes, alive := e.changed, e.alive
@@ -152,7 +195,7 @@ func (e *Engine) WaitJob(ctx context.Context, id string, applied bool) (Job, err
 		}
 		j, jobs, ok := e.updating.jobs.get(id)
 		if !ok {
-			return Job{}, refuse(ErrNotFound, "there is no job %q, or none any more", id)
+			return Job{}, noJob(id)
 		}
 		shown := e.showJob(j)
 		if shown.Ended() && (!applied || !slices.ContainsFunc(shown.Commits, func(c Commit) bool { return !c.Applied && c.Branch == "" })) {

@@ -16,6 +16,10 @@ type ReleaseRequest struct {
 	DryRun    bool        `json:"dry_run,omitempty"`   // tell what would be done, and do nothing
 	Message   string      `json:"message,omitempty"`   // of the commit, in place of the default words
 	User      string      `json:"user,omitempty"`      // who asks: "Name <mail>"
+
+	// Timeout bounds, in nanoseconds, how long registries are asked for what is
+	// not known of the images; then it is decided on what there is. 0: 2 minutes.
+	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
 // PolicyRequest asks for the policies of workloads, which are annotations of
@@ -48,10 +52,13 @@ const (
 type Job struct {
 	ID       string          `json:"id"` // empty for a dry run
 	Kind     string          `json:"kind"`
+	Asked    string          `json:"asked"` // in words: "release web:1.2 to shop:deployment/web"
 	State    string          `json:"state"`
-	Error    string          `json:"error,omitempty"` // why it failed, or what of it did
-	Results  []update.Result `json:"results"`         // by workload, ordered by id
-	Commits  []Commit        `json:"commits"`         // what it has brought into git
+	Waiting  string          `json:"waiting,omitempty"` // what it waits for, until it has ended
+	Error    string          `json:"error,omitempty"`   // why it failed, or what of it did
+	Named    []string        `json:"named,omitempty"`   // ids of the workloads that it was asked for by name
+	Results  []update.Result `json:"results"`           // by workload, ordered by id
+	Commits  []Commit        `json:"commits"`           // what it has brought into git
 	User     string          `json:"user,omitempty"`
 	Message  string          `json:"message,omitempty"`
 	DryRun   bool            `json:"dry_run,omitempty"`
@@ -88,6 +95,10 @@ type WhyImagesRequest struct {
 	Workload  string `json:"workload"`
 	Namespace string `json:"namespace,omitempty"` // of a workload that names none
 	Container string `json:"container,omitempty"` // empty: all
+
+	// Timeout bounds, in nanoseconds, how long registries are asked for what is
+	// not known. 0: 2 minutes.
+	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
 // WhyImage tells of one container which tags may replace its image, and what

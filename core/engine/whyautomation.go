@@ -20,6 +20,9 @@ func (e *Engine) explainAutomation(n *node) []string {
 		lines = append(lines, "held back: "+sub+": "+a.held[sub])
 	}
 	lines = append(lines, undecided(a.looked)...)
+	for _, p := range n.view.Problems { // whatever is in these files is left out
+		lines = append(lines, p.Severity+": "+p.String())
+	}
 	if e.updating == nil {
 		return lines
 	}
@@ -71,11 +74,7 @@ func undecided(results []update.Result) []string {
 			continue
 		}
 		for _, r := range list {
-			text := "left alone: " + r.ID + ": " + reason
-			if r.Detail != "" {
-				text += ": " + r.Detail
-			}
-			lines = append(lines, text)
+			lines = append(lines, "left alone: "+r.ID+": "+r.Why())
 		}
 	}
 	return lines

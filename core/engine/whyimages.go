@@ -32,10 +32,12 @@ func (e *Engine) WhyImages(ctx context.Context, req WhyImagesRequest) ([]WhyImag
 	if err != nil {
 		return nil, err
 	}
+	asking, cancel := bounded(ctx, cmp.Or(req.Timeout, registryTimeout))
+	defer cancel()
 	list := []WhyImage{}
 	var problems []string
 	for _, sync := range syncs {
-		found, err := e.whyInSync(ctx, sync, id, live.Workloads)
+		found, err := e.whyInSync(ctx, asking, sync, id, live.Workloads)
 		if err != nil {
 			problems = append(problems, sync+": "+oneLine(err))
 		}
@@ -44,7 +46,7 @@ func (e *Engine) WhyImages(ctx context.Context, req WhyImagesRequest) ([]WhyImag
 	if len(list) == 0 {
 		for _, w := range live.Workloads {
 			if w.ID == id {
-				list = append(list, e.whyUndeclared(ctx, w)...)
+				list = append(list, e.whyUndeclared(ctx, asking, w)...)
 			}
 		}
 	}
@@ -61,8 +63,8 @@ func (e *Engine) WhyImages(ctx context.Context, req WhyImagesRequest) ([]WhyImag
 }
 
 // whyInSync explains a workload that a sync declares; there is nothing if it
-// does not.
-func (e *Engine) whyInSync(ctx context.Context, sync, id string, live []Workload) ([]WhyImage, error) {
+// does not. Registries are asked for what is not known while asking lasts.
+func (e *Engine) whyInSync(ctx, asking context.Context, sync, id string, live []Workload) ([]WhyImage, error) {
 	s, err := e.estate(ctx, sync, e.ofApplier(sync, live))
 	if err != nil {
 		return nil, err
@@ -75,6 +77,7 @@ func (e *Engine) whyInSync(ctx context.Context, sync, id string, live []Workload
 	declared := s.found.Workloads[i]
 	s.found.Workloads = []edit.Workload{declared}
 	w := e.updatable(ctx, s)[0]
+	e.askRegistries(asking, s.targets, 0, nil) // what went wrong is in the views
 	pending := e.pendingSubjects(sync)
 	var list []WhyImage
 	for k, c := range w.Containers {
@@ -87,7 +90,7 @@ func (e *Engine) whyInSync(ctx context.Context, sync, id string, live []Workload
 			why.Selection.Error = c.Invalid
 		} else {
 			e.explainImage(ctx, &why, c, s.targets)
-			why.Blocked = cmp.Or(pending[subject(id, c.Name)], e.heldBack(sync, w, c.Name), notAutomated(w, c))
+			why.Blocked = cmp.Or(pending[subject(id, c.Name)], unmoved(e.heldBack(sync, w, c.Name), notAutomated(w, c)))
 		}
 		list = append(list, why)
 	}
@@ -142,21 +145,33 @@ func (e *Engine) heldBack(sync string, w update.Workload, container string) stri
 
 // notAutomated says what of the workload itself keeps automation away.
 func notAutomated(w update.Workload, c update.Container) string {
-	switch {
-	case w.Policy.Locked:
-		return strings.TrimSuffix(strings.TrimSuffix("locked by "+cmp.Or(w.Policy.LockedBy, "somebody")+": "+w.Policy.LockedReason, " "), ":")
-	case w.Policy.Ignored || w.Ignored:
-		return "an annotation says that it is to be ignored"
-	case !w.InCluster:
-		return update.ReasonNotInCluster
-	case !c.Automated:
-		return "it is not automated"
+	var reasons []string
+	if w.Policy.Locked {
+		reasons = append(reasons, w.Locked())
 	}
-	return ""
+	if w.Policy.Ignored || w.Ignored {
+		reasons = append(reasons, "an annotation says that it is to be ignored")
+	}
+	if !w.InCluster {
+		reasons = append(reasons, update.ReasonNotInCluster)
+	}
+	if !c.Automated {
+		reasons = append(reasons, "it is not automated")
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// unmoved joins what an automation holds back with what of the workload does: a
+// person wants to know all that is in the way.
+func unmoved(held, own string) string {
+	if held == "" || own == "" {
+		return held + own
+	}
+	return own + "; " + held
 }
 
 // whyUndeclared explains a workload that no sync declares.
-func (e *Engine) whyUndeclared(ctx context.Context, w Workload) []WhyImage {
+func (e *Engine) whyUndeclared(ctx, asking context.Context, w Workload) []WhyImage {
 	var list []WhyImage
 	for _, c := range w.Containers {
 		why := WhyImage{
@@ -173,6 +188,7 @@ func (e *Engine) whyUndeclared(ctx context.Context, w Workload) []WhyImage {
 		t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: w.consumer(), Rules: &u.Rules}
 		u.Input = func() policy.Input { return e.input(ctx, t) }
 		why.Automated = u.Automated
+		e.askRegistries(asking, []images.Target{t}, 0, nil)
 		e.explainImage(ctx, &why, u, []images.Target{t})
 		list = append(list, why)
 	}

@@ -16,6 +16,7 @@ type judged struct {
 	untimed bool   // only since its time is not known
 	young   bool   // only since it is too young
 	lost    bool   // only since the latest listing lacked it
+	barred  bool   // it is in quarantine
 }
 
 func (j *judged) name() string { return j.Tag.Tag }
@@ -42,6 +43,7 @@ func (r Rules) verdict(t Tag, now time.Time) judged {
 	case !ok:
 		j.refused = j.why
 	case t.Quarantined != "":
+		j.barred = true
 		j.refused = "quarantined: " + t.Quarantined
 	default:
 		j.facts(r, now)
@@ -138,6 +140,8 @@ func (d *decision) place(t *judged, o outcome) string {
 		return "; selected: " + o.reason
 	case t == o.best && o.err != "":
 		return "; not selected: " + o.err
+	case t == o.best && o.reason == d.stays(t):
+		return "; it runs"
 	case t == o.best:
 		return "; not selected: " + o.reason
 	case d.Policy.total().newer(o.best.ranked, t.ranked) == 0:

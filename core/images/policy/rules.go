@@ -72,6 +72,7 @@ type Selection struct {
 	Reason      string    `json:"reason,omitempty"`       // of the outcome, in one sentence
 	Digest      string    `json:"digest,omitempty"`       // of Selected, as far as known
 	NeedsDigest bool      `json:"needs_digest,omitempty"` // it must be set before Target is called
+	Quarantined []string  `json:"quarantined,omitempty"`  // tags that are better and in quarantine, the best first
 	NotBefore   time.Time `json:"not_before,omitzero"`    // when a better tag is old enough, if one is too young
 }
 

@@ -39,7 +39,7 @@ func (r Rules) Select(in Input) Selection {
 	default:
 		o = d.choose()
 	}
-	s := Selection{Error: o.err, Reason: cmp.Or(o.reason, o.err), Tags: d.verdicts(o), NotBefore: d.notBefore(o)}
+	s := Selection{Error: o.err, Reason: cmp.Or(o.reason, o.err), Tags: d.verdicts(o), NotBefore: d.notBefore(o), Quarantined: d.barred(o)}
 	if o.taken != nil {
 		s.Selected, s.Digest = o.taken.name(), o.taken.Digest
 		s.NeedsDigest = r.NeedsDigest(in.Current) && s.Digest == ""
@@ -161,7 +161,7 @@ func (d *decision) find(tag string) *judged {
 // again decides what becomes of the digest if the tag that runs is the best.
 func (d *decision) again(o outcome) outcome {
 	own, current := o.best, d.in.Current
-	o.reason = own.name() + " runs, and nothing newer is taken"
+	o.reason = d.stays(own)
 	pinned := d.NeedsDigest(current)
 	moved := current.Digest != "" && own.Digest != "" && own.Digest != current.Digest
 	switch {
@@ -176,6 +176,28 @@ func (d *decision) again(o outcome) outcome {
 		o.taken, o.reason = own, own.name()+" names another image by now"
 	}
 	return o
+}
+
+// stays is the outcome where the best tag runs already.
+func (d *decision) stays(own *judged) string { return own.name() + " runs, and nothing newer is taken" }
+
+// barred returns the tags that would be moved to if they were not in quarantine,
+// the best first.
+func (d *decision) barred(o outcome) []string {
+	var names []string
+	for i := range d.tags {
+		t := &d.tags[i]
+		if o.best == t {
+			break
+		}
+		if !t.barred || d.runs.tag == t.name() {
+			continue
+		}
+		if relation, _ := d.relate(t); relation == ahead || d.Downgrade {
+			names = append(names, t.name())
+		}
+	}
+	return names
 }
 
 // notBefore returns when the first tag that would be better is old enough.

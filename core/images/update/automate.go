@@ -31,12 +31,12 @@ func Automate(all []Workload, now time.Time) (results []Result, next time.Time) 
 
 // automate decides on the containers of w that are automated.
 func (w Workload) automate(containers []Container, notBefore func(time.Time)) Result {
-	reason := w.hold()
+	res, held := w.hold()
 	switch {
 	case !w.InCluster:
 		return Result{Status: Skipped, Reason: ReasonNotInCluster}
-	case reason != "":
-		return Result{Status: Skipped, Reason: reason}
+	case held:
+		return res
 	case w.Problem != "":
 		return Result{Status: Failed, Reason: w.Problem}
 	}

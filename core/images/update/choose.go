@@ -1,6 +1,7 @@
 package update
 
 import (
+	"fmt"
 	"iter"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ type choice struct {
 	kind      kind
 	target    ref.Ref // of change
 	why       string  // for a person
+	warning   string  // likewise, whatever the kind
 	notBefore time.Time
 }
 
@@ -44,7 +46,7 @@ func newest(c Container) choice {
 	}
 	in.Current = c.Current
 	s := c.Rules.Select(in)
-	ch := choice{kind: undecided, notBefore: s.NotBefore}
+	ch := choice{kind: undecided, notBefore: s.NotBefore, warning: barred(c.Current, s.Quarantined)}
 	switch {
 	case s.Error != "":
 		ch.why = s.Error
@@ -59,6 +61,14 @@ func newest(c Container) choice {
 		ch.kind, ch.target = got.kind, got.target
 	}
 	return ch
+}
+
+// barred tells of the best of the tags that are in quarantine.
+func barred(current ref.Ref, tags []string) string {
+	if len(tags) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s is in quarantine: `sluice images quarantine lift %s:%s` ends that", tags[0], current.CanonicalName(), tags[0])
 }
 
 func anyAccepted(s policy.Selection) bool {
@@ -87,6 +97,9 @@ func judge(containers []Container, decide func(Container) choice) Result {
 		}
 		if ch.why != "" {
 			details = append(details, "container "+c.Name+": "+ch.why)
+		}
+		if ch.warning != "" {
+			r.Warnings = append(r.Warnings, "container "+c.Name+": "+ch.warning)
 		}
 	}
 	r.Detail = strings.Join(details, "; ")

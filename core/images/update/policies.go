@@ -29,6 +29,53 @@ type PolicyChange struct {
 	Tags   map[string]string `json:"tags,omitempty"`
 }
 
+// String says in one line what is to change.
+func (c PolicyChange) String() string {
+	var words []string
+	for _, flag := range []struct {
+		on   bool
+		word string
+	}{{c.Automate, "automate"}, {c.Deautomate, "deautomate"}, {c.Lock, "lock"}, {c.Unlock, "unlock"}} {
+		if flag.on {
+			words = append(words, flag.word)
+		}
+	}
+	if c.TagAll != "" {
+		words = append(words, "tag_all="+c.TagAll)
+	}
+	for _, container := range slices.Sorted(maps.Keys(c.Tags)) {
+		words = append(words, "tag."+container+"="+c.Tags[container])
+	}
+	return strings.Join(words, ", ")
+}
+
+// Describe says in one line which policies an edit of Policies sets and removes,
+// without the prefixes of their annotations.
+func Describe(e edit.Edit) string {
+	var words []string
+	for _, key := range slices.Sorted(maps.Keys(e.Set)) {
+		word := unprefixed(key)
+		if value := e.Set[key]; value != "true" {
+			word += ": " + value
+		}
+		words = append(words, word)
+	}
+	var gone []string
+	for _, key := range e.Remove {
+		gone = append(gone, unprefixed(key)+" removed")
+	}
+	slices.Sort(gone) // one policy may have been there under several prefixes
+	return strings.Join(append(words, slices.Compact(gone)...), ", ")
+}
+
+func unprefixed(key string) string {
+	_, name, _ := strings.Cut(key, "/")
+	if strings.HasPrefix(key, "filter.") {
+		return "tag." + name
+	}
+	return name
+}
+
 // everything is how the command line writes policy.Default.
 const everything = "*"
 

@@ -108,44 +108,81 @@ func newReleaser(spec Spec, exists Lookup) (*releaser, error) {
 	return r, nil
 }
 
-// decide says what becomes of a workload that git declares. Its filters come in
-// Flux v1's order, which shows in the reasons.
+// decide says what becomes of a workload that git declares.
 func (r *releaser) decide(w Workload) Result {
-	switch {
-	case r.named != nil && !r.named[w.ID]:
-		return Result{Status: Ignored, Reason: ReasonNotIncluded}
-	case r.excluded[w.ID]:
-		return Result{Status: Ignored, Reason: ReasonExcluded}
-	case !w.InCluster:
-		return Result{Status: Skipped, Reason: ReasonNotInCluster}
-	case r.spec.Image != "" && !slices.ContainsFunc(w.Containers, r.uses):
-		return Result{Status: Ignored, Reason: ReasonOtherImage}
-	}
-	if forced := r.spec.Force && r.named != nil; !forced {
-		if reason := w.hold(); reason != "" {
-			return Result{Status: Skipped, Reason: reason}
-		}
+	if res, out := r.filter(w); out {
+		return res
 	}
 	switch {
-	case w.Problem != "":
-		return Result{Status: Failed, Reason: w.Problem}
 	case len(r.spec.Containers) > 0:
-		return r.exact(w)
+		return foretell(w, r.exact(w))
 	case r.spec.AllImages:
 		return judge(w.Containers, newest)
 	}
-	return judge(w.Containers, r.given)
+	return foretell(w, judge(w.Containers, r.given))
+}
+
+// filter decides on what is left alone whatever the registry has. The filters
+// come in Flux v1's order, which shows in the reasons.
+func (r *releaser) filter(w Workload) (res Result, out bool) {
+	switch {
+	case r.named != nil && !r.named[w.ID]:
+		return Result{Status: Ignored, Reason: ReasonNotIncluded}, true
+	case r.excluded[w.ID]:
+		return Result{Status: Ignored, Reason: ReasonExcluded}, true
+	case !w.InCluster:
+		return Result{Status: Skipped, Reason: ReasonNotInCluster}, true
+	case r.spec.Image != "" && !slices.ContainsFunc(w.Containers, r.uses):
+		return Result{Status: Ignored, Reason: ReasonOtherImage}, true
+	}
+	if forced := r.spec.Force && r.named != nil; !forced {
+		if res, held := w.hold(); held {
+			return res, true
+		}
+	}
+	return Result{Status: Failed, Reason: w.Problem}, w.Problem != ""
+}
+
+// Concerned are the workloads of all on which s decides by what the registry has
+// of each of their repositories.
+func (s Spec) Concerned(all []Workload) []Workload {
+	if !s.AllImages {
+		return nil
+	}
+	r, err := newReleaser(s, nil) // which only an image is looked up with
+	if err != nil {
+		return nil // Release tells
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(w Workload) bool { _, out := r.filter(w); return out || !w.InRepo })
 }
 
 // hold is why neither automation nor an unforced release touches w.
-func (w Workload) hold() string {
+func (w Workload) hold() (res Result, held bool) {
 	switch {
 	case w.Policy.Locked:
-		return ReasonLocked
+		return Result{Status: Skipped, Reason: ReasonLocked, Detail: w.lockedBy()}, true
 	case w.ignored():
-		return ReasonIgnore
+		return Result{Status: Skipped, Reason: ReasonIgnore}, true
 	}
-	return ""
+	return Result{}, false
+}
+
+// foretell warns of swaps that automation will not leave as they are.
+func foretell(w Workload, res Result) Result {
+	if _, held := w.hold(); held || !w.Attended {
+		return res
+	}
+	for _, swap := range res.Containers {
+		i := slices.IndexFunc(w.Containers, func(c Container) bool { return c.Name == swap.Container })
+		target, err := ref.Parse(swap.Target)
+		if c := w.Containers[i]; err == nil && c.Automated && c.Input != nil {
+			c.Current = target
+			if then := newest(c); then.kind == change {
+				res.Warnings = append(res.Warnings, fmt.Sprintf("container %s: automation will replace it by %s: `sluice lock %s` keeps it", c.Name, then.target, w.ID))
+			}
+		}
+	}
+	return res
 }
 
 func (w Workload) result(r Result) Result {

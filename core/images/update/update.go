@@ -78,10 +78,30 @@ type Result struct {
 	Reason string `json:"reason,omitempty"` // of a success: what was left out of it
 	// Detail is what a person wants to know beyond Reason, such as the
 	// container that could not be judged and why.
-	Detail     string `json:"detail,omitempty"`
-	Containers []Swap `json:"containers,omitempty"` // of a success, in the order of the manifest
-	Sync       string `json:"sync,omitempty"`       // address
-	Source     string `json:"source,omitempty"`     // address
+	Detail string `json:"detail,omitempty"`
+	// Warnings are what a person should know even where all is in order.
+	Warnings   []string `json:"warnings,omitempty"`
+	Containers []Swap   `json:"containers,omitempty"` // of a success, in the order of the manifest
+	Sync       string   `json:"sync,omitempty"`       // address
+	Source     string   `json:"source,omitempty"`     // address
+}
+
+// Why is Reason with Detail, for people.
+func (r Result) Why() string {
+	switch {
+	case r.Reason == "" || r.Detail == "":
+		return r.Reason + r.Detail
+	case r.Reason == ReasonLocked:
+		return r.Reason + " " + r.Detail // by whom
+	}
+	return r.Reason + ": " + r.Detail
+}
+
+// Missed reports whether what somebody asked for of this workload could not be
+// done: it failed, or there is no such workload, or nobody can tell which
+// images there are.
+func (r Result) Missed() bool {
+	return r.Status == Failed || r.Reason == ReasonNotInRepo || r.Reason == ReasonNotInCluster || r.Reason == ReasonImageNotFound
 }
 
 // Lookup tells whether the registry has an image; its digest may be empty if it

@@ -16,6 +16,7 @@ type Workload struct {
 	InCluster bool
 	Policy    policy.Workload // of the annotations in git
 	Ignored   bool            // an annotation of the object in the cluster says so
+	Attended  bool            // there is an automation for its sync
 
 	Containers []Container // in git, in the order of the manifest
 	Problem    string      // why its manifest cannot be edited; "" if it can
@@ -33,6 +34,27 @@ type Container struct {
 	// Input returns what the registry has; it is called only if it is needed,
 	// at most once by each function. Nil: nothing is known.
 	Input func() policy.Input
+}
+
+// lockedBy says who has locked w, and why, as far as that is known: "by Ann:
+// stock-taking".
+func (w Workload) lockedBy() string {
+	text := ""
+	if w.Policy.LockedBy != "" {
+		text = "by " + w.Policy.LockedBy
+	}
+	switch {
+	case w.Policy.LockedReason == "":
+		return text
+	case text == "":
+		return "by somebody: " + w.Policy.LockedReason
+	}
+	return text + ": " + w.Policy.LockedReason
+}
+
+// Locked says that w is locked, by whom and why, as far as that is known.
+func (w Workload) Locked() string {
+	return Result{Reason: ReasonLocked, Detail: w.lockedBy()}.Why()
 }
 
 func (w Workload) ignored() bool { return w.Ignored || w.Policy.Ignored }
