@@ -26,13 +26,29 @@ func TestManyUpdates(t *testing.T) {
 	u.besideBroken("1.3.0")
 }
 
-// manyManifests are the files, with two or three workloads each.
+// manyManifests are the files, with two or three workloads each, of a kind that
+// keeps no controller of the shared cluster busy.
 func manyManifests() map[string]string {
 	files := map[string]string{}
 	for i := range manyWorkloads {
-		name := fmt.Sprintf("f%03d.yaml", i%manyFiles)
-		files[name] += "--- # workload\n" + strings.Replace(deployment("", fmt.Sprintf("w%03d", i), fmt.Sprintf("%s/acme/app%d:1.0.0 # the newest", shopHost, i%manyImages)),
-			"replicas: 2", "replicas: 0", 1)
+		files[fmt.Sprintf("f%03d.yaml", i%manyFiles)] += fmt.Sprintf(`--- # workload
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: w%03[1]d
+  namespace: NS
+spec:
+  schedule: "0 3 * * *"
+  suspend: true
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: Never
+          containers:
+            - name: job
+              image: %[2]s/acme/app%[3]d:1.0.0 # the newest
+`, i, shopHost, i%manyImages)
 	}
 	return files
 }
@@ -91,7 +107,7 @@ func (u *updates) changed(commit string) (files, added, deleted int) {
 // running counts the workloads that have a tag in the cluster.
 func (u *updates) running(tag string) int {
 	u.t.Helper()
-	images := u.must("kubectl", "-n", u.prefix, "get", "deployments", "-o", `jsonpath={range .items[*]}{.spec.template.spec.containers[0].image}{"\n"}{end}`)
+	images := u.must("kubectl", "-n", u.prefix, "get", "cronjobs", "-o", `jsonpath={range .items[*]}{.spec.jobTemplate.spec.template.spec.containers[0].image}{"\n"}{end}`)
 	return strings.Count(images, ":"+tag+"\n")
 }
 
@@ -197,7 +213,7 @@ func (u *updates) besideBroken(tag string) {
 	const broken = "f007.yaml"
 	text := u.repo.text(broken)
 	in := strings.Count(text, "image:")
-	u.personally(map[string]string{broken: strings.ReplaceAll(text, "  replicas:", "\treplicas:")})
+	u.personally(map[string]string{broken: strings.ReplaceAll(text, "  suspend:", "\tsuspend:")})
 	before := u.repo.head()
 	u.news(tag)
 	u.eventually(2*time.Minute, "the others are committed", func() bool { return u.committed(tag) >= manyWorkloads-in })
@@ -208,7 +224,7 @@ func (u *updates) besideBroken(tag string) {
 		u.t.Errorf("%d files with %d added and %d deleted lines", files, added, deleted)
 	}
 	u.eventually(2*time.Minute, "what can be read is applied", func() bool { return u.running(tag) == manyWorkloads-in })
-	place := fmt.Sprintf("%s:%d", broken, strings.Count(text[:strings.Index(text, "  replicas:")], "\n")+1)
+	place := fmt.Sprintf("%s:%d", broken, strings.Count(text[:strings.Index(text, "  suspend:")], "\n")+1)
 	if said := u.try("why", "sync."+u.prefix); !strings.Contains(said.out, place) {
 		u.t.Errorf("why does not name %s:\n%s%s", place, said.out, said.errOut)
 	}
