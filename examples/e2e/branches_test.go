@@ -15,8 +15,10 @@ const branch = "image-updates"
 func TestBranches(t *testing.T) {
 	t.Parallel()
 	u := newUpdates(t, map[string]string{"web.yaml": oddly}, blocks{
-		automation: `branch = "` + branch + `"`,
-		sync:       `marker "annotation" {}`,
+		automation: `branch = "` + branch + `"
+  message = "Propose {{ range .Changes }}{{ .To }}{{ end }} for {{ .Branch }}"`,
+		write: "ci_skip = true",
+		sync:  `marker "annotation" {}`,
 	}, func(r *registry) { r.push("acme/web", 0, "1.1.0") })
 	u.annotated(u.repo.head())
 	main := u.repo.head()
@@ -45,6 +47,8 @@ func (u *updates) proposed(tag, after string) string {
 	if o := u.run("git", "-C", u.repo.bare(), "merge-base", "--is-ancestor", after, tip); o.code != 0 {
 		u.t.Errorf("%s was pushed over %s by force", tip, after)
 	}
+	said, _, _ := strings.Cut(u.repo.served("log", "-1", "--format=%B", tip), "\n\nSluice-Cause: automation")
+	u.same("the message", said, "Propose registry.example.com/acme/web:"+tag+" for "+branch+"\n\n[ci skip]")
 	u.same("what differs from main", strings.ReplaceAll(u.repo.served("diff", "--numstat", "main..."+branch), "\t", " "), "1 1 web.yaml")
 	u.applied()
 	u.same("main", u.repo.head(), main)

@@ -63,9 +63,16 @@ func pushMany(r *registry, tag string) {
 // that all of them are due at once.
 func (u *updates) news(tag string) {
 	u.t.Helper()
-	u.sluice("suspend", "image_automation."+u.prefix, "--reason", "a release is being prepared")
+	const reason = "a release is being prepared"
+	u.sluice("suspend", "image_automation."+u.prefix, "--reason", reason)
 	pushMany(u.reg, tag)
 	u.sluice("images", "-n", u.prefix, "--scan", "-l", "1")
+	if s := u.state(u.config, "image_automation."+u.prefix); !strings.Contains(s, "suspended") || !strings.Contains(s, reason) {
+		u.t.Errorf("state of what is suspended: %q", s)
+	}
+	if u.committed(tag) > 0 {
+		u.t.Error("written although suspended")
+	}
 	u.sluice("resume", "image_automation."+u.prefix)
 }
 

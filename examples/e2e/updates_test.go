@@ -28,7 +28,8 @@ type blocks struct {
 	source, sync, automation string // arguments
 	more                     string // blocks
 	settings                 string // of images
-	readOnly                 bool   // no block write
+	write                    string // more of the block write
+	readOnly                 bool   // no such block
 }
 
 // newUpdates starts a daemon for a repository with files, and waits until they
@@ -58,7 +59,7 @@ func (u *updates) configure() {
 	if settings == "" {
 		settings = `interval = "1s"`
 	}
-	write := fmt.Sprintf("write {\n    author    = %q\n    committer = %q\n  }", robot, committer)
+	write := fmt.Sprintf("write {\n    author    = %q\n    committer = %q\n    %s\n  }", robot, committer, u.blocks.write)
 	if u.blocks.readOnly {
 		write = ""
 	}
@@ -172,6 +173,24 @@ func (u *updates) same(what, got, want string) {
 	}
 }
 
+// interrupted pushes an image, and kills the daemon before or after its commit
+// reaches the server: there is one commit all the same.
+func (u *updates) interrupted(tag string, hold func(string) *heldPush) {
+	u.t.Helper()
+	before, held := u.repo.head(), hold("app")
+	u.reg.push("acme/web", int(tag[2])+30, tag)
+	u.arrives(held)
+	u.daemon.kill()
+	held.drop()
+	u.start()
+	commit := u.lands(before, 1)[0]
+	u.same("the changed lines", strings.Join(u.repo.numstat(commit), ","), "1 1 web.yaml")
+	u.same("the image that runs", u.runs("web"), shopHost+"/acme/web:"+tag)
+	u.scan()
+	u.lands(before, 1)
+	u.marked(commit)
+}
+
 // oddly is a manifest in which everything is where nobody expects it.
 const oddly = `# The shop's front page.   It was here first.
 
@@ -205,12 +224,15 @@ func TestImageUpdate(t *testing.T) {
 		})
 	u.update()
 	u.another()
+	u.interrupted("1.3.0", u.server.hold)
+	u.interrupted("1.4.0", u.server.holdAnswer)
 }
 
 // update pushes an image, and has a person push while the commit is on its way.
 func (u *updates) update() {
 	u.t.Helper()
 	before := u.repo.head()
+	u.marked(before) // which is a push, too
 	held := u.server.hold("app")
 	u.reg.push("acme/web", 30, "1.2.0")
 	u.arrives(held)
