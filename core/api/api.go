@@ -13,10 +13,10 @@
 //	POST /v1/images/cache/clear
 //	GET  /v1/credentials       POST /v1/credentials/explain
 //	POST /v1/release           change images in git: a job; with "dry_run" what it would do
-//	POST /v1/policy            change policies in git: a job
+//	POST /v1/policy            change policies in git: a job, or a dry run
 //	GET  /v1/jobs              what was asked for, newest first
-//	GET  /v1/jobs/{id}         one; with ?wait=commit or ?wait=applied a stream: it now, then as it has become
-//	GET  /v1/images/why        ?workload=&namespace=&container=  each tag with the rule that took or refused it
+//	GET  /v1/jobs/{id}         one, by the beginning of its id; with ?wait=commit or ?wait=applied a stream: it now, then as it has become
+//	GET  /v1/images/why        ?workload=&namespace=&container=&timeout=  each tag with the rule that took or refused it
 //	GET  /v1/quarantine        DELETE /v1/quarantine  ?image=&by=
 //	GET  /v1/plugins           POST /v1/reload   GET /v1/config   GET /v1/version
 //	GET  /healthz  /readyz     plain text

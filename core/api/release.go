@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/engine"
 )
@@ -94,8 +95,16 @@ func (s *server) job(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) whyImages(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
+	var timeout time.Duration
+	if text := q.Get("timeout"); text != "" {
+		var err error
+		if timeout, err = time.ParseDuration(text); err != nil {
+			s.fail(w, fmt.Errorf("timeout: %w: %w", err, engine.ErrInvalid))
+			return
+		}
+	}
 	list, err := s.engine.WhyImages(r.Context(), engine.WhyImagesRequest{
-		Workload: q.Get("workload"), Namespace: q.Get("namespace"), Container: q.Get("container"),
+		Workload: q.Get("workload"), Namespace: q.Get("namespace"), Container: q.Get("container"), Timeout: timeout,
 	})
 	s.answer(w, whyImagesAnswer{list}, err)
 }
@@ -163,6 +172,9 @@ func (c *Client) WaitJob(ctx context.Context, id string, applied bool) (engine.J
 // what holds that back.
 func (c *Client) WhyImages(ctx context.Context, req engine.WhyImagesRequest) ([]engine.WhyImage, error) {
 	q := url.Values{"workload": {req.Workload}, "namespace": {req.Namespace}, "container": {req.Container}}
+	if req.Timeout > 0 {
+		q.Set("timeout", req.Timeout.String())
+	}
 	a, err := get[whyImagesAnswer](ctx, c, "/v1/images/why?"+q.Encode())
 	return a.Images, err
 }

@@ -19,6 +19,7 @@ type changeFlags struct {
 	user      string
 	verbosity int
 	timeout   time.Duration
+	dryRun    bool
 }
 
 // bind adds the flags. short is the letter for --workload, if it has one.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -88,7 +89,7 @@ func (a *app) completeJobs(cmd *cobra.Command, _ []string, prefix string) ([]cob
 		list, err := client.Jobs(ctx)
 		var ids []cobra.Completion
 		for _, j := range list {
-			ids = append(ids, cobra.CompletionWithDesc(j.ID, j.State+" "+jobSubject(j)))
+			ids = append(ids, cobra.CompletionWithDesc(j.ID, j.State+" "+cmp.Or(j.Asked, j.Kind)))
 		}
 		return ids, err
 	})

@@ -1,9 +1,14 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -22,14 +27,10 @@ func newEvents(a *app) *cobra.Command {
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeNodes(true),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
 			if len(args) == 1 {
 				q.Node = args[0]
 			}
-			return client.Events(cmd.Context(), q, a.writeEvent)
+			return a.events(cmd.Context(), q)
 		},
 	}
 	cmd.Flags().BoolVarP(&q.Follow, "follow", "f", false, "go on with what happens next")
@@ -38,20 +39,81 @@ func newEvents(a *app) *cobra.Command {
 	return cmd
 }
 
-// writeEvent prints one event: JSON formats one a line, so that a stream can
-// be read while it goes on.
-func (a *app) writeEvent(e event.Event) error {
+// events shows events, as many as there are or, with --follow, as they come. JSON
+// formats have one a line, so that a stream can be read while it goes on.
+func (a *app) events(ctx context.Context, q engine.EventQuery) error {
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	if a.output.machine() {
+		return client.Events(ctx, q, a.encodeEvent)
+	}
+	t := eventTable{w: a.Out}
+	if q.Follow {
+		t.widths = [5]int{0, len("warning"), 24, 0, 16}
+		return client.Events(ctx, q, func(e event.Event) error {
+			t.widen(rowOf(e))
+			return t.write(rowOf(e))
+		})
+	}
+	var rows []eventRow
+	err = client.Events(ctx, q, func(e event.Event) error {
+		rows = append(rows, rowOf(e))
+		t.widen(rowOf(e))
+		return nil
+	})
+	for _, r := range rows {
+		err = errors.Join(err, t.write(r))
+	}
+	return err
+}
+
+func (a *app) encodeEvent(e event.Event) error {
 	if a.output == outputYAML {
 		_, _ = fmt.Fprintln(a.Out, "---")
 		return writeYAML(a.Out, e)
 	}
-	if a.output.machine() {
-		return json.NewEncoder(a.Out).Encode(e)
+	return json.NewEncoder(a.Out).Encode(e)
+}
+
+// eventRow are the columns of an event: time, severity, node, object, reason and
+// message.
+type eventRow [6]string
+
+func rowOf(e event.Event) eventRow {
+	return eventRow{
+		e.Time.Local().Format(time.DateTime), string(e.Severity), visible(e.Node), visible(e.Object), visible(e.Reason), visible(e.Message),
 	}
-	about := e.Node
-	if e.Object != "" {
-		about += " " + e.Object
+}
+
+func (r eventRow) widths() (w [5]int) {
+	for i := range w {
+		w[i] = utf8.RuneCountInString(r[i])
 	}
-	_, err := fmt.Fprintf(a.Out, "%s  %-7s  %-24s  %-16s  %s\n", e.Time.Local().Format(time.DateTime), e.Severity, visible(about), visible(e.Reason), visible(e.Message))
+	return w
+}
+
+// eventTable writes rows one by one, in columns as wide as the widest that it
+// knows of. A column without anything in it is left out.
+type eventTable struct {
+	w      io.Writer
+	widths [5]int // the message comes last and may have any
+}
+
+func (t *eventTable) widen(r eventRow) {
+	for i, n := range r.widths() {
+		t.widths[i] = max(t.widths[i], n)
+	}
+}
+
+func (t *eventTable) write(r eventRow) error {
+	var line strings.Builder
+	for i, width := range t.widths {
+		if width > 0 {
+			fmt.Fprintf(&line, "%-*s  ", width, r[i])
+		}
+	}
+	_, err := fmt.Fprintln(t.w, line.String()+r[5])
 	return err
 }

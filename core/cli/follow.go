@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,11 @@ var errLate = errors.New("not within the time")
 // follow waits for a job and shows what becomes of it, step by step; programs get
 // the job at the end.
 func (a *app) follow(ctx context.Context, client *api.Client, job engine.Job, f follow) (followed, error) {
+	p := a.progress()
+	stop := a.tellScans(ctx, client, p)
 	job, err := a.awaitEnd(ctx, client, job, f.timeout)
+	stop()
+	p.end()
 	if err != nil {
 		return followed{job: job}, err
 	}
@@ -44,15 +49,14 @@ func (a *app) follow(ctx context.Context, client *api.Client, job engine.Job, f 
 	if err := writeEnded(a.Out, job, f.verbosity); err != nil {
 		return followed{job: job}, err
 	}
-	if err := jobFailure(job); err != nil {
-		return followed{job: job}, err
+	failure := jobFailure(job)
+	if failure == nil {
+		a.tellHidden(job, f.verbosity)
 	}
-	a.tellHidden(job, f.verbosity)
 	if !f.apply || !rollsOut(job) {
-		return followed{job: job}, nil
+		return followed{job: job}, failure
 	}
 	if toApply(job) {
-		p := a.progress()
 		waiting := "Waiting for " + shortRevisions(job) + " to be applied ..."
 		p.line(waiting, waiting)
 		job, err = a.awaitApplied(ctx, client, job, f.timeout)
@@ -60,12 +64,12 @@ func (a *app) follow(ctx context.Context, client *api.Client, job engine.Job, f 
 	}
 	if errors.Is(err, errLate) {
 		a.tellLate(job, f.timeout)
-		return followed{job: job}, nil
+		return followed{job: job}, failure
 	}
-	if err != nil {
-		return followed{job: job}, err
+	if err == nil {
+		err = a.writeApplied(job)
 	}
-	return followed{job: job, applied: !toApply(job)}, a.writeApplied(job)
+	return followed{job: job, applied: !toApply(job)}, cmp.Or(failure, err)
 }
 
 // followQuietly is follow for programs: the job is all that they get.
@@ -113,19 +117,7 @@ func lateBecause(ctx context.Context, client *api.Client, job engine.Job) (newer
 	if err != nil {
 		return job, err.Error()
 	}
-	status, err := client.Status(ctx)
-	if err != nil {
-		return newer, newer.Error
-	}
-	reasons := []string{newer.Error}
-	for _, p := range status.Pending {
-		concerns := slices.ContainsFunc(newer.Results, func(r update.Result) bool { return r.Source == p.Source })
-		if concerns && p.Error != "" {
-			reasons = append(reasons, firstLine(p.Error))
-		}
-	}
-	reasons = slices.DeleteFunc(slices.Compact(reasons), func(text string) bool { return text == "" })
-	return newer, strings.Join(reasons, "; ")
+	return newer, firstLine(cmp.Or(newer.Waiting, newer.Error))
 }
 
 func (a *app) awaitApplied(ctx context.Context, client *api.Client, job engine.Job, timeout time.Duration) (engine.Job, error) {
@@ -166,7 +158,7 @@ func awaitJob(ctx context.Context, client *api.Client, job engine.Job, applied b
 
 // writeEnded shows what a job has done, or would do.
 func writeEnded(w io.Writer, job engine.Job, verbosity int) error {
-	if err := writeResults(w, job.Results, verbosity); err != nil || job.DryRun {
+	if err := writeResults(w, job, verbosity); err != nil || job.DryRun {
 		return err
 	}
 	for _, c := range job.Commits {
@@ -188,7 +180,9 @@ func (a *app) tellHidden(job engine.Job, verbosity int) {
 		case update.Success:
 			return
 		case update.Skipped:
-			skipped++
+			if !slices.Contains(job.Named, r.ID) { // else it is in the table
+				skipped++
+			}
 		}
 	}
 	if skipped > 0 && verbosity == 0 {
@@ -292,8 +286,6 @@ func jobFailure(job engine.Job) error {
 		return errors.New(job.Error)
 	case job.State == engine.JobFailed:
 		return fmt.Errorf("job %s has failed", job.ID)
-	case failedResults(job.Results):
-		return exitCode(ExitError) // the table tells
 	}
 	return nil
 }

@@ -18,7 +18,8 @@ func newImagesWhy(a *app) *cobra.Command {
 		Short: "Explain why images of a workload are, or are not, replaced",
 		Long: `Explain, for each container of a workload, what git says and what runs, which
 policy holds and where it is written, what it would write and what holds that
-back, and then each tag of the repository with the rule that took or refused it.`,
+back, and then each tag of the repository with the rule that took or refused it.
+Registries are asked for what is not known yet, no longer than --timeout.`,
 		Example: `  sluice images why shop:deployment/web
   sluice images why -n shop deployment/web --container web -o json`,
 		Args:              needs("WORKLOAD", 1, 1),
@@ -29,7 +30,11 @@ back, and then each tag of the repository with the rule that took or refused it.
 			if err != nil {
 				return err
 			}
+			p := a.progress()
+			stop := a.tellScans(cmd.Context(), client, p)
 			list, err := client.WhyImages(cmd.Context(), req)
+			stop()
+			p.end()
 			if err != nil {
 				return err
 			}
@@ -37,6 +42,7 @@ back, and then each tag of the repository with the rule that took or refused it.
 		},
 	}
 	cmd.Flags().StringVar(&req.Container, "container", "", "only this container")
+	cmd.Flags().DurationVar(&req.Timeout, "timeout", 2*time.Minute, "how long to wait for registries; what is known is shown in any case")
 	_ = cmd.RegisterFlagCompletionFunc("container", a.completeContainers)
 	return cmd
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gitops/sluice/core/engine"
-	"github.com/sluice-gitops/sluice/core/images/update"
 )
 
 func newJobs(a *app) *cobra.Command {
@@ -23,7 +22,7 @@ func newJobs(a *app) *cobra.Command {
 what came of them. They go on without the command that asked for them, and
 after a restart of the daemon.`,
 		Example: `  sluice jobs
-  sluice jobs show 7f3a --wait`,
+  sluice jobs show sixl --wait`,
 		Args: cobra.NoArgs,
 		RunE: run,
 	}
@@ -50,34 +49,29 @@ func (a *app) jobs(ctx context.Context) error {
 func writeJobs(w io.Writer, list []engine.Job) error {
 	return table(w, "JOB\tWHAT\tSTATE\tASKED\tBY\tCOMMITS\tREASON", func(row func(...any)) {
 		for _, j := range list {
-			row(j.ID, jobSubject(j), j.State, age(j.Created)+" ago", j.User, commitList(j), firstLine(jobReason(j)))
+			row(j.ID, cut(cmp.Or(j.Asked, j.Kind)), j.State, age(j.Created)+" ago", j.User, commitList(j), cut(firstLine(jobReason(j))))
 		}
 	})
 }
 
-// jobSubject is what a job is about: its kind and what it changes.
-func jobSubject(j engine.Job) string {
-	var ids []string
-	for _, r := range j.Results {
-		if r.Status == update.Success || r.Status == update.Failed {
-			ids = append(ids, r.ID)
-		}
+// maxCell is how much of a text of any length a table shows.
+const maxCell = 120
+
+// cut shortens what would destroy a table. All of it is in other views.
+func cut(text string) string {
+	if r := []rune(text); len(r) > maxCell {
+		return string(r[:maxCell-1]) + "…"
 	}
-	switch {
-	case len(ids) == 0:
-		return j.Kind
-	case len(ids) > 2:
-		return fmt.Sprintf("%s %s and %d more", j.Kind, ids[0], len(ids)-1)
-	}
-	return j.Kind + " " + strings.Join(ids, ", ")
+	return text
 }
 
-// jobReason is why a job has come to what it has, or why it was asked for.
+// jobReason is what a job waits for, why it has come to what it has, or why it
+// was asked for.
 func jobReason(j engine.Job) string {
 	if j.Error == "" && j.State == engine.JobSucceeded && len(j.Commits) == 0 {
 		return "nothing to do"
 	}
-	return cmp.Or(j.Error, j.Message)
+	return cmp.Or(j.Error, j.Waiting, j.Message)
 }
 
 func commitList(j engine.Job) string {
@@ -94,7 +88,7 @@ func newJobsShow(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show JOB",
 		Short: "Show what came of a job, or wait for it",
-		Long: `Show what came of a job. With --wait, wait until it has ended and what it has
+		Long: `Show what came of a job; the beginning of its id is enough. With --wait, wait until it has ended and what it has
 committed is applied, as the command that asked for it does.`,
 		Args:              needs("JOB", 1, 1),
 		ValidArgsFunction: a.completeJobs,
@@ -128,7 +122,9 @@ func writeJob(w io.Writer, j engine.Job, verbosity int) error {
 				row("  "+name, value)
 			}
 		}
+		field("asked for", j.Asked)
 		field("state", j.State)
+		field("waits for", j.Waiting)
 		field("reason", j.Error)
 		field("asked", age(j.Created)+" ago")
 		if !j.Finished.IsZero() {
@@ -140,11 +136,11 @@ func writeJob(w io.Writer, j engine.Job, verbosity int) error {
 			field("commit", commitState(c))
 		}
 	})
-	if err != nil || len(resultRows(j.Results, verbosity)) == 0 {
+	if err != nil || len(resultRows(j, verbosity)) == 0 {
 		return err
 	}
 	_, _ = fmt.Fprintln(w)
-	return writeResults(w, j.Results, verbosity)
+	return writeResults(w, j, verbosity)
 }
 
 // commitState says where a commit is, and whether it is applied.

@@ -32,6 +32,7 @@ type checkFlags struct {
 	tree     string   // directory for a renderer
 	paths    []string // of it
 	env      []string
+	writable bool
 }
 
 func newPluginCheck(a *app) *cobra.Command {
@@ -60,6 +61,7 @@ Exit code 2 if a check fails.`,
 	fl.StringArrayVar(&f.images, "image", nil, "image that a credential plugin has a credential for, host/repository; may be repeated")
 	fl.StringVar(&f.tree, "tree", "", "sample directory for a renderer")
 	fl.StringArrayVar(&f.paths, "path", nil, "path below --tree to render, by default all; may be repeated")
+	fl.BoolVar(&f.writable, "writable", false, "also write to a source: files, branches and markers, which stay there")
 	fl.StringArrayVar(&f.env, "env", nil, "give the plugin this variable, name=value; may be repeated")
 	return cmd
 }
@@ -149,7 +151,7 @@ func (f checkFlags) subject(binary string, k client.KindDescription) (*conforman
 				"give one: --type %s/%s --instance '{%q: ...}'", k.Kind, k.Type, missing[0])
 		}
 	}
-	s := &conformance.Subject{Kind: k.Kind, Type: k.Type, Config: config, Start: conformance.Binary(binary, f.env...)}
+	s := &conformance.Subject{Kind: k.Kind, Type: k.Type, Config: config, Writable: f.writable, Start: conformance.Binary(binary, f.env...)}
 	if f.tree != "" {
 		if s.Tree, err = filepath.Abs(f.tree); err != nil {
 			return nil, err

@@ -33,6 +33,11 @@ func newUnlock(a *app) *cobra.Command {
 		func(c *update.PolicyChange, _ *changeFlags) { c.Unlock = true })
 }
 
+// bindDryRun is for the commands that change policies.
+func (f *changeFlags) bindDryRun(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
+}
+
 // setLock locks, and leaves word of who and why.
 func setLock(c *update.PolicyChange, f *changeFlags) {
 	c.Lock, c.LockUser, c.LockMessage = true, f.user, f.message
@@ -48,7 +53,7 @@ func newPolicyChange(a *app, name, short string, set func(*update.PolicyChange, 
 
 It is an annotation of the manifest, changed by a commit, whose revision is
 shown when it is pushed. A WORKLOAD is namespace:kind/name, or kind/name in the
-namespace of -n.`,
+namespace of -n. Exit code 1 if one of them is not there, or cannot be changed.`,
 		Example: fmt.Sprintf("  sluice %s shop:deployment/web\n  sluice %s -n shop -w deployment/web -m \"stock-taking\"", name, name),
 
 		ValidArgsFunction: a.completeWorkloads,
@@ -61,6 +66,7 @@ namespace of -n.`,
 		},
 	}
 	f.bind(a, cmd, "w")
+	f.bindDryRun(cmd)
 	return cmd
 }
 
@@ -80,7 +86,8 @@ func newPolicy(a *app) *cobra.Command {
 written by themselves, whether it is locked, and which tags its containers take.
 
 A pattern is glob:main-*, semver:^1.2, regexp:^v(.*)$, numeric: or calver:; a
-bare one is a glob. The pattern * takes everything and removes the annotation.`,
+bare one is a glob. The pattern * takes everything and removes the annotation.
+Exit code 1 if a WORKLOAD is not there, or cannot be changed.`,
 		Example: `  sluice policy shop:deployment/web --automate --tag-all 'semver:~1.4'
   sluice policy -n shop -w deployment/web --tag web='glob:main-*' --tag migrate='*'
   sluice policy shop:deployment/web --lock -m "stock-taking"`,
@@ -96,6 +103,7 @@ bare one is a glob. The pattern * takes everything and removes the annotation.`,
 		},
 	}
 	f.bind(a, cmd, "w")
+	f.bindDryRun(cmd)
 	cmd.Flags().BoolVar(&f.change.Automate, "automate", false, "write new images by themselves")
 	cmd.Flags().BoolVar(&f.change.Deautomate, "deautomate", false, "do so no longer")
 	cmd.Flags().BoolVar(&f.change.Lock, "lock", false, "keep the images as they are; --message says why")
@@ -160,9 +168,9 @@ func (a *app) changePolicy(ctx context.Context, what string, change update.Polic
 	if err != nil {
 		return err
 	}
-	a.tellSubmitting(what, false)
+	a.tellSubmitting(what, f.dryRun)
 	job, err := client.Policy(ctx, engine.PolicyRequest{
-		Workloads: f.workloads, Namespace: a.namespace, Change: change, Message: f.message, User: f.user,
+		Workloads: f.workloads, Namespace: a.namespace, Change: change, DryRun: f.dryRun, Message: f.message, User: f.user,
 	})
 	if err != nil {
 		return err

@@ -21,7 +21,6 @@ type releaseFlags struct {
 	image       string
 	allImages   bool
 	exclude     []string
-	dryRun      bool
 	interactive bool
 	force       bool
 	watch       bool
@@ -43,7 +42,14 @@ named, and lets --update-image go past the policies of containers.
 A WORKLOAD is namespace:kind/name, or kind/name in the namespace of -n; --all
 with -n are those of the namespace.
 
-Changes that are not ready within --timeout go on: ` + "`sluice jobs`" + ` shows them.`,
+Registries are asked for what is not known of the images, or not newer than the
+interval of images { }, no longer than --timeout. Changes that are not ready
+within --timeout go on: ` + "`sluice jobs`" + ` shows them.
+
+Exit code 1 if nothing, or not all, could be done for what is named: there is no
+such workload, its images cannot be told, a commit cannot be pushed. With --watch
+also if a rollout fails, or has not ended in time. What is locked, ignored or up
+to date already is no error.`,
 		Example: `  sluice release shop:deployment/web --update-image quay.io/acme/web:1.4.2
   sluice release --all --update-all-images --dry-run -v
   sluice release -n shop deployment/web --update-all-images --interactive
@@ -72,7 +78,7 @@ func (f *releaseFlags) bindRelease(a *app, cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.image, "update-image", "i", "", "use this image, name:tag, wherever one of its name is used")
 	cmd.Flags().BoolVar(&f.allImages, "update-all-images", false, "use the newest image that the policy of each container takes")
 	cmd.Flags().StringSliceVar(&f.exclude, "exclude", nil, "leave out a workload; may be repeated")
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "show what would change, and change nothing")
+	f.bindDryRun(cmd)
 	cmd.Flags().BoolVar(&f.interactive, "interactive", false, "choose what to release from what would change")
 	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "also what is locked or ignored, and with --update-image what policies refuse")
 	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "then show how the rollout gets on until it has ended, for 10m or as long as --timeout says")
@@ -122,6 +128,7 @@ func (a *app) release(ctx context.Context, f releaseFlags) error {
 		DryRun:    f.dryRun,
 		Message:   f.message,
 		User:      f.by(ctx),
+		Timeout:   f.timeout,
 	}
 	if f.interactive {
 		spec, planned, err := a.chooseRelease(ctx, client, req, f.verbosity)
@@ -139,7 +146,7 @@ func (a *app) release(ctx context.Context, f releaseFlags) error {
 
 func (a *app) submitRelease(ctx context.Context, client *api.Client, req engine.ReleaseRequest, f releaseFlags) error {
 	a.tellSubmitting("release", req.DryRun)
-	job, err := client.Release(ctx, req)
+	job, err := a.askRelease(ctx, client, req)
 	if err != nil {
 		return err
 	}
@@ -148,6 +155,16 @@ func (a *app) submitRelease(ctx context.Context, client *api.Client, req engine.
 		return err
 	}
 	return a.watchRollout(ctx, client, done.job, f.rollout)
+}
+
+// askRelease says meanwhile which registries are read: a dry run answers only
+// when it knows all.
+func (a *app) askRelease(ctx context.Context, client *api.Client, req engine.ReleaseRequest) (engine.Job, error) {
+	p := a.progress()
+	stop := a.tellScans(ctx, client, p)
+	defer p.end()
+	defer stop()
+	return client.Release(ctx, req)
 }
 
 // tellSubmitting says on standard error that the daemon is asked.

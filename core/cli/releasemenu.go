@@ -28,14 +28,14 @@ func (a *app) chooseRelease(ctx context.Context, client *api.Client, req engine.
 	plan := req
 	plan.DryRun = true
 	a.tellSubmitting("release", true)
-	planned, err = client.Release(ctx, plan)
+	planned, err = a.askRelease(ctx, client, plan)
 	if err == nil && planned.State == engine.JobFailed {
 		err = jobFailure(planned)
 	}
 	if err != nil {
 		return spec, planned, err
 	}
-	rows := resultRows(planned.Results, verbosity)
+	rows := resultRows(planned, verbosity)
 	o, err := menuOf(rows)
 	if err != nil || !offers(o.Rows) {
 		return spec, planned, err

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"io"
+	"slices"
 	"strings"
 
+	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/images/update"
 )
@@ -19,13 +21,15 @@ type resultRow struct {
 	text   string
 }
 
-// resultRows are the lines that people see: not what was skipped unless they ask
-// for more, nor what was ignored unless they ask for all.
-func resultRows(results []update.Result, verbosity int) []resultRow {
+// resultRows are the lines that people see: of what they did not name not what
+// was skipped unless they ask for more, nor what was ignored unless they ask for
+// all.
+func resultRows(job engine.Job, verbosity int) []resultRow {
 	var rows []resultRow
-	for i := range results {
-		r := &results[i]
-		if r.Status == update.Ignored && verbosity < 2 || r.Status == update.Skipped && verbosity < 1 {
+	for i := range job.Results {
+		r := &job.Results[i]
+		hidden := r.Status == update.Ignored && verbosity < 2 || r.Status == update.Skipped && verbosity < 1
+		if hidden && !slices.Contains(job.Named, r.ID) {
 			continue
 		}
 		from := len(rows)
@@ -35,6 +39,9 @@ func resultRows(results []update.Result, verbosity int) []resultRow {
 		for j := range r.Containers {
 			rows = append(rows, resultRow{result: r, swap: &r.Containers[j], text: swapText(r.Containers[j])})
 		}
+		for _, text := range r.Warnings {
+			rows = append(rows, resultRow{result: r, text: "warning: " + text})
+		}
 		if len(rows) == from {
 			rows = append(rows, resultRow{result: r})
 		}
@@ -43,14 +50,14 @@ func resultRows(results []update.Result, verbosity int) []resultRow {
 	return rows
 }
 
-// resultReason is why a workload is as it is. The details of what is in order are
-// for people who want to know all.
+// resultReason is why a workload is as it is, or what of its policies changes.
+// The details of images that are in order are for people who want to know all.
 func resultReason(r *update.Result, verbosity int) string {
-	inOrder := r.Status == update.Success || r.Reason == update.ReasonUpToDate
+	inOrder := r.Status == update.Success && len(r.Containers) > 0 || r.Reason == update.ReasonUpToDate
 	if inOrder && verbosity < 2 {
 		return r.Reason
 	}
-	return joined(r.Reason, r.Detail)
+	return r.Why()
 }
 
 // joined is a reason with its detail.
@@ -79,8 +86,8 @@ func newPart(current, target string) string {
 }
 
 // writeResults is nothing if there is nothing to see.
-func writeResults(w io.Writer, results []update.Result, verbosity int) error {
-	rows := resultRows(results, verbosity)
+func writeResults(w io.Writer, job engine.Job, verbosity int) error {
+	rows := resultRows(job, verbosity)
 	if len(rows) == 0 {
 		return nil
 	}
@@ -93,14 +100,4 @@ func writeResults(w io.Writer, results []update.Result, verbosity int) error {
 			}
 		}
 	})
-}
-
-// failedResults reports whether something failed that was to change.
-func failedResults(results []update.Result) bool {
-	for _, r := range results {
-		if r.Status == update.Failed {
-			return true
-		}
-	}
-	return false
 }

@@ -112,7 +112,7 @@ func newShop() *shop {
 		},
 		items: []*shopItem{
 			item("shop:cronjob/report", map[string]string{"sluice.dev/ignore": "true"}, c("report", "quay.io/acme/web:1.4.0")),
-			item("shop:deployment/db", map[string]string{"fluxcd.io/locked": "true"}, c("db", "quay.io/acme/db:14.1")),
+			item("shop:deployment/db", map[string]string{"fluxcd.io/locked": "true", "fluxcd.io/locked_user": "ann", "fluxcd.io/locked_msg": "stock-taking"}, c("db", "quay.io/acme/db:14.1")),
 			item("shop:deployment/web", map[string]string{"fluxcd.io/automated": "true", "fluxcd.io/tag.web": "semver:~1.4"},
 				c("web", "quay.io/acme/web:1.4.1"), applier.Container{Name: "migrate", Image: "quay.io/acme/migrate:7", Init: true}),
 			item("yard:deployment/web", nil, c("web", "quay.io/acme/web:1.4.1")),
@@ -134,7 +134,7 @@ func (s *shop) known(namespace string) []update.Workload {
 		}
 		w := update.Workload{
 			ID: x.id, Sync: "sync.shop", Source: "source.git.shop",
-			InRepo: true, InCluster: x.running != nil, Policy: policy.Of(x.notes),
+			InRepo: true, InCluster: x.running != nil, Attended: true, Policy: policy.Of(x.notes),
 		}
 		for _, c := range x.containers {
 			image, err := ref.Parse(c.Image)

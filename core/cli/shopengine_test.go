@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/images/update"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -33,7 +34,7 @@ func (s *shop) Release(_ context.Context, req engine.ReleaseRequest) (engine.Job
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	req.Spec.Workloads, req.Spec.Exclude = qualified(req.Spec.Workloads, req.Namespace), qualified(req.Spec.Exclude, req.Namespace)
-	namespace := ""
+	namespace, asked := "", fmt.Sprintf("release %s to %s", cmp.Or(req.Spec.Image, "the newest images"), strings.Join(req.Spec.Workloads, ", "))
 	if req.Spec.All {
 		namespace = req.Namespace
 	}
@@ -41,7 +42,7 @@ func (s *shop) Release(_ context.Context, req engine.ReleaseRequest) (engine.Job
 	if err != nil && results == nil {
 		return engine.Job{}, err
 	}
-	job := engine.Job{Kind: engine.JobRelease, State: engine.JobSucceeded, Results: results, User: req.User, Message: req.Message, DryRun: req.DryRun}
+	job := engine.Job{Kind: engine.JobRelease, Asked: asked, Named: req.Spec.Workloads, State: engine.JobSucceeded, Results: results, User: req.User, Message: req.Message, DryRun: req.DryRun}
 	if err != nil {
 		job.State, job.Error = engine.JobFailed, err.Error()
 	}
@@ -77,12 +78,17 @@ func (s *shop) swap(id string, swap update.Swap) {
 func (s *shop) Policy(_ context.Context, req engine.PolicyRequest) (engine.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	job := engine.Job{Kind: engine.JobPolicy, State: engine.JobSucceeded, User: req.User, Message: req.Message}
+	job := engine.Job{
+		Kind: engine.JobPolicy, State: engine.JobSucceeded, User: req.User, Message: req.Message, DryRun: req.DryRun,
+		Named: qualified(req.Workloads, req.Namespace),
+	}
+	job.Asked = fmt.Sprintf("%s %s", req.Change, strings.Join(job.Named, ", "))
 	changed := map[string]map[string]string{}
 	for _, id := range qualified(req.Workloads, req.Namespace) {
 		x := s.find(id)
 		if x == nil {
 			job.Results = append(job.Results, update.Result{ID: id, Status: update.Skipped, Reason: update.ReasonNotInRepo})
+			job.Error = id + ": " + update.ReasonNotInRepo
 			continue
 		}
 		notes := annotated(x.notes, req.Change)
@@ -91,7 +97,10 @@ func (s *shop) Policy(_ context.Context, req engine.PolicyRequest) (engine.Job, 
 			continue
 		}
 		changed[id] = notes
-		job.Results = append(job.Results, update.Result{ID: id, Status: update.Success})
+		job.Results = append(job.Results, update.Result{ID: id, Status: update.Success, Detail: req.Change.String()})
+	}
+	if req.DryRun {
+		return job, nil
 	}
 	return s.start(job, func() {
 		for id, notes := range changed {
@@ -310,6 +319,9 @@ func (s *shop) WhyImages(_ context.Context, req engine.WhyImagesRequest) ([]engi
 	}
 	return list, nil
 }
+
+func (s *shop) ImageScans() []images.RepositoryStatus { return nil }
+func (s *shop) ImageBudget() []limit.Budget           { return nil }
 
 func (s *shop) Quarantined() []engine.Quarantine {
 	s.mu.Lock()

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -46,10 +47,14 @@ func (a *app) status(ctx context.Context, names []string, check bool) error {
 	}
 	if err := a.view(s, func(w io.Writer) error {
 		a.writeConfigStatus(w, s.Config)
-		if err := writeStatus(w, s); err != nil {
+		if err := errors.Join(writeStatus(w, s), writePending(w, s.Pending)); err != nil {
 			return err
 		}
-		return writePending(w, s.Pending)
+		barred, err := client.Quarantined(ctx)
+		if len(barred) > 0 {
+			_, _ = fmt.Fprintf(w, "\nIN QUARANTINE: %s, see `sluice images quarantine`\n", plural(len(barred), "image"))
+		}
+		return err
 	}); err != nil {
 		return err
 	}
@@ -120,7 +125,7 @@ func writeStatus(w io.Writer, s engine.Status) error {
 			if strings.HasPrefix(n.ID, "sync.") {
 				objects, failed = fmt.Sprint(n.Objects), fmt.Sprint(n.Failed)
 			}
-			row(n.ID, n.State, age(n.Since), revision(n.Ref, n.Revision), objects, failed, firstLine(n.Reason))
+			row(n.ID, n.State, age(n.Since), revision(n.Ref, n.Revision), objects, failed, cut(firstLine(n.Reason)))
 		}
 	})
 }
@@ -156,7 +161,7 @@ func writePending(w io.Writer, list []engine.PendingCommit) error {
 			if p.Error != "" {
 				next = when(p.NextAttempt)
 			}
-			row(where, p.Changes, age(p.Since), next, firstLine(p.Error))
+			row(where, p.Changes, age(p.Since), next, cut(firstLine(p.Error)))
 		}
 	})
 }

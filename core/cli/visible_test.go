@@ -47,7 +47,7 @@ func TestTablesAreVisible(t *testing.T) {
 		writeWorkloads(&out, []engine.Workload{{ID: evil, Containers: []applier.Container{{Name: evil, Image: evil}}}}, false),
 		writeProviders(&out, []credentials.ProviderStatus{{Provider: evil, Error: evil, Cached: []credentials.CachedStatus{{ID: evil, Username: evil}}}}),
 		writeExplanation(&out, credentials.Explanation{Host: evil, Error: evil, Advice: evil, Chain: []credentials.Step{{Provider: evil, Error: evil}}}),
-		a.writeEvent(event.Event{Node: evil, Object: evil, Message: evil}),
+		(&eventTable{w: &out}).write(rowOf(event.Event{Node: evil, Object: evil, Message: evil})),
 	} {
 		if err != nil {
 			t.Error(err)

@@ -59,11 +59,14 @@ func shortList(ids []string) string {
 }
 
 // missed sums up what of a job could not be done for the workloads that were
-// named, and of all what failed; "" if there is nothing like that.
+// named, and of all what failed; "" if there is nothing like that. That nobody can
+// tell which images are the newest is missed, a pattern that refuses an image is
+// an answer.
 func (j *storedJob) missed() string {
 	first, n := "", 0
 	for _, r := range j.Results {
-		if r.Status != update.Failed && (!r.Missed() || !slices.Contains(j.Named, r.ID)) {
+		unknown := r.Reason == update.ReasonImageNotFound && j.Release != nil && j.Release.Spec.AllImages
+		if r.Status != update.Failed && (!unknown && !r.Missed() || !slices.Contains(j.Named, r.ID)) {
 			continue
 		}
 		if n++; n == 1 {

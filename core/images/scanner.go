@@ -183,13 +183,14 @@ func (s *Scanner) Again(pattern string) {
 	}
 }
 
-// Status tells of each repository that is scanned, in the order of names.
+// Status tells of each repository that is scanned by itself, or just now for
+// somebody, in the order of names.
 func (s *Scanner) Status() []RepositoryStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := []RepositoryStatus{}
 	for _, r := range s.repos {
-		if len(r.subjects) > 0 {
+		if len(r.subjects) > 0 || r.flight != nil && r.flight.running {
 			all = append(all, s.status(r))
 		}
 	}

@@ -98,10 +98,9 @@ func (r Result) Why() string {
 }
 
 // Missed reports whether what somebody asked for of this workload could not be
-// done: it failed, or there is no such workload, or nobody can tell which
-// images there are.
+// done: it failed, or there is no such workload.
 func (r Result) Missed() bool {
-	return r.Status == Failed || r.Reason == ReasonNotInRepo || r.Reason == ReasonNotInCluster || r.Reason == ReasonImageNotFound
+	return r.Status == Failed || r.Reason == ReasonNotInRepo || r.Reason == ReasonNotInCluster
 }
 
 // Lookup tells whether the registry has an image; its digest may be empty if it
