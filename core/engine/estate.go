@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
@@ -26,6 +25,7 @@ type estate struct {
 	revision source.Revision
 	tree     *tree.Tree
 	found    edit.Found
+	deciders *deciders
 	running  map[string]Workload // in the sync's target, by id
 	setup    *imageSetup
 	targets  []images.Target // of what updatable has returned
@@ -61,6 +61,7 @@ func (e *Engine) estate(ctx context.Context, id string, running []Workload) (*es
 		held.Release()
 		return nil, err
 	}
+	s.deciders = newDeciders(s.setup.book, id, s.found)
 	return s, nil
 }
 
@@ -83,24 +84,21 @@ func (e *Engine) declaredIn(ctx context.Context, id string, t *tree.Tree) (edit.
 		if err != nil {
 			return edit.Found{}, err
 		}
-		found.Markers, err = markersIn(ctx, t.Dir, options)
-		return found, err
+		sources, err := edit.Open(ctx, t.Dir, options)
+		if err != nil {
+			return edit.Found{}, err
+		}
+		// Comments are not rendered. What else is in the files is the renderer's
+		// to judge.
+		found.Markers = sources.Found().Markers
+		linkMarkers(found.Workloads, sources.Found())
+		return found, nil
 	}
 	files, err := edit.Open(ctx, t.Dir, options)
 	if err != nil {
 		return edit.Found{}, err
 	}
 	return files.Found(), nil
-}
-
-// markersIn finds the markers in files that something is rendered from: comments
-// are not rendered. What else is in them is the renderer's to judge.
-func markersIn(ctx context.Context, root string, o edit.TreeOptions) ([]edit.Marker, error) {
-	files, err := edit.Open(ctx, root, o)
-	if err != nil {
-		return nil, err
-	}
-	return files.Found().Markers, nil
 }
 
 // filesOf returns the sync and how its files are read.
@@ -151,6 +149,9 @@ func (e *Engine) updatableContainer(ctx context.Context, s *estate, w update.Wor
 	}
 	u.Current = image
 	u.Rules, u.Automated = s.setup.book.of(about{sync: s.sync.Address, workload: w.ID, container: c.Name, image: image}, w.Policy)
+	if b := s.deciders.ofAny(c.Markers); b != nil {
+		u.Rules, u.Automated = w.Policy.Refine(c.Name, b.rules), false // the marker moves it
+	}
 	t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: who, Rules: &u.Rules}
 	s.targets = append(s.targets, t)
 	u.Input = s.input(t, func() policy.Input { return e.input(ctx, t) })
@@ -185,19 +186,24 @@ const (
 	kustomizePrefix = "kustomize:"
 )
 
+// entryID names an entry of a kustomization.
+func entryID(file, name string, nth int) string {
+	id := kustomizePrefix + file + "#" + name
+	if nth > 1 {
+		id += fmt.Sprintf("#%d", nth)
+	}
+	return id
+}
+
 // loose are the images that stand in no workload: of markers, and of
 // kustomizations that are not rendered here.
 func (e *Engine) loose(ctx context.Context, s *estate) []update.Workload {
 	var list []update.Workload
-	var names []string // of policies that markers stand for, each once
-	for _, m := range s.found.Markers {
-		r, ok := s.setup.book.named(m.Policy)
-		if !ok || slices.Contains(names, r.Name) {
-			continue
-		}
-		names = append(names, r.Name)
-		if image, ok := markedImage(r, s.found.Markers); ok {
-			list = append(list, e.looseImage(ctx, s, markerPrefix+r.Name, r, image))
+	for _, b := range s.deciders.blocks {
+		if image, ok := b.image(); ok {
+			w := e.looseImage(ctx, s, markerPrefix+b.Name, b.imageRules, image)
+			w.Policy, w.Problem = b.hold(s.running), b.problem
+			list = append(list, w)
 		}
 	}
 	if s.sync.Renderer != "" {
@@ -205,11 +211,11 @@ func (e *Engine) loose(ctx context.Context, s *estate) []update.Workload {
 	}
 	for _, k := range s.found.Kustomize {
 		image, ok := kustomizedImage(k)
-		if !ok {
+		if !ok || s.deciders.ofAny(k.Markers) != nil {
 			continue
 		}
 		if r, ok := s.setup.book.ofRepository(s.sync.Address, image); ok {
-			list = append(list, e.looseImage(ctx, s, kustomizePrefix+k.Name, r, image))
+			list = append(list, e.looseImage(ctx, s, entryID(k.File, k.Name, k.Nth), r, image))
 		}
 	}
 	return list
@@ -225,37 +231,6 @@ func (e *Engine) looseImage(ctx context.Context, s *estate, id string, r imageRu
 			Current: image, Rules: rules, Automated: r.Automated, Input: func() policy.Input { return e.input(ctx, t) },
 		}},
 	}
-}
-
-// markedImage is the image that the markers of a policy spell out together: in
-// one field, or the name in one and the tag in another. Without a name in any,
-// the policy must name the repository.
-func markedImage(r imageRules, markers []edit.Marker) (ref.Ref, bool) {
-	var name, tag, digest string
-	for _, m := range markers {
-		if m.Policy != r.Name && !slices.Contains(r.Markers, m.Policy) {
-			continue
-		}
-		switch m.Part {
-		case "":
-			if image, err := ref.Parse(m.Value); err == nil {
-				return image, true
-			}
-		case "name":
-			name = m.Value
-		case "tag":
-			tag = m.Value
-		case "digest":
-			digest = m.Value
-		}
-	}
-	if exact := r.repositories(); name == "" && len(exact) > 0 {
-		name = exact[0].Name()
-	}
-	if name == "" {
-		return ref.Ref{}, false
-	}
-	return assemble(name, tag, digest)
 }
 
 func kustomizedImage(k edit.KustomizeImage) (ref.Ref, bool) {
@@ -282,9 +257,11 @@ func (s *estate) editsFor(id string, swaps []update.Swap) []edit.Edit {
 	for _, sw := range swaps {
 		switch {
 		case strings.HasPrefix(id, kustomizePrefix):
-			edits = append(edits, edit.Edit{Kustomize: strings.TrimPrefix(id, kustomizePrefix), Image: sw.Target})
+			edits = append(edits, s.entryEdits(id, sw)...)
 		case strings.HasPrefix(id, markerPrefix):
-			edits = append(edits, s.markerEdits(strings.TrimPrefix(id, markerPrefix), sw.Target)...)
+			if b := s.deciders.block(strings.TrimPrefix(id, markerPrefix)); b != nil {
+				edits = append(edits, b.edits(sw.Target)...)
+			}
 		default:
 			edits = append(edits, edit.Edit{Workload: id, Container: sw.Container, Image: sw.Target, From: sw.Current})
 		}
@@ -292,17 +269,12 @@ func (s *estate) editsFor(id string, swaps []update.Swap) []edit.Edit {
 	return edits
 }
 
-// markerEdits are one for each name that markers of the policy have.
-func (s *estate) markerEdits(policy, image string) []edit.Edit {
-	r, _ := s.setup.book.named(policy)
-	var edits []edit.Edit
-	var done []string
-	for _, m := range s.found.Markers {
-		if slices.Contains(done, m.Policy) || m.Policy != r.Name && !slices.Contains(r.Markers, m.Policy) {
-			continue
+// entryEdits is the edit of the entry that is called so.
+func (s *estate) entryEdits(id string, sw update.Swap) []edit.Edit {
+	for _, k := range s.found.Kustomize {
+		if entryID(k.File, k.Name, k.Nth) == id {
+			return []edit.Edit{{Kustomize: k.Name, File: k.File, Nth: k.Nth, Image: sw.Target, From: k.Reference()}}
 		}
-		done = append(done, m.Policy)
-		edits = append(edits, edit.Edit{Marker: m.Policy, Flux: m.Flux, Image: image})
 	}
-	return edits
+	return nil
 }

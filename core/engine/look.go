@@ -18,6 +18,7 @@ import (
 type look struct {
 	results  []update.Result
 	held     map[string]string // by subject
+	wanted   map[string]bool   // subjects for which another image is selected
 	changes  []writeback.Change
 	next     time.Time // when something is due that nobody will tell of; zero: never
 	problems []rollout.Problem
@@ -35,12 +36,12 @@ func (e *Engine) lookForUpdates(ctx context.Context, id string, cfg config.Image
 	}
 	defer s.release()
 	all := e.updatableAndLoose(ctx, s)
-	l := &look{held: map[string]string{}, source: resolved, problems: rollout.Problems(s.found.Problems)}
+	l := &look{held: map[string]string{}, wanted: map[string]bool{}, source: resolved, problems: rollout.Problems(slices.Concat(s.found.Problems, s.deciders.problems))}
 	l.results, l.next = update.Automate(all, now())
 	if e.learnDigests(ctx, s, all) {
 		l.results, l.next = update.Automate(e.updatableAndLoose(ctx, s), now())
 	}
-	if err := e.choose(id, cfg, s, l); err != nil {
+	if err := e.choose(ctx, id, cfg, s, l); err != nil {
 		return nil, err
 	}
 	if err := e.updating.queue.Submit(l.changes...); err != nil {
@@ -61,7 +62,7 @@ func (e *Engine) resolvedRun(sync string) uint64 {
 }
 
 // choose makes changes of the results, but for what is held back.
-func (e *Engine) choose(id string, cfg config.ImageAutomation, s *estate, l *look) error {
+func (e *Engine) choose(ctx context.Context, id string, cfg config.ImageAutomation, s *estate, l *look) error {
 	pending := e.pendingSubjects(cfg.Sync)
 	settled, err := e.soaked(id, cfg, l)
 	if err != nil {
@@ -71,9 +72,12 @@ func (e *Engine) choose(id string, cfg config.ImageAutomation, s *estate, l *loo
 		var swaps []update.Swap
 		for _, sw := range r.Containers {
 			sub := subject(r.ID, sw.Container)
-			if reason := cmp.Or(pending[sub], e.flying(id, sub, sw.Target, l.source)); reason != "" {
+			l.wanted[sub] = true
+			reason := cmp.Or(pending[sub], e.flying(id, sub, sw.Target, l.source))
+			switch {
+			case reason != "":
 				l.held[sub] = reason
-			} else if settled[sub] {
+			case settled[sub] && !e.brake(ctx, id, cfg.Sync, sub, sw, l):
 				swaps = append(swaps, sw)
 			}
 		}
@@ -136,11 +140,7 @@ func (e *Engine) flying(id, sub, target string, source uint64) string {
 }
 
 // wants reports whether another image is selected for a subject.
-func (l *look) wants(sub string) bool {
-	return slices.ContainsFunc(l.results, func(r update.Result) bool {
-		return slices.ContainsFunc(r.Containers, func(sw update.Swap) bool { return subject(r.ID, sw.Container) == sub })
-	})
-}
+func (l *look) wants(sub string) bool { return l.wanted[sub] }
 
 // String sums a look up for people.
 func (l *look) String() string {

@@ -270,6 +270,9 @@ func (e *Engine) Unquarantine(_ context.Context, req UnquarantineRequest) ([]Qua
 	if err != nil {
 		return nil, refuse(ErrInvalid, "%v", err)
 	}
+	if err := e.letWrite(image); err != nil {
+		return nil, err
+	}
 	lifted, err := e.updating.gate.Lift(image.CanonicalName(), image.Tag)
 	if err != nil {
 		return nil, err

@@ -112,14 +112,32 @@ func (book rulebook) of(a about, annotated policy.Workload) (rules policy.Rules,
 	return annotated.Rules(a.container), annotated.Automated
 }
 
-// named returns the block that markers of the name stand for.
-func (book rulebook) named(marker string) (imageRules, bool) {
-	for _, r := range book {
-		if r.Name == marker || slices.Contains(r.Markers, marker) {
-			return r, true
-		}
+// isCalled reports whether markers of the name stand for the block.
+func (r imageRules) isCalled(marker string) bool {
+	return r.Name == marker || slices.Contains(r.Markers, marker)
+}
+
+// called returns the block that markers of the name stand for, in whichever
+// sync.
+func (book rulebook) called(marker string) (imageRules, bool) {
+	i := slices.IndexFunc(book, func(r imageRules) bool { return r.isCalled(marker) })
+	if i < 0 {
+		return imageRules{}, false
 	}
-	return imageRules{}, false
+	return book[i], true
+}
+
+// named returns the block that markers of the name stand for in the files of a
+// sync. The error says why there is none.
+func (book rulebook) named(sync, marker string) (imageRules, error) {
+	r, ok := book.called(marker)
+	switch {
+	case !ok:
+		return r, fmt.Errorf("the marker names %q, and there is no image_policy of that name, nor one with it among its markers", marker)
+	case r.Sync != "" && r.Sync != sync:
+		return r, fmt.Errorf("the marker names %s, which is for %s and not for %s", r.Address, r.Sync, sync)
+	}
+	return r, nil
 }
 
 // ofRepository returns the block for an image that stands in no container.

@@ -89,9 +89,9 @@ func subjectsOf(book rulebook, ed edit.Edit) []string {
 	case ed.Image == "":
 		return nil
 	case ed.Kustomize != "":
-		return []string{subject(kustomizePrefix+ed.Kustomize, "")}
+		return []string{subject(entryID(ed.File, ed.Kustomize, ed.Nth), "")}
 	case ed.Marker != "":
-		if r, ok := book.named(ed.Marker); ok {
+		if r, ok := book.called(ed.Marker); ok {
 			return []string{subject(markerPrefix+r.Name, "")}
 		}
 		return nil

@@ -1,12 +1,14 @@
 // Package gate holds automated updates back until they have proven themselves,
 // and takes back those that do not.
 //
-// Three things are kept, in the daemon's state, so that a restart neither
+// Four things are kept, in the daemon's state, so that a restart neither
 // shortens nor forgets any of them:
 //
 //   - soak: since when an image has been the one to be rolled out
 //   - watches: updates that were committed and whose rollout is followed
 //   - quarantine: images whose rollout failed, which automation leaves alone
+//   - brake: what automation has written where, so that it does not write the
+//     same again and again when somebody else keeps writing it back
 //
 // The package decides and remembers; who looks at clusters, and when, is the
 // engine's business. A Keeper is safe for concurrent use.
@@ -26,6 +28,8 @@ const (
 	soakRecords state.Kind[soaking]    = "soak"
 	watches     state.Kind[Watch]      = "watch"
 	quarantines state.Kind[Quarantine] = "quarantine"
+
+	writingRecords state.Kind[writings] = "written"
 )
 
 // Keeper remembers what the package comment lists.
@@ -36,6 +40,8 @@ type Keeper struct {
 	soaking     map[string]soaking    // by subject
 	watches     map[string]Watch      // by id
 	quarantined map[string]Quarantine // by repository and tag
+	written     map[string]writings   // by subject
+	swept       time.Time             // when what is old was last forgotten
 }
 
 // Open returns what store remembers. The store outlives the Keeper.
@@ -49,6 +55,9 @@ func Open(store *state.Store) (*Keeper, error) {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
 	if k.quarantined, err = all(store, quarantines); err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	if k.written, err = all(store, writingRecords); err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
 	}
 	return k, nil
