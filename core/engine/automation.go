@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,11 @@ type automationNode struct {
 	landed  map[string]landing  // by subject, what was committed and may not be in the source's tree yet
 	offered map[string]proposal // by subject, what was pushed to another branch
 	trouble map[string]string   // by subject, what came of the last change if that was no commit
+	advice  string              // what ends the trouble; empty: nobody knows
+	dropped map[string]string   // by subject, why the last change was not wanted any more
+	failing bool                // the trouble is new since the run that is under way began
+	news    time.Time           // of images, which others may join; zero: none
+	patient time.Time           // until when the first scans are waited for
 	told    map[string]string   // by workload, what could not be decided and was told of
 }
 
@@ -55,7 +61,7 @@ func subject(workload, container string) string { return workload + " " + contai
 func (e *Engine) compareAutomation(ch *change, a config.ImageAutomation, n *node) {
 	n.view.DependsOn = []string{a.Sync}
 	if n.automation == nil {
-		n.automation = &automationNode{cfg: a, landed: map[string]landing{}, offered: map[string]proposal{}, trouble: map[string]string{}}
+		n.automation = &automationNode{cfg: a, landed: map[string]landing{}, offered: map[string]proposal{}, trouble: map[string]string{}, dropped: map[string]string{}}
 		e.recallAutomation(n)
 	} else if before := n.automation.cfg; fingerprint(unplaced(before)) != fingerprint(unplaced(a)) {
 		ch.changed = append(ch.changed, a.Address)
@@ -117,6 +123,11 @@ func (e *Engine) beginAutomation(id string) (cfg config.ImageAutomation, running
 		e.rest(n, Waiting, "no registry is scanned", "another images { scan } in the configuration")
 		return cfg, nil, false
 	}
+	if text := e.awaitsScans(n); text != "" {
+		e.rest(n, Waiting, text, fmt.Sprintf("the first scans; it waits for %s at most", firstPatience))
+		e.dueBy(id, time.Now().Add(firstStep)) // nobody tells of scans that fail
+		return cfg, nil, false
+	}
 	return cfg, e.workloads[e.nodes[cfg.Sync].sync.cfg.Applier], true
 }
 
@@ -156,16 +167,67 @@ func (e *Engine) endAutomation(id string, l *look, err error) {
 	if sync := e.nodes[a.cfg.Sync]; sync != nil && sync.sync != nil {
 		n.showRevision(e.nodes[sync.sync.cfg.Source].source.revision)
 	}
-	maps.DeleteFunc(a.trouble, func(sub string, _ string) bool { return !l.wants(sub) })
-	if text := a.troubleText(); text != "" {
-		e.failed(n, errors.New(text), "")
-	} else {
-		e.succeeded(n, Ready, l.String(), "")
+	for _, m := range []map[string]string{a.trouble, a.dropped} {
+		maps.DeleteFunc(m, func(sub string, _ string) bool { return !l.wants(sub) })
 	}
+	e.concludeAutomation(n, l)
 	n.view.Problems = slices.Concat(n.view.Problems, l.problems)
 	e.tellResults(n, l.results)
 	if !l.next.IsZero() {
 		e.dueBy(id, l.next)
+	}
+}
+
+// concludeAutomation ends a run with what a look has come to, unless what was
+// decided before could not be written. That was counted as a failure when it
+// came out. e.mu is held.
+func (e *Engine) concludeAutomation(n *node, l *look) {
+	a := n.automation
+	text, failing := a.troubleText(), a.failing
+	a.failing = false
+	waits := e.waits(n)
+	switch {
+	case waits != "":
+		e.rest(n, Waiting, waits, "the next try of the commit")
+	case text == "":
+		e.succeeded(n, Ready, l.String(), "")
+	case failing:
+		e.failed(n, errors.New(text), a.advice)
+	default:
+		n.set(Failed, text, cmp.Or(a.advice, n.view.Unblock))
+		if s := n.suspended(); s != nil {
+			n.set(Suspended, s.String(), resumeHint(s, n.id))
+		}
+		e.over(n)
+	}
+}
+
+// waits says why what an automation has decided is not written yet, "" if nothing
+// keeps it from that. e.mu is held.
+func (e *Engine) waits(n *node) string {
+	count, why := e.updating.queue.Waits(func(c writeback.Change) bool { return c.Cause.Job == n.id })
+	if why == nil {
+		return ""
+	}
+	return fmt.Sprintf("waits to write %s: %s", many(count, "change"), oneLine(why))
+}
+
+// commitsWait implements writeback.Options.Waiting: automations show what their
+// changes wait for. One that runs does so at its end.
+func (e *Engine) commitsWait(source string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, n := range e.nodes {
+		if n.automation == nil || n.busy() || n.suspended() != nil {
+			continue
+		}
+		if sync := e.nodes[n.automation.cfg.Sync]; sync == nil || sync.sync == nil || sync.sync.cfg.Source != source {
+			continue
+		}
+		if text := e.waits(n); text != "" {
+			n.set(Waiting, text, "the next try of the commit")
+			e.nodeChanged()
+		}
 	}
 }
 
@@ -186,42 +248,90 @@ func (e *Engine) forgetOffers(n *node, l *look) {
 	}
 }
 
-// noteAutomated takes over what became of a change by an automation, or of its
-// revert.
-func (e *Engine) noteAutomated(c writeback.Change, o writeback.Outcome) {
+// noteAutomated takes over what became of changes by an automation, or of its
+// reverts, that ended together.
+func (e *Engine) noteAutomated(id string, ended []writeback.Ended) {
 	e.mu.Lock()
-	n := e.nodes[c.Cause.Job]
+	n := e.nodes[id]
 	if n == nil || n.automation == nil {
 		e.mu.Unlock()
 		return
 	}
 	a := n.automation
-	src := e.nodes[c.Source]
 	var followed []gate.Watch
-	for i, ed := range c.Edits {
-		for _, sub := range subjectsOf(e.setup().book, ed) {
-			delete(a.trouble, sub)
-			switch {
-			case !written(o, i):
-				a.trouble[sub] = whyNot(o, i)
-			case c.Branch != "":
-				a.offered[sub] = proposal{Target: ed.Image, Branch: c.Branch, Revision: o.Revision.ID}
-			case src != nil:
-				a.landed[sub] = landing{target: ed.Image, after: e.lastBefore(src, o.Revision.ID)}
+	offered, failed := false, false
+	for _, end := range ended {
+		c, o := end.Change, end.Outcome
+		offered = offered || c.Branch != ""
+		if o.Refused {
+			a.advice = e.adviceFor(id, c)
+		}
+		for i := range c.Edits {
+			failed = e.noteEdit(a, c, o, i) || failed
+			if w, ok := e.watchOf(a.cfg, c, o, i); ok {
+				followed = append(followed, w)
 			}
 		}
-		if w, ok := e.watchOf(a.cfg, c, o, i); ok {
-			followed = append(followed, w)
-		}
 	}
-	if text := a.troubleText(); text != "" && !n.busy() { // else the run that is under way ends with it
-		e.failed(n, errors.New(text), "")
-	}
+	e.concludeCommit(n, failed)
 	e.mu.Unlock()
-	if c.Branch != "" {
-		e.recorder.mark(n.id) // what was offered
+	if offered {
+		e.recorder.mark(id)
 	}
 	e.followAll(followed)
+}
+
+// noteEdit takes over what became of edit i of a change, and reports whether that
+// is a failure. e.mu is held.
+func (e *Engine) noteEdit(a *automationNode, c writeback.Change, o writeback.Outcome, i int) (failed bool) {
+	src := e.nodes[c.Source]
+	for _, sub := range subjectsOf(e.setup().book, c.Edits[i]) {
+		delete(a.trouble, sub)
+		delete(a.dropped, sub)
+		switch {
+		case slices.Contains(o.Withdrawn, i):
+			a.dropped[sub] = whyNot(o, i)
+		case !written(o, i):
+			a.trouble[sub], failed = whyNot(o, i), true
+		case c.Branch != "":
+			a.offered[sub] = proposal{Target: c.Edits[i].Image, Branch: c.Branch, Revision: o.Revision.ID}
+		case src != nil:
+			a.landed[sub] = landing{target: c.Edits[i].Image, after: e.lastBefore(src, o.Revision.ID)}
+		}
+	}
+	return failed
+}
+
+// concludeCommit shows what a try has come to: one failure, however much it was
+// about. A run that is under way ends with it. e.mu is held.
+func (e *Engine) concludeCommit(n *node, failed bool) {
+	a := n.automation
+	text := a.troubleText()
+	switch {
+	case text == "":
+		a.advice = ""
+		if n.view.State == Failed || n.view.State == Waiting {
+			e.triggerLocked(n.id, sched.Webhook)
+		}
+	case failed && n.busy():
+		a.failing = true
+	case failed:
+		e.failed(n, errors.New(text), a.advice)
+	}
+}
+
+// adviceFor says what a person can do about a source that refuses a commit.
+// e.mu is held.
+func (e *Engine) adviceFor(id string, c writeback.Change) string {
+	branch := c.Branch
+	if src := e.nodes[c.Source]; branch == "" && src != nil && src.source != nil {
+		branch = src.source.revision.Ref
+	}
+	text := fmt.Sprintf("write access of %s to %s (write { }, and a key that the server lets push there)", c.Source, cmp.Or(branch, "its branch"))
+	if c.Branch == "" {
+		text += fmt.Sprintf(", or branch = \"...\" in %s, for a pull request", id)
+	}
+	return text
 }
 
 // lastBefore is the last run of a source that may not have seen a revision that

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"errors"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
+	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/writeback"
+	"github.com/sluice-gitops/sluice/sdk"
 )
 
 // editFiles implements writeback.Options.Edit: it edits the files of a sync, or
@@ -17,13 +19,31 @@ func (e *Engine) editFiles(ctx context.Context, id string, t writeback.Tree, edi
 		return nil, same(err, len(edits))
 	}
 	if cfg.Renderer != "" {
-		return e.editRendered(ctx, cfg, t, o, edits)
+		files, errs := e.editRendered(ctx, cfg, t, o, edits)
+		for i, err := range errs {
+			errs[i] = passingTrouble(err)
+		}
+		return files, errs
 	}
 	files, err := edit.Open(ctx, t.Dir, edit.TreeOptions{Options: o, Paths: cfg.Paths, Cache: e.updating.files, Tree: t.Digest})
 	if err != nil {
-		return nil, same(err, len(edits))
+		return nil, same(sdk.RetryAfter(err, troublePause), len(edits)) // what is wrong in a file is no error
 	}
 	return files.Apply(ctx, edits)
+}
+
+// troublePause is when edits are tried again that something kept from being made
+// that passes.
+const troublePause = 10 * time.Second
+
+// passingTrouble has what failed because a plugin is away tried again. An error
+// that says itself what is to come of it is left alone.
+func passingTrouble(err error) error {
+	_, said := sdk.RetryDelay(err)
+	if said || sdk.IsPermanent(err) || !errors.Is(err, pluginhost.ErrPluginExited) && !errors.Is(err, pluginhost.ErrClosed) && !errors.Is(err, errNotOpen) {
+		return err
+	}
+	return sdk.RetryAfter(err, troublePause)
 }
 
 // commitMarks tell, of the commits that this process has made, which run of
@@ -60,114 +80,4 @@ func (e *Engine) hasApplied(n *node, revision string) bool {
 		return false
 	}
 	return s.record.Revision.ID == revision || s.seen > e.updating.marks.runs[revision]
-}
-
-// changeEnded implements writeback.Options.Done.
-func (e *Engine) changeEnded(c writeback.Change, o writeback.Outcome) {
-	e.updating.counts.count(o)
-	e.tellOutcome(c, o)
-	switch c.Cause.Kind {
-	case writeback.Automation, writeback.Revert:
-		e.noteAutomated(c, o)
-	default:
-		e.noteForJob(c, o)
-	}
-}
-
-// written reports whether edit i of a change stands in git now.
-func written(o writeback.Outcome, i int) bool {
-	return o.Err == "" && (i >= len(o.Errors) || o.Errors[i] == "")
-}
-
-// whyNot is why edit i of a change was not written.
-func whyNot(o writeback.Outcome, i int) string {
-	if o.Err != "" || i >= len(o.Errors) {
-		return o.Err
-	}
-	return o.Errors[i]
-}
-
-// repeats reports whether an automation has failed at all of the same before: it
-// tries again and again, and once is enough to be told.
-func (e *Engine) repeats(c writeback.Change, o writeback.Outcome) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	n := e.nodes[c.Cause.Job]
-	if n == nil || n.automation == nil {
-		return false
-	}
-	for i, ed := range c.Edits {
-		for _, sub := range subjectsOf(e.setup().book, ed) {
-			if written(o, i) || n.automation.trouble[sub] != whyNot(o, i) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// tellOutcome publishes what became of a change.
-func (e *Engine) tellOutcome(c writeback.Change, o writeback.Outcome) {
-	if e.repeats(c, o) {
-		return
-	}
-	node := c.Source
-	if c.Cause.Kind == writeback.Automation || c.Cause.Kind == writeback.Revert {
-		node = c.Cause.Job
-	}
-	tell := func(reason, object, text string) {
-		ev := eventOf(node, reason, text)
-		ev.Revision, ev.Object = o.Revision.ID, object
-		ev.Attrs = map[string]string{"source": c.Source, "sync": c.Sync, "cause": c.Cause.Kind}
-		if c.Branch != "" {
-			ev.Attrs["branch"] = c.Branch
-		}
-		e.publishEvent(ev)
-		e.log.Log(context.Background(), levels[ev.Severity], text, "node", node, "event", reason, "revision", o.Revision.ID)
-	}
-	if o.Err != "" {
-		tell(eventCommitFailed, objectOf(c.Edits), fmt.Sprintf("nothing was written to %s: %s", c.Source, o.Err))
-		return
-	}
-	var done []string
-	for i, ed := range c.Edits {
-		if written(o, i) {
-			done = append(done, describeEdit(ed))
-		} else {
-			tell(eventEditConflict, ed.Workload, fmt.Sprintf("not written: %s: %s", describeEdit(ed), whyNot(o, i)))
-		}
-	}
-	if len(done) > 0 && !o.Unchanged {
-		tell(eventCommitted, objectOf(c.Edits), fmt.Sprintf("%s: %s", describeRevision(o.Revision), strings.Join(done, ", ")))
-	}
-}
-
-// objectOf is the workload that all edits are of, "" if there are several.
-func objectOf(edits []edit.Edit) string {
-	for _, ed := range edits {
-		if ed.Workload != edits[0].Workload {
-			return ""
-		}
-	}
-	if len(edits) == 0 {
-		return ""
-	}
-	return edits[0].Workload
-}
-
-// describeEdit says in a few words what an edit does.
-func describeEdit(ed edit.Edit) string {
-	switch {
-	case ed.Marker != "":
-		return fmt.Sprintf("markers %q to %s", ed.Marker, ed.Image)
-	case ed.Kustomize != "":
-		return fmt.Sprintf("image %s to %s", ed.Kustomize, ed.Image)
-	case ed.Image != "":
-		text := fmt.Sprintf("%s %s", ed.Workload, ed.Container)
-		if ed.From != "" {
-			text += " from " + ed.From
-		}
-		return text + " to " + ed.Image
-	}
-	return fmt.Sprintf("annotations of %s", ed.Workload)
 }

@@ -248,9 +248,7 @@ func (e *Engine) resume(id, why string) error {
 		e.times.Remove(resumeKey + id)
 	}
 	e.publish(n, eventResumed, why)
-	if n.source != nil && e.updating != nil {
-		e.updating.queue.Reconfigure()
-	}
+	e.resumeCommits(n)
 	e.triggerLocked(id, sched.Interactive)
 	e.nodeChanged()
 	return nil

@@ -18,7 +18,6 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/glob"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/images/remote"
-	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
@@ -127,26 +126,56 @@ func (im *imaging) host(host string) remote.Host {
 }
 
 // imagesChanged has automations look at the news of a repository, and tells it
-// as an event for each workload whose policy takes one of the new tags.
+// as one event, with the containers whose policy takes one of the new tags.
 func (e *Engine) imagesChanged(c images.Change) {
 	e.lookAtNews(c.Targets)
 	if c.First {
 		return
 	}
+	var taken, takers, workloads, appliers []string
 	for _, t := range c.Targets {
 		if t.Rules == nil {
 			continue
 		}
-		taken := slices.DeleteFunc(slices.Concat(c.New, c.Moved), func(tag string) bool { return !t.Rules.Policy.Matches(tag) })
-		if len(taken) == 0 {
+		tags := slices.DeleteFunc(slices.Concat(c.New, c.Moved), func(tag string) bool { return !t.Rules.Policy.Matches(tag) })
+		if len(tags) == 0 {
 			continue
 		}
-		e.publishEvent(event.Event{
-			Node: t.Consumer.Applier, Reason: eventNewImages, Object: t.Workload, Severity: event.Info,
-			Message: fmt.Sprintf("%s%s: %s has %s", of(t.Container), t.Workload, c.Repository, few(taken)),
-			Attrs:   map[string]string{"repository": c.Repository, "container": t.Container},
-		})
+		taken = append(taken, tags...)
+		takers = append(takers, of(t.Container)+t.Workload)
+		workloads, appliers = append(workloads, t.Workload), append(appliers, t.Consumer.Applier)
 	}
+	if len(taken) == 0 {
+		return
+	}
+	e.publishEvent(event.Event{
+		Node: only(appliers), Reason: eventNewImages, Object: only(workloads), Severity: event.Info,
+		Message: fmt.Sprintf("%s: %s has %s", some(takers), c.Repository, few(distinct(taken))),
+		Attrs:   map[string]string{"repository": c.Repository, "containers": fmt.Sprint(len(takers))},
+	})
+}
+
+// only is what all texts are, "" if there are several.
+func only(texts []string) string {
+	if all := distinct(texts); len(all) == 1 {
+		return all[0]
+	}
+	return ""
+}
+
+// some names the first few of names, and counts the others.
+func some(names []string) string {
+	const most = 3
+	names = distinct(names)
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// distinct returns texts sorted, each once.
+func distinct(texts []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(texts)))
 }
 
 // lookAtNews has the automations look that the targets concern: those of the
@@ -157,7 +186,7 @@ func (e *Engine) lookAtNews(targets []images.Target) {
 	concerned := map[string]bool{} // by applier and workload
 	for _, t := range targets {
 		if t.Rules != nil && t.Consumer.Applier == "" {
-			e.lookSoon("", sched.Webhook)
+			e.hearNews("")
 			return
 		}
 		if t.Rules != nil {
@@ -174,7 +203,7 @@ func (e *Engine) lookAtNews(targets []images.Target) {
 	}
 	delete(syncs, "")
 	for sync := range syncs {
-		e.lookSoon(sync, sched.Webhook)
+		e.hearNews(sync)
 	}
 }
 

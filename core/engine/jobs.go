@@ -28,6 +28,10 @@ func (e *Engine) due(key string) {
 		e.discoverLocked(id)
 		return
 	}
+	if id, ok := strings.CutPrefix(key, newsKey); ok {
+		e.gatherNews(id)
+		return
+	}
 	if key == gateKey {
 		e.pool.Submit(gateKey, sched.Interval, e.lookAtRollouts)
 		return

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,6 +22,9 @@ type rendering struct {
 	identity string
 }
 
+// errNotOpen says that an instance may be there soon.
+var errNotOpen = errors.New("is not open")
+
 // rendererOf returns the renderer of a sync. It is open, or else it is an error
 // that may pass.
 func (e *Engine) rendererOf(cfg config.Sync) (rendering, error) {
@@ -31,7 +35,7 @@ func (e *Engine) rendererOf(cfg config.Sync) (rendering, error) {
 		return rendering{}, refuse(ErrNotFound, "%s is not in the configuration any more", cfg.Renderer)
 	}
 	if n.handle == nil {
-		return rendering{}, fmt.Errorf("%s is not open (%s)", n.id, n.view.Reason)
+		return rendering{}, fmt.Errorf("%s %w (%s)", n.id, errNotOpen, n.view.Reason)
 	}
 	return rendering{n.handle.Renderer(), e.renderingKey(n)}, nil
 }

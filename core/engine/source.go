@@ -127,6 +127,7 @@ func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 	first := err == nil && s.resolved == 0
 	if err == nil {
 		s.resolved = n.begun
+		e.retryCommits(n)
 	}
 	isNew := news.fetched != nil
 	if isNew {
@@ -155,6 +156,31 @@ func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 	e.mu.Unlock()
 	if isNew {
 		e.recorder.mark(job.id)
+	}
+}
+
+// resumeCommits has what waited while a source or an automation was suspended
+// tried at once. e.mu is held.
+func (e *Engine) resumeCommits(n *node) {
+	if e.updating == nil {
+		return
+	}
+	source := n.id
+	if n.automation != nil {
+		source = e.nodes[n.automation.cfg.Sync].sync.cfg.Source
+	}
+	e.updating.queue.Reconfigure(source)
+}
+
+// retryCommits has what waits to be written to a source tried, which has just
+// answered: at once if it did not before. e.mu is held.
+func (e *Engine) retryCommits(n *node) {
+	switch {
+	case e.updating == nil:
+	case n.failure != nil:
+		e.updating.queue.Reconfigure(n.id)
+	default:
+		e.updating.queue.Reached(n.id)
 	}
 }
 

@@ -76,7 +76,8 @@ func (e *Engine) openUpdating(cfg *config.Config) error {
 		return fmt.Errorf("engine: %w", err)
 	}
 	u.queue, err = writeback.New(writeback.Options{
-		Open: e.openRepository, Edit: e.editFiles, Store: e.store, Done: e.changeEnded, Warn: e.warnOfCommits, Logger: e.log,
+		Open: e.openRepository, Edit: e.editFiles, Admit: e.admit, Store: e.store,
+		Done: e.changesEnded, Waiting: e.commitsWait, Warn: e.warnOfCommits, Logger: e.log,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)

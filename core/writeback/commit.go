@@ -42,7 +42,7 @@ func (q *Queue) tryAll(ctx context.Context, l lane, batch []*entry) (rest []*ent
 	fresh := slices.ContainsFunc(batch, func(e *entry) bool { return e.tried })
 	for range maxTries {
 		conflict, failed := t.run(ctx, fresh, batch)
-		batch, fresh, err = unended(batch), true, conflict
+		batch, fresh, err = q.unended(batch), true, conflict
 		if failed != nil || conflict == nil {
 			return batch, failed
 		}
@@ -56,7 +56,7 @@ func (q *Queue) tryAll(ctx context.Context, l lane, batch []*entry) (rest []*ent
 // refuse ends entries that nobody will ever write.
 func (q *Queue) refuse(l lane, entries []*entry, err error) {
 	for _, e := range entries {
-		q.end(e, Outcome{Err: err.Error()})
+		q.end(e, Outcome{Err: err.Error(), Refused: true})
 	}
 	q.conclude(l, entries)
 }
@@ -76,9 +76,11 @@ type try struct {
 	repo Repository
 }
 
-// unended returns what of batch has not ended.
-func unended(batch []*entry) []*entry {
-	return slices.DeleteFunc(slices.Clone(batch), func(e *entry) bool { return e.outcome != nil })
+// unended returns what of batch has not ended and does not wait alone.
+func (q *Queue) unended(batch []*entry) []*entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(batch), func(e *entry) bool { return e.outcome != nil || !e.hold.IsZero() })
 }
 
 // run takes a tree, makes the edits of batch on it, and commits them. That
@@ -100,9 +102,10 @@ func (t *try) run(ctx context.Context, fresh bool, batch []*entry) (conflict, er
 	if !fresh && p.doubtful() {
 		return t.run(ctx, true, batch)
 	}
+	t.q.hold(t.lane, p)
 	t.endWithout(p, tree.Revision)
 	if len(p.files) == 0 {
-		return nil, p.waiting()
+		return nil, nil
 	}
 	if err := t.q.recordTry(t.lane, p.writers()); err != nil {
 		return nil, err
@@ -119,7 +122,7 @@ func (t *try) run(ctx context.Context, fresh bool, batch []*entry) (conflict, er
 		return nil, err
 	}
 	t.endWritten(p, rev, nil)
-	return nil, p.waiting()
+	return nil, nil
 }
 
 // endWithout ends the changes that need no file to change: all their edits
@@ -130,7 +133,7 @@ func (t *try) endWithout(p *plan, rev source.Revision) {
 		if i.state != planned || len(i.files) > 0 {
 			continue
 		}
-		o := Outcome{Errors: i.errors()}
+		o := Outcome{Errors: i.errors(), Withdrawn: i.withdrawn()}
 		switch failed := i.failed(); {
 		case failed == len(i.errs):
 			o.Err = i.summary()
@@ -151,7 +154,7 @@ func (t *try) endWritten(p *plan, rev source.Revision, conflicts []string) {
 		if i.state != planned || len(i.files) == 0 || i.touches(conflicts) {
 			continue
 		}
-		t.q.end(i.entry, Outcome{Revision: rev, Errors: i.errors()})
+		t.q.end(i.entry, Outcome{Revision: rev, Errors: i.errors(), Withdrawn: i.withdrawn()})
 		done = append(done, i.entry)
 	}
 	t.q.conclude(t.lane, done)

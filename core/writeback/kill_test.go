@@ -53,13 +53,16 @@ func child(dir string) (err error) {
 	q, err := writeback.New(writeback.Options{
 		Open: func(string, string) (writeback.Repository, error) { return repo, nil },
 		Edit: editAndDie(die), Store: store, Quiet: time.Millisecond,
-		Done: func(c writeback.Change, o writeback.Outcome) {
-			note(dir, fmt.Sprintf("%s %s %v %s\n", c.ID, o.Revision.ID, o.Unchanged, o.Err))
-			if told++; told == 1 {
-				_ = die("done")
-			}
-			if told == 3 {
-				_ = die("all done")
+		Done: func(ended []writeback.Ended) {
+			for _, e := range ended {
+				o := e.Outcome
+				note(dir, fmt.Sprintf("%s %s %v %s\n", o.ID, o.Revision.ID, o.Unchanged, o.Err))
+				if told++; told == 1 {
+					_ = die("done")
+				}
+				if told == 3 {
+					_ = die("all done")
+				}
 			}
 		},
 	})

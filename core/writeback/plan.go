@@ -22,10 +22,11 @@ type plan struct {
 // item is a change of a plan.
 type item struct {
 	*entry
-	state itemState
-	errs  []error
-	files []string   // that it changes
-	edits [][]string // the files by edit
+	state   itemState
+	errs    []error
+	refused []bool     // by edit: it was not admitted, and errs says why
+	files   []string   // that it changes
+	edits   [][]string // the files by edit
 }
 
 // itemState says whether an item is part of the commit.
@@ -44,7 +45,8 @@ type file struct{ old, new []byte }
 func (q *Queue) plan(ctx context.Context, t Tree, batch []*entry) *plan {
 	p := &plan{files: map[string]*file{}}
 	for _, e := range batch {
-		p.items = append(p.items, &item{entry: e, errs: make([]error, len(e.change.Edits)), edits: make([][]string, len(e.change.Edits))})
+		n := len(e.change.Edits)
+		p.items = append(p.items, &item{entry: e, errs: make([]error, n), refused: make([]bool, n), edits: make([][]string, n)})
 	}
 	separate(p.items)
 	groups := map[string][]*item{}
@@ -65,31 +67,89 @@ func (q *Queue) plan(ctx context.Context, t Tree, batch []*entry) *plan {
 }
 
 // planSync lets the editor make the edits of the items of one sync. The result
-// holds all edits or none, so it is made again without those that have to wait.
+// holds all edits or none, so it is made again without those that have to wait
+// and those that are not admitted.
 func (q *Queue) planSync(ctx context.Context, t Tree, p *plan, group []*item) {
-	for len(group) > 0 {
-		var edits []edit.Edit
-		for _, i := range group {
-			edits = append(edits, i.change.Edits...)
-		}
-		files, errs := q.o.Edit(ctx, group[0].change.Sync, t, edits)
-		errs = append(errs, make([]error, max(0, len(edits)-len(errs)))...)
-		var ready []*item
-		for _, i := range group {
-			i.errs = slices.Clone(errs[:len(i.change.Edits)])
-			errs = errs[len(i.change.Edits):]
-			if slices.ContainsFunc(i.errs, passing) {
-				i.state = later
-			} else {
-				ready = append(ready, i)
-			}
-		}
-		if len(ready) == len(group) {
-			p.take(group, files)
+	for {
+		if group = ready(group); len(group) == 0 {
 			return
 		}
-		group = ready
+		asked := places(group)
+		edits := make([]edit.Edit, len(asked))
+		for n, at := range asked {
+			edits[n] = at.edit()
+		}
+		files, errs := q.o.Edit(ctx, group[0].change.Sync, t, edits)
+		for n, at := range asked {
+			at.errs[at.n] = nil
+			if n < len(errs) {
+				at.errs[at.n] = errs[n]
+			}
+		}
+		if len(ready(group)) == len(group) && q.admit(ctx, t, asked, files) {
+			p.take(group, asked, files)
+			return
+		}
 	}
+}
+
+// ready returns the items of group none of whose edits has to wait; those of the
+// others come later.
+func ready(group []*item) []*item {
+	var now []*item
+	for _, i := range group {
+		if slices.ContainsFunc(i.errs, passing) {
+			i.state = later
+		} else {
+			now = append(now, i)
+		}
+	}
+	return now
+}
+
+// place is an edit of an item.
+type place struct {
+	*item
+	n int
+}
+
+func (at place) edit() edit.Edit { return at.change.Edits[at.n] }
+
+// places are the edits of a group that have not been refused.
+func places(group []*item) []place {
+	var all []place
+	for _, i := range group {
+		for n := range i.change.Edits {
+			if !i.refused[n] {
+				all = append(all, place{i, n})
+			}
+		}
+	}
+	return all
+}
+
+// admit asks of the edits that change files whether they are still wanted. It
+// reports whether all are; the others have their errors.
+func (q *Queue) admit(ctx context.Context, t Tree, asked []place, files []edit.FileChange) bool {
+	if len(files) == 0 {
+		return true
+	}
+	changing := map[int]bool{}
+	for _, f := range files {
+		for _, n := range editsOf(f, len(asked)) {
+			changing[n] = true
+		}
+	}
+	judge, all := q.o.Admit(ctx, asked[0].change.Sync, t), true
+	for n, at := range asked {
+		if !changing[n] || at.errs[at.n] != nil {
+			continue
+		}
+		if err := judge(at.change, at.edit()); err != nil {
+			at.errs[at.n], at.refused[at.n], all = err, true, false
+		}
+	}
+	return all
 }
 
 // separate puts off what touches the same place as an earlier item in another
@@ -120,7 +180,7 @@ func separate(items []*item) {
 func targets(c Change) map[string]string {
 	places := map[string]string{}
 	for _, e := range c.Edits {
-		at := strings.Join([]string{c.Sync, e.Workload, e.Container, e.Marker, fmt.Sprint(e.Flux), e.Kustomize}, "\x00")
+		at := strings.Join([]string{c.Sync, e.Workload, e.Container, e.Marker, fmt.Sprint(e.Flux), e.Kustomize, e.File, fmt.Sprint(e.Nth)}, "\x00")
 		if e.Image != "" {
 			places[at] = e.Image
 		}
@@ -137,23 +197,16 @@ func targets(c Change) map[string]string {
 // take adds what the editor made of the edits of a group. Where it wants
 // another content for a file than the group of another sync, the whole group
 // is put off.
-func (p *plan) take(group []*item, files []edit.FileChange) {
+func (p *plan) take(group []*item, asked []place, files []edit.FileChange) {
 	if p.differs(files) {
 		for _, i := range group {
 			i.state = putOff
 		}
 		return
 	}
-	var owners []*item // by edit
-	var own []int      // the index of the edit among its owner's
-	for _, i := range group {
-		for n := range i.change.Edits {
-			owners, own = append(owners, i), append(own, n)
-		}
-	}
 	for _, f := range files {
-		for _, n := range editsOf(f, len(owners)) {
-			if owners[n].changes(own[n], f.Path) {
+		for _, n := range editsOf(f, len(asked)) {
+			if at := asked[n]; at.changes(at.n, f.Path) {
 				p.files[f.Path] = &file{old: f.Old, new: f.New}
 			}
 		}
@@ -221,17 +274,6 @@ func (p *plan) doubtful() bool {
 	})
 }
 
-// waiting is the error of the first item whose edits could not be tried, nil if
-// there is none.
-func (p *plan) waiting() error {
-	for _, i := range p.items {
-		if n := slices.IndexFunc(i.errs, passing); n >= 0 {
-			return i.errs[n]
-		}
-	}
-	return nil
-}
-
 // edits returns the file changes as a source takes them, sorted by path.
 func (p *plan) edits() []source.Edit {
 	var edits []source.Edit
@@ -264,6 +306,17 @@ func (i *item) failed() int {
 		}
 	}
 	return failed
+}
+
+// withdrawn returns the indices of the edits that were not admitted.
+func (i *item) withdrawn() []int {
+	var list []int
+	for n, refused := range i.refused {
+		if refused {
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 // summary says why nothing of i was written.

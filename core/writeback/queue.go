@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -204,22 +205,62 @@ func (q *Queue) Status() []Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var all []Status
-	for _, l := range slices.SortedFunc(maps.Keys(q.lanes), func(a, b lane) int {
-		return strings.Compare(a.String(), b.String())
-	}) {
+	for _, l := range q.sortedLanes() {
 		all = append(all, q.lanes[l].status(l))
 	}
 	return all
 }
 
-// Reconfigure tries everything again now: the configuration changed, or a
-// source is not suspended any more.
-func (q *Queue) Reconfigure() {
+// sortedLanes are the lanes by name. q.mu is held.
+func (q *Queue) sortedLanes() []lane {
+	return slices.SortedFunc(maps.Keys(q.lanes), func(a, b lane) int { return strings.Compare(a.String(), b.String()) })
+}
+
+// Waits counts the changes that match and wait for another try, and returns why
+// the first of them does.
+func (q *Queue) Waits(match func(Change) bool) (n int, why error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, w := range q.lanes {
-		w.next = time.Time{}
-		w.nudge()
+	for _, l := range q.sortedLanes() {
+		w := q.lanes[l]
+		for _, e := range w.pending {
+			err := cmp.Or(w.err, e.err)
+			if e.outcome != nil || err == nil || !match(e.change) {
+				continue
+			}
+			n++
+			why = cmp.Or(why, err)
+		}
+	}
+	return n, why
+}
+
+// Reconfigure tries everything again now, or what is for the sources that are
+// named: the configuration changed, or one is not suspended or not away any more.
+func (q *Queue) Reconfigure(sources ...string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for l, w := range q.lanes {
+		if len(sources) == 0 || slices.Contains(sources, l.source) {
+			w.retry(time.Time{})
+		}
+	}
+}
+
+// apart is the least time between two tries of which Reached causes the second.
+const apart = 5 * time.Second
+
+// Reached says that a source has answered somebody: what waits after a failure
+// is tried soon, unless the failure said when. A source that answers often does
+// not make the tries as many.
+func (q *Queue) Reached(source string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for l, w := range q.lanes {
+		if soon := w.began.Add(apart); l.source == source && w.failures > 0 && !w.told && soon.Before(w.next) {
+			w.next = soon
+			w.nudge()
+		}
 	}
 }
 
@@ -273,9 +314,11 @@ func (q *Queue) tell(l lane, entries []*entry) {
 	if len(entries) == 0 {
 		return
 	}
-	for _, e := range entries {
-		q.o.Done(e.change, *e.outcome)
+	ended := make([]Ended, len(entries))
+	for i, e := range entries {
+		ended[i] = Ended{e.change, *e.outcome}
 	}
+	q.o.Done(ended)
 	if err := q.forget(l, entries); err != nil {
 		q.o.Logger.Error("cannot forget what was committed: it will be told again after a restart", "source", l.source, "err", err)
 	}

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/state"
 )
@@ -23,8 +24,10 @@ const (
 type entry struct {
 	seq     uint64
 	change  Change
-	tried   bool          // a commit has begun for it, perhaps in a former process
-	outcome *Outcome      // set before done is closed
+	tried   bool     // a commit has begun for it, perhaps in a former process
+	outcome *Outcome // set before done is closed
+	err     error    // why it waits alone, until hold
+	hold    time.Time
 	done    chan struct{} // closed when Done has returned
 }
 

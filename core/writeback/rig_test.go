@@ -255,10 +255,12 @@ func newRig(t *testing.T, r remote, change func(*writeback.Options)) *rig {
 		Open:  func(string, string) (writeback.Repository, error) { return g.repo, nil },
 		Edit:  editTree,
 		Store: g.store, Logger: slog.New(slog.DiscardHandler), Quiet: 20 * time.Millisecond,
-		Done: func(_ writeback.Change, o writeback.Outcome) {
+		Done: func(ended []writeback.Ended) {
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			g.done = append(g.done, o)
+			for _, e := range ended {
+				g.done = append(g.done, e.Outcome)
+			}
 		},
 		Warn: func(_ string, err error) {
 			g.mu.Lock()

@@ -3,12 +3,18 @@ package writeback
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
+
+	"github.com/sluice-gitops/sluice/sdk"
 )
 
 // gatherings bounds how long changes that keep coming delay a commit, in quiet
 // times.
 const gatherings = 10
+
+// shortest is how long a change waits alone at least, whatever its edits ask for.
+const shortest = time.Second
 
 // worker works for one lane: it exists while something is pending, its
 // goroutine runs unless the queue has not started or is closed. The queue's mu
@@ -20,9 +26,11 @@ type worker struct {
 
 	first, last time.Time // arrivals that wait for a commit
 	next        time.Time // after a failure: when to try again
+	told        bool      // the failure said so
 	failures    int
-	err         error // of the last failure, until something succeeds
-	committing  time.Time
+	err         error     // of the last failure, until something succeeds
+	began       time.Time // the last try
+	committing  bool
 }
 
 func newWorker() *worker { return &worker{wake: make(chan struct{}, 1)} }
@@ -47,10 +55,22 @@ func (w *worker) nudge() {
 	}
 }
 
+// retry has everything that waits after a failure tried at a time.
+func (w *worker) retry(at time.Time) {
+	w.next = at
+	for _, e := range w.pending {
+		e.hold = at
+	}
+	w.nudge()
+}
+
 // due returns when the next try begins.
 func (w *worker) due(quiet time.Duration) time.Time {
 	if w.failures > 0 {
 		return w.next
+	}
+	if hold := w.held(); !hold.IsZero() {
+		return hold
 	}
 	if w.first.IsZero() {
 		return time.Time{} // nothing new: what is pending was put off
@@ -62,11 +82,25 @@ func (w *worker) due(quiet time.Duration) time.Time {
 	return due
 }
 
+// held returns until when all that is pending waits, zero if some of it does not.
+func (w *worker) held() time.Time {
+	var until time.Time
+	for _, e := range w.pending {
+		if e.hold.IsZero() {
+			return time.Time{}
+		}
+		if until.IsZero() || e.hold.Before(until) {
+			until = e.hold
+		}
+	}
+	return until
+}
+
 // States of a Status.
 const (
 	Gathering  = "gathering"  // waits whether more comes
 	Committing = "committing" // at work
-	Retrying   = "retrying"   // the last try failed: Error says why, Next when it goes on
+	Retrying   = "retrying"   // all waits for another try: Error says why, Next when that is
 	Stopped    = "stopped"    // the queue is closed, or not started yet
 )
 
@@ -90,29 +124,46 @@ func (w *worker) status(l lane) Status {
 			s.Since = e.change.At
 		}
 	}
-	if w.err != nil {
-		s.Error = w.err.Error()
+	if err := w.reason(); err != nil {
+		s.Error = err.Error()
 	}
-	switch {
+	switch hold := w.held(); {
 	case !w.running:
 		s.State = Stopped
-	case !w.committing.IsZero():
+	case w.committing:
 		s.State = Committing
 	case w.failures > 0:
 		s.State, s.Next = Retrying, w.next
+	case !hold.IsZero():
+		s.State, s.Next = Retrying, hold
 	}
 	return s
+}
+
+// reason is why everything waits, or the first that waits alone.
+func (w *worker) reason() error {
+	if w.err != nil {
+		return w.err
+	}
+	for _, e := range w.pending {
+		if e.err != nil {
+			return e.err
+		}
+	}
+	return nil
 }
 
 // work works for l until nothing is pending or the queue is closed.
 func (q *Queue) work(l lane, w *worker) {
 	q.tell(l, q.take(w, func(e *entry) bool { return e.outcome != nil }))
 	for q.gather(l, w) {
-		batch := q.take(w, func(e *entry) bool { return e.outcome == nil })
+		batch := q.take(w, func(e *entry) bool { return e.outcome == nil && e.hold.IsZero() })
 		ctx, cancel := context.WithTimeout(q.ctx, q.o.Timeout)
 		err := q.commit(ctx, l, batch)
 		cancel()
-		q.settle(l, w, err)
+		if q.settle(l, w, err) {
+			q.o.Waiting(l.source)
+		}
 	}
 }
 
@@ -131,13 +182,22 @@ func (q *Queue) gather(l lane, w *worker) bool {
 		}
 		wait := time.Until(w.due(q.o.Quiet))
 		if wait <= 0 {
-			w.committing = time.Now()
-			w.first = time.Time{}
+			w.committing, w.began, w.first = true, time.Now(), time.Time{}
+			w.release(w.began)
 			q.mu.Unlock()
 			return true
 		}
 		q.mu.Unlock()
 		q.sleep(q.ctx, wait, w.wake)
+	}
+}
+
+// release ends the waiting of what has waited alone for long enough.
+func (w *worker) release(now time.Time) {
+	for _, e := range w.pending {
+		if !e.hold.After(now) {
+			e.hold = time.Time{}
+		}
 	}
 }
 
@@ -154,23 +214,42 @@ func (q *Queue) take(w *worker, chosen func(*entry) bool) []*entry {
 	return batch
 }
 
-// settle notes how a try went, and after a failure when the next one is.
-func (q *Queue) settle(l lane, w *worker, err error) {
+// settle notes how a try went, and after a failure when the next one is. It
+// reports whether something waits.
+func (q *Queue) settle(l lane, w *worker, err error) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	w.committing = time.Time{}
+	w.committing = false
 	if err == nil {
-		w.failures, w.err, w.next = 0, nil, time.Time{}
-		return
+		w.failures, w.err, w.next, w.told = 0, nil, time.Time{}, false
+		return w.reason() != nil
 	}
 	if q.closed {
-		return // it goes on with the next queue
+		return false // it goes on with the next queue
 	}
 	w.failures++
+	_, w.told = sdk.RetryDelay(err)
 	delay := retryDelay(err, q.o.Backoff.Delay(w.failures, q.o.Rand()))
 	w.err, w.next = err, time.Now().Add(delay)
 	q.o.Logger.Warn("cannot commit yet: changes wait", "source", l.source, "branch", l.branch, "changes", len(w.pending),
 		"failures", w.failures, "retry_in", delay.Round(time.Millisecond), "err", err)
+	return true
+}
+
+// hold has what a plan could not try wait alone.
+func (q *Queue) hold(l lane, p *plan) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, i := range p.items {
+		if i.state != later {
+			i.err = nil
+			continue
+		}
+		i.err = i.errs[slices.IndexFunc(i.errs, passing)]
+		delay := max(retryDelay(i.err, 0), shortest)
+		i.hold = time.Now().Add(delay)
+		q.o.Logger.Info("a change waits", "source", l.source, "branch", l.branch, "change", i.change.ID, "retry_in", delay, "err", i.err)
+	}
 }
 
 // sleep returns after d, when woken, or when the queue is closed; false says

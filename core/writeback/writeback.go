@@ -10,18 +10,21 @@
 //
 //   - Where files changed meanwhile, the edits are made again on a fresh tree.
 //     An edit that cannot be made any more is reported and left out alone.
+//   - What has waited may be wanted no more: Options.Admit is asked of every edit
+//     that is about to change a file, on the tree that is edited.
 //   - Changes that touch the same place wait for each other: the later one goes
 //     into the next commit.
-//   - A failure that may pass (a network, a suspended source, an editor's error
-//     with sdk.RetryAfter) keeps the changes; they are tried again, ever more
-//     rarely, and Status says why. A failure that sdk.IsPermanent ends them.
+//   - A failure that may pass (a network, a suspended source) keeps the changes;
+//     they are tried again, ever more rarely, and Status says why. A failure that
+//     sdk.IsPermanent ends them. A change of which an edit has to wait
+//     (sdk.RetryAfter) waits alone; what comes later overtakes it.
 //   - A process that is killed after a push and before it has noted it finds
 //     what it pushed in the tree after the restart: an edit whose result stands
 //     there already changes nothing, and a change that a commit had begun for
 //     counts as written, at the revision of that tree. There is no second
 //     commit.
 //
-// Done is called at least once for each change; twice only if the process died
+// Done is called at least once with each change; twice only if the process died
 // between the call and the note that it returned.
 package writeback
 
@@ -88,7 +91,15 @@ type Outcome struct {
 	Errors    []string  `json:"errors,omitempty"`
 	Unchanged bool      `json:"unchanged,omitempty"` // all stood there already: there is no commit for it
 	Err       string    `json:"error,omitempty"`     // nothing was written: why
+	Refused   bool      `json:"refused,omitempty"`   // Err is the source's, and of all that was tried together
+	Withdrawn []int     `json:"withdrawn,omitempty"` // indices of the edits that were not admitted, in order
 	At        time.Time `json:"at"`
+}
+
+// Ended is a change and how it ended.
+type Ended struct {
+	Change  Change
+	Outcome Outcome
 }
 
 // Tree is a source's tree, to read. Release, if there is one, gives it back.
@@ -118,11 +129,20 @@ type Options struct {
 	// belong to edits. An error ends its edit, unless it has an
 	// sdk.RetryDelay: then its change is kept and tried again.
 	Edit func(ctx context.Context, sync string, t Tree, edits []edit.Edit) (files []edit.FileChange, errs []error)
+	// Admit returns what tells, of each edit that would change a file of a sync
+	// in t, why that is not to be done any more; nil is that it is. An error is
+	// to the edit what one of Edit is. May be nil: all that was submitted is
+	// wanted.
+	Admit func(ctx context.Context, sync string, t Tree) func(Change, edit.Edit) error
 	// Store keeps what is pending. It must outlive the queue.
 	Store *state.Store
-	// Done hears how each change ended, one after another for each source and
-	// branch. It may Submit; it must not Wait. May be nil.
-	Done func(Change, Outcome)
+	// Done hears how changes ended, of one source and branch: those together
+	// that ended by one step of one try, such as a commit. It may Submit; it
+	// must not Wait. May be nil.
+	Done func([]Ended)
+	// Waiting hears of each try after which changes to a source wait: Waits
+	// tells why. May be nil.
+	Waiting func(source string)
 	// Warn hears of what a person should know and what loses no change, such as
 	// a template that fails. May be nil: it is in the log in any case.
 	Warn func(source string, err error)
@@ -146,7 +166,15 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("commit queue: Open, Edit and Store are needed")
 	}
 	if o.Done == nil {
-		o.Done = func(Change, Outcome) {}
+		o.Done = func([]Ended) {}
+	}
+	if o.Admit == nil {
+		o.Admit = func(context.Context, string, Tree) func(Change, edit.Edit) error {
+			return func(Change, edit.Edit) error { return nil }
+		}
+	}
+	if o.Waiting == nil {
+		o.Waiting = func(string) {}
 	}
 	if o.Warn == nil {
 		o.Warn = func(string, error) {}
