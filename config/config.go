@@ -137,7 +137,8 @@ type Applier struct {
 // out of a source's files.
 type Renderer struct {
 	Block
-	Plugin PluginConfig
+	Timeout time.Duration // of rendering, or of editing, a sync's files once
+	Plugin  PluginConfig
 }
 
 // Credential is one registry_credential block, or one instance of it.

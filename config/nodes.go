@@ -16,6 +16,8 @@ const (
 
 	defaultSourceInterval = time.Minute
 	defaultSourceTimeout  = 5 * time.Minute
+
+	defaultRendererTimeout = 5 * time.Minute
 )
 
 // What the host owns in the blocks of plugins.
@@ -25,7 +27,7 @@ var (
 	}}
 	applierSchema    = schema.Schema{Attributes: []schema.Attribute{{Name: "for_each"}}}
 	credentialSchema = schema.Schema{Attributes: []schema.Attribute{{Name: "for_each"}, {Name: "match"}}}
-	rendererSchema   = schema.Schema{Attributes: []schema.Attribute{{Name: "for_each"}}}
+	rendererSchema   = schema.Schema{Attributes: []schema.Attribute{{Name: "for_each"}, {Name: "timeout"}}}
 )
 
 // loadDecls decodes every block with instances.
@@ -132,8 +134,12 @@ func (l *loader) addApplier(b Block, _ *arguments, p PluginConfig) {
 	l.cfg.Appliers = append(l.cfg.Appliers, Applier{Block: b, Plugin: p})
 }
 
-func (l *loader) addRenderer(b Block, _ *arguments, p PluginConfig) {
-	l.cfg.Renderers = append(l.cfg.Renderers, Renderer{Block: b, Plugin: p})
+func (l *loader) addRenderer(b Block, a *arguments, p PluginConfig) {
+	l.cfg.Renderers = append(l.cfg.Renderers, Renderer{
+		Block:   b,
+		Timeout: a.duration("timeout", defaultRendererTimeout, minInterval),
+		Plugin:  p,
+	})
 }
 
 func (l *loader) addCredential(b Block, a *arguments, p PluginConfig) {

@@ -147,7 +147,7 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 		e.takeOver(ch, a.Block, &a.Plugin, sameHost)
 	}
 	for _, r := range c.cfg.Renderers {
-		e.takeOver(ch, r.Block, &r.Plugin, sameHost)
+		e.takeOver(ch, r.Block, &r.Plugin, sameHost).timeout = r.Timeout
 	}
 	for _, s := range c.cfg.Syncs {
 		e.compareSync(ch, s, e.takeOver(ch, s.Block, nil, true))

@@ -157,13 +157,17 @@ func (r *repo) written() []string {
 }
 
 // apps is a renderer of files that hold the image of a deployment with their own
-// name in the namespace shop.
+// name in the namespace shop. On a file "hangs" it works until it is cut off.
 type apps struct{ w *world }
 
-func (a apps) Render(_ context.Context, req renderer.Request) (renderer.Result, error) {
+func (a apps) Render(ctx context.Context, req renderer.Request) (renderer.Result, error) {
 	a.w.mu.Lock()
 	a.w.renders++
 	a.w.mu.Unlock()
+	if _, err := os.Stat(filepath.Join(req.Dir, "hangs")); err == nil {
+		<-ctx.Done()
+		return renderer.Result{}, errors.New("stream terminated by RST_STREAM with error code: CANCEL")
+	}
 	files, err := filepath.Glob(filepath.Join(req.Dir, "*.app"))
 	if err != nil {
 		return renderer.Result{}, err

@@ -34,6 +34,8 @@ type node struct {
 	plugin *config.PluginConfig // of a source or an applier
 	handle instance             // open instance of it, nil while there is none
 
+	timeout time.Duration // of a renderer's work
+
 	source     *sourceNode
 	sync       *syncNode
 	automation *automationNode

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/images/update"
@@ -95,67 +93,9 @@ func qualifySpec(s update.Spec, namespace string) (update.Spec, error) {
 	return s, nil
 }
 
-// refreshTimeout bounds how long a job waits for the newest revisions: whatever
-// is decided on older ones is checked again when it is written.
-const refreshTimeout = 30 * time.Second
-
-// estates collects what is known of all syncs, at the newest revisions, with
-// what runs now. One that cannot be read is a problem. The caller owes each a
-// release.
-func (e *Engine) estates(ctx context.Context) (list []*estate, problems []string, err error) {
-	ids, err := e.resolveNames(nil, syncNodes)
-	if err != nil {
-		return nil, nil, err
-	}
-	asking, cancel := bounded(ctx, refreshTimeout)
-	err = e.await(asking, e.submit(e.sourcesOf(ids), nil))
-	cancel()
-	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
-	}
-	if err != nil {
-		problems = append(problems, "the newest revisions are not known: "+oneLine(err))
-	}
-	live, err := e.Workloads(ctx, WorkloadsRequest{})
-	if err != nil {
-		return nil, nil, err
-	}
-	problems = append(problems, live.Problems...)
-	for _, id := range ids {
-		s, err := e.estate(ctx, id, e.ofApplier(id, live.Workloads))
-		if ctx.Err() != nil {
-			releaseAll(list)
-			return nil, nil, context.Cause(ctx)
-		}
-		if err != nil {
-			problems = append(problems, fmt.Sprintf("%s: %s", id, oneLine(err)))
-			continue
-		}
-		list = append(list, s)
-	}
-	return list, problems, nil
-}
-
-func releaseAll(list []*estate) {
-	for _, s := range list {
-		s.release()
-	}
-}
-
-// ofApplier are the workloads that run where a sync applies to.
-func (e *Engine) ofApplier(sync string, all []Workload) []Workload {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	n := e.nodes[sync]
-	if n == nil || n.sync == nil {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(all), func(w Workload) bool { return w.Applier != n.sync.cfg.Applier })
-}
-
 // plan decides what a job changes. An error means that nothing is to be written.
 func (e *Engine) plan(ctx context.Context, j *storedJob) ([]writeback.Change, error) {
-	list, problems, err := e.estates(ctx)
+	list, problems, err := e.estates(ctx, j.Named)
 	if err != nil {
 		return nil, err
 	}

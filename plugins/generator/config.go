@@ -11,7 +11,7 @@ import (
 
 // Config is the plugin's part of a `renderer "exec"` block.
 type Config struct {
-	Timeout    time.Duration            `hcl:"timeout,optional" default:"1m" doc:"Kill a command that runs longer. A timeout of a command in .flux.yaml goes before."`
+	Timeout    time.Duration            `hcl:"command_timeout,optional" default:"1m" doc:"Kill a command that runs longer. A timeout of a command in .flux.yaml goes before; the timeout of the block ends both."`
 	Env        map[string]secret.Secret `hcl:"env,optional" doc:"Environment variables for the commands, beside PATH, LANG, and a HOME and TMPDIR of their own."`
 	Shell      []string                 `hcl:"shell,optional" default:"[\"/bin/sh\", \"-c\"]" doc:"What runs a command, which is its last argument. [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"] makes a pipe fail with any of its parts."`
 	AllowEmpty bool                     `hcl:"allow_empty,optional" doc:"Whether a generator may print nothing. If not, that is an error: as a rule, something before a pipe has failed."`
@@ -25,7 +25,7 @@ const shortestTimeout = time.Second
 func (c *Config) Validate() diag.List {
 	var l diag.List
 	if c.Timeout < shortestTimeout {
-		l = append(l, diag.Errorf(diag.Attr("timeout"), "timeout is shorter than a second"))
+		l = append(l, diag.Errorf(diag.Attr("command_timeout"), "command_timeout is shorter than a second"))
 	}
 	if c.MaxOutput < 1 {
 		l = append(l, diag.Errorf(diag.Attr("max_output"), "max_output is less than a byte"))

@@ -129,7 +129,7 @@ func TestKillsWhatHangs(t *testing.T) {
 			if name == "grandchild lives on" {
 				timeout, want = "1m", "something that it has started goes on"
 			}
-			g := newGenerator(t, fmt.Sprintf(`{"timeout": %q, "env": {"PIDS": %q}}`, timeout, pids))
+			g := newGenerator(t, fmt.Sprintf(`{"command_timeout": %q, "env": {"PIDS": %q}}`, timeout, pids))
 			start := time.Now()
 			_, _, err := render(t.Context(), t, g, dir, ".")
 			if took := time.Since(start); took > 10*time.Second {
@@ -141,6 +141,20 @@ func TestKillsWhatHangs(t *testing.T) {
 			wantGone(t, pids)
 		})
 	}
+}
+
+// Whatever .flux.yaml asks for, the host's deadline ends it.
+func TestDeadlineGoesBeforeTheFile(t *testing.T) {
+	pids := filepath.Join(t.TempDir(), "pids")
+	dir := tree(t, map[string]string{".flux.yaml": "version: 1\ncommandUpdated:\n  generators:\n    - {command: 'echo $$ > \"$PIDS\"; sleep 1000', timeout: 9000h}\n"})
+	g := newGenerator(t, fmt.Sprintf(`{"env": {"PIDS": %q}}`, pids))
+	late := errors.New("the host does not wait any longer")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, late)
+	defer cancel()
+	if _, _, err := render(ctx, t, g, dir, "."); !errors.Is(err, late) {
+		t.Errorf("error %v", err)
+	}
+	wantGone(t, pids)
 }
 
 // wantGone fails unless the process named in file ends.

@@ -1,7 +1,7 @@
 source "git" "shop" {
   url = "https://git.example.com/shop.git"
 }
-renderer "kustomize" "default" {}
+renderer "kustomize" "default" { timeout = "2m" }
 renderer "kustomize" "each" {
   for_each    = ["a", "b"]
   enable_helm = each.key == "a"
