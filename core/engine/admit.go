@@ -168,7 +168,10 @@ func (j *judge) loose(ed edit.Edit) error {
 	book := j.engine.setup().book
 	rules, ok := book.ofRepository(j.sync, image)
 	if ed.Marker != "" {
-		rules, ok = book.named(ed.Marker)
+		if rules, err = book.named(j.sync, ed.Marker); err != nil {
+			return err
+		}
+		ok = true
 	}
 	if !ok || !rules.Automated {
 		return errors.New("no image_policy is about it any more")

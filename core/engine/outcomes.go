@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-gitops/sluice/core/images/gate"
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
 	"github.com/sluice-gitops/sluice/core/writeback"
 )
@@ -15,7 +16,9 @@ import (
 func (e *Engine) changesEnded(list []writeback.Ended) {
 	e.tellOutcomes(list)
 	automated := map[string][]writeback.Ended{} // by automation
+	var writings []gate.Written
 	for _, end := range list {
+		writings = append(writings, e.writtenBy(end.Change, end.Outcome)...)
 		e.updating.counts.count(end.Outcome)
 		switch end.Change.Cause.Kind {
 		case writeback.Automation, writeback.Revert:
@@ -24,6 +27,7 @@ func (e *Engine) changesEnded(list []writeback.Ended) {
 			e.noteForJob(end.Change, end.Outcome)
 		}
 	}
+	e.noteWritten(writings) // before anybody looks again
 	for id, ended := range automated {
 		e.noteAutomated(id, ended)
 	}
