@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -14,7 +13,6 @@ import (
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/writeback"
-	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
 // gateKey is the key, in the timetable and the pool, of looking how the rollouts
@@ -67,113 +65,6 @@ func (e *Engine) rolloutsSoon(sync string) {
 	if e.updating != nil && len(e.updating.gate.Watches(sync)) > 0 {
 		e.pool.Submit(gateKey, sched.Drift, e.lookAtRollouts)
 	}
-}
-
-// lookAtRollouts looks once at everything that is followed.
-func (e *Engine) lookAtRollouts(ctx context.Context) {
-	defer func() {
-		if ctx.Err() == nil {
-			e.times.Succeeded(gateKey)
-			e.followRollouts()
-		}
-	}()
-	running := map[string]map[string]Workload{} // by applier and namespace, then by id
-	for _, w := range e.updating.gate.Watches("") {
-		o, ok := e.observe(ctx, w, running)
-		if !ok || ctx.Err() != nil {
-			continue
-		}
-		next, verdict, reason := w.Observe(o)
-		if next == w && verdict == gate.Pending {
-			continue
-		}
-		if err := e.settle(ctx, next, verdict, reason); err != nil {
-			e.log.ErrorContext(ctx, "cannot note how a rollout fares: it is looked at again", "workload", w.Workload, "err", err)
-		}
-	}
-}
-
-// observe tells what can be seen of a rollout now; ok is false if the cluster
-// cannot be asked. What runs there is asked for once, and kept in running.
-func (e *Engine) observe(ctx context.Context, w gate.Watch, running map[string]map[string]Workload) (o gate.Observation, ok bool) {
-	e.mu.Lock()
-	n := e.nodes[w.Sync]
-	if n == nil || n.sync == nil {
-		e.mu.Unlock()
-		return gate.Observation{At: now(), Applied: true}, true // nobody applies it any more
-	}
-	o = gate.Observation{At: now(), Applied: e.hasApplied(n, w.Revision), Stalled: n.stalled(w.Workload)}
-	address := n.sync.cfg.Applier
-	e.mu.Unlock()
-	if !o.Applied {
-		return o, true
-	}
-	namespace, _, _ := strings.Cut(w.Workload, ":")
-	key := address + " " + namespace
-	if running[key] == nil {
-		looking, cancel := bounded(ctx, gateTimeout)
-		found, err := e.Workloads(looking, WorkloadsRequest{Applier: address, Namespace: namespace})
-		cancel()
-		if err != nil {
-			return o, false
-		}
-		running[key] = map[string]Workload{}
-		for _, live := range found.Workloads {
-			running[key][live.ID] = live
-		}
-	}
-	live, there := running[key][w.Workload]
-	o.Found, o.Rollout, o.Image = there, live.Rollout, live.imageOf(w.Container)
-	return o, true
-}
-
-// stalled is why the sync's last run says that a workload will not become
-// ready. e.mu is held.
-func (n *node) stalled(workload string) string {
-	r := n.sync.report
-	if r == nil {
-		return ""
-	}
-	for _, o := range r.Objects {
-		if workloadID(o.Ref) != workload {
-			continue
-		}
-		switch {
-		case o.Health == applier.Stalled:
-			return o.Reason
-		case o.Failed():
-			return o.Failure()
-		}
-	}
-	return ""
-}
-
-// settle acts upon what a look at a rollout has come to.
-func (e *Engine) settle(ctx context.Context, w gate.Watch, verdict gate.Verdict, reason string) error {
-	g := e.updating.gate
-	switch verdict {
-	case gate.Pending:
-		return g.Follow(w)
-	case gate.Healthy:
-		e.tellRollout(w, eventRolledOut, fmt.Sprintf("%s %s has rolled out %s", w.Workload, w.Container, w.To))
-		return g.Drop(w)
-	case gate.Overtaken:
-		e.tellRollout(w, eventOvertaken, fmt.Sprintf("the rollout of %s to %s %s is not followed any more: %s", w.To, w.Workload, w.Container, reason))
-		return g.Drop(w)
-	}
-	e.updating.counts.failed.Add(1)
-	e.tellRollout(w, eventRolloutFailed, fmt.Sprintf("%s %s: %s: %s", w.Workload, w.Container, w.To, reason))
-	if w.Quarantine || w.Revert { // what is taken back would be rolled out again
-		if err := e.quarantine(ctx, w, reason); err != nil {
-			return err
-		}
-	}
-	if w.Revert {
-		if err := e.revert(w, reason); err != nil {
-			return err
-		}
-	}
-	return g.Drop(w)
 }
 
 func (e *Engine) tellRollout(w gate.Watch, reason, text string) {

@@ -151,6 +151,39 @@ func TestWatches(t *testing.T) {
 	}
 }
 
+// TestSettle: a look goes on with some watches and ends others at once, but for
+// those whose place a later update has taken meanwhile.
+func TestSettle(t *testing.T) {
+	dir := t.TempDir()
+	k, end := open(t, dir)
+	watch := func(name, revision string) Watch {
+		return Watch{Sync: "sync.shop", Workload: "shop:deployment/" + name, Container: "main", To: name + ":2", Revision: revision}
+	}
+	goesOn, ends, taken, gone := watch("api", "r1"), watch("db", "r1"), watch("web", "r2"), watch("zoo", "r1")
+	if err := k.Follow(goesOn, ends, taken); err != nil {
+		t.Fatal(err)
+	}
+	goesOn.Seen = start
+	stale := watch("web", "r1")
+	stale.Seen = start
+	if err := k.Settle([]Watch{goesOn, stale, gone}, []Watch{ends}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Settle(nil, []Watch{stale}); err != nil {
+		t.Fatal(err)
+	}
+	want := []Watch{goesOn, taken}
+	if diff := cmp.Diff(want, k.Watches("")); diff != "" {
+		t.Error(diff)
+	}
+	end()
+	k, end = open(t, dir)
+	defer end()
+	if diff := cmp.Diff(want, k.Watches("")); diff != "" {
+		t.Error("on disk: " + diff)
+	}
+}
+
 func TestQuarantine(t *testing.T) {
 	dir := t.TempDir()
 	k, end := open(t, dir)

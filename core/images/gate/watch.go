@@ -140,14 +140,40 @@ func (k *Keeper) Follow(list ...Watch) error {
 }
 
 // Drop ends a watch, unless a later update has taken its place.
-func (k *Keeper) Drop(w Watch) error {
+func (k *Keeper) Drop(w Watch) error { return k.Settle(nil, []Watch{w}) }
+
+// Settle goes on with the watches next, as they are now, and ends those of over,
+// each unless a later update has taken its place. All are on disk when it
+// returns, or none; without any nothing is written.
+func (k *Keeper) Settle(next, over []Watch) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now, ok := k.watches[w.ID()]; !ok || now.To != w.To || now.Revision != w.Revision {
+	overtaken := func(w Watch) bool {
+		now, ok := k.watches[w.ID()]
+		return !ok || now.To != w.To || now.Revision != w.Revision
+	}
+	next = slices.DeleteFunc(slices.Clone(next), overtaken)
+	over = slices.DeleteFunc(slices.Clone(over), overtaken)
+	var changes []state.Change
+	for _, w := range next {
+		changes = append(changes, watches.Change(w.ID(), w))
+	}
+	for _, w := range over {
+		changes = append(changes, watches.Removal(w.ID()))
+	}
+	if len(changes) == 0 {
 		return nil
 	}
-	delete(k.watches, w.ID())
-	return watches.Delete(k.store, w.ID())
+	if err := k.store.Write(changes); err != nil {
+		return err
+	}
+	for _, w := range next {
+		k.watches[w.ID()] = w
+	}
+	for _, w := range over {
+		delete(k.watches, w.ID())
+	}
+	return nil
 }
 
 // Watches returns what is followed for a sync, or with "" for all, by ID.
