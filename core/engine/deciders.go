@@ -135,6 +135,15 @@ func (d *deciders) ofAny(markers []edit.Marker) *markedBlock {
 	return nil
 }
 
+// String says what decides on what has a marker of the block.
+func (b *markedBlock) String() string {
+	text := fmt.Sprintf("a marker decides on it, by %s", b.Address)
+	if b.problem != "" {
+		return text + "; nothing is followed: " + b.problem
+	}
+	return text
+}
+
 // hold is what keeps the markers of a block where they are: the lock of a
 // workload that has one of them.
 func (b *markedBlock) hold(running map[string]Workload) (held policy.Workload) {

@@ -153,6 +153,10 @@ image_policy "all" {
 		synctest.Test(t, func(t *testing.T) {
 			f := begin(t, map[string]string{"web.yaml": web("web", yes...)})
 			f.wantCommits(0)
+			why, err := f.e.WhyImages(t.Context(), WhyImagesRequest{Workload: "shop:deployment/web"})
+			if err != nil || len(why) != 1 || !strings.Contains(why[0].Blocked, "a marker decides on it, by image_policy.marked; nothing is followed: ") {
+				t.Errorf("%+v, %v", why, err)
+			}
 			f.wantProblem("web.yaml", 14, "shop:deployment/web at web.yaml:1 ")
 			if got := eventReasons(t, f.e, automation); !slices.Contains(got, eventNotDecided) {
 				t.Errorf("events %q", got)

@@ -150,7 +150,7 @@ func (e *Engine) updatableContainer(ctx context.Context, s *estate, w update.Wor
 	u.Current = image
 	u.Rules, u.Automated = s.setup.book.of(about{sync: s.sync.Address, workload: w.ID, container: c.Name, image: image}, w.Policy)
 	if b := s.deciders.ofAny(c.Markers); b != nil {
-		u.Rules, u.Automated = w.Policy.Refine(c.Name, b.rules), false // the marker moves it
+		u.Rules, u.Automated, u.Decider = w.Policy.Refine(c.Name, b.rules), b.Automated, b.String()
 	}
 	t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: who, Rules: &u.Rules}
 	s.targets = append(s.targets, t)

@@ -65,7 +65,7 @@ func (e *Engine) learnDigests(ctx context.Context, s *estate, all []update.Workl
 	for _, w := range all {
 		for _, c := range w.Containers {
 			t, known := targets[subject(w.ID, c.Name)]
-			if !known || closing(ctx) || !c.Automated || !w.InCluster || w.Policy.Locked || !c.Rules.NeedsDigest(c.Current) {
+			if !known || closing(ctx) || !c.Automated || c.Decider != "" || !w.InCluster || w.Policy.Locked || !c.Rules.NeedsDigest(c.Current) {
 				continue
 			}
 			sel := c.Rules.Select(c.Input())

@@ -155,7 +155,10 @@ func notAutomated(w update.Workload, c update.Container) string {
 	if !w.InCluster {
 		reasons = append(reasons, update.ReasonNotInCluster)
 	}
-	if !c.Automated {
+	switch {
+	case c.Decider != "":
+		reasons = append(reasons, c.Decider)
+	case !c.Automated:
 		reasons = append(reasons, "it is not automated")
 	}
 	return strings.Join(reasons, "; ")

@@ -30,7 +30,8 @@ type Container struct {
 	Invalid string // why there is no Current: what stands there is no reference
 
 	Rules     policy.Rules
-	Automated bool // by the workload's annotation or by an image_policy
+	Automated bool   // by the workload's annotation or by an image_policy
+	Decider   string // who else decides on its image, which Automate then leaves alone; "" if nobody does
 	// Input returns what the registry has; it is called only if it is needed,
 	// at most once by each function. Nil: nothing is known.
 	Input func() policy.Input
