@@ -128,11 +128,18 @@ func (m *Mirror) framework() error {
 	return nil
 }
 
-// tidy removes locks and half-written packs: whoever wrote them is dead,
-// since the fetch lock is held. It looks only where git leaves them.
+// tidy removes locks and half-written files: whoever wrote them in a fetch is
+// dead, since the fetch lock is held. Objects of commits are written by users
+// of the mirror: theirs stay while there is any. It looks only where git leaves
+// them.
 func (m *Mirror) tidy() error {
+	patterns := []string{"*.lock", "new-*", "objects/pack/tmp_[^o]*", "objects/??/tmp_obj_*", "objects/tmp_objdir-*", "objects/pack/.tmp-*"}
+	if alone, err := tryLock(m.useLock(), syscall.LOCK_EX); err == nil {
+		defer alone.release()
+		patterns = append(patterns, "objects/pack/tmp_obj_*") // of go-git
+	}
 	stale := []string{m.aside()} // of a rebuild that was killed
-	for _, pattern := range []string{"*.lock", "new-*", "objects/pack/tmp_*", "objects/??/tmp_obj_*", "objects/tmp_objdir-*", "objects/pack/.tmp-*"} {
+	for _, pattern := range patterns {
 		found, err := filepath.Glob(filepath.Join(m.repo, pattern))
 		if err != nil {
 			return err

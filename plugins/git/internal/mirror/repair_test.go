@@ -158,6 +158,29 @@ func TestFailedFetchKeepsTheMirror(t *testing.T) {
 	})
 }
 
+// An object that a commit is just writing is not taken for what a killed
+// process has left.
+func TestHalfWrittenObjects(t *testing.T) {
+	f := newFixture(t, remote.Native{})
+	f.CommitFile("a", "1")
+	f.fetch(t, main)
+	half := filepath.Join(f.repo(t), "objects", "pack", "tmp_obj_1")
+	write(t, half, "x")
+	release, err := f.mirror.Use(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.fetch(t, main)
+	if _, err := os.Stat(half); err != nil {
+		t.Errorf("while somebody writes: %v", err)
+	}
+	release()
+	f.fetch(t, main)
+	if _, err := os.Stat(half); err == nil {
+		t.Error("it stays for ever")
+	}
+}
+
 // Many small packs, as large fetches leave them, are made into one.
 func TestMaintenance(t *testing.T) {
 	cli, err := remote.FindCLI()
