@@ -193,7 +193,7 @@ func (u *updates) nothing() {
 	}{
 		{"release deployment/web --update-image registry.example.com/acme/web:1.2.0", 0, "Nothing to do"},
 		{"release deployment/web --update-image registry.example.com/acme/web:9.9.9", 1, "9.9.9"},
-		{"release deployment/nope --update-all-images -v", 0, "not found in repository"},
+		{"release deployment/nope --update-all-images -v", 1, "not found in repository"},
 		{"release deployment/web", 1, "--update-image"},
 		{"release --all --update-all-images --force", 1, "--force"},
 		{"policy deployment/web --lock --unlock", 1, "lock"},
