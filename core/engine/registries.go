@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/images"
@@ -45,11 +46,30 @@ func (e *Engine) askRegistries(ctx context.Context, targets []images.Target, sta
 			return
 		}
 		text := fmt.Sprintf("%s was not asked for news: %s", r.Repository, oneLine(because(ctx, r.Err)))
+		if host, _, _ := strings.Cut(r.Repository, "/"); ctx.Err() != nil {
+			text += e.pace(host)
+		}
 		for _, t := range r.Targets {
 			trouble[t.Workload] = advised(text, t)
 		}
 	})
 	return trouble
+}
+
+// pace tells what the requests to a registry wait for, "" if nothing is known to
+// hold them back.
+func (e *Engine) pace(host string) string {
+	var text strings.Builder
+	for _, b := range e.imaging.limiter.Budgets() {
+		switch {
+		case b.Host != host || b.Why == "":
+		case b.BlockedUntil.IsZero():
+			fmt.Fprintf(&text, "; %s is asked %s", host, b.Why)
+		default:
+			fmt.Fprintf(&text, "; %s is asked again at %s: %s", host, b.BlockedUntil.Format(time.RFC3339), b.Why)
+		}
+	}
+	return text.String()
 }
 
 // scanInterval is how often repositories are looked at: what is older is not

@@ -132,3 +132,42 @@ func TestRegistryLosesTags(t *testing.T) {
 	scan()
 	awaitEvent(t, e, automation, eventCommitted, "to registry.test/shop/web:1.10.0")
 }
+
+// TestRegistryUnavailable: who waits for a registry that is down hears in time
+// what it answers, and nobody waits when it is well again.
+func TestRegistryUnavailable(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	r.Push("shop/web", registrytest.Image{Tags: []string{"1.0.0"}})
+	w := newWorld(t)
+	repo := w.repo("mem://shop")
+	repo.writable, repo.rev = true, 1
+	repo.files = map[string]string{"web.yaml": declared("shop", "web", "registry.test/shop/web:1.0.0", yes...)}
+	w.runs = true
+	d := deployment("shop", "web", "registry.test/shop/web:1.0.0", nil)
+	d.Owner, d.Containers = "shop", d.Containers[1:]
+	w.target(kube).Run(d)
+	r.SetFaults(registrytest.Fault{Class: "tags", Status: 503}, registrytest.Fault{Class: "manifest-head", Status: 503})
+	e := w.start(automated + fmt.Sprintf("registry \"registry.test\" {\n endpoint = %q\n insecure = true\n}\n", r.URL()))
+	awaitEvent(t, e, "sync.shop", eventApplied, "")
+	ask := func(timeout time.Duration) (Job, time.Duration) {
+		t.Helper()
+		start := time.Now()
+		job, err := e.Release(t.Context(), ReleaseRequest{
+			Spec: update.Spec{Workloads: []string{"shop:deployment/web"}, Image: "registry.test/shop/web:1.1.0"}, DryRun: true, Timeout: timeout,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return job, time.Since(start)
+	}
+	job, took := ask(time.Second / 2)
+	said := fmt.Sprintf("%s %+v", job.Error, job.Results)
+	if took > 10*time.Second || !strings.Contains(said, "503") || !strings.Contains(said, "registry.test") {
+		t.Errorf("after %s: %s", took, said)
+	}
+	r.SetFaults()
+	r.Push("shop/web", registrytest.Image{Tags: []string{"1.1.0"}})
+	if job, took := ask(time.Minute); took > 20*time.Second || len(job.Results) != 1 || job.Results[0].Status != update.Success {
+		t.Errorf("after %s: %+v", took, job)
+	}
+}

@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,8 +55,8 @@ func (s *Scanner) lookupTag(ctx context.Context, sub *subject, key cache.Key, ta
 	digest, err := s.opts.Client.Head(ctx, sub.req, tag)
 	switch {
 	case err == nil:
-	case ctx.Err() != nil:
-		return "", context.Cause(ctx)
+	case errors.Is(context.Cause(ctx), ErrClosed):
+		return "", ErrClosed
 	case there && !suspect && !remote.IsNotFound(err):
 		return "", nil // the listing is proof enough
 	default:

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -175,7 +177,7 @@ func (s *Scanner) scan(ctx context.Context, key cache.Key, subs []*subject) Resu
 		select {
 		case <-fl.done:
 		case <-ctx.Done():
-			res.Err = context.Cause(ctx)
+			res.Err = s.late(ctx, r)
 			return res
 		}
 		if !errors.Is(fl.err, errMoved) {
@@ -194,6 +196,19 @@ func (s *Scanner) scan(ctx context.Context, key cache.Key, subs []*subject) Resu
 	}
 	res.Err = errMoved
 	return res
+}
+
+// late is the error for who does not wait for the end of a scan of r, which goes
+// on without them.
+func (s *Scanner) late(ctx context.Context, r *repository) error {
+	s.mu.Lock()
+	n := r.note
+	s.mu.Unlock()
+	err := context.Cause(ctx)
+	if n.Failures == 0 || errors.Is(err, ErrClosed) {
+		return err
+	}
+	return fmt.Errorf("%w; when it was asked last, at %s: %s", err, n.FailedAt.UTC().Format(time.RFC3339), n.Error)
 }
 
 // request asks for a scan ahead of others, or joins one.

@@ -19,6 +19,7 @@ const (
 // hints are what one answer tells about the registry's limits.
 type hints struct {
 	refused    bool // the registry said: too many
+	failing    bool // it said to be unavailable, which may mean the same and mostly does not
 	reason     string
 	retryAfter time.Duration
 
@@ -30,10 +31,11 @@ type hints struct {
 func readHints(answer *http.Response, body string, now time.Time) hints {
 	var h hints
 	h.readQuota(answer.Header, now)
-	if answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode != http.StatusServiceUnavailable {
+	h.refused = answer.StatusCode == http.StatusTooManyRequests
+	h.failing = answer.StatusCode == http.StatusServiceUnavailable
+	if !h.refused && !h.failing {
 		return h
 	}
-	h.refused = true
 	h.retryAfter = RetryAfter(answer, body, now)
 	h.reason = fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
 	if h.retryAfter > 0 {

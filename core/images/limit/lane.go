@@ -1,6 +1,7 @@
 package limit
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/http"
@@ -12,6 +13,7 @@ const (
 	startRPS     = 5.0
 	startRPSQuay = 2.0 // which refuses "a few requests per second"
 	floorRPS     = 1.0 / 60
+	failingRPS   = 1.0         // "unavailable" makes a lane no slower, so that who asks again soon knows when it is over
 	step         = 1.0         // requests a second more, for each second that went well
 	crawl        = time.Minute // between two steps near the rate that was last refused
 	near         = 0.9         // of that rate is where crawling begins
@@ -34,7 +36,8 @@ type lane struct {
 	epoch   int       // number of cuts
 
 	blocked time.Time // nothing is sent before
-	reason  string    // why the lane is blocked, or was cut
+	reason  string    // why the lane was cut
+	failing string    // what the last answer said if it was "unavailable"
 	quota   quota
 
 	requests, throttled uint64
@@ -69,7 +72,7 @@ func (ln *lane) earliest(class Class, now time.Time, c Limits) (at time.Time, wh
 	hold(ln.ceiling.earliest(interval(c.RPS), c.Burst), func() string {
 		return fmt.Sprintf("the configured %.4g requests a second, bursts of %d", c.RPS, c.Burst)
 	})
-	hold(ln.blocked, func() string { return ln.reason })
+	hold(ln.blocked, ln.blockReason)
 	if class == Counted {
 		hold(ln.quota.holds(now, c.Reserve), func() string { return ln.quota.reason(c.Reserve) })
 	}
@@ -77,9 +80,11 @@ func (ln *lane) earliest(class Class, now time.Time, c Limits) (at time.Time, wh
 	return at, why
 }
 
+func (ln *lane) blockReason() string { return cmp.Or(ln.failing, ln.reason) }
+
 func (ln *lane) paceReason(c Limits) string {
-	if ln.refused > 0 && ln.reason != "" {
-		return fmt.Sprintf("%.3g requests a second after %s", min(ln.rate, c.RPS), ln.reason)
+	if reason := ln.blockReason(); reason != "" {
+		return fmt.Sprintf("%.3g requests a second after %s", min(ln.rate, c.RPS), reason)
 	}
 	return fmt.Sprintf("%.3g requests a second until the registry proves to take more", min(ln.rate, c.RPS))
 }
@@ -108,9 +113,12 @@ func (ln *lane) finish(t *Turn, answer *http.Response, body string, now time.Tim
 	if h.quota {
 		ln.quota.learn(h, t.serial, now)
 	}
-	if h.refused {
+	switch {
+	case h.refused:
 		ln.refuse(t, h, now, c)
-	} else if answer.StatusCode < 500 {
+	case h.failing:
+		ln.fail(t, h, now)
+	case answer.StatusCode < 500:
 		ln.succeed(t, now, c)
 	}
 	close(ln.changed)
@@ -134,10 +142,27 @@ func (ln *lane) refuse(t *Turn, h hints, now time.Time, c Limits) {
 	ln.pace.drain(now, every, burst)
 }
 
+// fail blocks the lane as long as a registry that is unavailable asks for. It
+// halves the rate, too, since some proxies refuse too many in this way, but not
+// below failingRPS, and it proves nothing about a rate: with the first answer
+// that is good the lane speeds up again.
+func (ln *lane) fail(t *Turn, h hints, now time.Time) {
+	ln.throttled++
+	ln.failing = h.reason
+	ln.blocked = later(ln.blocked, now.Add(h.retryAfter))
+	if t.epoch != ln.epoch || ln.rate <= failingRPS {
+		return
+	}
+	ln.epoch++
+	ln.rate = max(ln.rate/2, failingRPS)
+	ln.raised, ln.held = now, false
+}
+
 // succeed raises the rate by a step if a second, or near the rate that was
 // refused a minute, went well and the rate was what held requests back:
 // otherwise the success proves nothing about a higher one.
 func (ln *lane) succeed(t *Turn, now time.Time, c Limits) {
+	ln.failing = ""
 	wait := time.Second
 	if ln.refused > 0 && ln.rate >= near*ln.refused {
 		wait = crawl
@@ -167,10 +192,10 @@ func (ln *lane) budget(now time.Time, c Limits) Budget {
 		Quota: ln.quota.announced(now, c.Reserve),
 	}
 	if ln.blocked.After(now) {
-		b.BlockedUntil, b.Why = ln.blocked.UTC(), ln.reason
+		b.BlockedUntil, b.Why = ln.blocked.UTC(), ln.blockReason()
 	} else if until := ln.quota.holds(now, c.Reserve); until.After(now) {
 		b.BlockedUntil, b.Why = until.UTC(), ln.quota.reason(c.Reserve)
-	} else if ln.refused > 0 && ln.rate < min(ln.refused, c.RPS) {
+	} else if ln.failing != "" || ln.refused > 0 && ln.rate < min(ln.refused, c.RPS) {
 		b.Why = ln.paceReason(c)
 	}
 	return b

@@ -5,7 +5,8 @@
 // There is one lane for each host and identity, because registries count by
 // account, or by address where there is none. A lane starts slow, speeds up by
 // steps while the registry answers and the lane is what holds requests back, and halves
-// its rate when the registry says too many. The ceiling of a host holds for all
+// its rate when the registry says too many. That it is unavailable (503) slows a
+// lane down a little, and no longer than it lasts. The ceiling of a host holds for all
 // its lanes together. Waiting requests of a lane are let through in the order
 // in which they came, and wait as long as their contexts live.
 package limit

@@ -97,13 +97,57 @@ func TestHalvesOncePerFlightDownToTheFloor(t *testing.T) {
 			t.Errorf("after four refusals of one flight: %+v, want 2.5 rps", b)
 		}
 		for range 12 {
-			send(t, l, lane, limit.Free, answer(503))
+			send(t, l, lane, limit.Free, answer(429))
 		}
 		if b := budget(t, l, lane); math.Abs(b.RPS-1.0/60) > 0.001 {
 			t.Errorf("after many refusals the rate is %v, want one a minute", b.RPS)
 		}
 		if waited := send(t, l, lane, limit.Free, answer(200)); waited != time.Minute {
 			t.Errorf("at the floor a request waited %s, want a minute", waited)
+		}
+	})
+}
+
+// A registry that is down is no registry that is asked too often: it is asked
+// again soon, by whoever wants to know, and at the rate from before soon after.
+func TestUnavailableIsNotTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limit.New(limit.Options{Ceiling: unlimited})
+		for range 100 {
+			send(t, l, lane, limit.Free, answer(503))
+			send(t, l, lane, limit.Free, answer(500))
+		}
+		b := budget(t, l, lane)
+		if b.RPS != 1 || !strings.Contains(b.Why, "503 Service Unavailable") {
+			t.Errorf("after 200 failures: %+v, want 1 request a second, and why", b)
+		}
+		if waited := send(t, l, lane, limit.Free, answer(200)); waited > time.Second {
+			t.Errorf("the next request waited %s, want a second at most", waited)
+		}
+		if b := budget(t, l, lane); b.Why != "" {
+			t.Errorf("after a good answer the lane says %q", b.Why)
+		}
+		for start := time.Now(); time.Since(start) < 5*time.Second; {
+			send(t, l, lane, limit.Free, answer(200))
+		}
+		if got := budget(t, l, lane).RPS; got < 5 {
+			t.Errorf("5 s after the first good answer the rate is %v, want 5", got)
+		}
+	})
+}
+
+// Who is unavailable may say until when.
+func TestUnavailableUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := limit.New(limit.Options{Ceiling: unlimited})
+		send(t, l, lane, limit.Free, answer(503, "Retry-After", "90"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := l.Wait(ctx, lane, limit.Free); err == nil || !strings.Contains(err.Error(), "503 Service Unavailable, retry after 1m30s") {
+			t.Errorf("the error is %v, want the answer", err)
+		}
+		if waited := send(t, l, lane, limit.Free, answer(200)); waited != 89*time.Second {
+			t.Errorf("waited %s, want the remaining 89 s", waited)
 		}
 	})
 }

@@ -77,7 +77,7 @@ func IsUnauthorized(err error) bool {
 // client tries, or a limit let no request through while the context lived.
 func IsThrottled(err error) bool {
 	wait, ok := errors.AsType[*limit.WaitError](err)
-	return ok && !wait.Until.IsZero() || hasStatus(err, http.StatusTooManyRequests, http.StatusServiceUnavailable)
+	return ok && !wait.Until.IsZero() || hasStatus(err, http.StatusTooManyRequests)
 }
 
 // IsBroken reports whether what the registry served cannot be read, whoever

@@ -59,19 +59,22 @@ func (c *Client) exchange(ctx context.Context, t *target, k *call, auth authoriz
 			a.secrets = auth.secrets(cred)
 		}
 		switch {
-		case ctx.Err() != nil && a == nil && last != nil: // throttled until the context ended
+		case ctx.Err() != nil && a == nil && last != nil: // no good answer until the context ended
 			e := t.newError(k.asked, last)
 			e.cause = err
 			return nil, e
 		case err != nil && (ctx.Err() != nil || permanent(err)):
 			return nil, fmt.Errorf("%s/%s: %s: %w", t.req.Host, t.req.Repository, k.asked, err)
-		case a != nil && throttled(a.status):
+		case a != nil && (a.status == http.StatusTooManyRequests || a.retryAfter > 0):
 			if last = a; sent >= maxThrottled {
 				return a, nil
 			}
 			continue
 		case a != nil && a.status < 500:
 			return a, nil
+		}
+		if a != nil {
+			last = a
 		}
 		if failed++; failed > maxFailed {
 			if err != nil {
@@ -81,10 +84,6 @@ func (c *Client) exchange(ctx context.Context, t *target, k *call, auth authoriz
 		}
 		pause(ctx, c.opts.RetryDelay<<(2*(failed-2)))
 	}
-}
-
-func throttled(status int) bool {
-	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
 // pause waits about as long as delay, or until ctx ends.
@@ -184,7 +183,7 @@ func (c *Client) read(ctx context.Context, body io.Reader) ([]byte, error) {
 }
 
 func retryAfter(r *http.Response, body []byte) time.Duration {
-	if !throttled(r.StatusCode) {
+	if r.StatusCode != http.StatusTooManyRequests && r.StatusCode != http.StatusServiceUnavailable {
 		return 0
 	}
 	return limit.RetryAfter(r, string(body), time.Now())
