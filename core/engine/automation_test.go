@@ -477,7 +477,7 @@ image_automation "shop" { sync = sync.shop }
 // TestBranch: what waits on a branch is not pushed there again.
 func TestBranch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hcl := shop + "image_automation \"shop\" {\n sync = sync.shop\n branch = \"updates\"\n}\n"
+		hcl := shop + "image_automation \"shop\" {\n sync = sync.shop\n branch = \"updates\"\n message = \"{{ range .Changes }}{{ .Workload }}: {{ .From }} -> {{ .To }}{{ end }}\"\n}\n"
 		f := newFleet(t, hcl, map[string]string{
 			"web.yaml": declared("shop", "web", "registry.invalid/web:1.0.0", yes...),
 			"api.yaml": declared("shop", "api", "registry.invalid/api:1.0.0", yes...),
@@ -485,6 +485,10 @@ func TestBranch(t *testing.T) {
 		f.registry("web", "1.0.0", "1.1.0")
 		f.wantCommits(1)
 		f.wantImage("web.yaml", "registry.invalid/web:1.0.0")
+		if got, want := f.repo.commits[0].Message, "shop:deployment/web: registry.invalid/web:1.0.0 -> registry.invalid/web:1.1.0"; got != want {
+			t.Errorf("the message is %q, want %q", got, want)
+		}
+		awaitEvent(t, f.e, automation, eventCommitted, "web main from registry.invalid/web:1.0.0 to registry.invalid/web:1.1.0")
 		for range 3 {
 			f.look()
 		}

@@ -92,14 +92,16 @@ func (e *Engine) choose(ctx context.Context, id string, cfg config.ImageAutomati
 // other images by earlier changes, which is as well.
 func (s *estate) change(id string, cfg config.ImageAutomation, workload string, swaps []update.Swap) writeback.Change {
 	edits := s.editsFor(workload, swaps)
+	var subject writeback.Subject
 	if cfg.Branch != "" {
 		for i := range edits {
+			subject.From = append(subject.From, edits[i].From)
 			edits[i].From = ""
 		}
 	}
 	return writeback.Change{
 		ID: newID(), Source: s.sync.Source, Branch: cfg.Branch, Sync: s.sync.Address, Edits: edits,
-		Cause: writeback.Cause{Kind: writeback.Automation, Job: id}, Message: cfg.Message, At: now(),
+		Cause: writeback.Cause{Kind: writeback.Automation, Job: id}, Message: cfg.Message, Subject: subject, At: now(),
 	}
 }
 

@@ -88,11 +88,12 @@ func (e *Engine) tellOutcomes(list []writeback.Ended) {
 // at in the same way before was told then.
 func (e *Engine) sort(n *news, c writeback.Change, o writeback.Outcome) {
 	for i, ed := range c.Edits {
+		ed.From = c.From(i)
 		at := told{ed, whyNot(o, i)}
 		switch {
 		case written(o, i):
 			if !o.Unchanged {
-				n.done = append(n.done, told{Edit: ed})
+				n.done = append(n.done, at)
 			}
 		case e.repeats(c, ed, at.why):
 		case o.Err != "" && !slices.Contains(o.Withdrawn, i):

@@ -86,7 +86,7 @@ func (p *part) data(l lane) MessageData {
 				continue
 			}
 			d.Changes = append(d.Changes, MessageChange{
-				Workload: oneLine(e.Workload), Container: oneLine(e.Container), From: oneLine(e.From), To: oneLine(e.Image),
+				Workload: oneLine(e.Workload), Container: oneLine(e.Container), From: oneLine(i.change.From(n)), To: oneLine(e.Image),
 				File: oneLine(i.edits[n][0]), Sync: i.change.Sync,
 			})
 		}

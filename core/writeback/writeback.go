@@ -81,6 +81,16 @@ type Subject struct {
 	Containers bool     `json:"containers,omitempty"` // release: of an exact list of containers
 	Reverts    string   `json:"reverts,omitempty"`    // revert: the revision that is undone
 	Reason     string   `json:"reason,omitempty"`     // revert: why
+	From       []string `json:"from,omitempty"`       // by index of Edits: the former references, where an edit takes whatever is there
+}
+
+// From is the reference that edit i of the change replaces, "" if that is not
+// known.
+func (c Change) From(i int) string {
+	if from := c.Edits[i].From; from != "" || i >= len(c.Subject.From) {
+		return from
+	}
+	return c.Subject.From[i]
 }
 
 // Outcome says how a change ended.
