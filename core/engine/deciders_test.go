@@ -8,6 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/core/manifest/edit"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -30,23 +33,27 @@ image_policy "b" {
   policy = "semver:~2.0"
   images = ["registry.invalid/b"]
 }
+image_policy "any" { policy = "semver:*" }
 `
 		entry := func(newName, tag string) string {
 			return fmt.Sprintf("images:\n- name: app\n  newName: registry.invalid/%s\n  newTag: %s # as it is\n", newName, tag)
+		}
+		entryWithMarker := func(tag string) string {
+			return fmt.Sprintf("images:\n- name: app\n  newName: registry.invalid/a # {\"$sluice\": \"any:name\"}\n  newTag: %s # {\"$sluice\": \"any:tag\"}\n", tag)
 		}
 		flux := func(tag string) string {
 			return "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: f" + tag + ", namespace: x}\nspec:\n  images:\n  - name: app\n    newName: registry.invalid/a\n    newTag: " + tag + "\n"
 		}
 		f := newFleet(t, hcl, map[string]string{
 			"a/kustomization.yaml": entry("a", "1.0.0"), "b/kustomization.yaml": entry("b", "2.0.0"), "c/kustomization.yaml": entry("c", "1.0.0"),
-			"pinned/kustomization.yaml": entry("a", "0.9.0"), "flux.yaml": flux("1.0.0") + "---\n" + flux("2.0.0"),
+			"marked/kustomization.yaml": entryWithMarker("1.0.0"), "pinned/kustomization.yaml": entry("a", "0.9.0"), "flux.yaml": flux("1.0.0") + "---\n" + flux("2.0.0"),
 		})
 		f.registry("a", "0.9.0", "1.0.0", "1.1.0", "2.0.0")
 		f.registry("b", "1.1.0", "2.0.0", "2.0.1", "2.1.0")
 		f.look()
 		for file, want := range map[string]string{
 			"a/kustomization.yaml": entry("a", "1.1.0"), "b/kustomization.yaml": entry("b", "2.0.1"), "c/kustomization.yaml": entry("c", "1.0.0"),
-			"pinned/kustomization.yaml": entry("a", "1.1.0"), "flux.yaml": flux("1.1.0") + "---\n" + flux("2.0.0"),
+			"marked/kustomization.yaml": entryWithMarker("2.0.0"), "pinned/kustomization.yaml": entry("a", "1.1.0"), "flux.yaml": flux("1.1.0") + "---\n" + flux("2.0.0"),
 		} {
 			want = strings.Replace(want, "name: f1.1.0", "name: f1.0.0", 1)
 			if got := f.repo.read(file); got != want {
@@ -222,6 +229,21 @@ func TestBrake(t *testing.T) {
 			f.wantCommits(3)
 		})
 	})
+	t.Run("a person lifts the quarantine", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := begin(t, shop+"image_automation \"shop\" {\n sync = sync.shop\n health {\n  timeout = \"10m\"\n  revert = true\n }\n}\n")
+			f.rolledOut(func(w *applier.Workload) { w.Rollout = applier.Rollout{Phase: applier.RolloutFailed, Desired: 1} })
+			sleepFor(t, time.Minute)
+			f.rolledOut(nil)
+			f.wantCommits(3) // there, back, and to 1.0.1, which nobody has written yet
+			if _, err := f.e.Unquarantine(t.Context(), UnquarantineRequest{Image: "registry.invalid/web:1.1.0"}); err != nil {
+				t.Fatal(err)
+			}
+			sleepFor(t, time.Minute)
+			f.wantCommits(4)
+			f.wantImage("web.yaml", "registry.invalid/web:1.1.0")
+		})
+	})
 	t.Run("two syncs of one file", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			hcl := automated + `
@@ -251,4 +273,37 @@ image_policy "twin" {
 			}
 		})
 	})
+}
+
+// TestLinkMarkers: rendered containers have the markers of what they are
+// rendered from, and of nothing else.
+func TestLinkMarkers(t *testing.T) {
+	at := func(policy string) []edit.Marker { return []edit.Marker{{Policy: policy, Line: 7}} }
+	workload := func(id, file, container, image string, markers []edit.Marker) edit.Workload {
+		return edit.Workload{ID: id, File: file, Containers: []edit.Container{{Name: container, Image: image, Markers: markers}}}
+	}
+	sources := edit.Found{
+		Markers: []edit.Marker{{Policy: "base"}, {Policy: "entry"}},
+		Workloads: []edit.Workload{
+			workload("default:deployment/web", "base/web.yaml", "main", "reg.invalid/web:1", at("base")),
+			workload("default:deployment/api", "base/api.yaml", "main", "reg.invalid/api:1", nil),
+		},
+		Kustomize: []edit.KustomizeImage{{Name: "app", NewName: "reg.invalid/app", NewTag: "2", File: "prod/kustomization.yaml", Markers: at("entry")}},
+	}
+	rendered := []edit.Workload{
+		workload("shop:deployment/prod-web", "base/web.yaml", "main", "reg.invalid/web:1", nil),
+		workload("shop:deployment/prod-api", "base/api.yaml", "main", "reg.invalid/api:1", nil),
+		workload("shop:deployment/prod-app", "base/app.yaml", "main", "reg.invalid/app:2", nil),
+		workload("shop:deployment/prod-old", "base/web.yaml", "main", "reg.invalid/web:0", nil),
+	}
+	linkMarkers(rendered, sources)
+	var got []string
+	for _, w := range rendered {
+		for _, m := range w.Containers[0].Markers {
+			got = append(got, w.ID+" "+m.Policy+" "+m.File)
+		}
+	}
+	if diff := cmp.Diff([]string{"shop:deployment/prod-web base base/web.yaml", "shop:deployment/prod-app entry prod/kustomization.yaml"}, got); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -68,7 +68,7 @@ func allEdits(f edit.Found) (edits, back []edit.Edit) {
 	}
 	for _, k := range f.Kustomize {
 		name := cmp.Or(k.NewName, k.Name)
-		add(edit.Edit{Kustomize: k.Name}, name+":"+cmp.Or(k.NewTag, "0"))
+		add(edit.Edit{Kustomize: k.Name, Nth: k.Nth}, name+":"+cmp.Or(k.NewTag, "0"))
 	}
 	return edits, back
 }
