@@ -77,11 +77,11 @@ func (a *app) followQuietly(ctx context.Context, client *api.Client, job engine.
 	if f.apply && toApply(job) {
 		late, err := a.awaitApplied(ctx, client, job, f.timeout)
 		if err != nil && !errors.Is(err, errLate) {
-			return followed{job: job}, errors.Join(a.view(job, nil), err)
+			return followed{job: job}, errors.Join(a.view(meant(job, f.verbosity), nil), err)
 		}
 		job = late
 	}
-	if err := a.view(job, nil); err != nil {
+	if err := a.view(meant(job, f.verbosity), nil); err != nil {
 		return followed{job: job}, err
 	}
 	return followed{job: job, applied: rollsOut(job) && !toApply(job)}, jobFailure(job)

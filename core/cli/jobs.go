@@ -106,7 +106,7 @@ committed is applied, as the command that asked for it does.`,
 				_, err = a.follow(cmd.Context(), client, job, f)
 				return err
 			}
-			return a.view(job, func(w io.Writer) error { return writeJob(w, job, f.verbosity) })
+			return a.view(meant(job, f.verbosity), func(w io.Writer) error { return writeJob(w, job, f.verbosity) })
 		},
 	}
 	cmd.Flags().BoolVar(&wait, "wait", false, "until it has ended and is applied")

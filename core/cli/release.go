@@ -83,6 +83,7 @@ func (f *releaseFlags) bindRelease(a *app, cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&f.force, "force", "f", false, "also what is locked or ignored, and with --update-image what policies refuse")
 	cmd.Flags().BoolVarP(&f.watch, "watch", "w", false, "then show how the rollout gets on until it has ended, for 10m or as long as --timeout says")
 	_ = cmd.RegisterFlagCompletionFunc("exclude", a.completeWorkloads)
+	_ = cmd.RegisterFlagCompletionFunc("update-image", cobra.NoFileCompletions)
 }
 
 // check refuses flags that say too little, or contradict each other.

@@ -50,6 +50,15 @@ func resultRows(job engine.Job, verbosity int) []resultRow {
 	return rows
 }
 
+// meant is a job without the results of workloads that it was not about, which
+// may be thousands, for programs that did not ask for all.
+func meant(job engine.Job, verbosity int) engine.Job {
+	if verbosity < 2 {
+		job.Results = slices.DeleteFunc(slices.Clone(job.Results), func(r update.Result) bool { return r.Reason == update.ReasonNotIncluded })
+	}
+	return job
+}
+
 // resultReason is why a workload is as it is, or what of its policies changes.
 // The details of images that are in order are for people who want to know all.
 func resultReason(r *update.Result, verbosity int) string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/images/update"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -24,10 +26,10 @@ const watchInterval = 2 * time.Second
 // watchRollout shows how the workloads that job has changed get on, until each
 // is ready or has failed, which is an error.
 func (a *app) watchRollout(ctx context.Context, client *api.Client, job engine.Job, timeout time.Duration) error {
-	wanted := map[string]bool{}
+	wanted, images := map[string]bool{}, map[string][]update.Swap{}
 	for _, r := range job.Results {
 		if r.Status == update.Success {
-			wanted[r.ID] = true
+			wanted[r.ID], images[r.ID] = true, r.Containers
 		}
 	}
 	watching, cancel := context.WithTimeout(ctx, timeout)
@@ -47,7 +49,7 @@ func (a *app) watchRollout(ctx context.Context, client *api.Client, job engine.J
 			return err
 		}
 		if over, err := rolloutEnd(list); over && len(list) == len(wanted) {
-			return err
+			return errors.Join(err, overtaken(list, images))
 		}
 		select {
 		case <-tick.C:
@@ -109,6 +111,28 @@ func rolloutEnd(list []engine.Workload) (over bool, err error) {
 		return false, nil
 	}
 	return true, errors.Join(failed...)
+}
+
+// overtaken tells which workloads run other images than those that were released:
+// somebody else has changed them meanwhile.
+func overtaken(list []engine.Workload, released map[string][]update.Swap) error {
+	var errs []error
+	for _, w := range list {
+		for _, swap := range released[w.ID] {
+			i := slices.IndexFunc(w.Containers, func(c applier.Container) bool { return c.Name == swap.Container })
+			if i >= 0 && !sameImage(w.Containers[i].Image, swap.Target) {
+				errs = append(errs, fmt.Errorf("%s: container %s runs %s, which is not what was released: %s", w.ID, swap.Container, w.Containers[i].Image, swap.Target))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sameImage compares two references, in whatever spelling.
+func sameImage(a, b string) bool {
+	x, errX := ref.Parse(a)
+	y, errY := ref.Parse(b)
+	return a == b || errX == nil && errY == nil && x.Canonical() == y.Canonical() && x.Digest == y.Digest
 }
 
 func writeRollout(w io.Writer, list []engine.Workload) error {

@@ -190,7 +190,7 @@ func (e *Engine) planPolicy(ctx context.Context, j *storedJob, list []*estate) (
 			r := update.Result{ID: w.ID, Sync: s.sync.Address, Source: s.sync.Source, Status: update.Success}
 			switch ed, changed, err := update.Policies(j.Policy.Change, all[i], w.Annotations); {
 			case err != nil:
-				r.Status, r.Reason = update.Failed, oneLine(err)
+				r.Status, r.Reason = update.Failed, strings.TrimPrefix(oneLine(err), w.ID+": ")
 			case !changed:
 				r.Status, r.Reason = update.Skipped, "nothing to change"
 			default:

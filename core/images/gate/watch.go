@@ -116,6 +116,9 @@ func image(o Observation) string {
 
 func progress(r applier.Rollout) string {
 	text := fmt.Sprintf("%d of %d updated, %d ready", r.Updated, r.Desired, r.Ready)
+	if r.Outdated > 0 { // which may be those that are ready
+		text += fmt.Sprintf(", %d still of the old one", r.Outdated)
+	}
 	if r.Message != "" {
 		text += ": " + r.Message
 	}

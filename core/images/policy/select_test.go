@@ -3,6 +3,7 @@ package policy_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +205,9 @@ func TestVerdicts(t *testing.T) {
 	if diff := cmp.Diff(want, s.Tags); diff != "" {
 		t.Error(diff)
 	}
+	if s.Quarantined != nil {
+		t.Errorf("%q are in quarantine and would not be taken", s.Quarantined)
+	}
 	in.Tags[5].Suspect = false
 	s = rules.Select(in)
 	if s.Selected != "1.4" || s.Tags[4].Reason != "1.4 is in semver:>=1.0; selected: it is newer than 1.0, which runs" {
@@ -212,6 +216,27 @@ func TestVerdicts(t *testing.T) {
 	rules.Err = errors.New("annotation x: wrong")
 	if s := rules.Select(in); s.Selected != "" || s.Error != "annotation x: wrong" || s.Tags[4].Accepted {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestQuarantined: what is better than the outcome, and in quarantine.
+func TestQuarantined(t *testing.T) {
+	rules := policy.Rules{Policy: parse(t, "semver:^1")}
+	in := policy.Input{Current: reference(t, "app:1.1.0"), Complete: true, Now: noon, Tags: tags(t, "1.0.0 1.1.0 1.2.0 1.3.0 1.4.0 2.0.0")}
+	for _, i := range []int{0, 3, 4, 5} { // 2.0.0 is not in the policy, 1.0.0 no better
+		in.Tags[i].Quarantined = "its rollout failed"
+	}
+	s := rules.Select(in)
+	if diff := cmp.Diff([]string{"1.4.0", "1.3.0"}, s.Quarantined); diff != "" || s.Selected != "1.2.0" {
+		t.Errorf("%s\n%s", s.Selected, diff)
+	}
+	in.Tags[2].Quarantined = "its rollout failed"
+	s = rules.Select(in)
+	if diff := cmp.Diff([]string{"1.4.0", "1.3.0", "1.2.0"}, s.Quarantined); diff != "" || s.Selected != "" {
+		t.Errorf("%s\n%s", s.Selected, diff)
+	}
+	if got := s.Tags[slices.IndexFunc(s.Tags, func(v policy.Verdict) bool { return v.Tag == "1.1.0" })].Reason; got != "1.1.0 is in semver:^1; it runs" {
+		t.Error(got)
 	}
 }
 

@@ -116,3 +116,18 @@ func TestPoliciesRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDescribe: what people read of a change, and of what it comes to.
+func TestDescribe(t *testing.T) {
+	c := update.PolicyChange{Automate: true, Unlock: true, TagAll: "semver:~1", Tags: map[string]string{"b": "*", "a": "glob:x-*"}}
+	if got := c.String(); got != "automate, unlock, tag_all=semver:~1, tag.a=glob:x-*, tag.b=*" {
+		t.Error(got)
+	}
+	e := edit.Edit{
+		Set:    map[string]string{"sluice.dev/automated": "true", "filter.fluxcd.io/web": "semver:~1"},
+		Remove: []string{"flux.weave.works/locked", "fluxcd.io/locked"},
+	}
+	if got := update.Describe(e); got != "tag.web: semver:~1, automated, locked removed" {
+		t.Error(got)
+	}
+}

@@ -201,7 +201,7 @@ func (r *releaser) given(c Container) choice {
 	case !r.uses(c):
 		return choice{kind: unused}
 	case !r.spec.Force && refuses(c.Rules, r.image.Tag):
-		why := fmt.Sprintf("%s does not match %s", c.Rules, r.image.Tag)
+		why := fmt.Sprintf("%s does not match %s (--force goes past it)", c.Rules, r.image.Tag)
 		if c.Rules.Err != nil {
 			why = c.Rules.Err.Error()
 		}

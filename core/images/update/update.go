@@ -17,7 +17,7 @@ import (
 // Spec is what a release asks for. It is one of three: Image, AllImages, or
 // Containers, the exact list that a person has chosen from a dry run.
 type Spec struct {
-	Workloads []string `json:"workloads,omitempty"` // IDs, "namespace:kind/name"; ignored with All
+	Workloads []string `json:"workloads,omitempty"` // IDs, "namespace:kind/name"; none with All
 	All       bool     `json:"all,omitempty"`
 	Exclude   []string `json:"exclude,omitempty"` // IDs
 

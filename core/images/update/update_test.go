@@ -134,6 +134,93 @@ func TestReleaseOneImage(t *testing.T) {
 	}
 }
 
+// An image by hand that automation would not leave there is released with a
+// warning, unless nobody would touch it.
+func TestAutomationGoesOn(t *testing.T) {
+	const warning = "container main: automation will replace it by quay.io/app:1.2: `sluice lock " + web + "` keeps it"
+	for name, tt := range map[string]struct {
+		target   string
+		change   func(*update.Workload)
+		warnings []string
+	}{
+		"an older one":     {target: "1.0", warnings: []string{warning}},
+		"the newest":       {target: "1.2"},
+		"not automated":    {target: "1.0", change: func(w *update.Workload) { w.Containers[0].Automated = false }},
+		"no automation":    {target: "1.0", change: func(w *update.Workload) { w.Attended = false }},
+		"locked, by force": {target: "1.0", change: func(w *update.Workload) { w.Policy.Locked = true }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := deployed(container("main", "quay.io/app:1.1", rules(t, "semver:*"), "1.0", "1.1", "1.2"))
+			w.Attended, w.Containers[0].Automated = true, true
+			if tt.change != nil {
+				tt.change(&w)
+			}
+			image := "quay.io/app:" + tt.target
+			for _, spec := range []update.Spec{
+				{Workloads: []string{web}, Image: image, Force: true},
+				{Containers: map[string][]update.Swap{web: {{Container: "main", Target: image}}}, Force: true},
+			} {
+				got := one(t, must(update.Release(spec, []update.Workload{w}, known)), nil)
+				if diff := cmp.Diff(tt.warnings, got.Warnings); diff != "" || len(got.Containers) != 1 {
+					t.Errorf("%+v\n%s", got, diff)
+				}
+			}
+		})
+	}
+}
+
+// What would be better and is in quarantine is told, whatever comes of the rest.
+func TestQuarantineIsTold(t *testing.T) {
+	c := container("main", "quay.io/app:1.0", rules(t, "semver:*"), "1.0", "1.1")
+	input := c.Input
+	c.Input = func() policy.Input {
+		in := input()
+		in.Tags[1].Quarantined = "its rollout failed"
+		return in
+	}
+	got := one(t, must(update.Release(everyImage, []update.Workload{deployed(c)}, known)), nil)
+	want := []string{"container main: 1.1 is in quarantine: `sluice images quarantine lift quay.io/app:1.1` ends that"}
+	if diff := cmp.Diff(want, got.Warnings); diff != "" || got.Reason != update.ReasonUpToDate {
+		t.Errorf("%+v\n%s", got, diff)
+	}
+}
+
+// Whose images have to be known is told before they are.
+func TestConcerned(t *testing.T) {
+	workload := func(id string, change func(*update.Workload)) update.Workload {
+		w := deployed()
+		w.ID = id
+		if change != nil {
+			change(&w)
+		}
+		return w
+	}
+	all := []update.Workload{
+		workload("a", nil), workload("b", nil),
+		workload("locked", func(w *update.Workload) { w.Policy.Locked = true }),
+		workload("away", func(w *update.Workload) { w.InCluster = false }),
+		workload("broken", func(w *update.Workload) { w.Problem = "it is declared twice" }),
+	}
+	for _, tt := range []struct {
+		spec update.Spec
+		want []string
+	}{
+		{update.Spec{All: true, AllImages: true, Exclude: []string{"b"}}, []string{"a"}},
+		{update.Spec{Workloads: []string{"b", "locked"}, AllImages: true}, []string{"b"}},
+		{update.Spec{Workloads: []string{"b", "locked"}, AllImages: true, Force: true}, []string{"b", "locked"}},
+		{update.Spec{All: true, Image: "quay.io/app:1"}, nil},
+		{update.Spec{AllImages: true}, nil},
+	} {
+		var got []string
+		for _, w := range tt.spec.Concerned(all) {
+			got = append(got, w.ID)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%+v: %s", tt.spec, diff)
+		}
+	}
+}
+
 // A workload that cannot be edited says why; one of two clusters is there twice.
 func TestProblemsAndTwins(t *testing.T) {
 	bad := deployed(container("main", "quay.io/web:1", rules(t, "glob:*"), "1", "2"))
