@@ -357,10 +357,11 @@ func (a *automationNode) troubleText() string {
 	return text
 }
 
-// lookSoon has the automations of a sync look, or with "" all. e.mu is held.
+// lookSoon has the automations of a sync look, or with "" all. One that gathers
+// news will look anyway. e.mu is held.
 func (e *Engine) lookSoon(sync string, p sched.Priority) {
 	for id, n := range e.nodes {
-		if n.automation != nil && (sync == "" || n.automation.cfg.Sync == sync) {
+		if n.automation != nil && n.automation.news.IsZero() && (sync == "" || n.automation.cfg.Sync == sync) {
 			e.triggerLocked(id, p)
 		}
 	}

@@ -35,7 +35,7 @@ func (e *Engine) hearNews(sync string) {
 }
 
 // gatherNews has an automation look that has heard news, unless scans are under
-// way that were when it heard. e.mu is held.
+// way that were when it heard, or began right after. e.mu is held.
 func (e *Engine) gatherNews(id string) {
 	n := e.nodes[id]
 	if n == nil || n.automation == nil || n.automation.news.IsZero() {
@@ -43,7 +43,7 @@ func (e *Engine) gatherNews(id string) {
 		return
 	}
 	since := n.automation.news
-	if e.imaging.scanner.UnderWay(since) && time.Since(since) < newsPatience {
+	if e.imaging.scanner.UnderWay(since.Add(newsStep)) && time.Since(since) < newsPatience {
 		e.times.Postpone(newsKey+id, newsStep)
 		return
 	}

@@ -132,7 +132,7 @@ func (e *Engine) imagesChanged(c images.Change) {
 	if c.First {
 		return
 	}
-	var taken, takers, workloads, appliers []string
+	var taken, takers, workloads, containers, appliers []string
 	for _, t := range c.Targets {
 		if t.Rules == nil {
 			continue
@@ -143,7 +143,8 @@ func (e *Engine) imagesChanged(c images.Change) {
 		}
 		taken = append(taken, tags...)
 		takers = append(takers, of(t.Container)+t.Workload)
-		workloads, appliers = append(workloads, t.Workload), append(appliers, t.Consumer.Applier)
+		workloads, containers = append(workloads, t.Workload), append(containers, t.Container)
+		appliers = append(appliers, t.Consumer.Applier)
 	}
 	if len(taken) == 0 {
 		return
@@ -151,7 +152,7 @@ func (e *Engine) imagesChanged(c images.Change) {
 	e.publishEvent(event.Event{
 		Node: only(appliers), Reason: eventNewImages, Object: only(workloads), Severity: event.Info,
 		Message: fmt.Sprintf("%s: %s has %s", some(takers), c.Repository, few(distinct(taken))),
-		Attrs:   map[string]string{"repository": c.Repository, "containers": fmt.Sprint(len(takers))},
+		Attrs:   map[string]string{"repository": c.Repository, "container": only(containers), "takers": fmt.Sprint(len(takers))},
 	})
 }
 

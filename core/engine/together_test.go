@@ -141,6 +141,12 @@ func TestTogether(t *testing.T) {
 		t.Fatalf("%d commits, want one of 6 files: %q", len(got), got)
 	}
 
+	if _, err := e.SyncAndWait(t.Context(), SyncRequest{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.SyncAndWait(t.Context(), SyncRequest{Names: []string{automation}}, nil); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range parts {
 		r.Push("shop/"+name, registrytest.Image{Tags: []string{"1.2.0"}})
 	}
