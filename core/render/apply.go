@@ -23,11 +23,13 @@ import (
 // then rendered and compared. Of the latter, files that do not stand below
 // paths stay as they are, since others may render them too: an image that only
 // they say gets an entry in the kustomization of its path. root is not written
-// to; work is a directory for this call, which it removes.
+// to; work is a directory for this call, which it removes. When ctx ends, the
+// edits that are not done by then have its cause for an error; the changes are
+// those of the others.
 //
 // A FileChange whose Edits are nil may be due to any of them.
 func Apply(ctx context.Context, r renderer.Renderer, root string, paths []string, o edit.Options, work string, edits []edit.Edit) (changes []edit.FileChange, errs []error) {
-	a := &application{renderer: r, paths: paths, options: o, work: work, edits: edits, errs: make([]error, len(edits)), own: map[string]bool{}}
+	a := &application{renderer: r, paths: paths, options: o, work: work, edits: edits, errs: make([]error, len(edits)), final: make([]bool, len(edits)), own: map[string]bool{}}
 	a.updater, _ = r.(renderer.Updater)
 	if len(a.paths) == 0 {
 		a.paths = []string{"."}
@@ -37,13 +39,26 @@ func Apply(ctx context.Context, r renderer.Renderer, root string, paths []string
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	if err = errors.Join(err, os.RemoveAll(work)); err != nil {
+	if err != nil {
+		a.cutOff(err)
+	}
+	if err := os.RemoveAll(work); err != nil {
 		for i := range a.errs {
 			a.errs[i] = cmp.Or(a.errs[i], err)
 		}
 		return nil, a.errs
 	}
 	return a.changes(), a.errs
+}
+
+// cutOff gives the edits that are not done an error. The working copy holds the
+// others.
+func (a *application) cutOff(err error) {
+	for i, done := range a.final {
+		if !done {
+			a.errs[i] = err
+		}
+	}
 }
 
 // application is one Apply.
@@ -63,7 +78,7 @@ type application struct {
 	sources  edit.Found        // of the files that were read
 	homes    map[string]string // paths that render workloads, by their IDs; nil until they are asked for
 	own      map[string]bool   // files, by whether they stand below the paths
-	tries    int               // renderings
+	final    []bool            // by edit: errs is what has become of it
 }
 
 func (a *application) dir(name string) string { return filepath.Join(a.work, name) }
@@ -91,7 +106,6 @@ func (a *application) run(ctx context.Context, root string) error {
 
 // render renders the working copy.
 func (a *application) render(ctx context.Context, name string) (Rendered, error) {
-	a.tries++
 	return Run(ctx, a.renderer, a.dir("tree"), a.paths, a.options.Namespace, a.dir(name))
 }
 
@@ -117,20 +131,26 @@ func (a *application) direct(ctx context.Context) error {
 	}
 	for _, c := range changes {
 		if err := a.write(c.Path, c.New, pick(of, c.Edits)); err != nil {
-			return err
+			return errors.Join(err, a.back(step{}))
 		}
 	}
 	if len(changes) == 0 {
+		a.settled(of)
 		return nil
 	}
 	after, err := a.render(ctx, "before")
 	if err == nil {
 		a.before = after
+		a.settled(of)
 		return nil
+	}
+	if ctx.Err() != nil {
+		return errors.Join(err, a.back(step{}))
 	}
 	for _, i := range of {
 		a.errs[i] = cmp.Or(a.errs[i], fmt.Errorf("with this change nothing can be rendered any more: %w", err))
 	}
+	a.settled(of)
 	if err := a.back(step{}); err != nil {
 		return err
 	}

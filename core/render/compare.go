@@ -60,37 +60,56 @@ func meant(ctx context.Context, r Rendered, o edit.Options, edits []edit.Edit, s
 	return all, errs, err
 }
 
-// differences says in which objects have is not want, for a person.
-func differences(want, have objects) []string {
-	var list []string
+// difference is one between what is rendered and what is meant.
+type difference struct {
+	ref  applier.Ref // of the object; zero for a problem
+	text string      // for a person
+}
+
+// isOf reports whether it is one of the object, of which namespace is meant
+// where it names none.
+func (d difference) isOf(object applier.Ref, namespace string) bool {
+	if d.ref.Namespace == "" {
+		d.ref.Namespace = namespace
+	}
+	return d.ref == object.Identity()
+}
+
+// differences says in which objects have is not want, ordered by the words.
+func differences(want, have objects) []difference {
+	var list []difference
 	for ref, o := range want.byRef {
 		switch h, ok := have.byRef[ref]; {
 		case !ok:
-			list = append(list, fmt.Sprintf("%s would be gone", ref))
+			list = append(list, difference{ref, fmt.Sprintf("%s would be gone", ref)})
 		case string(h.JSON) != string(o.JSON):
-			list = append(list, fmt.Sprintf("%s would not be as it should", ref))
+			list = append(list, difference{ref, fmt.Sprintf("%s would not be as it should", ref)})
 		}
 	}
 	for ref := range have.byRef {
 		if _, ok := want.byRef[ref]; !ok {
-			list = append(list, fmt.Sprintf("%s would be new", ref))
+			list = append(list, difference{ref, fmt.Sprintf("%s would be new", ref)})
 		}
 	}
 	for _, p := range have.problems {
 		if !slices.Contains(want.problems, p) {
-			list = append(list, p)
+			list = append(list, difference{text: p})
 		}
 	}
-	slices.Sort(list)
+	slices.SortFunc(list, func(a, b difference) int { return strings.Compare(a.text, b.text) })
 	return list
 }
 
 // unintended is the error of an edit that makes differences.
-func unintended(where string, list []string) error {
+func unintended(where string, diffs []difference) error {
 	const most = 3
+	var list []string
+	for _, d := range diffs[:min(len(diffs), most)] {
+		list = append(list, d.text)
+	}
 	more := ""
-	if n := len(list); n > most {
-		list, more = list[:most], fmt.Sprintf(", and %d more", n-most)
+	if n := len(diffs); n > most {
+		more = fmt.Sprintf(", and %d more", n-most)
 	}
 	return fmt.Errorf("the change in %s was rendered and is not what is wanted: %s%s; change it by hand", where, strings.Join(list, ", "), more)
 }

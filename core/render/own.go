@@ -78,16 +78,16 @@ func (a *application) kustomization(p string) string {
 }
 
 // findHomes finds out by which of the paths each workload is rendered, by
-// rendering each path alone. It does so once.
+// rendering each path alone. It does so once, and not for a plugin that makes
+// the edits itself.
 func (a *application) findHomes(ctx context.Context) error {
-	if a.homes != nil {
+	if a.homes != nil || a.updater != nil {
 		return nil
 	}
 	a.homes = map[string]string{}
 	for _, p := range a.paths {
 		dir := a.before.Dir
 		if len(a.paths) > 1 {
-			a.tries++
 			r, err := Run(ctx, a.renderer, a.dir("tree"), []string{p}, a.options.Namespace, a.dir("home"))
 			if err != nil {
 				return err
