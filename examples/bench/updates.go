@@ -85,23 +85,29 @@ func (b *bench) updates(ctx context.Context, n int) (d delays, err error) {
 	if err != nil {
 		return d, err
 	}
+	err = d.measure(ctx, n, registry, commits, images)
+	return d, err
+}
+
+// measure follows n updates.
+func (d *delays) measure(ctx context.Context, n int, registry *registry, commits <-chan time.Time, images <-chan imageAt) error {
 	for i := range n {
 		tag := fmt.Sprintf("1.%d.0", i+1)
 		if err := pause(ctx, rand.N(poll)); err != nil {
-			return d, err
+			return err
 		}
 		if err := registry.push(ctx, tag); err != nil {
-			return d, err
+			return err
 		}
 		pushed := time.Now()
 		reached, err := arrival(ctx, images, ":"+tag)
 		if err != nil {
-			return d, fmt.Errorf("update to %s: %w", tag, err)
+			return fmt.Errorf("update to %s: %w", tag, err)
 		}
 		d.commit = append(d.commit, (<-commits).Sub(pushed))
 		d.template = append(d.template, reached.Sub(pushed))
 	}
-	return d, nil
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {

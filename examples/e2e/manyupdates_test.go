@@ -124,7 +124,8 @@ func (u *updates) committed(tag string) int {
 	return strings.Count(u.run("git", "-C", u.repo.bare(), "grep", "-h", ":"+tag+" # the newest", "main").out, "\n")
 }
 
-// writer pushes to a repository every 50 ms, until it is told to stop.
+// writer pushes to a repository, again 50 ms after it has, until it is told to
+// stop.
 type writer struct {
 	w       *world
 	dir     string
@@ -135,7 +136,7 @@ type writer struct {
 	err     error
 }
 
-// againstWriter has everything updated while somebody pushes every 50 ms, now
+// againstWriter has everything updated while somebody pushes all the time, now
 // and then to the files that are updated.
 func (u *updates) againstWriter(tag string) {
 	u.t.Helper()
