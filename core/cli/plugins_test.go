@@ -76,17 +76,23 @@ func (d dirSource) Commit(ctx context.Context, c source.Change) (source.Revision
 	conflict := &source.ConflictError{}
 	var good []source.Edit
 	for _, e := range c.Edits {
-		have, err := os.ReadFile(filepath.Join(d.path, filepath.FromSlash(e.Path)))
-		if err != nil || !bytes.Equal(have, e.Old) {
+		switch {
+		case !fs.ValidPath(e.Path) || e.Path == ".":
+			return source.Revision{}, sdk.Permanent(fmt.Errorf("%q is no path of a file", e.Path))
+		case d.stands(e.Path, e.New):
+		case d.stands(e.Path, e.Old):
+			good = append(good, e)
+		default:
 			conflict.Paths = append(conflict.Paths, e.Path)
-			continue
 		}
-		good = append(good, e)
 	}
 	for _, e := range good {
-		if err := os.WriteFile(filepath.Join(d.path, filepath.FromSlash(e.Path)), e.New, 0o644); err != nil {
+		if err := d.write(e); err != nil {
 			return source.Revision{}, err
 		}
+	}
+	if len(good) == 0 && conflict.Paths == nil {
+		return d.Resolve(ctx, source.Revision{}) // all of it is there already
 	}
 	log, err := os.OpenFile(d.path+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -104,6 +110,26 @@ func (d dirSource) Commit(ctx context.Context, c source.Change) (source.Revision
 		return source.Revision{}, conflict
 	}
 	return rev, err
+}
+
+// stands reports whether a file has the content; nil is no file.
+func (d dirSource) stands(path string, content []byte) bool {
+	have, err := os.ReadFile(filepath.Join(d.path, filepath.FromSlash(path)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return content == nil
+	}
+	return err == nil && content != nil && bytes.Equal(have, content)
+}
+
+func (d dirSource) write(e source.Edit) error {
+	path := filepath.Join(d.path, filepath.FromSlash(e.Path))
+	if e.New == nil {
+		return os.Remove(path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, e.New, 0o644)
 }
 
 func exists(path string) bool {

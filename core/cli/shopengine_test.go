@@ -320,6 +320,7 @@ func (s *shop) WhyImages(_ context.Context, req engine.WhyImagesRequest) ([]engi
 	return list, nil
 }
 
+func (s *shop) Status() engine.Status                 { return engine.Status{Nodes: []engine.Node{}} }
 func (s *shop) ImageScans() []images.RepositoryStatus { return nil }
 func (s *shop) ImageBudget() []limit.Budget           { return nil }
 

@@ -172,7 +172,7 @@ func TestAutomation(t *testing.T) {
 		f.wantCommits(1)
 		x, err := f.e.Why(t.Context(), automation, "")
 		lines := strings.Join(x.Lines, "\n")
-		if err != nil || !strings.Contains(lines, "left alone: shop:deployment/held: locked") || !strings.Contains(lines, "updates the images of sync.shop") {
+		if err != nil || !strings.Contains(lines, "left alone: shop:deployment/held: locked") || !strings.Contains(lines, "error: bad.yaml:4") || !strings.Contains(lines, "updates the images of sync.shop") {
 			t.Errorf("%v\n%s", err, lines)
 		}
 
