@@ -33,6 +33,7 @@ type automationNode struct {
 	news    time.Time           // of images, which others may join; zero: none
 	patient time.Time           // until when the first scans are waited for
 	told    map[string]string   // by workload, what could not be decided and was told of
+	deaf    map[string]string   // by registry, that it cannot be asked, as was told
 }
 
 // landing is a change that was committed during a run of the source, or before
@@ -173,6 +174,7 @@ func (e *Engine) endAutomation(id string, l *look, err error) {
 	e.concludeAutomation(n, l)
 	n.view.Problems = slices.Concat(n.view.Problems, l.problems)
 	e.tellResults(n, l.results)
+	e.tellUnasked(n, l.unasked)
 	if !l.next.IsZero() {
 		e.dueBy(id, l.next)
 	}

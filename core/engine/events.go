@@ -38,6 +38,8 @@ const (
 	eventOvertaken     = "rollout_overtaken"
 	eventQuarantined   = "quarantined"
 	eventUnquarantined = "unquarantined"
+	eventRegistryDown  = "registry_unavailable"
+	eventRegistryBack  = "registry_available"
 	eventMarkFailed    = "marker_failed"
 )
 
@@ -56,6 +58,7 @@ var severities = map[string]event.Severity{
 	eventRolloutFailed: event.Error,
 	eventOvertaken:     event.Warning,
 	eventQuarantined:   event.Warning,
+	eventRegistryDown:  event.Warning,
 	eventMarkFailed:    event.Warning,
 }
 

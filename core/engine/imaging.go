@@ -53,7 +53,7 @@ func (e *Engine) openImaging(cfg *config.Config) error {
 	e.onClose(func(context.Context) error { return im.cache.Close() })
 	im.scanner, err = images.New(images.Options{
 		Settings: scanSettings(cfg.Images), Credentials: e.broker, Client: im.client, Cache: im.cache,
-		Logger: e.log, Changed: e.imagesChanged,
+		Logger: e.log, Changed: e.imagesChanged, Turned: e.lookAtNews,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: images: %w", err)

@@ -22,7 +22,8 @@ type look struct {
 	changes  []writeback.Change
 	next     time.Time // when something is due that nobody will tell of; zero: never
 	problems []rollout.Problem
-	source   uint64 // the run of the source that the tree is of
+	unasked  map[string]string // by registry, that it cannot be asked and why
+	source   uint64            // the run of the source that the tree is of
 }
 
 // lookForUpdates decides, and submits what is to be written. It reads what is
@@ -44,6 +45,7 @@ func (e *Engine) lookForUpdates(ctx context.Context, id string, cfg config.Image
 	if err := e.choose(ctx, id, cfg, s, l); err != nil {
 		return nil, err
 	}
+	l.unasked = e.unasked(s.targets)
 	if err := e.updating.queue.Submit(l.changes...); err != nil {
 		return nil, err
 	}
@@ -162,6 +164,9 @@ func (l *look) String() string {
 	if len(l.held) > 0 {
 		first := slices.Sorted(maps.Keys(l.held))[0]
 		text += fmt.Sprintf(", %d held back, such as %s: %s", len(l.held), first, l.held[first])
+	}
+	for _, host := range slices.Sorted(maps.Keys(l.unasked)) {
+		text += "; " + l.unasked[host]
 	}
 	return text
 }

@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -23,6 +24,7 @@ type flight struct {
 	priority sched.Priority
 	queued   time.Time
 	running  bool
+	well     bool // the listing has ended a time of failures
 	list     bool // a listing is to be made
 	listing  bool // and is under way
 	look     bool // what has to be read is to be looked for
@@ -84,17 +86,30 @@ func (s *Scanner) work(ctx context.Context, r *repository) {
 	if !more {
 		s.announce(r, fl)
 	}
+	if turned := s.land(r, fl, more); len(turned) > 0 {
+		s.opts.Turned(turned)
+	}
+}
+
+// land ends the flight of r, or has it go on. It returns for whom r fails from
+// now on, or does not any more.
+func (s *Scanner) land(r *repository, fl *flight, more bool) (turned []Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fl.running = false
 	if (more || fl.list || fl.look) && fl.err == nil {
 		s.submit(r)
-		return
+		return nil
 	}
+	before := r.note.Failures
 	s.settle(r, fl)
+	if fl.well || before < lasting && r.note.Failures >= lasting {
+		turned = targetsOf(r.parties())
+	}
 	r.flight = nil
 	s.discard(r)
 	close(fl.done)
+	return turned
 }
 
 // step returns the flight of r, whether to list first, and whether to look
@@ -164,7 +179,13 @@ func (s *Scanner) failed(r *repository, fl *flight) time.Duration {
 	}
 	n.Problem, n.Error, n.FailedAt = kindOf(err), bounded(err.Error()), time.Now()
 	wait := s.retryAfter(err, n.Failures)
-	s.log.Warn("a scan failed", "repository", r.name(), "problem", n.Problem, "retry_in", wait, "error", err)
+	level := slog.LevelWarn
+	if n.Failing.IsZero() {
+		n.Failing = n.FailedAt
+	} else {
+		level = slog.LevelDebug // it was said
+	}
+	s.log.Log(context.Background(), level, "a scan failed", "repository", r.name(), "problem", n.Problem, "retry_in", wait, "error", err)
 	return wait
 }
 

@@ -88,6 +88,11 @@ type Options struct {
 	// may lose a call: look at everything after a start.
 	Changed func(Change)
 
+	// Turned is told the targets of a repository whose scans fail for the second
+	// time in a row, and again when one succeeds. It is called in the way of
+	// Changed.
+	Turned func([]Target)
+
 	Workers int // scans at once, for each registry host; default 4
 	// Spread is the time within which first scans begin: by default 30 s, or
 	// Interval if that is less, and of less than 300 of them 100 ms for each;

@@ -178,7 +178,8 @@ func (s *Scanner) store(r *repository, fl *flight, prev cache.Listing, had bool,
 	}
 	n.Vanished = remember(n.Vanished, vanished, byName(d.tags), running(targets), now)
 	n.Suspects, n.Scanned, n.Warning = suspectsOf(d.tags, d.suspects, now), now, bounded(got.warning)
-	n.Failures, n.Problem, n.Error, n.FailedAt = 0, "", "", time.Time{}
+	fl.well = n.Failures >= lasting
+	n.Failures, n.Problem, n.Error, n.FailedAt, n.Failing = 0, "", "", time.Time{}, time.Time{}
 	if got.whole {
 		n.Swept = now
 	}

@@ -51,6 +51,7 @@ type note struct {
 	Next     time.Time  `json:"next,omitzero"`
 	Quiet    int        `json:"quiet,omitempty"`    // scans without news in a row
 	Failures int        `json:"failures,omitempty"` // in a row
+	Failing  time.Time  `json:"failing,omitzero"`   // since when
 	Problem  Problem    `json:"problem,omitempty"`
 	Error    string     `json:"error,omitempty"`
 	FailedAt time.Time  `json:"failed_at,omitzero"`

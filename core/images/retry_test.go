@@ -255,3 +255,32 @@ func TestRetryMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// TestTurned: who has targets is told once that their repository fails, and
+// once that it does not any more.
+func TestTurned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		w.push(app, "1.0.0")
+		w.fail[app] = &remote.Error{Host: "registry.test", Repository: "app", Asked: "the tags", Status: 503}
+		s := inWorld(t, w, images.Settings{})
+		s.close()
+		turned := make(chan int, 100)
+		s.options.Turned = func(targets []images.Target) { turned <- len(targets) }
+		s.open()
+		defer s.close()
+		targets := []images.Target{s.target("shop", app+":1.0.0", "semver:*")}
+		start := time.Now()
+		s.SetTargets(targets)
+		pass(time.Hour)
+		failing := s.Failing(targets)
+		if len(turned) != 1 || len(failing) != 1 || failing[0].Problem != images.Unreachable || failing[0].Failing.Sub(start).Abs() > time.Minute {
+			t.Errorf("%d turns, failing %+v", len(turned), failing)
+		}
+		w.set(func(w *world) { clear(w.fail) })
+		pass(time.Hour)
+		if failing := s.Failing(targets); len(turned) != 2 || len(failing) > 0 {
+			t.Errorf("%d turns, failing %+v", len(turned), failing)
+		}
+	})
+}

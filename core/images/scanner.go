@@ -51,6 +51,9 @@ func New(o Options) (*Scanner, error) {
 	if o.Changed == nil {
 		o.Changed = func(Change) {}
 	}
+	if o.Turned == nil {
+		o.Turned = func([]Target) {}
+	}
 	if o.Workers <= 0 {
 		o.Workers = 4
 	}
@@ -214,7 +217,7 @@ func (s *Scanner) status(r *repository) RepositoryStatus {
 	st := RepositoryStatus{
 		Repository: r.name(), Credential: r.key.Credential, Key: r.key, Tags: r.tags, Native: r.native,
 		Scanned: n.Scanned, Changed: n.Changed, Interval: s.interval(n.Quiet), Scanning: r.flight != nil && r.flight.running,
-		Missing: r.missing, Suspects: r.suspects, Failures: n.Failures, Problem: n.Problem, Error: n.Error, Warning: n.Warning,
+		Missing: r.missing, Suspects: r.suspects, Failures: n.Failures, Failing: n.Failing, Problem: n.Problem, Error: n.Error, Warning: n.Warning,
 	}
 	if r.trouble != nil {
 		st.Warning = r.trouble.Error()

@@ -22,6 +22,7 @@ type RepositoryStatus struct {
 	Missing    int           `json:"missing,omitempty"`  // images that policies need
 	Suspects   int           `json:"suspects,omitempty"` // tags
 	Failures   int           `json:"failures,omitempty"` // scans in a row
+	Failing    time.Time     `json:"failing,omitzero"`   // since when
 	Problem    Problem       `json:"problem,omitempty"`
 	Error      string        `json:"error,omitempty"`
 	Warning    string        `json:"warning,omitempty"`
