@@ -456,7 +456,7 @@ image_automation "shop" { sync = sync.shop }
 			t.Error(got)
 		}
 		why, err := f.e.WhyImages(t.Context(), WhyImagesRequest{Workload: "shop:deployment/web"})
-		if err != nil || len(why) != 1 || why[0].File != "web.app" || why[0].Image != "registry.invalid/web:1.1.0" {
+		if err != nil || len(why) != 1 || why[0].File != "web.app" || why[0].Line != 1 || why[0].Image != "registry.invalid/web:1.1.0" {
 			t.Errorf("%+v, %v", why, err)
 		}
 		renders := w.renders

@@ -92,6 +92,7 @@ func (e *Engine) declaredIn(ctx context.Context, id string, t *tree.Tree) (edit.
 		// to judge.
 		found.Markers = sources.Found().Markers
 		linkMarkers(found.Workloads, sources.Found())
+		placeImages(found.Workloads, sources.Found())
 		return found, nil
 	}
 	files, err := edit.Open(ctx, t.Dir, options)

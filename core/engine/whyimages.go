@@ -83,7 +83,7 @@ func (e *Engine) whyInSync(ctx, asking context.Context, sync, id string, live []
 	for k, c := range w.Containers {
 		why := WhyImage{
 			Workload: id, Container: c.Name, Image: declared.Containers[k].Image, Running: s.running[id].imageOf(c.Name),
-			Applier: s.sync.Applier, Sync: sync, File: declared.File, Line: declared.Containers[k].Line,
+			Applier: s.sync.Applier, Sync: sync, File: cmp.Or(declared.Containers[k].File, declared.File), Line: declared.Containers[k].Line,
 			Automated: c.Automated,
 		}
 		if c.Invalid != "" {

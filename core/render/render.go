@@ -111,11 +111,11 @@ func (r Rendered) at(f edit.Found) edit.Found {
 	f.Markers, f.Kustomize = nil, nil // comments are not rendered, and kustomizations are done with
 	for i := range f.Workloads {
 		w := &f.Workloads[i]
-		rendered := w.Line
+		o, known := r.Origins[w.File]
 		w.File, w.Line = r.Origin(w.File, w.Line)
 		w.Containers = slices.Clone(w.Containers)
 		for n := range w.Containers {
-			if w.Line != rendered {
+			if known && o.Line > 0 { // it was made of what is there
 				w.Containers[n].Line = w.Line
 			}
 		}

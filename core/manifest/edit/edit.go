@@ -67,6 +67,7 @@ type Container struct {
 	Image string `json:"image"` // as it is written, put together where it stands in parts
 	Init  bool   `json:"init"`
 	Line  int    `json:"-"`
+	File  string `json:"-"` // that Line is of; "" = that of the workload
 	Form  string `json:"-"`
 	// Markers are those that stand at its fields, in the file of the workload;
 	// their own File is empty.
