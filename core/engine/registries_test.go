@@ -144,11 +144,12 @@ func TestJobsTell(t *testing.T) {
 			t.Fatal(err)
 		}
 		sleepFor(t, 10*time.Second)
-		if now, err := f.e.Job(job.ID); err != nil || now.State != JobRunning || !strings.Contains(now.Waiting, "the network is down") {
+		now, err := f.e.Job(job.ID)
+		if err != nil || now.State != JobRunning || !strings.Contains(now.Waiting, "the network is down") {
 			t.Errorf("%+v, %v", now, err)
 		}
-		if got := newest(f); !cmp.Equal(got.Results[0].Detail, "locked removed, locked_msg removed, locked_user removed") {
-			t.Errorf("%q", got.Results[0].Detail)
+		if diff := cmp.Diff("locked removed, locked_msg removed, locked_user removed", now.Results[0].Detail); diff != "" {
+			t.Error(diff)
 		}
 		for _, id := range []string{"", "?"} {
 			if _, err := f.e.Job(id); !errors.Is(err, ErrNotFound) {
@@ -157,6 +158,3 @@ func TestJobsTell(t *testing.T) {
 		}
 	})
 }
-
-// newest is the newest job.
-func newest(f *fleet) Job { return f.e.Jobs()[0] }
