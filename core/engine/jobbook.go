@@ -24,6 +24,7 @@ const jobsKept = 100
 // each with an outcome.
 type storedJob struct {
 	Job
+	Seq     uint64             `json:"seq"` // in the order of arrival, which clocks may not tell
 	Release *ReleaseRequest    `json:"release,omitempty"`
 	Policy  *PolicyRequest     `json:"policy,omitempty"`
 	Changes []writeback.Change `json:"changes,omitempty"` // of the plan
@@ -36,6 +37,7 @@ type jobBook struct {
 	store *state.Store
 
 	mu      sync.Mutex
+	seq     uint64 // of the newest job
 	jobs    map[string]storedJob
 	at      map[string]string // by id, what a job that is planned is doing
 	changed chan struct{}     // closed and replaced when a job changes
@@ -52,16 +54,20 @@ func openJobBook(store *state.Store) (*jobBook, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.jobs[id] = j
+		b.jobs[id], b.seq = j, max(b.seq, j.Seq)
 	}
 	return b, nil
 }
 
-// put writes a job; it is on disk when put returns. The oldest of too many that
+// put writes a job, which may be new; it is on disk when put returns. The oldest of too many that
 // are over are forgotten.
 func (b *jobBook) put(j storedJob) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if j.Seq == 0 {
+		b.seq++
+		j.Seq = b.seq
+	}
 	return b.write(j)
 }
 
@@ -110,7 +116,7 @@ func (b *jobBook) surplus(j storedJob) []string {
 }
 
 func newestFirst(a, b storedJob) int {
-	return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(b.ID, a.ID))
+	return cmp.Or(cmp.Compare(b.Seq, a.Seq), b.Created.Compare(a.Created))
 }
 
 // get returns a job, and a channel that is closed when one changes.
