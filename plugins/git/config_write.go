@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/go-git/go-git/v5/plumbing/object"
 
@@ -63,17 +64,21 @@ func (s *Sign) signer() (sign.Signer, error) {
 }
 
 // person reads "Name <mail>". Git allows more in both than mail does, but no
-// brackets and line ends.
+// brackets, line ends and other control characters: also not encoded, since a
+// commit holds what is decoded, between lines of its own.
 func person(text string) (object.Signature, bool) {
 	name, rest, ok := strings.Cut(text, "<")
 	address, after, closed := strings.Cut(rest, ">")
-	name, address = strings.TrimSpace(name), strings.TrimSpace(address)
-	bad := strings.ContainsAny(name+address, "<>\r\n\x00") || strings.TrimSpace(after) != ""
-	if !ok || !closed || bad || name == "" || address == "" {
+	if !ok || !closed || strings.TrimSpace(after) != "" {
 		return object.Signature{}, false
 	}
+	name, address = strings.TrimSpace(name), strings.TrimSpace(address)
 	if a, err := mail.ParseAddress(text); err == nil {
-		return object.Signature{Name: a.Name, Email: a.Address}, a.Name != ""
+		name, address = a.Name, a.Address
+	}
+	bad := func(r rune) bool { return r == '<' || r == '>' || unicode.IsControl(r) }
+	if name == "" || address == "" || strings.ContainsFunc(name+address, bad) {
+		return object.Signature{}, false
 	}
 	return object.Signature{Name: name, Email: address}, true
 }
