@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
@@ -17,6 +18,9 @@ func (e *Engine) editFiles(ctx context.Context, id string, t writeback.Tree, edi
 	cfg, o, err := e.filesOf(id)
 	if err != nil {
 		return nil, same(err, len(edits))
+	}
+	if t.Source != cfg.Source { // its paths and renderer are for other files
+		return nil, same(fmt.Errorf("%s reads %s now, and no longer %s", id, cfg.Source, t.Source), len(edits))
 	}
 	if cfg.Renderer != "" {
 		files, errs := e.editRendered(ctx, cfg, t, o, edits)

@@ -60,7 +60,7 @@ func (r *repository) Head(ctx context.Context, fresh bool) (writeback.Tree, erro
 	if !ok {
 		return writeback.Tree{}, fmt.Errorf("%s has no revision yet", r.id)
 	}
-	return writeback.Tree{Dir: t.Dir, Digest: t.Digest, Revision: rev, Release: t.Release}, nil
+	return writeback.Tree{Dir: t.Dir, Source: r.id, Digest: t.Digest, Revision: rev, Release: t.Release}, nil
 }
 
 // branchHead is what a commit to a branch builds on.
@@ -85,7 +85,7 @@ func (r *repository) branchHead(ctx context.Context) (writeback.Tree, error) {
 	if err != nil {
 		return writeback.Tree{}, fmt.Errorf("fetch %s of branch %s: %w", short(rev.ID), r.branch, because(ctx, err))
 	}
-	return writeback.Tree{Dir: t.Dir, Digest: t.Digest, Revision: rev, Release: t.Release}, nil
+	return writeback.Tree{Dir: t.Dir, Source: r.id, Digest: t.Digest, Revision: rev, Release: t.Release}, nil
 }
 
 // open returns the source's instance. One that is not open yet is opened by its

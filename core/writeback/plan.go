@@ -86,10 +86,23 @@ func (q *Queue) planSync(ctx context.Context, t Tree, p *plan, group []*item) {
 				at.errs[at.n] = errs[n]
 			}
 		}
-		if len(ready(group)) == len(group) && q.admit(ctx, t, asked, files) {
-			p.take(group, asked, files)
+		if len(ready(group)) < len(group) || !q.admit(ctx, t, asked, files) {
+			continue
+		}
+		if fit := p.fitting(group, asked, files); fit > 0 && fit < len(group) {
+			postpone(group[fit:])
+			group = group[:fit]
+			continue
+		} else if fit == 0 && len(p.files) > 0 {
+			postpone(group)
 			return
 		}
+		if p.bytes()+sizeOf(files) > maxBytes && len(group) == 1 {
+			group[0].refuse(files)
+			return
+		}
+		p.take(group, asked, files)
+		return
 	}
 }
 

@@ -14,6 +14,8 @@
 //     that is about to change a file, on the tree that is edited.
 //   - Changes that touch the same place wait for each other: the later one goes
 //     into the next commit.
+//   - A commit holds a bounded number of bytes; what is beyond goes into the next
+//     one, at once.
 //   - A failure that may pass (a network, a suspended source) keeps the changes;
 //     they are tried again, ever more rarely, and Status says why. A failure that
 //     sdk.IsPermanent ends them. A change of which an edit has to wait
@@ -115,6 +117,7 @@ type Ended struct {
 // Tree is a source's tree, to read. Release, if there is one, gives it back.
 type Tree struct {
 	Dir      string
+	Source   string // address of the one that it is of
 	Digest   string
 	Revision source.Revision
 	Release  func()
@@ -158,7 +161,7 @@ type Options struct {
 	Warn func(source string, err error)
 
 	Quiet   time.Duration // default 200 ms; it waits ten times that at most
-	Timeout time.Duration // of one try of a commit; default 10 min
+	Timeout time.Duration // of one try of a commit; default 30 min
 	Backoff sched.Backoff // after failures; default 1 s to 5 min
 	Rand    func() float64
 	Logger  *slog.Logger
@@ -193,7 +196,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Quiet = 200 * time.Millisecond
 	}
 	if o.Timeout <= 0 {
-		o.Timeout = 10 * time.Minute
+		o.Timeout = 30 * time.Minute
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Float64
