@@ -36,7 +36,7 @@ func TestRolloutsOfMany(t *testing.T) {
 		f := newFleet(t, shop+"image_automation \"shop\" {\n sync = sync.shop\n health { timeout = \"1h\" }\n}\n", files)
 		f.registry("web", "1.0.0", "1.1.0")
 		f.rolledOut(func(w *applier.Workload) { w.Rollout = applier.Rollout{Phase: applier.RolloutUpdating, Desired: 1} })
-		sleepFor(t, time.Minute)
+		sleepFor(t, 90*time.Second) // how long they are watched is written each minute
 		if got := len(f.e.updating.gate.Watches("")); got != many {
 			t.Fatalf("%d rollouts are followed", got)
 		}

@@ -78,7 +78,9 @@ func TestSoakSurvives(t *testing.T) {
 func TestObserve(t *testing.T) {
 	watch := Watch{Sync: "sync.shop", Workload: "shop:deployment/web", Container: "main", From: "web:1", To: "web:2", Timeout: 10 * time.Minute, Committed: start}
 	seen := watch
-	seen.Applied, seen.Seen = after(time.Minute), after(time.Minute)
+	seen.Applied, seen.Seen, seen.Looked = after(time.Minute), after(time.Minute), after(2*time.Minute)
+	almost := seen
+	almost.Watched = seen.Timeout - 5*time.Second
 	phase := func(p applier.Phase) applier.Rollout { return applier.Rollout{Phase: p, Message: "m", Desired: 2} }
 	for name, tc := range map[string]struct {
 		watch   Watch
@@ -98,7 +100,11 @@ func TestObserve(t *testing.T) {
 		"fails":         {seen, Observation{At: after(2 * time.Minute), Found: true, Image: "web:2", Rollout: phase(applier.RolloutFailed)}, Failed, "the rollout failed: m"},
 		"stalls": {seen, Observation{At: after(2 * time.Minute), Found: true, Image: "web:2", Stalled: "no quota", Rollout: phase(applier.RolloutUpdating)},
 			Failed, "it will not become ready: no quota"},
-		"too late": {seen, Observation{At: after(11 * time.Minute), Found: true, Image: "web:2", Rollout: phase(applier.RolloutUpdating)},
+		"the clock has leapt": {seen, Observation{At: after(100 * time.Hour), Found: true, Image: "web:2", Rollout: phase(applier.RolloutUpdating)},
+			Pending, "rolling out: 0 of 2 updated, 0 ready: m"},
+		"the clock was put back": {almost, Observation{At: after(-time.Hour), Found: true, Image: "web:2", Rollout: phase(applier.RolloutUpdating)},
+			Pending, "rolling out: 0 of 2 updated, 0 ready: m"},
+		"too late": {almost, Observation{At: after(2*time.Minute + 5*time.Second), Found: true, Image: "web:2", Rollout: phase(applier.RolloutUpdating)},
 			Failed, "not ready 10m0s after it was applied: 0 of 2 updated, 0 ready: m"},
 		"somebody else's image": {seen, Observation{At: after(2 * time.Minute), Found: true, Image: "web:3"}, Overtaken, "web:3 runs there now"},
 		"gone":                  {seen, Observation{At: after(2 * time.Minute)}, Overtaken, "no such workload runs there now"},
@@ -112,12 +118,12 @@ func TestObserve(t *testing.T) {
 	}
 	// An image that the cluster never had is not blamed.
 	late := watch
-	late.Applied = start
+	late.Applied, late.Looked, late.Watched = start, start, late.Timeout
 	if _, verdict, _ := late.Observe(Observation{At: after(time.Hour), Applied: true, Found: true, Image: "web:1"}); verdict != Overtaken {
 		t.Errorf("never there: %s", verdict)
 	}
 	next, _, _ := watch.Observe(Observation{At: after(time.Minute), Applied: true, Found: true, Image: "web:2"})
-	if next.Applied != after(time.Minute) || next.Seen != after(time.Minute) || next.Deadline() != after(11*time.Minute) {
+	if next.Applied != after(time.Minute) || next.Seen != after(time.Minute) || next.Looked != after(time.Minute) || next.Watched != 0 {
 		t.Errorf("%+v", next)
 	}
 }

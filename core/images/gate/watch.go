@@ -18,29 +18,29 @@ type Watch struct {
 	Container  string `json:"container"`
 	From       string `json:"from"` // references, as written
 	To         string `json:"to"`
+	Digest     string `json:"digest,omitempty"` // of To when it was committed; empty: it was not known
 	Revision   string `json:"revision"`         // that holds To
 
-	Timeout    time.Duration `json:"timeout"`              // from Applied on
+	Timeout    time.Duration `json:"timeout"`              // of Watched
 	Revert     bool          `json:"revert,omitempty"`     // what to do about a failure
 	Quarantine bool          `json:"quarantine,omitempty"` //
 
 	Committed time.Time `json:"committed"`
 	Applied   time.Time `json:"applied,omitzero"` // when the sync was first seen to have applied it
 	Seen      time.Time `json:"seen,omitzero"`    // when the cluster was first seen to have To
+
+	// Watched is for how long it was looked at since it was applied, and Looked
+	// when last. A clock that leaps, or nobody looking, makes no rollout late.
+	Watched time.Duration `json:"watched,omitempty"`
+	Looked  time.Time     `json:"looked,omitzero"`
 }
+
+// maxStep is the most that counts between two looks.
+const maxStep = 10 * time.Second
 
 // ID names what is watched: a later update of the same container takes the
 // place of an earlier one.
 func (w Watch) ID() string { return w.Sync + " " + w.Workload + " " + w.Container }
-
-// Deadline is when the rollout counts as failed; zero while the sync has not
-// applied it.
-func (w Watch) Deadline() time.Time {
-	if w.Applied.IsZero() {
-		return time.Time{}
-	}
-	return w.Applied.Add(w.Timeout)
-}
 
 // Observation is what can be seen of a watched update at one moment.
 type Observation struct {
@@ -64,8 +64,8 @@ const (
 
 // Observe returns w as it is after the observation, and what that comes to,
 // with a reason for people unless it is Healthy. A rollout fails when the
-// workload or its sync says so, and when Timeout has passed since the commit
-// was applied; but only an image that the cluster was seen to have is blamed.
+// workload or its sync says so, and when it was watched for Timeout since the
+// commit was applied; but only an image that the cluster was seen to have is blamed.
 func (w Watch) Observe(o Observation) (Watch, Verdict, string) {
 	if o.Applied && w.Applied.IsZero() {
 		w.Applied = o.At
@@ -77,7 +77,8 @@ func (w Watch) Observe(o Observation) (Watch, Verdict, string) {
 			w.Applied = o.At
 		}
 	}
-	late := !w.Applied.IsZero() && !o.At.Before(w.Deadline())
+	w = w.watched(o.At)
+	late := !w.Applied.IsZero() && w.Watched >= w.Timeout
 	switch {
 	case there && o.Rollout.Phase == applier.RolloutReady:
 		return w, Healthy, ""
@@ -95,6 +96,25 @@ func (w Watch) Observe(o Observation) (Watch, Verdict, string) {
 		return w, Pending, "rolling out: " + progress(o.Rollout)
 	}
 	return w, Pending, "waits for " + w.Sync + " to apply it"
+}
+
+// watched counts what has passed since the last look, once it is applied.
+func (w Watch) watched(at time.Time) Watch {
+	if w.Applied.IsZero() {
+		return w
+	}
+	if !w.Looked.IsZero() {
+		w.Watched += min(max(at.Sub(w.Looked), 0), maxStep)
+	}
+	w.Looked = at
+	return w
+}
+
+// news reports whether w tells more than before that is worth a write.
+func (w Watch) news(before Watch) bool {
+	coarse := w.Watched.Truncate(time.Minute) == before.Watched.Truncate(time.Minute)
+	w.Watched, w.Looked = before.Watched, before.Looked
+	return !coarse || w != before
 }
 
 func because(what, why string) string {
@@ -147,7 +167,8 @@ func (k *Keeper) Drop(w Watch) error { return k.Settle(nil, []Watch{w}) }
 
 // Settle goes on with the watches next, as they are now, and ends those of over,
 // each unless a later update has taken its place. All are on disk when it
-// returns, or none; without any nothing is written.
+// returns, or none, but for the time that they were watched: a restart costs a
+// minute of that at most.
 func (k *Keeper) Settle(next, over []Watch) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -159,16 +180,17 @@ func (k *Keeper) Settle(next, over []Watch) error {
 	over = slices.DeleteFunc(slices.Clone(over), overtaken)
 	var changes []state.Change
 	for _, w := range next {
-		changes = append(changes, watches.Change(w.ID(), w))
+		if w.news(k.watches[w.ID()]) {
+			changes = append(changes, watches.Change(w.ID(), w))
+		}
 	}
 	for _, w := range over {
 		changes = append(changes, watches.Removal(w.ID()))
 	}
-	if len(changes) == 0 {
-		return nil
-	}
-	if err := k.store.Write(changes); err != nil {
-		return err
+	if len(changes) > 0 {
+		if err := k.store.Write(changes); err != nil {
+			return err
+		}
 	}
 	for _, w := range next {
 		k.watches[w.ID()] = w
