@@ -120,6 +120,10 @@ func (e *Engine) beginAutomation(id string) (cfg config.ImageAutomation, running
 		e.blocked(n, by, lack)
 		return cfg, nil, false
 	}
+	if src := e.nodes[cfg.Sync].sync.cfg.Source; e.running.readOnly[src] {
+		e.rest(n, Blocked, readOnlyText(src), "write { } in the block of "+src)
+		return cfg, nil, false
+	}
 	if images.Mode(e.running.cfg.Images.Scan) == images.None {
 		e.rest(n, Waiting, "no registry is scanned", "another images { scan } in the configuration")
 		return cfg, nil, false

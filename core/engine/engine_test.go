@@ -98,12 +98,15 @@ func (w *world) breakOpen(node string, err error) {
 type memoryHost struct{ w *world }
 
 func (h *memoryHost) Schema(kind, typ string) (*schema.Schema, string, error) {
-	if typ != "memory" && typ != "kubernetes" {
+	if typ != "memory" && typ != "kubernetes" && typ != "guarded" {
 		return nil, "", fmt.Errorf("no plugin offers %s/%s", kind, typ)
 	}
 	s := &schema.Schema{}
 	if kind == "source" {
 		s.Attributes = []schema.Attribute{{Name: "url", Type: schema.Type{Kind: schema.String}, Required: true}}
+	}
+	if typ == "guarded" { // it is written to only with this
+		s.Blocks = []schema.Block{{Name: "write", Nesting: schema.Single}}
 	}
 	return s, "plugin memory", nil
 }

@@ -22,6 +22,8 @@ type candidate struct {
 	cfg  *config.Config
 	host pluginHost
 	key  string // of the host: settings and plugin blocks
+
+	readOnly map[string]bool // sources that say that they only read, by address
 }
 
 func (c *candidate) hostOrNil() pluginHost {
@@ -71,6 +73,7 @@ func (e *Engine) readConfig(ctx context.Context) (*candidate, diag.List) {
 	diags = append(diags, checkPolicies(cfg)...)
 	diags = append(diags, checkMessages(cfg)...)
 	diags = append(diags, checkKinds(cfg)...)
+	diags = append(diags, c.checkWritable()...)
 	if c.host == nil && !diags.HasErrors() { // nothing in it asked for a schema
 		var err error
 		if c.host, c.key, err = e.hostFor(cfg.Settings, cfg.Plugins); err != nil {
