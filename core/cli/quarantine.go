@@ -71,9 +71,9 @@ a name.`,
 }
 
 func writeQuarantine(w io.Writer, list []engine.Quarantine) error {
-	return table(w, "IMAGE\tFOR\tWORKLOAD\tCONTAINER\tREASON", func(row func(...any)) {
+	return table(w, "IMAGE\tFOR\tSYNC\tWORKLOAD\tCONTAINER\tREASON", func(row func(...any)) {
 		for _, q := range list {
-			row(q.Repository+":"+q.Tag, age(q.Since), q.Workload, q.Container, firstLine(q.Reason))
+			row(q.Repository+":"+q.Tag, age(q.Since), q.Sync, q.Workload, q.Container, firstLine(q.Reason))
 		}
 	})
 }

@@ -185,7 +185,7 @@ func (j *judge) taken(rules policy.Rules, text string) error {
 	if err != nil {
 		return err
 	}
-	if reason := j.engine.updating.gate.Reason(image.CanonicalName(), image.Tag, image.Digest); reason != "" {
+	if reason := j.engine.updating.gate.Reason(j.sync, image.CanonicalName(), image.Tag, image.Digest); reason != "" {
 		return fmt.Errorf("%s is in quarantine: %s", image.Tag, reason)
 	}
 	if rules.Err != nil {

@@ -355,7 +355,7 @@ func TestHealthGate(t *testing.T) {
 			f.rolledOut(nil)
 			sleepFor(t, 20*time.Minute)
 			f.wantCommits(2)
-			if q := f.e.Quarantined(); len(q) != 1 || q[0].Tag != "1.1.0" || !strings.Contains(q[0].Reason, "CrashLoopBackOff") {
+			if q := f.e.Quarantined(); len(q) != 1 || q[0].Tag != "1.1.0" || q[0].Sync != "sync.shop" || !strings.Contains(q[0].Reason, "CrashLoopBackOff") {
 				t.Fatalf("%+v", q)
 			}
 			why, err := f.e.WhyImages(t.Context(), WhyImagesRequest{Workload: "shop:deployment/web"})

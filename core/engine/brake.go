@@ -49,7 +49,7 @@ func (e *Engine) noteWritten(list []gate.Written) {
 // It reports whether it does.
 func (e *Engine) brake(ctx context.Context, id, sync, sub string, sw update.Swap, l *look) bool {
 	at, ok := e.updating.gate.LastWritten(brakeKey(sync, sub), sw.Target, now())
-	if !ok || e.isQuarantined(sw.Current) {
+	if !ok || e.isQuarantined(sync, sw.Current) {
 		return false
 	}
 	until := at.Add(gate.BrakeTime)
@@ -78,10 +78,10 @@ func (e *Engine) heldAlready(id, sub string) string {
 	return ""
 }
 
-// isQuarantined reports whether an image is to be got rid of.
-func (e *Engine) isQuarantined(image string) bool {
+// isQuarantined reports whether a sync is to get rid of an image.
+func (e *Engine) isQuarantined(sync, image string) bool {
 	r, err := ref.Parse(image)
-	return err == nil && e.updating.gate.Reason(r.CanonicalName(), r.Tag, r.Digest) != ""
+	return err == nil && e.updating.gate.Reason(sync, r.CanonicalName(), r.Tag, r.Digest) != ""
 }
 
 // letWrite lets automation write images of a repository again, since a person

@@ -155,7 +155,7 @@ func (e *Engine) updatableContainer(ctx context.Context, s *estate, w update.Wor
 	}
 	t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: who, Rules: &u.Rules}
 	s.targets = append(s.targets, t)
-	u.Input = s.input(t, func() policy.Input { return e.input(ctx, t) })
+	u.Input = s.input(t, func() policy.Input { return e.input(ctx, s.sync.Address, t) })
 	return u
 }
 
@@ -170,13 +170,13 @@ func (s *estate) input(t images.Target, read func() policy.Input) func() policy.
 }
 
 // input is what the registry is known to have for t. It sends nothing there.
-func (e *Engine) input(ctx context.Context, t images.Target) policy.Input {
+func (e *Engine) input(ctx context.Context, sync string, t images.Target) policy.Input {
 	view, err := e.imaging.scanner.Known(ctx, t)
 	if err != nil {
 		return policy.Input{Current: t.Image, Incomplete: oneLine(err), Now: now()}
 	}
 	return view.Input(t.Image, func(tag, digest string) string {
-		return e.updating.gate.Reason(view.Repository, tag, digest)
+		return e.updating.gate.Reason(sync, view.Repository, tag, digest)
 	}, now())
 }
 
@@ -229,7 +229,7 @@ func (e *Engine) looseImage(ctx context.Context, s *estate, id string, r imageRu
 	return update.Workload{
 		ID: id, Sync: s.sync.Address, Source: s.sync.Source, InRepo: true, InCluster: true,
 		Containers: []update.Container{{
-			Current: image, Rules: rules, Automated: r.Automated, Input: func() policy.Input { return e.input(ctx, t) },
+			Current: image, Rules: rules, Automated: r.Automated, Input: func() policy.Input { return e.input(ctx, s.sync.Address, t) },
 		}},
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -43,6 +44,9 @@ func (e *Engine) followAll(list []gate.Watch) {
 	if len(list) == 0 {
 		return
 	}
+	for i, w := range list {
+		list[i].Digest = e.knownDigest(w)
+	}
 	if err := e.updating.gate.Follow(list...); err != nil {
 		e.log.Error("the rollout of what was committed is not followed", "err", err)
 		return
@@ -75,14 +79,14 @@ func (e *Engine) tellRollout(w gate.Watch, reason, text string) {
 	e.log.Log(context.Background(), levels[ev.Severity], text, "node", w.Automation, "event", reason)
 }
 
-// quarantine keeps automation from rolling the image out again, anywhere.
+// quarantine keeps automation from rolling the image out again in this sync.
 func (e *Engine) quarantine(ctx context.Context, w gate.Watch, reason string) error {
 	image, err := ref.Parse(w.To)
 	if err != nil {
 		return err
 	}
 	q := gate.Quarantine{
-		Repository: image.CanonicalName(), Tag: image.Tag, Digest: image.Digest,
+		Repository: image.CanonicalName(), Tag: image.Tag, Digest: cmp.Or(image.Digest, w.Digest), Sync: w.Sync,
 		Reason: fmt.Sprintf("%s of %s: %s", w.Container, w.Workload, reason), Since: now(),
 		Workload: w.Workload, Container: w.Container, Automation: w.Automation,
 	}
@@ -95,23 +99,14 @@ func (e *Engine) quarantine(ctx context.Context, w gate.Watch, reason string) er
 	e.tellRollout(w, eventQuarantined, fmt.Sprintf("%s is not rolled out by automation any more: %s", w.To, q.Reason))
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.lookSoon("", sched.Webhook)
+	e.lookSoon(w.Sync, sched.Webhook)
 	return nil
 }
 
 // digestOf is the digest that the tag of a watched image has now, so that another
 // image under the same tag is not taken for it; "" if nobody can tell.
 func (e *Engine) digestOf(ctx context.Context, w gate.Watch, image ref.Ref) string {
-	t := images.Target{Workload: w.Workload, Container: w.Container, Image: image}
-	e.mu.Lock()
-	if n := e.nodes[w.Sync]; n != nil && n.sync != nil {
-		for _, live := range e.workloads[n.sync.cfg.Applier] {
-			if live.ID == w.Workload {
-				t.Consumer = live.consumer()
-			}
-		}
-	}
-	e.mu.Unlock()
+	t := e.watchedImage(w, image)
 	asking, cancel := bounded(ctx, gateTimeout)
 	defer cancel()
 	digest, err := e.imaging.scanner.Lookup(asking, t)
@@ -120,6 +115,38 @@ func (e *Engine) digestOf(ctx context.Context, w gate.Watch, image ref.Ref) stri
 		return ""
 	}
 	return digest
+}
+
+// watchedImage is what a registry is asked for a watched image, in the name of
+// its workload.
+func (e *Engine) watchedImage(w gate.Watch, image ref.Ref) images.Target {
+	t := images.Target{Workload: w.Workload, Container: w.Container, Image: image}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := e.nodes[w.Sync]; n != nil && n.sync != nil {
+		for _, live := range e.workloads[n.sync.cfg.Applier] {
+			if live.ID == w.Workload {
+				t.Consumer = live.consumer()
+			}
+		}
+	}
+	return t
+}
+
+// knownDigest is the digest that the tag of a watched image has, as far as it is
+// known without asking anybody.
+func (e *Engine) knownDigest(w gate.Watch) string {
+	image, err := ref.Parse(w.To)
+	if err != nil || image.Digest != "" {
+		return image.Digest
+	}
+	in := e.input(context.Background(), w.Sync, e.watchedImage(w, image))
+	for _, t := range in.Tags {
+		if t.Tag == image.Tag {
+			return t.Digest
+		}
+	}
+	return ""
 }
 
 // revert has the image that was there before written again.

@@ -189,7 +189,7 @@ func (e *Engine) whyUndeclared(ctx, asking context.Context, w Workload) []WhyIma
 		u := update.Container{Name: c.Name, Current: image}
 		u.Rules, u.Automated = e.setup().book.of(about{workload: w.ID, container: c.Name, image: image}, w.policy)
 		t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: w.consumer(), Rules: &u.Rules}
-		u.Input = func() policy.Input { return e.input(ctx, t) }
+		u.Input = func() policy.Input { return e.input(ctx, "", t) }
 		why.Automated = u.Automated
 		e.askRegistries(asking, []images.Target{t}, 0, nil)
 		e.explainImage(ctx, &why, u, []images.Target{t})

@@ -39,7 +39,7 @@ type Keeper struct {
 	mu          sync.Mutex
 	soaking     map[string]soaking    // by subject
 	watches     map[string]Watch      // by id
-	quarantined map[string]Quarantine // by repository and tag
+	quarantined map[string]Quarantine // by repository, tag and sync
 	written     map[string]writings   // by subject
 	swept       time.Time             // when what is old was last forgotten
 }

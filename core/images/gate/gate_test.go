@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -213,7 +214,7 @@ func TestQuarantine(t *testing.T) {
 		{"2", "sha256:b", "it hangs (since 2026-03-01T12:00:00Z)"},
 		{"3", "", ""},
 	} {
-		if got := k.Reason(web, tc.tag, tc.digest); got != tc.want {
+		if got := k.Reason("sync.shop", web, tc.tag, tc.digest); got != tc.want {
 			t.Errorf("%s@%s: %q, want %q", tc.tag, tc.digest, got, tc.want)
 		}
 	}
@@ -228,5 +229,38 @@ func TestQuarantine(t *testing.T) {
 	}
 	if got, err := k.Lift(web, ""); err != nil || len(got) != 1 || len(k.Quarantined()) != 0 {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// What fails in one sync is kept from no other.
+func TestQuarantineOfOneSync(t *testing.T) {
+	const web = "quay.io/acme/web"
+	dir := t.TempDir()
+	k, end := open(t, dir)
+	for _, q := range []Quarantine{
+		{Repository: web, Tag: "2", Sync: "sync.shop", Digest: "sha256:1", Reason: "here", Since: start},
+		{Repository: web, Tag: "2", Sync: "sync.yard", Reason: "there", Since: start},
+		{Repository: web, Tag: "3", Reason: "anywhere", Since: start},
+	} {
+		if err := k.Quarantine(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end()
+	k, end = open(t, dir)
+	defer end()
+	for _, tc := range []struct{ sync, tag, digest, want string }{
+		{"sync.shop", "2", "sha256:1", "here"},
+		{"sync.shop", "2", "sha256:2", ""}, // built anew
+		{"sync.yard", "2", "sha256:2", "there"},
+		{"sync.other", "2", "sha256:1", ""},
+		{"sync.other", "3", "", "anywhere"},
+	} {
+		if got, _, _ := strings.Cut(k.Reason(tc.sync, web, tc.tag, tc.digest), " (since"); got != tc.want {
+			t.Errorf("%+v: %q", tc, got)
+		}
+	}
+	if lifted, err := k.Lift(web, "2"); err != nil || len(lifted) != 2 || k.Reason("sync.shop", web, "2", "") != "" {
+		t.Errorf("%+v, %v", lifted, err)
 	}
 }
