@@ -280,6 +280,9 @@ func (e *Engine) noteAutomated(id string, ended []writeback.Ended) {
 		}
 	}
 	e.concludeCommit(n, failed)
+	if offered && !failed {
+		e.triggerLocked(id, sched.Webhook) // no revision of the source will
+	}
 	e.mu.Unlock()
 	if offered {
 		e.recorder.mark(id)

@@ -488,6 +488,7 @@ func TestBranch(t *testing.T) {
 		if got, want := f.repo.commits[0].Message, "shop:deployment/web: registry.invalid/web:1.0.0 -> registry.invalid/web:1.1.0"; got != want {
 			t.Errorf("the message is %q, want %q", got, want)
 		}
+		expect(t, f.e, automation, Ready, "it waits on the branch updates")
 		awaitEvent(t, f.e, automation, eventCommitted, "web main from registry.invalid/web:1.0.0 to registry.invalid/web:1.1.0")
 		for range 3 {
 			f.look()

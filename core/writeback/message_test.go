@@ -263,3 +263,15 @@ func FuzzUserText(f *testing.F) {
 		}
 	})
 }
+
+// Who names a field that there is not is told which there are.
+func TestUnknownFieldOfMessage(t *testing.T) {
+	for text, want := range map[string]string{
+		"{{ .Imgs }}": "the message has no field .Imgs; known: .Changes, .Images, .User, .Cause, .Sync, .Source, .Branch",
+		"{{ range .Changes }}{{ .Old }}{{ end }}": "a change has no field .Old; known: .Workload, .Container, .From, .To, .File, .Sync",
+	} {
+		if err := writeback.ParseMessage(text); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -53,13 +55,33 @@ func Execute(text string, data MessageData) (string, error) {
 	}
 	var b limited
 	if err := t.Execute(&b, data); err != nil {
-		return "", err
+		return "", knownFields(err)
 	}
 	message := strings.TrimSpace(b.String())
 	if message == "" {
 		return "", errors.New("template: message: the result is empty")
 	}
 	return message, nil
+}
+
+// noField is how a template says that a field is unknown.
+var noField = regexp.MustCompile(`can't evaluate field (\w+) in type .*\b(Message(?:Data|Change))\b`)
+
+// knownFields names the fields there are, if err is that one is unknown.
+func knownFields(err error) error {
+	m := noField.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	whose, fields := "the message", reflect.TypeFor[MessageData]()
+	if m[2] != fields.Name() {
+		whose, fields = "a change", reflect.TypeFor[MessageChange]()
+	}
+	var known []string
+	for f := range fields.NumField() {
+		known = append(known, "."+fields.Field(f).Name)
+	}
+	return fmt.Errorf("%s has no field .%s; known: %s", whose, m[1], strings.Join(known, ", "))
 }
 
 // limited refuses to grow beyond a message.

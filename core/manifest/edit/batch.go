@@ -209,7 +209,7 @@ func (b *batch) shared() map[*yaml.Node]error {
 		}
 		for _, use := range uses {
 			if !slices.Contains(b.paths[n], use) && !isExtension(use) {
-				refused[n] = b.doc.refuse(n, "%s has this value too, by an alias, and would change with it", pathText(use))
+				refused[n] = b.doc.refuse(n, "%s has this value too, by an alias, and would change with it: write its value out there, or have both take the same image", pathText(use))
 				break
 			}
 		}

@@ -197,7 +197,7 @@ func TestRefused(t *testing.T) {
 		e    edit.Edit
 		want string // in the error
 	}{
-		"anchor that another uses":     {twoAliases, setImage("x:2"), "line 8: spec.containers.1.image has this value too"},
+		"anchor that another uses":     {twoAliases, setImage("x:2"), "line 8: spec.containers.1.image has this value too, by an alias, and would change with it: write its value out there"},
 		"alias of another's":           {twoAliases, edit.Edit{Workload: "default:pod/p", Container: "b", Image: "x:2"}, "line 8: spec.containers.0.image has"},
 		"anchor in an annotation":      {strings.Replace(pod("*i"), "name: p\n", "name: p\n  annotations: {i: &i x:1}\n", 1), setImage("x:2"), "metadata.annotations.i"},
 		"merged in twice":              {pod("x:1\n  - &b {image: y:1, name: b}\n  - {<<: *b, name: c}"), edit.Edit{Workload: "default:pod/p", Container: "c", Image: "x:2"}, "spec.containers.1.image"},
