@@ -244,14 +244,15 @@ func (e *Engine) dueBy(id string, at time.Time) {
 	}
 }
 
-// forgetOffers drops what was offered on a branch and is wanted no more. e.mu is
-// held.
+// forgetOffers drops what was remembered of a change and is wanted no more. e.mu
+// is held.
 func (e *Engine) forgetOffers(n *node, l *look) {
 	before := len(n.automation.offered)
 	maps.DeleteFunc(n.automation.offered, func(sub string, _ proposal) bool { return !l.wants(sub) })
 	if len(n.automation.offered) != before {
 		e.recorder.mark(n.id)
 	}
+	maps.DeleteFunc(n.automation.landed, func(sub string, _ landing) bool { return !l.wants(sub) })
 }
 
 // noteAutomated takes over what became of changes by an automation, or of its

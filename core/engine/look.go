@@ -87,7 +87,7 @@ func (e *Engine) choose(ctx context.Context, id string, cfg config.ImageAutomati
 			l.changes = append(l.changes, s.change(id, cfg, r.ID, swaps))
 		}
 	}
-	return nil
+	return e.forgetSoaked(id, l)
 }
 
 // change is what an automation writes for a workload. On a branch there may be

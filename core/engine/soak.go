@@ -52,6 +52,14 @@ func (e *Engine) soaked(id string, cfg config.ImageAutomation, l *look) (map[str
 	return settled, nil
 }
 
+// forgetSoaked forgets what soaks of workloads that nothing is selected for.
+func (e *Engine) forgetSoaked(id string, l *look) error {
+	return e.updating.gate.Tidy(now(), func(key string) bool {
+		sub, own := strings.CutPrefix(key, id+" ")
+		return own && !l.wants(sub)
+	})
+}
+
 func soakKey(automation, sub string) string { return automation + " " + sub }
 
 // learnDigests asks for the digests that are about to be written and are not

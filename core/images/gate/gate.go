@@ -17,6 +17,7 @@ package gate
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -97,6 +98,7 @@ func (k *Keeper) Since(candidates []Candidate, now time.Time) ([]time.Time, erro
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	since := make([]time.Time, len(candidates))
+	news := map[string]soaking{}
 	var changes []state.Change
 	for i, c := range candidates {
 		known := k.soaking[c.Subject]
@@ -104,15 +106,35 @@ func (k *Keeper) Since(candidates []Candidate, now time.Time) ([]time.Time, erro
 			since[i] = at
 			continue
 		}
-		next := known.with(c.Target, now)
-		k.soaking[c.Subject] = next
-		changes = append(changes, soakRecords.Change(c.Subject, next))
+		news[c.Subject] = known.with(c.Target, now)
+		changes = append(changes, soakRecords.Change(c.Subject, news[c.Subject]))
 		since[i] = now
 	}
 	if len(changes) == 0 {
 		return since, nil
 	}
-	return since, k.store.Write(changes)
+	if err := k.store.Write(changes); err != nil {
+		return nil, err
+	}
+	maps.Copy(k.soaking, news)
+	return since, nil
+}
+
+// soakKept is for how long the soak is kept of what is not selected any more: a
+// tag may come back.
+const soakKept = 24 * time.Hour
+
+// Tidy drops the soak of the subjects that stale selects and for which nothing
+// was selected first for a day: workloads come and go.
+func (k *Keeper) Tidy(now time.Time, stale func(subject string) bool) error {
+	return k.Forget(func(subject string) bool {
+		for _, at := range k.soaking[subject] {
+			if now.Sub(at) < soakKept {
+				return false
+			}
+		}
+		return stale(subject)
+	})
 }
 
 // with returns s with one target more, and without the oldest of too many.

@@ -68,10 +68,17 @@ func TestSoakSurvives(t *testing.T) {
 	if n := len(k.soaking["a web"]); n != maxSoaking {
 		t.Errorf("%d targets are remembered, want %d", n, maxSoaking)
 	}
+	both := func(string) bool { return true }
+	if err := k.Tidy(after(5*time.Hour), both); err != nil || len(k.soaking) != 2 {
+		t.Errorf("what is selected since a short time is forgotten: %v, %v", k.soaking, err)
+	}
+	if err := k.Tidy(after(26*time.Hour), both); err != nil || len(k.soaking) != 1 || k.soaking["a web"] == nil {
+		t.Errorf("what nobody selects stays: %v, %v", k.soaking, err)
+	}
 	if err := k.Forget(func(sub string) bool { return sub == "a web" }); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]time.Time{after(9 * time.Hour), after(time.Hour)}, since(k, after(9*time.Hour), web, api)); diff != "" {
+	if diff := cmp.Diff([]time.Time{after(9 * time.Hour), after(9 * time.Hour)}, since(k, after(9*time.Hour), web, api)); diff != "" {
 		t.Error(diff)
 	}
 }
