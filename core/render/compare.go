@@ -83,7 +83,7 @@ func differences(want, have objects) []difference {
 		case !ok:
 			list = append(list, difference{ref, fmt.Sprintf("%s would be gone", ref)})
 		case string(h.JSON) != string(o.JSON):
-			list = append(list, difference{ref, fmt.Sprintf("%s would not be as it should", ref)})
+			list = append(list, difference{ref, fmt.Sprintf("%s %s", ref, howDiffer(o.JSON, h.JSON))})
 		}
 	}
 	for ref := range have.byRef {

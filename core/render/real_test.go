@@ -136,7 +136,7 @@ func TestKustomize(t *testing.T) {
 	if diff := cmp.Diff(want, changed(changes)); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
-	if changes, errs := apply(image("shop:deployment/prod-web", "example.com/web:1.1.0")); len(changes) != 0 || errs[0] == nil || !strings.Contains(errs[0].Error(), "prod-worker would not be as it should") {
+	if changes, errs := apply(image("shop:deployment/prod-web", "example.com/web:1.1.0")); len(changes) != 0 || errs[0] == nil || !strings.Contains(errs[0].Error(), "prod-worker would have another spec.template.spec.containers.0.image") {
 		t.Errorf("one of two that share an entry: %v, %v", changes, errs)
 	}
 }

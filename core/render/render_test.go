@@ -286,7 +286,7 @@ func TestApply(t *testing.T) {
 		errs    []string
 	}{
 		"both that share an entry": {[]edit.Edit{image(web, "example.com/web:3"), image(worker, "example.com/web:3")}, map[string]string{"prod/kustomization.yaml": kustomization(`"3"`)}, []string{"", ""}},
-		"one of two":               {[]edit.Edit{image(web, "example.com/web:3")}, map[string]string{}, []string{"Deployment.apps/prod-worker would not be as it should"}},
+		"one of two":               {[]edit.Edit{image(web, "example.com/web:3")}, map[string]string{}, []string{"Deployment.apps/prod-worker would have another spec.template.spec.containers.0.image"}},
 		"where it stands":          {[]edit.Edit{image(db, "postgres:18")}, map[string]string{"prod/base/db.yaml": "# the database\n" + manifestOf("db", "postgres:18 # pinned")}, []string{""}},
 		"annotation": {[]edit.Edit{{Workload: db, Set: map[string]string{"sluice.dev/automated": "true"}}}, map[string]string{
 			"prod/base/db.yaml": "# the database\n" + strings.Replace(manifestOf("db", "postgres:17 # pinned"), "{name: db}", `{name: db, annotations: {sluice.dev/automated: "true"}}`, 1)}, []string{""}},
@@ -294,7 +294,7 @@ func TestApply(t *testing.T) {
 		"not there":        {[]edit.Edit{image("shop:deployment/other", "x:1")}, map[string]string{}, []string{"not found"}},
 		"other image":      {[]edit.Edit{{Workload: db, Container: "main", Image: "postgres:18", From: "postgres:16"}}, map[string]string{}, []string{"the image is postgres:17 and not postgres:16"}},
 		"entry":            {[]edit.Edit{{Kustomize: "example.com/web", Image: "example.com/web:4"}}, map[string]string{"prod/kustomization.yaml": kustomization(`"4"`)}, []string{""}},
-		"bad beside good":  {[]edit.Edit{image(web, "example.com/web:3"), image(db, "postgres:18"), image("deployment/none", "x:1")}, map[string]string{"prod/base/db.yaml": "# the database\n" + manifestOf("db", "postgres:18 # pinned")}, []string{"would not be as it should", "", "not found"}},
+		"bad beside good":  {[]edit.Edit{image(web, "example.com/web:3"), image(db, "postgres:18"), image("deployment/none", "x:1")}, map[string]string{"prod/base/db.yaml": "# the database\n" + manifestOf("db", "postgres:18 # pinned")}, []string{"would have another spec.template.spec.containers.0.image", "", "not found"}},
 		"would not render": {[]edit.Edit{image(db, "broken:1"), image(web, "example.com/web:3"), image(worker, "example.com/web:3")}, map[string]string{"prod/kustomization.yaml": kustomization(`"3"`)}, []string{"nothing can be rendered any more", "", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {

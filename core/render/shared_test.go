@@ -62,7 +62,7 @@ func TestSharedBaseStaysAsItIs(t *testing.T) {
 		"two that run it": {prod, nil, []edit.Edit{image("deployment/prod-cron", "cron:v3"), image("deployment/prod-clean", "cron:v3")},
 			map[string]string{"overlays/prod/kustomization.yaml": "+images:\n  - name: cron\n    newTag: v3\n"}, []string{"", ""}},
 		"one of two that run it": {prod, nil, []edit.Edit{image("deployment/prod-cron", "cron:v3"), image("deployment/prod-web", "ghcr.io/org/web:v2")},
-			map[string]string{"overlays/prod/kustomization.yaml": "+images:\n  - name: ghcr.io/org/web\n    newTag: v2\n"}, []string{"prod-clean would not be as it should", ""}},
+			map[string]string{"overlays/prod/kustomization.yaml": "+images:\n  - name: ghcr.io/org/web\n    newTag: v2\n"}, []string{"prod-clean would have another spec.template.spec.containers.0.image", ""}},
 		"CRLF and no end": {staging, nil, []edit.Edit{image("deployment/staging-web", "ghcr.io/org/web:v2"), image("deployment/staging-db", "ghcr.io/org/db:v18")},
 			map[string]string{"overlays/staging/kustomization.yml": "+\r\n- {name: ghcr.io/org/web, newTag: v2}\r\n- {name: ghcr.io/org/db, newTag: v18}"}, []string{"", ""}},
 		"two paths": {both, nil, []edit.Edit{image("deployment/staging-web", "ghcr.io/org/web:v2"), image("deployment/prod-web", "ghcr.io/org/web:v3")},
