@@ -53,6 +53,19 @@ func TestGuardedRepository(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "it has a update hook, which takes the git program to run") || !sdk.IsPermanent(err) {
 		t.Errorf("hook: %v", err)
 	}
+	repo, s = local(t, "go-git", map[string]string{"a": "1"})
+	repo.Git("config", "core.hooksPath", t.TempDir())
+	_, err = s.Commit(t.Context(), source.Change{Edits: []source.Edit{edit("a", "1", "2")}})
+	if err == nil || !strings.Contains(err.Error(), "core.hooksPath") || !sdk.IsPermanent(err) {
+		t.Errorf("hooks elsewhere: %v", err)
+	}
+	repo, s = local(t, "go-git", map[string]string{"a": "1"})
+	repo.Git("branch", "updates", "main")
+	repo.Git("pack-refs", "--all")
+	_, err = s.Commit(t.Context(), source.Change{Branch: "updates/shop", Edits: []source.Edit{edit("a", "1", "2")}})
+	if err == nil || !strings.Contains(err.Error(), "there is refs/heads/updates") || !sdk.IsPermanent(err) {
+		t.Errorf("a packed branch in the way: %v", err)
+	}
 	transports(t, func(t *testing.T, transport string) {
 		checkedOut := gittest.NewRepo(t)
 		checkedOut.CommitFile("a", "1")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	git "github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/config"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/storage/filesystem"
@@ -44,6 +45,12 @@ func pushFile(t Target, from storer.Storer, u Update) error {
 
 // guarded says why ref must not be written without the git program.
 func guarded(dir string, repo *git.Repository, ref string) string {
+	if c, err := repo.ConfigScoped(config.SystemScope); err != nil || c.Raw.Section("core").HasOption("hooksPath") {
+		return "its hooks may stand elsewhere (core.hooksPath), which takes the git program to run"
+	}
+	if other := inTheWay(repo, ref); other != "" {
+		return "there is " + other + ", and git knows no branch below another"
+	}
 	for _, hook := range []string{"pre-receive", "update", "reference-transaction", "proc-receive", "post-receive", "post-update"} {
 		if info, err := os.Stat(filepath.Join(dir, "hooks", hook)); err == nil && info.Mode()&0o111 != 0 {
 			return "it has a " + hook + " hook, which takes the git program to run"
@@ -60,6 +67,25 @@ func guarded(dir string, repo *git.Repository, ref string) string {
 		return ""
 	}
 	return "the branch is checked out there"
+}
+
+// inTheWay returns a ref that ref would be below, or that would be below ref,
+// packed or not. The directories of refs show only those that are not.
+func inTheWay(repo *git.Repository, ref string) (found string) {
+	refs, err := repo.References()
+	if err != nil {
+		return ""
+	}
+	defer refs.Close()
+	_ = refs.ForEach(func(r *plumbing.Reference) error { // what cannot be read is in nobody's way
+		name := r.Name().String()
+		if strings.HasPrefix(ref, name+"/") || strings.HasPrefix(name, ref+"/") {
+			found = name
+			return storer.ErrStop
+		}
+		return nil
+	})
+	return found
 }
 
 // moveRef changes a ref if it is what u says, under the lock that git
