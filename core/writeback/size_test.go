@@ -1,9 +1,31 @@
 package writeback_test
 
 import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sluice-gitops/sluice/core/manifest/edit"
+	"github.com/sluice-gitops/sluice/core/writeback"
 )
+
+// bumpPlainly is an editor that knows one file for each workload, and reads it
+// as text: the files here are too large to be parsed in a test.
+func bumpPlainly(_ context.Context, _ string, t writeback.Tree, edits []edit.Edit) (files []edit.FileChange, errs []error) {
+	errs = make([]error, len(edits))
+	for i, e := range edits {
+		name := strings.TrimPrefix(e.Workload, id("")) + ".yaml"
+		var old []byte
+		old, errs[i] = os.ReadFile(filepath.Join(t.Dir, name))
+		if now := bytes.Replace(old, []byte(e.From), []byte(e.Image), 1); errs[i] == nil && !bytes.Equal(old, now) {
+			files = append(files, edit.FileChange{Path: name, Old: old, New: now, Edits: []int{i}})
+		}
+	}
+	return files, errs
+}
 
 // What no plugin takes in one message goes into several commits, and what does
 // not fit into any is refused alone.
@@ -17,7 +39,7 @@ func TestLargeFiles(t *testing.T) {
 	pad("app002.yaml", 5) // 10 MiB: more than several share, but one may
 	pad("app003.yaml", 9) // 18 MiB
 	r := newRemote(t, files)
-	g := newRig(t, r, nil)
+	g := newRig(t, r, func(o *writeback.Options) { o.Edit = bumpPlainly })
 	g.submit(changes...)
 	g.Start()
 	for i, c := range changes {
