@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,8 +51,8 @@ Options follow the kind: "numeric,desc,ties=newest:RE". There are asc and desc,
 and ties=names, longest, newest or refuse for tags that are equal.
 
 --current is the reference that would be replaced; a word without any of / : @
-is a tag. Nothing is selected that is older, by the order of the policy, nor
-what runs already; selected is empty then.
+is a tag. Nothing is selected that is older, by the order of the policy: then
+selected is the tag of --current if the policy takes it, and else empty.
 
 Exits with 0 when it could be told, whether a tag is selected or not, with 2
 when it could not, as with a pattern that is not valid: error says why.`,
@@ -91,11 +92,21 @@ func (a *app) selectImage(f selectFlags) error {
 		return err
 	}
 	s := rules.Select(in)
-	err = a.view(selected{s.Selected, s.Error, s.Tags}, func(w io.Writer) error { return writeSelection(w, rules, in, s) })
+	err = a.view(selected{cmp.Or(s.Selected, kept(in, s)), s.Error, s.Tags}, func(w io.Writer) error { return writeSelection(w, rules, in, s) })
 	if err == nil && s.Error != "" {
 		return exitCode(ExitChanges)
 	}
 	return err
+}
+
+// kept is the current tag if it stays because the policy takes it and nothing
+// that is better, "" otherwise.
+func kept(in policy.Input, s policy.Selection) string {
+	stays := slices.ContainsFunc(s.Tags, func(v policy.Verdict) bool { return v.Accepted && v.Tag == in.Current.Tag })
+	if s.Selected != "" || s.Error != "" || !stays {
+		return ""
+	}
+	return in.Current.Tag
 }
 
 // read returns all that the flags say. A pattern that is not valid is for Select
@@ -203,6 +214,8 @@ func conclusion(rules policy.Rules, in policy.Input, s policy.Selection) string 
 	switch {
 	case s.Error != "":
 		return "error: " + s.Error
+	case kept(in, s) != "":
+		return fmt.Sprintf("selected: %s, which is the current one: %s", kept(in, s), s.Reason)
 	case s.Selected == "":
 		return "selected: nothing: " + cmp.Or(s.Reason, "nothing fits")
 	case in.Current.Name() == "" || in.Current.Name() == "image":
