@@ -13,9 +13,13 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
+// rivalPushes bounds what a rival pushes: where the machine is so busy that its
+// pushes leave no gap, nobody else's comes through before the last of them.
+const rivalPushes = 100
+
 // rival pushes a commit to url every 50 ms with the git program until stop is
-// closed, catching up whenever somebody else was first. It returns how many
-// arrived, and tells pushed of each.
+// closed, or it has pushed rivalPushes, catching up whenever somebody else was
+// first. It returns how many arrived, and tells pushed of each.
 func rival(t *testing.T, url string, stop <-chan struct{}, pushed chan<- struct{}) int {
 	defer close(pushed)
 	clone := gittest.NewRepoAt(t, filepath.Join(t.TempDir(), "rival"))
@@ -24,7 +28,7 @@ func rival(t *testing.T, url string, stop <-chan struct{}, pushed chan<- struct{
 	clone.Git("config", "user.email", "rival@example.com")
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for n := 0; ; n++ {
+	for n := range rivalPushes {
 		select {
 		case <-stop:
 			return n
@@ -53,6 +57,7 @@ func rival(t *testing.T, url string, stop <-chan struct{}, pushed chan<- struct{
 		}
 		pushed <- struct{}{}
 	}
+	return rivalPushes
 }
 
 // wantOnlyForward checks that the branch has never been moved anywhere else
