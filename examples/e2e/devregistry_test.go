@@ -134,7 +134,7 @@ func (r *registry) pushBroken(repository, tag string) {
 	}}}, nil)
 }
 
-// digest is what a tag stands for now.
+// digest is what a tag names when it is asked.
 func (r *registry) digest(repository, tag string) string {
 	r.t.Helper()
 	var tags []struct{ Name, Digest string }
