@@ -16,7 +16,12 @@ import (
 // Helm is an instance of the kind "helm".
 type Helm struct{ caller Caller }
 
-var _ helm.Helm = (*Helm)(nil)
+var _ interface {
+	helm.Helm
+	helm.Lister
+	helm.Reader
+	helm.Comparer
+} = (*Helm)(nil)
 
 // NewHelm uses c to call the instance.
 func NewHelm(c Caller) *Helm { return &Helm{c} }
@@ -101,11 +106,13 @@ func (h *Helm) Upgrade(ctx context.Context, r helm.Release, emit func(helm.Event
 }
 
 // Rollback implements helm.Helm.
-func (h *Helm) Rollback(ctx context.Context, ref helm.ReleaseRef, to int, emit func(helm.Event)) (helm.Revision, error) {
+func (h *Helm) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.Event)) (helm.Revision, error) {
 	var rev helm.Revision
 	err := stream(ctx, h.caller, Method{Name: "helm.Rollback"},
 		func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (grpc.ServerStreamingClient[pb.RollbackResponse], error) {
-			return pb.NewHelmClient(conn).Rollback(ctx, &pb.RollbackRequest{Instance: instance, Ref: wire.ReleaseRefToProto(ref), To: int64(to)})
+			req := wire.RollbackToProto(r)
+			req.Instance = instance
+			return pb.NewHelmClient(conn).Rollback(ctx, req)
 		},
 		func(msg *pb.RollbackResponse) (bool, error) {
 			switch e := msg.GetEvent().(type) {
@@ -121,12 +128,12 @@ func (h *Helm) Rollback(ctx context.Context, ref helm.ReleaseRef, to int, emit f
 }
 
 // Uninstall implements helm.Helm.
-func (h *Helm) Uninstall(ctx context.Context, ref helm.ReleaseRef, keepHistory bool, emit func(helm.Event)) error {
+func (h *Helm) Uninstall(ctx context.Context, u helm.Uninstall, emit func(helm.Event)) error {
 	return stream(ctx, h.caller, Method{Name: "helm.Uninstall"},
 		func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (grpc.ServerStreamingClient[pb.UninstallResponse], error) {
-			return pb.NewHelmClient(conn).Uninstall(ctx, &pb.UninstallRequest{
-				Instance: instance, Ref: wire.ReleaseRefToProto(ref), KeepHistory: keepHistory,
-			})
+			req := wire.UninstallToProto(u)
+			req.Instance = instance
+			return pb.NewHelmClient(conn).Uninstall(ctx, req)
 		},
 		func(msg *pb.UninstallResponse) (bool, error) {
 			if e, ok := msg.GetEvent().(*pb.UninstallResponse_Progress); ok {
@@ -137,10 +144,12 @@ func (h *Helm) Uninstall(ctx context.Context, ref helm.ReleaseRef, keepHistory b
 }
 
 // Test implements helm.Helm.
-func (h *Helm) Test(ctx context.Context, ref helm.ReleaseRef, emit func(helm.Event)) error {
+func (h *Helm) Test(ctx context.Context, t helm.Test, emit func(helm.Event)) error {
 	return stream(ctx, h.caller, Method{Name: "helm.Test"},
 		func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (grpc.ServerStreamingClient[pb.TestResponse], error) {
-			return pb.NewHelmClient(conn).Test(ctx, &pb.TestRequest{Instance: instance, Ref: wire.ReleaseRefToProto(ref)})
+			req := wire.TestToProto(t)
+			req.Instance = instance
+			return pb.NewHelmClient(conn).Test(ctx, req)
 		},
 		func(msg *pb.TestResponse) (bool, error) {
 			if e, ok := msg.GetEvent().(*pb.TestResponse_Progress); ok {
@@ -171,4 +180,55 @@ func (h *Helm) Status(ctx context.Context, ref helm.ReleaseRef) (helm.Revision, 
 		return pb.NewHelmClient(conn).Status(ctx, &pb.HelmStatusRequest{Instance: instance, Ref: wire.ReleaseRefToProto(ref)})
 	})
 	return wire.ReleaseRevisionFromProto(resp.GetRevision()), err
+}
+
+// Unlock implements helm.Helm.
+func (h *Helm) Unlock(ctx context.Context, ref helm.ReleaseRef) (helm.Revision, error) {
+	m := Method{Name: "helm.Unlock", Idempotent: true, Timeout: time.Minute}
+	resp, err := unary(ctx, h.caller, m, func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (*pb.UnlockResponse, error) {
+		return pb.NewHelmClient(conn).Unlock(ctx, &pb.UnlockRequest{Instance: instance, Ref: wire.ReleaseRefToProto(ref)})
+	})
+	return wire.ReleaseRevisionFromProto(resp.GetRevision()), err
+}
+
+// List implements helm.Lister.
+func (h *Helm) List(ctx context.Context, namespace string, emit func(helm.ReleaseRef, helm.Revision)) error {
+	return stream(ctx, h.caller, Method{Name: "helm.List", Timeout: 2 * time.Minute},
+		func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (grpc.ServerStreamingClient[pb.HelmListResponse], error) {
+			return pb.NewHelmClient(conn).List(ctx, &pb.HelmListRequest{Instance: instance, Namespace: namespace})
+		},
+		func(msg *pb.HelmListResponse) (bool, error) {
+			if r := msg.GetRelease(); r != nil {
+				emit(wire.ReleaseRefFromProto(r.GetRef()), wire.ReleaseRevisionFromProto(r.GetRevision()))
+			}
+			return msg.GetResult() != nil, nil
+		})
+}
+
+// Content implements helm.Reader.
+func (h *Helm) Content(ctx context.Context, ref helm.ReleaseRef, number int) (helm.Content, error) {
+	m := Method{Name: "helm.Content", Idempotent: true, Timeout: time.Minute}
+	resp, err := unary(ctx, h.caller, m, func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (*pb.ContentResponse, error) {
+		return pb.NewHelmClient(conn).Content(ctx, &pb.ContentRequest{Instance: instance, Ref: wire.ReleaseRefToProto(ref), Number: int64(number)})
+	})
+	if err != nil {
+		return helm.Content{}, err
+	}
+	return wire.ContentFromProto(resp), nil
+}
+
+// Compare implements helm.Comparer.
+func (h *Helm) Compare(ctx context.Context, c helm.Comparison, emit func(helm.Change)) error {
+	return stream(ctx, h.caller, Method{Name: "helm.Compare", Timeout: 10 * time.Minute},
+		func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (grpc.ServerStreamingClient[pb.CompareResponse], error) {
+			req := wire.ComparisonToProto(c)
+			req.Instance = instance
+			return pb.NewHelmClient(conn).Compare(ctx, req)
+		},
+		func(msg *pb.CompareResponse) (bool, error) {
+			if change := msg.GetChange(); change != nil {
+				emit(wire.ReleaseChangeFromProto(change))
+			}
+			return msg.GetResult() != nil, nil
+		})
 }

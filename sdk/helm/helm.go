@@ -1,115 +1,95 @@
 // Package helm is the contract of helm plugins: they find charts and manage
 // releases.
+//
+// A release is recorded as Helm records it, so that the helm command sees, rolls
+// back and uninstalls what a plugin installed, and the other way round. What a
+// plugin adds are two labels on the record: who declares the release
+// (Release.Owner) and from what (Release.Digest).
 package helm
 
 import (
 	"context"
-	"time"
-
-	"github.com/sluice-gitops/sluice/sdk/secret"
+	"errors"
 )
 
 // Helm manages charts and releases. Methods may be called at the same time
 // from several goroutines, but the host never changes the same release twice
 // at once.
+//
+// When ctx ends, a method stops what it does, also the wait for a hook, records
+// what became of the release, and returns. A plugin that is killed cannot do
+// that: the release stays locked, and Unlock is the way out.
 type Helm interface {
-	// Resolve finds the exact version and digest that ref stands for.
+	// Resolve finds the exact version and digest that ref stands for, and
+	// those of the dependencies that a chart in a tree lacks. A problem of
+	// the chart's files is a diagnostic that names the file.
 	Resolve(ctx context.Context, ref ChartRef) (Chart, error)
-	// Pull writes the chart's files into dir, an existing empty directory.
+	// Pull writes the chart's files into dir, an existing empty directory,
+	// with the dependencies below charts/. What does not have the digests of
+	// chart is refused.
 	Pull(ctx context.Context, chart Chart, dir string) error
-	// Template renders the release to the file out, one JSON object a line.
+	// Template renders the release, as an install would, to the file out, one
+	// JSON object a line: those of crds/, then those of templates, then hooks.
+	// It asks the target for its version and kinds, and for what the templates
+	// look up.
 	Template(ctx context.Context, r Release, out string) (Rendered, error)
-	// Plan emits what an upgrade to r would change. It changes nothing.
+	// Plan emits what an upgrade to r would change, compared with the newest
+	// revision. It changes nothing.
 	Plan(ctx context.Context, r Release, emit func(Change)) (Rendered, error)
-	// Upgrade installs or upgrades the release to r.
+	// Upgrade installs or upgrades the release to r. Values that the chart's
+	// schema does not accept are diagnostics with paths that begin with
+	// "values". A locked release is ErrLocked, one of another owner
+	// ErrOwned.
 	Upgrade(ctx context.Context, r Release, emit func(Event)) (Revision, error)
-	// Rollback returns the release to an earlier revision.
-	Rollback(ctx context.Context, ref ReleaseRef, to int, emit func(Event)) (Revision, error)
-	// Uninstall removes the release and, unless keepHistory, every trace of it.
-	Uninstall(ctx context.Context, ref ReleaseRef, keepHistory bool, emit func(Event)) error
-	// Test runs the chart's test hooks.
-	Test(ctx context.Context, ref ReleaseRef, emit func(Event)) error
-	// History emits the revisions of a release, newest first.
+	// Rollback makes a new revision that equals an earlier one.
+	Rollback(ctx context.Context, r Rollback, emit func(Event)) (Revision, error)
+	// Uninstall removes the release. One that does not exist is no error, and
+	// one that an earlier call has half removed is removed.
+	Uninstall(ctx context.Context, u Uninstall, emit func(Event)) error
+	// Test runs the chart's test hooks and fails if one of them does. The
+	// newest revision then tells in Tests what came of them.
+	Test(ctx context.Context, t Test, emit func(Event)) error
+	// History emits the revisions of a release, newest first; none if the
+	// release does not exist.
 	History(ctx context.Context, ref ReleaseRef, emit func(Revision)) error
 	// Status returns the newest revision, or a zero Revision if the release
 	// does not exist.
 	Status(ctx context.Context, ref ReleaseRef) (Revision, error)
+	// Unlock marks a newest revision that an interrupted operation left as
+	// pending, or half uninstalled, as failed, and returns it. If it is
+	// neither, nothing changes. The caller knows that nobody is at work on it.
+	Unlock(ctx context.Context, ref ReleaseRef) (Revision, error)
 }
 
-// ChartRef is a chart as a user names it: a repository URL (https:// or
-// oci://) with a name and a version or range, or a local path.
-type ChartRef struct {
-	Repository string
-	Name       string
-	Version    string // exact or a semantic version range; empty: newest release
-	Path       string // of a chart in a local directory; wins over Repository
-	Auth       Auth
+// Lister lists releases without reading them.
+type Lister interface {
+	// List emits the newest revision of every release of a namespace, of all
+	// if it is empty, with no more than Number, Status, Updated, Owner and
+	// Digest. It costs a request or two for any number of releases.
+	List(ctx context.Context, namespace string, emit func(ReleaseRef, Revision)) error
 }
 
-// Auth is how to reach a chart repository.
-type Auth struct {
-	Username string
-	Password secret.Secret
-	CA       string // PEM
-	Cert     string // PEM
-	Key      secret.Secret
+// Reader reads what a revision holds.
+type Reader interface {
+	// Content returns what a revision was made of, that of the newest one if
+	// number is zero. A revision that does not exist is ErrNotFound.
+	Content(ctx context.Context, ref ReleaseRef, number int) (Content, error)
 }
 
-// Chart is a resolved ChartRef.
-type Chart struct {
-	Ref     ChartRef
-	Version string
-	Digest  string // sha256:... of the archive, or of the tree of a Path
+// Comparer compares live objects with what a release declares.
+type Comparer interface {
+	// Compare emits each object that is not as the newest deployed revision
+	// says. With Correct it makes them so, without a new revision; what it
+	// could not make so is in Change.Problem.
+	Compare(ctx context.Context, c Comparison, emit func(Change)) error
 }
 
-// ReleaseRef names a release.
-type ReleaseRef struct {
-	Namespace string
-	Name      string
-}
-
-// Release is the desired state of one release.
-type Release struct {
-	Ref          ReleaseRef
-	Chart        string        // directory with the chart's files
-	Values       secret.Secret // merged values as JSON; they may hold secrets
-	Timeout      time.Duration
-	Wait         bool
-	Atomic       bool // roll back a failed upgrade
-	SkipCRDs     bool
-	MaxHistory   int
-	Force        bool
-	DisableHooks bool
-	Owner        string // recorded as a label on the release
-}
-
-// Rendered is a rendered release.
-type Rendered struct {
-	Notes  string
-	Digest string // sha256 of the manifest
-}
-
-// Change is one difference between the release and what an upgrade would make.
-type Change struct {
-	Kind, Namespace, Name string
-	Action                string // create, update, delete
-	Diff                  string // unified, secrets masked
-}
-
-// Event is progress of a long operation.
-type Event struct {
-	Time    time.Time
-	Message string
-	Object  string // kind/name, if about one
-	Failed  bool
-}
-
-// Revision is one entry of a release's history.
-type Revision struct {
-	Number     int
-	Status     string // deployed, failed, superseded, pending-install, ...
-	Chart      string // name-version
-	AppVersion string
-	Updated    time.Time
-	Message    string
-}
+var (
+	// ErrLocked says that an operation on the release is under way, or was
+	// interrupted.
+	ErrLocked = errors.New("the release is locked")
+	// ErrOwned says that the release belongs to somebody else.
+	ErrOwned = errors.New("the release has another owner")
+	// ErrNotFound says that there is no such release or revision.
+	ErrNotFound = errors.New("no such release")
+)

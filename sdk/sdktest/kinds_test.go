@@ -3,15 +3,18 @@ package sdktest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/client"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/sdktest"
 	"github.com/sluice-gitops/sluice/sdk/secret"
@@ -52,12 +55,12 @@ func (r *releases) Upgrade(_ context.Context, rel helm.Release, emit func(helm.E
 	return r.add(rel.Ref, "upgraded within "+rel.Timeout.String()), nil
 }
 
-func (r *releases) Rollback(_ context.Context, ref helm.ReleaseRef, to int, emit func(helm.Event)) (helm.Revision, error) {
-	if to >= len(r.history[ref]) {
+func (r *releases) Rollback(_ context.Context, back helm.Rollback, emit func(helm.Event)) (helm.Revision, error) {
+	if back.To >= len(r.history[back.Ref]) {
 		return helm.Revision{}, sdk.Permanent(errors.New("no such revision"))
 	}
 	emit(helm.Event{Message: "back"})
-	return r.add(ref, "rolled back"), nil
+	return r.add(back.Ref, "rolled back"), nil
 }
 
 func (r *releases) add(ref helm.ReleaseRef, message string) helm.Revision {
@@ -66,15 +69,15 @@ func (r *releases) add(ref helm.ReleaseRef, message string) helm.Revision {
 	return rev
 }
 
-func (r *releases) Uninstall(_ context.Context, ref helm.ReleaseRef, keep bool, emit func(helm.Event)) error {
-	if !keep {
-		delete(r.history, ref)
+func (r *releases) Uninstall(_ context.Context, u helm.Uninstall, emit func(helm.Event)) error {
+	if !u.KeepHistory {
+		delete(r.history, u.Ref)
 	}
 	emit(helm.Event{Message: "gone"})
 	return nil
 }
 
-func (r *releases) Test(_ context.Context, _ helm.ReleaseRef, emit func(helm.Event)) error {
+func (r *releases) Test(_ context.Context, _ helm.Test, emit func(helm.Event)) error {
 	emit(helm.Event{Message: "test failed", Failed: true})
 	return errors.New("1 of 1 tests failed")
 }
@@ -93,6 +96,40 @@ func (r *releases) Status(_ context.Context, ref helm.ReleaseRef) (helm.Revision
 	return r.history[ref][0], nil
 }
 
+func (r *releases) Unlock(_ context.Context, ref helm.ReleaseRef) (helm.Revision, error) {
+	if len(r.history[ref]) == 0 {
+		return helm.Revision{}, nil
+	}
+	r.history[ref][0].Status = "failed"
+	return r.history[ref][0], nil
+}
+
+func (r *releases) List(_ context.Context, namespace string, emit func(helm.ReleaseRef, helm.Revision)) error {
+	for ref, history := range r.history {
+		if len(history) > 0 && (namespace == "" || ref.Namespace == namespace) {
+			emit(ref, history[0])
+		}
+	}
+	return nil
+}
+
+func (r *releases) Content(_ context.Context, ref helm.ReleaseRef, number int) (helm.Content, error) {
+	for _, rev := range r.history[ref] {
+		if number == 0 || rev.Number == number {
+			return helm.Content{Revision: rev, Values: secret.New(`{"a":1}`)}, nil
+		}
+	}
+	return helm.Content{}, fmt.Errorf("revision %d: %w", number, helm.ErrNotFound)
+}
+
+func (r *releases) Compare(_ context.Context, c helm.Comparison, emit func(helm.Change)) error {
+	if len(r.history[c.Ref]) == 0 {
+		return helm.ErrNotFound
+	}
+	emit(helm.Change{Kind: "Service", Name: "web", Action: "update"})
+	return nil
+}
+
 var releasesPlugin = sdk.Plugin{Name: "releases", Version: "1.0.0", Kinds: []sdk.Kind{helm.New("releases", openReleases)}}
 
 func TestHelmSuite(t *testing.T) { sdktest.Helm(t, releasesPlugin, "releases", nil) }
@@ -106,7 +143,7 @@ func TestHelmCharts(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := helm.Chart{Ref: ref, Version: "1.2.3", Digest: "sha256:1"}
-	if diff := cmp.Diff(want, chart, cmp.AllowUnexported(secret.Secret{})); diff != "" {
+	if diff := cmp.Diff(want, chart, cmp.AllowUnexported(secret.Secret{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("chart (-want +got):\n%s", diff)
 	}
 	dir := t.TempDir()
@@ -144,10 +181,10 @@ func TestHelmReleases(t *testing.T) {
 	if err != nil || rev.Number != 1 || rev.Message != "upgraded within 1m0s" {
 		t.Errorf("Upgrade = %+v, %v", rev, err)
 	}
-	if _, err := h.Rollback(ctx, web, 7, emit); !sdk.IsPermanent(err) {
+	if _, err := h.Rollback(ctx, helm.Rollback{Ref: web, To: 7}, emit); !sdk.IsPermanent(err) {
 		t.Errorf("Rollback to nowhere: %v", err)
 	}
-	if rev, err = h.Rollback(ctx, web, 0, emit); err != nil || rev.Number != 2 {
+	if rev, err = h.Rollback(ctx, helm.Rollback{Ref: web}, emit); err != nil || rev.Number != 2 {
 		t.Errorf("Rollback = %+v, %v", rev, err)
 	}
 	var numbers []int
@@ -157,10 +194,11 @@ func TestHelmReleases(t *testing.T) {
 	if diff := cmp.Diff([]int{2, 1}, numbers); diff != "" {
 		t.Errorf("history (-want +got):\n%s", diff)
 	}
-	if err := h.Test(ctx, web, emit); err == nil || err.Error() != "1 of 1 tests failed" {
+	checkCapabilities(t, h, web)
+	if err := h.Test(ctx, helm.Test{Ref: web}, emit); err == nil || err.Error() != "1 of 1 tests failed" {
 		t.Errorf("Test: %v", err)
 	}
-	if err := h.Uninstall(ctx, web, false, emit); err != nil {
+	if err := h.Uninstall(ctx, helm.Uninstall{Ref: web}, emit); err != nil {
 		t.Error(err)
 	}
 	if rev, err := h.Status(ctx, web); err != nil || rev.Number != 0 {
@@ -168,6 +206,33 @@ func TestHelmReleases(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"waiting", "back", "test failed", "gone"}, events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// checkCapabilities makes the calls that not every helm has, on a release with
+// two revisions.
+func checkCapabilities(t *testing.T, h *client.Helm, web helm.ReleaseRef) {
+	t.Helper()
+	ctx := t.Context()
+	if err := h.List(ctx, "", func(ref helm.ReleaseRef, rev helm.Revision) {
+		if ref != web || rev.Number != 2 {
+			t.Errorf("listed %+v %+v", ref, rev)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+	if content, err := h.Content(ctx, web, 1); err != nil || content.Revision.Number != 1 || content.Values.Reveal() != `{"a":1}` {
+		t.Errorf("Content = %+v, %v", content, err)
+	}
+	if _, err := h.Content(ctx, web, 9); !errors.Is(err, helm.ErrNotFound) {
+		t.Errorf("Content of nothing: %v", err)
+	}
+	var changed []string
+	if err := h.Compare(ctx, helm.Comparison{Ref: web}, func(c helm.Change) { changed = append(changed, c.Name) }); err != nil || len(changed) != 1 {
+		t.Errorf("Compare: %v, %v", changed, err)
+	}
+	if rev, err := h.Unlock(ctx, web); err != nil || rev.Status != "failed" {
+		t.Errorf("Unlock = %+v, %v", rev, err)
 	}
 }
 

@@ -31,9 +31,17 @@ type ChartRef struct {
 	Name       string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Exact or a semantic version range. Empty: the newest release.
 	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
-	// Of a chart in a local directory. Wins over repository.
-	Path          string     `protobuf:"bytes,4,opt,name=path,proto3" json:"path,omitempty"`
-	Auth          *ChartAuth `protobuf:"bytes,5,opt,name=auth,proto3" json:"auth,omitempty"`
+	// Of the chart's directory below tree.
+	Path string `protobuf:"bytes,4,opt,name=path,proto3" json:"path,omitempty"`
+	// For the server of repository, and no other.
+	Auth *ChartAuth `protobuf:"bytes,5,opt,name=auth,proto3" json:"auth,omitempty"`
+	// Absolute path of a directory that holds the chart. Wins over repository.
+	Tree string `protobuf:"bytes,6,opt,name=tree,proto3" json:"tree,omitempty"`
+	// Leave charts/ of a chart in a tree as it is.
+	KeepDependencies bool           `protobuf:"varint,7,opt,name=keep_dependencies,json=keepDependencies,proto3" json:"keep_dependencies,omitempty"`
+	Remotes          []*ChartRemote `protobuf:"bytes,8,rep,name=remotes,proto3" json:"remotes,omitempty"`
+	// Armored OpenPGP keys. If set, the chart must be signed by one of them.
+	Keyring       string `protobuf:"bytes,9,opt,name=keyring,proto3" json:"keyring,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -103,6 +111,96 @@ func (x *ChartRef) GetAuth() *ChartAuth {
 	return nil
 }
 
+func (x *ChartRef) GetTree() string {
+	if x != nil {
+		return x.Tree
+	}
+	return ""
+}
+
+func (x *ChartRef) GetKeepDependencies() bool {
+	if x != nil {
+		return x.KeepDependencies
+	}
+	return false
+}
+
+func (x *ChartRef) GetRemotes() []*ChartRemote {
+	if x != nil {
+		return x.Remotes
+	}
+	return nil
+}
+
+func (x *ChartRef) GetKeyring() string {
+	if x != nil {
+		return x.Keyring
+	}
+	return ""
+}
+
+// ChartRemote is how to reach the URLs that begin with a prefix.
+type ChartRemote struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Prefix string                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// URL that stands in for prefix. Empty: itself.
+	Mirror        string     `protobuf:"bytes,2,opt,name=mirror,proto3" json:"mirror,omitempty"`
+	Auth          *ChartAuth `protobuf:"bytes,3,opt,name=auth,proto3" json:"auth,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChartRemote) Reset() {
+	*x = ChartRemote{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChartRemote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChartRemote) ProtoMessage() {}
+
+func (x *ChartRemote) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChartRemote.ProtoReflect.Descriptor instead.
+func (*ChartRemote) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ChartRemote) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ChartRemote) GetMirror() string {
+	if x != nil {
+		return x.Mirror
+	}
+	return ""
+}
+
+func (x *ChartRemote) GetAuth() *ChartAuth {
+	if x != nil {
+		return x.Auth
+	}
+	return nil
+}
+
 // ChartAuth is how to reach a chart repository.
 type ChartAuth struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -120,7 +218,7 @@ type ChartAuth struct {
 
 func (x *ChartAuth) Reset() {
 	*x = ChartAuth{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[1]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -132,7 +230,7 @@ func (x *ChartAuth) String() string {
 func (*ChartAuth) ProtoMessage() {}
 
 func (x *ChartAuth) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[1]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -145,7 +243,7 @@ func (x *ChartAuth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChartAuth.ProtoReflect.Descriptor instead.
 func (*ChartAuth) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{1}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ChartAuth) GetUsername() string {
@@ -188,15 +286,18 @@ type Chart struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Ref     *ChartRef              `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
 	Version string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
-	// "sha256:..." of the archive, or of the tree of a path.
-	Digest        string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// "sha256:..." of the archive, of the manifest in an OCI registry, or of the
+	// files of a chart in a tree and its dependencies.
+	Digest string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
+	// What Pull adds to a chart in a tree.
+	Dependencies  []*ChartDependency `protobuf:"bytes,4,rep,name=dependencies,proto3" json:"dependencies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Chart) Reset() {
 	*x = Chart{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[2]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -208,7 +309,7 @@ func (x *Chart) String() string {
 func (*Chart) ProtoMessage() {}
 
 func (x *Chart) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[2]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -221,7 +322,7 @@ func (x *Chart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chart.ProtoReflect.Descriptor instead.
 func (*Chart) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{2}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Chart) GetRef() *ChartRef {
@@ -245,6 +346,82 @@ func (x *Chart) GetDigest() string {
 	return ""
 }
 
+func (x *Chart) GetDependencies() []*ChartDependency {
+	if x != nil {
+		return x.Dependencies
+	}
+	return nil
+}
+
+// ChartDependency is a resolved dependency of a chart.
+type ChartDependency struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Repository    string                 `protobuf:"bytes,1,opt,name=repository,proto3" json:"repository,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	Digest        string                 `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChartDependency) Reset() {
+	*x = ChartDependency{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChartDependency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChartDependency) ProtoMessage() {}
+
+func (x *ChartDependency) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChartDependency.ProtoReflect.Descriptor instead.
+func (*ChartDependency) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ChartDependency) GetRepository() string {
+	if x != nil {
+		return x.Repository
+	}
+	return ""
+}
+
+func (x *ChartDependency) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ChartDependency) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *ChartDependency) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 type ReleaseRef struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Namespace     string                 `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
@@ -255,7 +432,7 @@ type ReleaseRef struct {
 
 func (x *ReleaseRef) Reset() {
 	*x = ReleaseRef{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[3]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -267,7 +444,7 @@ func (x *ReleaseRef) String() string {
 func (*ReleaseRef) ProtoMessage() {}
 
 func (x *ReleaseRef) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[3]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -280,7 +457,7 @@ func (x *ReleaseRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRef.ProtoReflect.Descriptor instead.
 func (*ReleaseRef) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{3}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReleaseRef) GetNamespace() string {
@@ -307,22 +484,37 @@ type Release struct {
 	ValuesJson []byte `protobuf:"bytes,3,opt,name=values_json,json=valuesJson,proto3" json:"values_json,omitempty"`
 	// Absent: the default.
 	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	Wait    bool                 `protobuf:"varint,5,opt,name=wait,proto3" json:"wait,omitempty"`
-	// Roll back a failed upgrade.
-	Atomic       bool  `protobuf:"varint,6,opt,name=atomic,proto3" json:"atomic,omitempty"`
-	SkipCrds     bool  `protobuf:"varint,7,opt,name=skip_crds,json=skipCrds,proto3" json:"skip_crds,omitempty"`
-	MaxHistory   int64 `protobuf:"varint,8,opt,name=max_history,json=maxHistory,proto3" json:"max_history,omitempty"`
-	Force        bool  `protobuf:"varint,9,opt,name=force,proto3" json:"force,omitempty"`
-	DisableHooks bool  `protobuf:"varint,10,opt,name=disable_hooks,json=disableHooks,proto3" json:"disable_hooks,omitempty"`
+	// Roll back a failed upgrade, uninstall a failed install.
+	Atomic     bool  `protobuf:"varint,6,opt,name=atomic,proto3" json:"atomic,omitempty"`
+	MaxHistory int64 `protobuf:"varint,8,opt,name=max_history,json=maxHistory,proto3" json:"max_history,omitempty"`
+	// Replace objects rather than change them.
+	Force        bool `protobuf:"varint,9,opt,name=force,proto3" json:"force,omitempty"`
+	DisableHooks bool `protobuf:"varint,10,opt,name=disable_hooks,json=disableHooks,proto3" json:"disable_hooks,omitempty"`
 	// Recorded as a label on the release.
-	Owner         string `protobuf:"bytes,11,opt,name=owner,proto3" json:"owner,omitempty"`
+	Owner string `protobuf:"bytes,11,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Put the values over those of the newest revision.
+	ReuseValues bool `protobuf:"varint,12,opt,name=reuse_values,json=reuseValues,proto3" json:"reuse_values,omitempty"`
+	// "": for hooks only, "ready" or "poll".
+	Wait        string `protobuf:"bytes,13,opt,name=wait,proto3" json:"wait,omitempty"`
+	WaitForJobs bool   `protobuf:"varint,14,opt,name=wait_for_jobs,json=waitForJobs,proto3" json:"wait_for_jobs,omitempty"`
+	// "": create missing ones, "replace" or "skip".
+	Crds string `protobuf:"bytes,15,opt,name=crds,proto3" json:"crds,omitempty"`
+	// Take over objects that are not the release's.
+	TakeOwnership   bool `protobuf:"varint,16,opt,name=take_ownership,json=takeOwnership,proto3" json:"take_ownership,omitempty"`
+	CreateNamespace bool `protobuf:"varint,17,opt,name=create_namespace,json=createNamespace,proto3" json:"create_namespace,omitempty"`
+	SkipSchema      bool `protobuf:"varint,18,opt,name=skip_schema,json=skipSchema,proto3" json:"skip_schema,omitempty"`
+	SkipOpenapi     bool `protobuf:"varint,19,opt,name=skip_openapi,json=skipOpenapi,proto3" json:"skip_openapi,omitempty"`
+	// Of everything that the release is made from. Recorded as a label.
+	Digest string `protobuf:"bytes,20,opt,name=digest,proto3" json:"digest,omitempty"`
+	// Take over a release of another owner.
+	Adopt         bool `protobuf:"varint,21,opt,name=adopt,proto3" json:"adopt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Release) Reset() {
 	*x = Release{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[4]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +526,7 @@ func (x *Release) String() string {
 func (*Release) ProtoMessage() {}
 
 func (x *Release) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[4]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +539,7 @@ func (x *Release) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Release.ProtoReflect.Descriptor instead.
 func (*Release) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{4}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Release) GetRef() *ReleaseRef {
@@ -378,23 +570,9 @@ func (x *Release) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
-func (x *Release) GetWait() bool {
-	if x != nil {
-		return x.Wait
-	}
-	return false
-}
-
 func (x *Release) GetAtomic() bool {
 	if x != nil {
 		return x.Atomic
-	}
-	return false
-}
-
-func (x *Release) GetSkipCrds() bool {
-	if x != nil {
-		return x.SkipCrds
 	}
 	return false
 }
@@ -427,19 +605,91 @@ func (x *Release) GetOwner() string {
 	return ""
 }
 
+func (x *Release) GetReuseValues() bool {
+	if x != nil {
+		return x.ReuseValues
+	}
+	return false
+}
+
+func (x *Release) GetWait() string {
+	if x != nil {
+		return x.Wait
+	}
+	return ""
+}
+
+func (x *Release) GetWaitForJobs() bool {
+	if x != nil {
+		return x.WaitForJobs
+	}
+	return false
+}
+
+func (x *Release) GetCrds() string {
+	if x != nil {
+		return x.Crds
+	}
+	return ""
+}
+
+func (x *Release) GetTakeOwnership() bool {
+	if x != nil {
+		return x.TakeOwnership
+	}
+	return false
+}
+
+func (x *Release) GetCreateNamespace() bool {
+	if x != nil {
+		return x.CreateNamespace
+	}
+	return false
+}
+
+func (x *Release) GetSkipSchema() bool {
+	if x != nil {
+		return x.SkipSchema
+	}
+	return false
+}
+
+func (x *Release) GetSkipOpenapi() bool {
+	if x != nil {
+		return x.SkipOpenapi
+	}
+	return false
+}
+
+func (x *Release) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Release) GetAdopt() bool {
+	if x != nil {
+		return x.Adopt
+	}
+	return false
+}
+
 // Rendered is a rendered release.
 type Rendered struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Notes string                 `protobuf:"bytes,1,opt,name=notes,proto3" json:"notes,omitempty"`
-	// sha256 of the manifest.
-	Digest        string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// "sha256:..." of the manifest, without hooks.
+	Digest string `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	// "name-version".
+	Chart         string `protobuf:"bytes,3,opt,name=chart,proto3" json:"chart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Rendered) Reset() {
 	*x = Rendered{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[5]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -451,7 +701,7 @@ func (x *Rendered) String() string {
 func (*Rendered) ProtoMessage() {}
 
 func (x *Rendered) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[5]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -464,7 +714,7 @@ func (x *Rendered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rendered.ProtoReflect.Descriptor instead.
 func (*Rendered) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{5}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Rendered) GetNotes() string {
@@ -481,6 +731,13 @@ func (x *Rendered) GetDigest() string {
 	return ""
 }
 
+func (x *Rendered) GetChart() string {
+	if x != nil {
+		return x.Chart
+	}
+	return ""
+}
+
 // ReleaseChange is one difference that an upgrade would make.
 type ReleaseChange struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -490,14 +747,17 @@ type ReleaseChange struct {
 	// "create", "update" or "delete".
 	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
 	// Unified, secrets masked.
-	Diff          string `protobuf:"bytes,5,opt,name=diff,proto3" json:"diff,omitempty"`
+	Diff string `protobuf:"bytes,5,opt,name=diff,proto3" json:"diff,omitempty"`
+	Hook bool   `protobuf:"varint,6,opt,name=hook,proto3" json:"hook,omitempty"`
+	// Why the change could not be made.
+	Problem       string `protobuf:"bytes,7,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReleaseChange) Reset() {
 	*x = ReleaseChange{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[6]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -509,7 +769,7 @@ func (x *ReleaseChange) String() string {
 func (*ReleaseChange) ProtoMessage() {}
 
 func (x *ReleaseChange) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[6]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -522,7 +782,7 @@ func (x *ReleaseChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseChange.ProtoReflect.Descriptor instead.
 func (*ReleaseChange) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{6}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReleaseChange) GetKind() string {
@@ -560,6 +820,20 @@ func (x *ReleaseChange) GetDiff() string {
 	return ""
 }
 
+func (x *ReleaseChange) GetHook() bool {
+	if x != nil {
+		return x.Hook
+	}
+	return false
+}
+
+func (x *ReleaseChange) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 // ReleaseEvent is progress of a long operation.
 type ReleaseEvent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -574,7 +848,7 @@ type ReleaseEvent struct {
 
 func (x *ReleaseEvent) Reset() {
 	*x = ReleaseEvent{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[7]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +860,7 @@ func (x *ReleaseEvent) String() string {
 func (*ReleaseEvent) ProtoMessage() {}
 
 func (x *ReleaseEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[7]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +873,7 @@ func (x *ReleaseEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseEvent.ProtoReflect.Descriptor instead.
 func (*ReleaseEvent) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{7}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReleaseEvent) GetTime() *timestamppb.Timestamp {
@@ -637,17 +911,22 @@ type ReleaseRevision struct {
 	// In Helm's words: "deployed", "failed", "superseded", ...
 	Status string `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
 	// "name-version".
-	Chart         string                 `protobuf:"bytes,3,opt,name=chart,proto3" json:"chart,omitempty"`
-	AppVersion    string                 `protobuf:"bytes,4,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
-	Updated       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=updated,proto3" json:"updated,omitempty"`
-	Message       string                 `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	Chart      string                 `protobuf:"bytes,3,opt,name=chart,proto3" json:"chart,omitempty"`
+	AppVersion string                 `protobuf:"bytes,4,opt,name=app_version,json=appVersion,proto3" json:"app_version,omitempty"`
+	Updated    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=updated,proto3" json:"updated,omitempty"`
+	Message    string                 `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	// "passed", "failed", or empty if none ran.
+	Tests string `protobuf:"bytes,7,opt,name=tests,proto3" json:"tests,omitempty"`
+	Owner string `protobuf:"bytes,8,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Release.digest of the upgrade that made exactly this revision.
+	Digest        string `protobuf:"bytes,9,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReleaseRevision) Reset() {
 	*x = ReleaseRevision{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[8]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -659,7 +938,7 @@ func (x *ReleaseRevision) String() string {
 func (*ReleaseRevision) ProtoMessage() {}
 
 func (x *ReleaseRevision) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[8]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -672,7 +951,7 @@ func (x *ReleaseRevision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRevision.ProtoReflect.Descriptor instead.
 func (*ReleaseRevision) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{8}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReleaseRevision) GetNumber() int64 {
@@ -717,6 +996,27 @@ func (x *ReleaseRevision) GetMessage() string {
 	return ""
 }
 
+func (x *ReleaseRevision) GetTests() string {
+	if x != nil {
+		return x.Tests
+	}
+	return ""
+}
+
+func (x *ReleaseRevision) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *ReleaseRevision) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 type HelmResolveRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
@@ -727,7 +1027,7 @@ type HelmResolveRequest struct {
 
 func (x *HelmResolveRequest) Reset() {
 	*x = HelmResolveRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[9]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +1039,7 @@ func (x *HelmResolveRequest) String() string {
 func (*HelmResolveRequest) ProtoMessage() {}
 
 func (x *HelmResolveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[9]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +1052,7 @@ func (x *HelmResolveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmResolveRequest.ProtoReflect.Descriptor instead.
 func (*HelmResolveRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{9}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HelmResolveRequest) GetInstance() string {
@@ -778,7 +1078,7 @@ type HelmResolveResponse struct {
 
 func (x *HelmResolveResponse) Reset() {
 	*x = HelmResolveResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[10]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +1090,7 @@ func (x *HelmResolveResponse) String() string {
 func (*HelmResolveResponse) ProtoMessage() {}
 
 func (x *HelmResolveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[10]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +1103,7 @@ func (x *HelmResolveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmResolveResponse.ProtoReflect.Descriptor instead.
 func (*HelmResolveResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{10}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HelmResolveResponse) GetChart() *Chart {
@@ -825,7 +1125,7 @@ type PullRequest struct {
 
 func (x *PullRequest) Reset() {
 	*x = PullRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[11]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +1137,7 @@ func (x *PullRequest) String() string {
 func (*PullRequest) ProtoMessage() {}
 
 func (x *PullRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[11]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +1150,7 @@ func (x *PullRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullRequest.ProtoReflect.Descriptor instead.
 func (*PullRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{11}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PullRequest) GetInstance() string {
@@ -882,7 +1182,7 @@ type PullResponse struct {
 
 func (x *PullResponse) Reset() {
 	*x = PullResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[12]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1194,7 @@ func (x *PullResponse) String() string {
 func (*PullResponse) ProtoMessage() {}
 
 func (x *PullResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[12]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1207,7 @@ func (x *PullResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PullResponse.ProtoReflect.Descriptor instead.
 func (*PullResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{12}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{14}
 }
 
 type TemplateRequest struct {
@@ -922,7 +1222,7 @@ type TemplateRequest struct {
 
 func (x *TemplateRequest) Reset() {
 	*x = TemplateRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[13]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1234,7 @@ func (x *TemplateRequest) String() string {
 func (*TemplateRequest) ProtoMessage() {}
 
 func (x *TemplateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[13]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1247,7 @@ func (x *TemplateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TemplateRequest.ProtoReflect.Descriptor instead.
 func (*TemplateRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{13}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TemplateRequest) GetInstance() string {
@@ -980,7 +1280,7 @@ type TemplateResponse struct {
 
 func (x *TemplateResponse) Reset() {
 	*x = TemplateResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[14]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1292,7 @@ func (x *TemplateResponse) String() string {
 func (*TemplateResponse) ProtoMessage() {}
 
 func (x *TemplateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[14]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1305,7 @@ func (x *TemplateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TemplateResponse.ProtoReflect.Descriptor instead.
 func (*TemplateResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{14}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TemplateResponse) GetRendered() *Rendered {
@@ -1025,7 +1325,7 @@ type HelmPlanRequest struct {
 
 func (x *HelmPlanRequest) Reset() {
 	*x = HelmPlanRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[15]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1337,7 @@ func (x *HelmPlanRequest) String() string {
 func (*HelmPlanRequest) ProtoMessage() {}
 
 func (x *HelmPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[15]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1350,7 @@ func (x *HelmPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmPlanRequest.ProtoReflect.Descriptor instead.
 func (*HelmPlanRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{15}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HelmPlanRequest) GetInstance() string {
@@ -1080,7 +1380,7 @@ type HelmPlanResponse struct {
 
 func (x *HelmPlanResponse) Reset() {
 	*x = HelmPlanResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[16]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1392,7 @@ func (x *HelmPlanResponse) String() string {
 func (*HelmPlanResponse) ProtoMessage() {}
 
 func (x *HelmPlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[16]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1405,7 @@ func (x *HelmPlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmPlanResponse.ProtoReflect.Descriptor instead.
 func (*HelmPlanResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{16}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HelmPlanResponse) GetEvent() isHelmPlanResponse_Event {
@@ -1159,7 +1459,7 @@ type UpgradeRequest struct {
 
 func (x *UpgradeRequest) Reset() {
 	*x = UpgradeRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[17]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1471,7 @@ func (x *UpgradeRequest) String() string {
 func (*UpgradeRequest) ProtoMessage() {}
 
 func (x *UpgradeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[17]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1484,7 @@ func (x *UpgradeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpgradeRequest.ProtoReflect.Descriptor instead.
 func (*UpgradeRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{17}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UpgradeRequest) GetInstance() string {
@@ -1214,7 +1514,7 @@ type UpgradeResponse struct {
 
 func (x *UpgradeResponse) Reset() {
 	*x = UpgradeResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[18]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +1526,7 @@ func (x *UpgradeResponse) String() string {
 func (*UpgradeResponse) ProtoMessage() {}
 
 func (x *UpgradeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[18]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,7 +1539,7 @@ func (x *UpgradeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpgradeResponse.ProtoReflect.Descriptor instead.
 func (*UpgradeResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{18}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UpgradeResponse) GetEvent() isUpgradeResponse_Event {
@@ -1287,15 +1587,24 @@ type RollbackRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
 	Ref      *ReleaseRef            `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
-	// Number of the revision to return to.
-	To            int64 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
+	// Number of the revision to return to. Zero: the newest deployed one before
+	// the present.
+	To int64 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
+	// Absent: the default.
+	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// As in Release.
+	Wait          string `protobuf:"bytes,5,opt,name=wait,proto3" json:"wait,omitempty"`
+	WaitForJobs   bool   `protobuf:"varint,6,opt,name=wait_for_jobs,json=waitForJobs,proto3" json:"wait_for_jobs,omitempty"`
+	DisableHooks  bool   `protobuf:"varint,7,opt,name=disable_hooks,json=disableHooks,proto3" json:"disable_hooks,omitempty"`
+	Force         bool   `protobuf:"varint,8,opt,name=force,proto3" json:"force,omitempty"`
+	MaxHistory    int64  `protobuf:"varint,9,opt,name=max_history,json=maxHistory,proto3" json:"max_history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RollbackRequest) Reset() {
 	*x = RollbackRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[19]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1616,7 @@ func (x *RollbackRequest) String() string {
 func (*RollbackRequest) ProtoMessage() {}
 
 func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[19]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1629,7 @@ func (x *RollbackRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackRequest.ProtoReflect.Descriptor instead.
 func (*RollbackRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{19}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RollbackRequest) GetInstance() string {
@@ -1344,6 +1653,48 @@ func (x *RollbackRequest) GetTo() int64 {
 	return 0
 }
 
+func (x *RollbackRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *RollbackRequest) GetWait() string {
+	if x != nil {
+		return x.Wait
+	}
+	return ""
+}
+
+func (x *RollbackRequest) GetWaitForJobs() bool {
+	if x != nil {
+		return x.WaitForJobs
+	}
+	return false
+}
+
+func (x *RollbackRequest) GetDisableHooks() bool {
+	if x != nil {
+		return x.DisableHooks
+	}
+	return false
+}
+
+func (x *RollbackRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *RollbackRequest) GetMaxHistory() int64 {
+	if x != nil {
+		return x.MaxHistory
+	}
+	return 0
+}
+
 type RollbackResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
@@ -1357,7 +1708,7 @@ type RollbackResponse struct {
 
 func (x *RollbackResponse) Reset() {
 	*x = RollbackResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[20]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1720,7 @@ func (x *RollbackResponse) String() string {
 func (*RollbackResponse) ProtoMessage() {}
 
 func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[20]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1733,7 @@ func (x *RollbackResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackResponse.ProtoReflect.Descriptor instead.
 func (*RollbackResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{20}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RollbackResponse) GetEvent() isRollbackResponse_Event {
@@ -1427,17 +1778,24 @@ func (*RollbackResponse_Progress) isRollbackResponse_Event() {}
 func (*RollbackResponse_Result) isRollbackResponse_Event() {}
 
 type UninstallRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
-	Ref           *ReleaseRef            `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
-	KeepHistory   bool                   `protobuf:"varint,3,opt,name=keep_history,json=keepHistory,proto3" json:"keep_history,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Instance    string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Ref         *ReleaseRef            `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	KeepHistory bool                   `protobuf:"varint,3,opt,name=keep_history,json=keepHistory,proto3" json:"keep_history,omitempty"`
+	// Absent: the default.
+	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Until the objects are gone.
+	Wait         bool `protobuf:"varint,5,opt,name=wait,proto3" json:"wait,omitempty"`
+	DisableHooks bool `protobuf:"varint,6,opt,name=disable_hooks,json=disableHooks,proto3" json:"disable_hooks,omitempty"`
+	// If set, it must be the release's.
+	Owner         string `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UninstallRequest) Reset() {
 	*x = UninstallRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[21]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1807,7 @@ func (x *UninstallRequest) String() string {
 func (*UninstallRequest) ProtoMessage() {}
 
 func (x *UninstallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[21]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1820,7 @@ func (x *UninstallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UninstallRequest.ProtoReflect.Descriptor instead.
 func (*UninstallRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{21}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UninstallRequest) GetInstance() string {
@@ -1486,6 +1844,34 @@ func (x *UninstallRequest) GetKeepHistory() bool {
 	return false
 }
 
+func (x *UninstallRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *UninstallRequest) GetWait() bool {
+	if x != nil {
+		return x.Wait
+	}
+	return false
+}
+
+func (x *UninstallRequest) GetDisableHooks() bool {
+	if x != nil {
+		return x.DisableHooks
+	}
+	return false
+}
+
+func (x *UninstallRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
 type UninstallResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
@@ -1499,7 +1885,7 @@ type UninstallResponse struct {
 
 func (x *UninstallResponse) Reset() {
 	*x = UninstallResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[22]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1897,7 @@ func (x *UninstallResponse) String() string {
 func (*UninstallResponse) ProtoMessage() {}
 
 func (x *UninstallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[22]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1910,7 @@ func (x *UninstallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UninstallResponse.ProtoReflect.Descriptor instead.
 func (*UninstallResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{22}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UninstallResponse) GetEvent() isUninstallResponse_Event {
@@ -1576,7 +1962,7 @@ type UninstallResult struct {
 
 func (x *UninstallResult) Reset() {
 	*x = UninstallResult{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[23]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1588,7 +1974,7 @@ func (x *UninstallResult) String() string {
 func (*UninstallResult) ProtoMessage() {}
 
 func (x *UninstallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[23]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,20 +1987,26 @@ func (x *UninstallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UninstallResult.ProtoReflect.Descriptor instead.
 func (*UninstallResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{23}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{25}
 }
 
 type TestRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
-	Ref           *ReleaseRef            `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Ref      *ReleaseRef            `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	// Of each test. Absent: the default.
+	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Only these hooks. Empty: all.
+	Names []string `protobuf:"bytes,4,rep,name=names,proto3" json:"names,omitempty"`
+	// Delete the pods afterwards.
+	Cleanup       bool `protobuf:"varint,5,opt,name=cleanup,proto3" json:"cleanup,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TestRequest) Reset() {
 	*x = TestRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[24]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +2018,7 @@ func (x *TestRequest) String() string {
 func (*TestRequest) ProtoMessage() {}
 
 func (x *TestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[24]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +2031,7 @@ func (x *TestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestRequest.ProtoReflect.Descriptor instead.
 func (*TestRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{24}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TestRequest) GetInstance() string {
@@ -1656,6 +2048,27 @@ func (x *TestRequest) GetRef() *ReleaseRef {
 	return nil
 }
 
+func (x *TestRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *TestRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *TestRequest) GetCleanup() bool {
+	if x != nil {
+		return x.Cleanup
+	}
+	return false
+}
+
 type TestResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
@@ -1669,7 +2082,7 @@ type TestResponse struct {
 
 func (x *TestResponse) Reset() {
 	*x = TestResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[25]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1681,7 +2094,7 @@ func (x *TestResponse) String() string {
 func (*TestResponse) ProtoMessage() {}
 
 func (x *TestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[25]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1694,7 +2107,7 @@ func (x *TestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResponse.ProtoReflect.Descriptor instead.
 func (*TestResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{25}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TestResponse) GetEvent() isTestResponse_Event {
@@ -1746,7 +2159,7 @@ type TestResult struct {
 
 func (x *TestResult) Reset() {
 	*x = TestResult{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[26]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1758,7 +2171,7 @@ func (x *TestResult) String() string {
 func (*TestResult) ProtoMessage() {}
 
 func (x *TestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[26]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +2184,7 @@ func (x *TestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResult.ProtoReflect.Descriptor instead.
 func (*TestResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{26}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{28}
 }
 
 type HistoryRequest struct {
@@ -1784,7 +2197,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[27]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +2209,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[27]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +2222,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{27}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HistoryRequest) GetInstance() string {
@@ -1839,7 +2252,7 @@ type HistoryResponse struct {
 
 func (x *HistoryResponse) Reset() {
 	*x = HistoryResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[28]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +2264,7 @@ func (x *HistoryResponse) String() string {
 func (*HistoryResponse) ProtoMessage() {}
 
 func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[28]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +2277,7 @@ func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
 func (*HistoryResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{28}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HistoryResponse) GetEvent() isHistoryResponse_Event {
@@ -1916,7 +2329,7 @@ type HistoryResult struct {
 
 func (x *HistoryResult) Reset() {
 	*x = HistoryResult{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[29]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1928,7 +2341,7 @@ func (x *HistoryResult) String() string {
 func (*HistoryResult) ProtoMessage() {}
 
 func (x *HistoryResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[29]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1941,7 +2354,7 @@ func (x *HistoryResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResult.ProtoReflect.Descriptor instead.
 func (*HistoryResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{29}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{31}
 }
 
 type HelmStatusRequest struct {
@@ -1954,7 +2367,7 @@ type HelmStatusRequest struct {
 
 func (x *HelmStatusRequest) Reset() {
 	*x = HelmStatusRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[30]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2379,7 @@ func (x *HelmStatusRequest) String() string {
 func (*HelmStatusRequest) ProtoMessage() {}
 
 func (x *HelmStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[30]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2392,7 @@ func (x *HelmStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmStatusRequest.ProtoReflect.Descriptor instead.
 func (*HelmStatusRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{30}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HelmStatusRequest) GetInstance() string {
@@ -2006,7 +2419,7 @@ type HelmStatusResponse struct {
 
 func (x *HelmStatusResponse) Reset() {
 	*x = HelmStatusResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[31]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +2431,7 @@ func (x *HelmStatusResponse) String() string {
 func (*HelmStatusResponse) ProtoMessage() {}
 
 func (x *HelmStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[31]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +2444,7 @@ func (x *HelmStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmStatusResponse.ProtoReflect.Descriptor instead.
 func (*HelmStatusResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{31}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HelmStatusResponse) GetRevision() *ReleaseRevision {
@@ -2041,11 +2454,737 @@ func (x *HelmStatusResponse) GetRevision() *ReleaseRevision {
 	return nil
 }
 
+type UnlockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Ref           *ReleaseRef            `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockRequest) Reset() {
+	*x = UnlockRequest{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockRequest) ProtoMessage() {}
+
+func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockRequest.ProtoReflect.Descriptor instead.
+func (*UnlockRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *UnlockRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *UnlockRequest) GetRef() *ReleaseRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+type UnlockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent: the release does not exist.
+	Revision      *ReleaseRevision `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockResponse) Reset() {
+	*x = UnlockResponse{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockResponse) ProtoMessage() {}
+
+func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockResponse.ProtoReflect.Descriptor instead.
+func (*UnlockResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *UnlockResponse) GetRevision() *ReleaseRevision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
+type HelmListRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	// Empty: all.
+	Namespace     string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelmListRequest) Reset() {
+	*x = HelmListRequest{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelmListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelmListRequest) ProtoMessage() {}
+
+func (x *HelmListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelmListRequest.ProtoReflect.Descriptor instead.
+func (*HelmListRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *HelmListRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *HelmListRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+type HelmListResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*HelmListResponse_Release
+	//	*HelmListResponse_Result
+	Event         isHelmListResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelmListResponse) Reset() {
+	*x = HelmListResponse{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelmListResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelmListResponse) ProtoMessage() {}
+
+func (x *HelmListResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelmListResponse.ProtoReflect.Descriptor instead.
+func (*HelmListResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *HelmListResponse) GetEvent() isHelmListResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *HelmListResponse) GetRelease() *ListedRelease {
+	if x != nil {
+		if x, ok := x.Event.(*HelmListResponse_Release); ok {
+			return x.Release
+		}
+	}
+	return nil
+}
+
+func (x *HelmListResponse) GetResult() *HelmListResult {
+	if x != nil {
+		if x, ok := x.Event.(*HelmListResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+type isHelmListResponse_Event interface {
+	isHelmListResponse_Event()
+}
+
+type HelmListResponse_Release struct {
+	Release *ListedRelease `protobuf:"bytes,1,opt,name=release,proto3,oneof"`
+}
+
+type HelmListResponse_Result struct {
+	Result *HelmListResult `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+func (*HelmListResponse_Release) isHelmListResponse_Event() {}
+
+func (*HelmListResponse_Result) isHelmListResponse_Event() {}
+
+// ListedRelease is the newest revision of a release, as far as its labels tell.
+type ListedRelease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ref           *ReleaseRef            `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	Revision      *ReleaseRevision       `protobuf:"bytes,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListedRelease) Reset() {
+	*x = ListedRelease{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListedRelease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListedRelease) ProtoMessage() {}
+
+func (x *ListedRelease) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListedRelease.ProtoReflect.Descriptor instead.
+func (*ListedRelease) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ListedRelease) GetRef() *ReleaseRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *ListedRelease) GetRevision() *ReleaseRevision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
+type HelmListResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelmListResult) Reset() {
+	*x = HelmListResult{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelmListResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelmListResult) ProtoMessage() {}
+
+func (x *HelmListResult) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelmListResult.ProtoReflect.Descriptor instead.
+func (*HelmListResult) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{39}
+}
+
+type ContentRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Ref      *ReleaseRef            `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	// Zero: the newest.
+	Number        int64 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContentRequest) Reset() {
+	*x = ContentRequest{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContentRequest) ProtoMessage() {}
+
+func (x *ContentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContentRequest.ProtoReflect.Descriptor instead.
+func (*ContentRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ContentRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *ContentRequest) GetRef() *ReleaseRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *ContentRequest) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type ContentResponse struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Revision     *ReleaseRevision       `protobuf:"bytes,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	ValuesJson   []byte                 `protobuf:"bytes,2,opt,name=values_json,json=valuesJson,proto3" json:"values_json,omitempty"`
+	ComputedJson []byte                 `protobuf:"bytes,3,opt,name=computed_json,json=computedJson,proto3" json:"computed_json,omitempty"`
+	// YAML.
+	Manifest []byte `protobuf:"bytes,4,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	// YAML.
+	Hooks         []byte `protobuf:"bytes,5,opt,name=hooks,proto3" json:"hooks,omitempty"`
+	Notes         string `protobuf:"bytes,6,opt,name=notes,proto3" json:"notes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContentResponse) Reset() {
+	*x = ContentResponse{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContentResponse) ProtoMessage() {}
+
+func (x *ContentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContentResponse.ProtoReflect.Descriptor instead.
+func (*ContentResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ContentResponse) GetRevision() *ReleaseRevision {
+	if x != nil {
+		return x.Revision
+	}
+	return nil
+}
+
+func (x *ContentResponse) GetValuesJson() []byte {
+	if x != nil {
+		return x.ValuesJson
+	}
+	return nil
+}
+
+func (x *ContentResponse) GetComputedJson() []byte {
+	if x != nil {
+		return x.ComputedJson
+	}
+	return nil
+}
+
+func (x *ContentResponse) GetManifest() []byte {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+func (x *ContentResponse) GetHooks() []byte {
+	if x != nil {
+		return x.Hooks
+	}
+	return nil
+}
+
+func (x *ContentResponse) GetNotes() string {
+	if x != nil {
+		return x.Notes
+	}
+	return ""
+}
+
+type CompareRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Ref      *ReleaseRef            `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	// Make the objects as the release says.
+	Correct       bool             `protobuf:"varint,3,opt,name=correct,proto3" json:"correct,omitempty"`
+	Ignore        []*CompareIgnore `protobuf:"bytes,4,rep,name=ignore,proto3" json:"ignore,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareRequest) Reset() {
+	*x = CompareRequest{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareRequest) ProtoMessage() {}
+
+func (x *CompareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareRequest.ProtoReflect.Descriptor instead.
+func (*CompareRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *CompareRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *CompareRequest) GetRef() *ReleaseRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *CompareRequest) GetCorrect() bool {
+	if x != nil {
+		return x.Correct
+	}
+	return false
+}
+
+func (x *CompareRequest) GetIgnore() []*CompareIgnore {
+	if x != nil {
+		return x.Ignore
+	}
+	return nil
+}
+
+// CompareIgnore leaves out objects, or fields of them. Empty fields match
+// everything.
+type CompareIgnore struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Kind      string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name      string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Namespace string                 `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// JSON pointers. Empty: the whole object.
+	Paths         []string `protobuf:"bytes,4,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareIgnore) Reset() {
+	*x = CompareIgnore{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareIgnore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareIgnore) ProtoMessage() {}
+
+func (x *CompareIgnore) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareIgnore.ProtoReflect.Descriptor instead.
+func (*CompareIgnore) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *CompareIgnore) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *CompareIgnore) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CompareIgnore) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *CompareIgnore) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+type CompareResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*CompareResponse_Change
+	//	*CompareResponse_Result
+	Event         isCompareResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareResponse) Reset() {
+	*x = CompareResponse{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareResponse) ProtoMessage() {}
+
+func (x *CompareResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareResponse.ProtoReflect.Descriptor instead.
+func (*CompareResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *CompareResponse) GetEvent() isCompareResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *CompareResponse) GetChange() *ReleaseChange {
+	if x != nil {
+		if x, ok := x.Event.(*CompareResponse_Change); ok {
+			return x.Change
+		}
+	}
+	return nil
+}
+
+func (x *CompareResponse) GetResult() *CompareResult {
+	if x != nil {
+		if x, ok := x.Event.(*CompareResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+type isCompareResponse_Event interface {
+	isCompareResponse_Event()
+}
+
+type CompareResponse_Change struct {
+	Change *ReleaseChange `protobuf:"bytes,1,opt,name=change,proto3,oneof"`
+}
+
+type CompareResponse_Result struct {
+	Result *CompareResult `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+func (*CompareResponse_Change) isCompareResponse_Event() {}
+
+func (*CompareResponse_Result) isCompareResponse_Event() {}
+
+type CompareResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareResult) Reset() {
+	*x = CompareResult{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareResult) ProtoMessage() {}
+
+func (x *CompareResult) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareResult.ProtoReflect.Descriptor instead.
+func (*CompareResult) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{45}
+}
+
 var File_sluice_plugin_v1_helm_proto protoreflect.FileDescriptor
 
 const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\n" +
-	"\x1bsluice/plugin/v1/helm.proto\x12\x10sluice.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9d\x01\n" +
+	"\x1bsluice/plugin/v1/helm.proto\x12\x10sluice.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x02\n" +
 	"\bChartRef\x12\x1e\n" +
 	"\n" +
 	"repository\x18\x01 \x01(\tR\n" +
@@ -2053,50 +3192,78 @@ const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x12\n" +
 	"\x04path\x18\x04 \x01(\tR\x04path\x12/\n" +
-	"\x04auth\x18\x05 \x01(\v2\x1b.sluice.plugin.v1.ChartAuthR\x04auth\"\x83\x01\n" +
+	"\x04auth\x18\x05 \x01(\v2\x1b.sluice.plugin.v1.ChartAuthR\x04auth\x12\x12\n" +
+	"\x04tree\x18\x06 \x01(\tR\x04tree\x12+\n" +
+	"\x11keep_dependencies\x18\a \x01(\bR\x10keepDependencies\x127\n" +
+	"\aremotes\x18\b \x03(\v2\x1d.sluice.plugin.v1.ChartRemoteR\aremotes\x12\x18\n" +
+	"\akeyring\x18\t \x01(\tR\akeyring\"n\n" +
+	"\vChartRemote\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x16\n" +
+	"\x06mirror\x18\x02 \x01(\tR\x06mirror\x12/\n" +
+	"\x04auth\x18\x03 \x01(\v2\x1b.sluice.plugin.v1.ChartAuthR\x04auth\"\x83\x01\n" +
 	"\tChartAuth\x12\x1a\n" +
 	"\busername\x18\x01 \x01(\tR\busername\x12\x1f\n" +
 	"\bpassword\x18\x02 \x01(\fB\x03\x80\x01\x01R\bpassword\x12\x0e\n" +
 	"\x02ca\x18\x03 \x01(\tR\x02ca\x12\x12\n" +
 	"\x04cert\x18\x04 \x01(\tR\x04cert\x12\x15\n" +
-	"\x03key\x18\x05 \x01(\fB\x03\x80\x01\x01R\x03key\"g\n" +
+	"\x03key\x18\x05 \x01(\fB\x03\x80\x01\x01R\x03key\"\xae\x01\n" +
 	"\x05Chart\x12,\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1a.sluice.plugin.v1.ChartRefR\x03ref\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
-	"\x06digest\x18\x03 \x01(\tR\x06digest\">\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\x12E\n" +
+	"\fdependencies\x18\x04 \x03(\v2!.sluice.plugin.v1.ChartDependencyR\fdependencies\"w\n" +
+	"\x0fChartDependency\x12\x1e\n" +
+	"\n" +
+	"repository\x18\x01 \x01(\tR\n" +
+	"repository\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x16\n" +
+	"\x06digest\x18\x04 \x01(\tR\x06digest\">\n" +
 	"\n" +
 	"ReleaseRef\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"\xe5\x02\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\xf3\x04\n" +
 	"\aRelease\x12.\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\x12\x14\n" +
 	"\x05chart\x18\x02 \x01(\tR\x05chart\x12$\n" +
 	"\vvalues_json\x18\x03 \x01(\fB\x03\x80\x01\x01R\n" +
 	"valuesJson\x123\n" +
-	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x12\n" +
-	"\x04wait\x18\x05 \x01(\bR\x04wait\x12\x16\n" +
-	"\x06atomic\x18\x06 \x01(\bR\x06atomic\x12\x1b\n" +
-	"\tskip_crds\x18\a \x01(\bR\bskipCrds\x12\x1f\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x16\n" +
+	"\x06atomic\x18\x06 \x01(\bR\x06atomic\x12\x1f\n" +
 	"\vmax_history\x18\b \x01(\x03R\n" +
 	"maxHistory\x12\x14\n" +
 	"\x05force\x18\t \x01(\bR\x05force\x12#\n" +
 	"\rdisable_hooks\x18\n" +
 	" \x01(\bR\fdisableHooks\x12\x14\n" +
-	"\x05owner\x18\v \x01(\tR\x05owner\"8\n" +
+	"\x05owner\x18\v \x01(\tR\x05owner\x12!\n" +
+	"\freuse_values\x18\f \x01(\bR\vreuseValues\x12\x12\n" +
+	"\x04wait\x18\r \x01(\tR\x04wait\x12\"\n" +
+	"\rwait_for_jobs\x18\x0e \x01(\bR\vwaitForJobs\x12\x12\n" +
+	"\x04crds\x18\x0f \x01(\tR\x04crds\x12%\n" +
+	"\x0etake_ownership\x18\x10 \x01(\bR\rtakeOwnership\x12)\n" +
+	"\x10create_namespace\x18\x11 \x01(\bR\x0fcreateNamespace\x12\x1f\n" +
+	"\vskip_schema\x18\x12 \x01(\bR\n" +
+	"skipSchema\x12!\n" +
+	"\fskip_openapi\x18\x13 \x01(\bR\vskipOpenapi\x12\x16\n" +
+	"\x06digest\x18\x14 \x01(\tR\x06digest\x12\x14\n" +
+	"\x05adopt\x18\x15 \x01(\bR\x05adoptJ\x04\b\x05\x10\x06J\x04\b\a\x10\b\"N\n" +
 	"\bRendered\x12\x14\n" +
 	"\x05notes\x18\x01 \x01(\tR\x05notes\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\tR\x06digest\"\x81\x01\n" +
+	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x14\n" +
+	"\x05chart\x18\x03 \x01(\tR\x05chart\"\xaf\x01\n" +
 	"\rReleaseChange\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n" +
 	"\x06action\x18\x04 \x01(\tR\x06action\x12\x12\n" +
-	"\x04diff\x18\x05 \x01(\tR\x04diff\"\x88\x01\n" +
+	"\x04diff\x18\x05 \x01(\tR\x04diff\x12\x12\n" +
+	"\x04hook\x18\x06 \x01(\bR\x04hook\x12\x18\n" +
+	"\aproblem\x18\a \x01(\tR\aproblem\"\x88\x01\n" +
 	"\fReleaseEvent\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x16\n" +
 	"\x06object\x18\x03 \x01(\tR\x06object\x12\x16\n" +
-	"\x06failed\x18\x04 \x01(\bR\x06failed\"\xc8\x01\n" +
+	"\x06failed\x18\x04 \x01(\bR\x06failed\"\x8c\x02\n" +
 	"\x0fReleaseRevision\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\tR\x06status\x12\x14\n" +
@@ -2104,7 +3271,10 @@ const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\vapp_version\x18\x04 \x01(\tR\n" +
 	"appVersion\x124\n" +
 	"\aupdated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aupdated\x12\x18\n" +
-	"\amessage\x18\x06 \x01(\tR\amessage\"^\n" +
+	"\amessage\x18\x06 \x01(\tR\amessage\x12\x14\n" +
+	"\x05tests\x18\a \x01(\tR\x05tests\x12\x14\n" +
+	"\x05owner\x18\b \x01(\tR\x05owner\x12\x16\n" +
+	"\x06digest\x18\t \x01(\tR\x06digest\"^\n" +
 	"\x12HelmResolveRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12,\n" +
 	"\x03ref\x18\x02 \x01(\v2\x1a.sluice.plugin.v1.ChartRefR\x03ref\"D\n" +
@@ -2134,27 +3304,41 @@ const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\x0fUpgradeResponse\x12<\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1e.sluice.plugin.v1.ReleaseEventH\x00R\bprogress\x12;\n" +
 	"\x06result\x18\x02 \x01(\v2!.sluice.plugin.v1.ReleaseRevisionH\x00R\x06resultB\a\n" +
-	"\x05event\"m\n" +
+	"\x05event\"\xb6\x02\n" +
 	"\x0fRollbackRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12.\n" +
 	"\x03ref\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\x12\x0e\n" +
-	"\x02to\x18\x03 \x01(\x03R\x02to\"\x96\x01\n" +
+	"\x02to\x18\x03 \x01(\x03R\x02to\x123\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x12\n" +
+	"\x04wait\x18\x05 \x01(\tR\x04wait\x12\"\n" +
+	"\rwait_for_jobs\x18\x06 \x01(\bR\vwaitForJobs\x12#\n" +
+	"\rdisable_hooks\x18\a \x01(\bR\fdisableHooks\x12\x14\n" +
+	"\x05force\x18\b \x01(\bR\x05force\x12\x1f\n" +
+	"\vmax_history\x18\t \x01(\x03R\n" +
+	"maxHistory\"\x96\x01\n" +
 	"\x10RollbackResponse\x12<\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1e.sluice.plugin.v1.ReleaseEventH\x00R\bprogress\x12;\n" +
 	"\x06result\x18\x02 \x01(\v2!.sluice.plugin.v1.ReleaseRevisionH\x00R\x06resultB\a\n" +
-	"\x05event\"\x81\x01\n" +
+	"\x05event\"\x85\x02\n" +
 	"\x10UninstallRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12.\n" +
 	"\x03ref\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\x12!\n" +
-	"\fkeep_history\x18\x03 \x01(\bR\vkeepHistory\"\x97\x01\n" +
+	"\fkeep_history\x18\x03 \x01(\bR\vkeepHistory\x123\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x12\n" +
+	"\x04wait\x18\x05 \x01(\bR\x04wait\x12#\n" +
+	"\rdisable_hooks\x18\x06 \x01(\bR\fdisableHooks\x12\x14\n" +
+	"\x05owner\x18\a \x01(\tR\x05owner\"\x97\x01\n" +
 	"\x11UninstallResponse\x12<\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1e.sluice.plugin.v1.ReleaseEventH\x00R\bprogress\x12;\n" +
 	"\x06result\x18\x02 \x01(\v2!.sluice.plugin.v1.UninstallResultH\x00R\x06resultB\a\n" +
 	"\x05event\"\x11\n" +
-	"\x0fUninstallResult\"Y\n" +
+	"\x0fUninstallResult\"\xbe\x01\n" +
 	"\vTestRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12.\n" +
-	"\x03ref\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\"\x8d\x01\n" +
+	"\x03ref\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\x123\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x14\n" +
+	"\x05names\x18\x04 \x03(\tR\x05names\x12\x18\n" +
+	"\acleanup\x18\x05 \x01(\bR\acleanup\"\x8d\x01\n" +
 	"\fTestResponse\x12<\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1e.sluice.plugin.v1.ReleaseEventH\x00R\bprogress\x126\n" +
 	"\x06result\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.TestResultH\x00R\x06resultB\a\n" +
@@ -2173,7 +3357,50 @@ const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12.\n" +
 	"\x03ref\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\"S\n" +
 	"\x12HelmStatusResponse\x12=\n" +
-	"\brevision\x18\x01 \x01(\v2!.sluice.plugin.v1.ReleaseRevisionR\brevision2\xb8\x06\n" +
+	"\brevision\x18\x01 \x01(\v2!.sluice.plugin.v1.ReleaseRevisionR\brevision\"[\n" +
+	"\rUnlockRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12.\n" +
+	"\x03ref\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\"O\n" +
+	"\x0eUnlockResponse\x12=\n" +
+	"\brevision\x18\x01 \x01(\v2!.sluice.plugin.v1.ReleaseRevisionR\brevision\"K\n" +
+	"\x0fHelmListRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\"\x94\x01\n" +
+	"\x10HelmListResponse\x12;\n" +
+	"\arelease\x18\x01 \x01(\v2\x1f.sluice.plugin.v1.ListedReleaseH\x00R\arelease\x12:\n" +
+	"\x06result\x18\x02 \x01(\v2 .sluice.plugin.v1.HelmListResultH\x00R\x06resultB\a\n" +
+	"\x05event\"~\n" +
+	"\rListedRelease\x12.\n" +
+	"\x03ref\x18\x01 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\x12=\n" +
+	"\brevision\x18\x02 \x01(\v2!.sluice.plugin.v1.ReleaseRevisionR\brevision\"\x10\n" +
+	"\x0eHelmListResult\"t\n" +
+	"\x0eContentRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12.\n" +
+	"\x03ref\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x03R\x06number\"\xf2\x01\n" +
+	"\x0fContentResponse\x12=\n" +
+	"\brevision\x18\x01 \x01(\v2!.sluice.plugin.v1.ReleaseRevisionR\brevision\x12$\n" +
+	"\vvalues_json\x18\x02 \x01(\fB\x03\x80\x01\x01R\n" +
+	"valuesJson\x12(\n" +
+	"\rcomputed_json\x18\x03 \x01(\fB\x03\x80\x01\x01R\fcomputedJson\x12\x1f\n" +
+	"\bmanifest\x18\x04 \x01(\fB\x03\x80\x01\x01R\bmanifest\x12\x19\n" +
+	"\x05hooks\x18\x05 \x01(\fB\x03\x80\x01\x01R\x05hooks\x12\x14\n" +
+	"\x05notes\x18\x06 \x01(\tR\x05notes\"\xaf\x01\n" +
+	"\x0eCompareRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12.\n" +
+	"\x03ref\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\x12\x18\n" +
+	"\acorrect\x18\x03 \x01(\bR\acorrect\x127\n" +
+	"\x06ignore\x18\x04 \x03(\v2\x1f.sluice.plugin.v1.CompareIgnoreR\x06ignore\"k\n" +
+	"\rCompareIgnore\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x14\n" +
+	"\x05paths\x18\x04 \x03(\tR\x05paths\"\x90\x01\n" +
+	"\x0fCompareResponse\x129\n" +
+	"\x06change\x18\x01 \x01(\v2\x1f.sluice.plugin.v1.ReleaseChangeH\x00R\x06change\x129\n" +
+	"\x06result\x18\x02 \x01(\v2\x1f.sluice.plugin.v1.CompareResultH\x00R\x06resultB\a\n" +
+	"\x05event\"\x0f\n" +
+	"\rCompareResult2\xf8\b\n" +
 	"\x04Helm\x12V\n" +
 	"\aResolve\x12$.sluice.plugin.v1.HelmResolveRequest\x1a%.sluice.plugin.v1.HelmResolveResponse\x12E\n" +
 	"\x04Pull\x12\x1d.sluice.plugin.v1.PullRequest\x1a\x1e.sluice.plugin.v1.PullResponse\x12Q\n" +
@@ -2184,7 +3411,11 @@ const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\tUninstall\x12\".sluice.plugin.v1.UninstallRequest\x1a#.sluice.plugin.v1.UninstallResponse0\x01\x12G\n" +
 	"\x04Test\x12\x1d.sluice.plugin.v1.TestRequest\x1a\x1e.sluice.plugin.v1.TestResponse0\x01\x12P\n" +
 	"\aHistory\x12 .sluice.plugin.v1.HistoryRequest\x1a!.sluice.plugin.v1.HistoryResponse0\x01\x12S\n" +
-	"\x06Status\x12#.sluice.plugin.v1.HelmStatusRequest\x1a$.sluice.plugin.v1.HelmStatusResponseB4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
+	"\x06Status\x12#.sluice.plugin.v1.HelmStatusRequest\x1a$.sluice.plugin.v1.HelmStatusResponse\x12K\n" +
+	"\x06Unlock\x12\x1f.sluice.plugin.v1.UnlockRequest\x1a .sluice.plugin.v1.UnlockResponse\x12O\n" +
+	"\x04List\x12!.sluice.plugin.v1.HelmListRequest\x1a\".sluice.plugin.v1.HelmListResponse0\x01\x12N\n" +
+	"\aContent\x12 .sluice.plugin.v1.ContentRequest\x1a!.sluice.plugin.v1.ContentResponse\x12P\n" +
+	"\aCompare\x12 .sluice.plugin.v1.CompareRequest\x1a!.sluice.plugin.v1.CompareResponse0\x01B4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_sluice_plugin_v1_helm_proto_rawDescOnce sync.Once
@@ -2198,100 +3429,140 @@ func file_sluice_plugin_v1_helm_proto_rawDescGZIP() []byte {
 	return file_sluice_plugin_v1_helm_proto_rawDescData
 }
 
-var file_sluice_plugin_v1_helm_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_sluice_plugin_v1_helm_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_sluice_plugin_v1_helm_proto_goTypes = []any{
 	(*ChartRef)(nil),              // 0: sluice.plugin.v1.ChartRef
-	(*ChartAuth)(nil),             // 1: sluice.plugin.v1.ChartAuth
-	(*Chart)(nil),                 // 2: sluice.plugin.v1.Chart
-	(*ReleaseRef)(nil),            // 3: sluice.plugin.v1.ReleaseRef
-	(*Release)(nil),               // 4: sluice.plugin.v1.Release
-	(*Rendered)(nil),              // 5: sluice.plugin.v1.Rendered
-	(*ReleaseChange)(nil),         // 6: sluice.plugin.v1.ReleaseChange
-	(*ReleaseEvent)(nil),          // 7: sluice.plugin.v1.ReleaseEvent
-	(*ReleaseRevision)(nil),       // 8: sluice.plugin.v1.ReleaseRevision
-	(*HelmResolveRequest)(nil),    // 9: sluice.plugin.v1.HelmResolveRequest
-	(*HelmResolveResponse)(nil),   // 10: sluice.plugin.v1.HelmResolveResponse
-	(*PullRequest)(nil),           // 11: sluice.plugin.v1.PullRequest
-	(*PullResponse)(nil),          // 12: sluice.plugin.v1.PullResponse
-	(*TemplateRequest)(nil),       // 13: sluice.plugin.v1.TemplateRequest
-	(*TemplateResponse)(nil),      // 14: sluice.plugin.v1.TemplateResponse
-	(*HelmPlanRequest)(nil),       // 15: sluice.plugin.v1.HelmPlanRequest
-	(*HelmPlanResponse)(nil),      // 16: sluice.plugin.v1.HelmPlanResponse
-	(*UpgradeRequest)(nil),        // 17: sluice.plugin.v1.UpgradeRequest
-	(*UpgradeResponse)(nil),       // 18: sluice.plugin.v1.UpgradeResponse
-	(*RollbackRequest)(nil),       // 19: sluice.plugin.v1.RollbackRequest
-	(*RollbackResponse)(nil),      // 20: sluice.plugin.v1.RollbackResponse
-	(*UninstallRequest)(nil),      // 21: sluice.plugin.v1.UninstallRequest
-	(*UninstallResponse)(nil),     // 22: sluice.plugin.v1.UninstallResponse
-	(*UninstallResult)(nil),       // 23: sluice.plugin.v1.UninstallResult
-	(*TestRequest)(nil),           // 24: sluice.plugin.v1.TestRequest
-	(*TestResponse)(nil),          // 25: sluice.plugin.v1.TestResponse
-	(*TestResult)(nil),            // 26: sluice.plugin.v1.TestResult
-	(*HistoryRequest)(nil),        // 27: sluice.plugin.v1.HistoryRequest
-	(*HistoryResponse)(nil),       // 28: sluice.plugin.v1.HistoryResponse
-	(*HistoryResult)(nil),         // 29: sluice.plugin.v1.HistoryResult
-	(*HelmStatusRequest)(nil),     // 30: sluice.plugin.v1.HelmStatusRequest
-	(*HelmStatusResponse)(nil),    // 31: sluice.plugin.v1.HelmStatusResponse
-	(*durationpb.Duration)(nil),   // 32: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 33: google.protobuf.Timestamp
+	(*ChartRemote)(nil),           // 1: sluice.plugin.v1.ChartRemote
+	(*ChartAuth)(nil),             // 2: sluice.plugin.v1.ChartAuth
+	(*Chart)(nil),                 // 3: sluice.plugin.v1.Chart
+	(*ChartDependency)(nil),       // 4: sluice.plugin.v1.ChartDependency
+	(*ReleaseRef)(nil),            // 5: sluice.plugin.v1.ReleaseRef
+	(*Release)(nil),               // 6: sluice.plugin.v1.Release
+	(*Rendered)(nil),              // 7: sluice.plugin.v1.Rendered
+	(*ReleaseChange)(nil),         // 8: sluice.plugin.v1.ReleaseChange
+	(*ReleaseEvent)(nil),          // 9: sluice.plugin.v1.ReleaseEvent
+	(*ReleaseRevision)(nil),       // 10: sluice.plugin.v1.ReleaseRevision
+	(*HelmResolveRequest)(nil),    // 11: sluice.plugin.v1.HelmResolveRequest
+	(*HelmResolveResponse)(nil),   // 12: sluice.plugin.v1.HelmResolveResponse
+	(*PullRequest)(nil),           // 13: sluice.plugin.v1.PullRequest
+	(*PullResponse)(nil),          // 14: sluice.plugin.v1.PullResponse
+	(*TemplateRequest)(nil),       // 15: sluice.plugin.v1.TemplateRequest
+	(*TemplateResponse)(nil),      // 16: sluice.plugin.v1.TemplateResponse
+	(*HelmPlanRequest)(nil),       // 17: sluice.plugin.v1.HelmPlanRequest
+	(*HelmPlanResponse)(nil),      // 18: sluice.plugin.v1.HelmPlanResponse
+	(*UpgradeRequest)(nil),        // 19: sluice.plugin.v1.UpgradeRequest
+	(*UpgradeResponse)(nil),       // 20: sluice.plugin.v1.UpgradeResponse
+	(*RollbackRequest)(nil),       // 21: sluice.plugin.v1.RollbackRequest
+	(*RollbackResponse)(nil),      // 22: sluice.plugin.v1.RollbackResponse
+	(*UninstallRequest)(nil),      // 23: sluice.plugin.v1.UninstallRequest
+	(*UninstallResponse)(nil),     // 24: sluice.plugin.v1.UninstallResponse
+	(*UninstallResult)(nil),       // 25: sluice.plugin.v1.UninstallResult
+	(*TestRequest)(nil),           // 26: sluice.plugin.v1.TestRequest
+	(*TestResponse)(nil),          // 27: sluice.plugin.v1.TestResponse
+	(*TestResult)(nil),            // 28: sluice.plugin.v1.TestResult
+	(*HistoryRequest)(nil),        // 29: sluice.plugin.v1.HistoryRequest
+	(*HistoryResponse)(nil),       // 30: sluice.plugin.v1.HistoryResponse
+	(*HistoryResult)(nil),         // 31: sluice.plugin.v1.HistoryResult
+	(*HelmStatusRequest)(nil),     // 32: sluice.plugin.v1.HelmStatusRequest
+	(*HelmStatusResponse)(nil),    // 33: sluice.plugin.v1.HelmStatusResponse
+	(*UnlockRequest)(nil),         // 34: sluice.plugin.v1.UnlockRequest
+	(*UnlockResponse)(nil),        // 35: sluice.plugin.v1.UnlockResponse
+	(*HelmListRequest)(nil),       // 36: sluice.plugin.v1.HelmListRequest
+	(*HelmListResponse)(nil),      // 37: sluice.plugin.v1.HelmListResponse
+	(*ListedRelease)(nil),         // 38: sluice.plugin.v1.ListedRelease
+	(*HelmListResult)(nil),        // 39: sluice.plugin.v1.HelmListResult
+	(*ContentRequest)(nil),        // 40: sluice.plugin.v1.ContentRequest
+	(*ContentResponse)(nil),       // 41: sluice.plugin.v1.ContentResponse
+	(*CompareRequest)(nil),        // 42: sluice.plugin.v1.CompareRequest
+	(*CompareIgnore)(nil),         // 43: sluice.plugin.v1.CompareIgnore
+	(*CompareResponse)(nil),       // 44: sluice.plugin.v1.CompareResponse
+	(*CompareResult)(nil),         // 45: sluice.plugin.v1.CompareResult
+	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
 }
 var file_sluice_plugin_v1_helm_proto_depIdxs = []int32{
-	1,  // 0: sluice.plugin.v1.ChartRef.auth:type_name -> sluice.plugin.v1.ChartAuth
-	0,  // 1: sluice.plugin.v1.Chart.ref:type_name -> sluice.plugin.v1.ChartRef
-	3,  // 2: sluice.plugin.v1.Release.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	32, // 3: sluice.plugin.v1.Release.timeout:type_name -> google.protobuf.Duration
-	33, // 4: sluice.plugin.v1.ReleaseEvent.time:type_name -> google.protobuf.Timestamp
-	33, // 5: sluice.plugin.v1.ReleaseRevision.updated:type_name -> google.protobuf.Timestamp
-	0,  // 6: sluice.plugin.v1.HelmResolveRequest.ref:type_name -> sluice.plugin.v1.ChartRef
-	2,  // 7: sluice.plugin.v1.HelmResolveResponse.chart:type_name -> sluice.plugin.v1.Chart
-	2,  // 8: sluice.plugin.v1.PullRequest.chart:type_name -> sluice.plugin.v1.Chart
-	4,  // 9: sluice.plugin.v1.TemplateRequest.release:type_name -> sluice.plugin.v1.Release
-	5,  // 10: sluice.plugin.v1.TemplateResponse.rendered:type_name -> sluice.plugin.v1.Rendered
-	4,  // 11: sluice.plugin.v1.HelmPlanRequest.release:type_name -> sluice.plugin.v1.Release
-	6,  // 12: sluice.plugin.v1.HelmPlanResponse.change:type_name -> sluice.plugin.v1.ReleaseChange
-	5,  // 13: sluice.plugin.v1.HelmPlanResponse.result:type_name -> sluice.plugin.v1.Rendered
-	4,  // 14: sluice.plugin.v1.UpgradeRequest.release:type_name -> sluice.plugin.v1.Release
-	7,  // 15: sluice.plugin.v1.UpgradeResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
-	8,  // 16: sluice.plugin.v1.UpgradeResponse.result:type_name -> sluice.plugin.v1.ReleaseRevision
-	3,  // 17: sluice.plugin.v1.RollbackRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	7,  // 18: sluice.plugin.v1.RollbackResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
-	8,  // 19: sluice.plugin.v1.RollbackResponse.result:type_name -> sluice.plugin.v1.ReleaseRevision
-	3,  // 20: sluice.plugin.v1.UninstallRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	7,  // 21: sluice.plugin.v1.UninstallResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
-	23, // 22: sluice.plugin.v1.UninstallResponse.result:type_name -> sluice.plugin.v1.UninstallResult
-	3,  // 23: sluice.plugin.v1.TestRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	7,  // 24: sluice.plugin.v1.TestResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
-	26, // 25: sluice.plugin.v1.TestResponse.result:type_name -> sluice.plugin.v1.TestResult
-	3,  // 26: sluice.plugin.v1.HistoryRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	8,  // 27: sluice.plugin.v1.HistoryResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
-	29, // 28: sluice.plugin.v1.HistoryResponse.result:type_name -> sluice.plugin.v1.HistoryResult
-	3,  // 29: sluice.plugin.v1.HelmStatusRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	8,  // 30: sluice.plugin.v1.HelmStatusResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
-	9,  // 31: sluice.plugin.v1.Helm.Resolve:input_type -> sluice.plugin.v1.HelmResolveRequest
-	11, // 32: sluice.plugin.v1.Helm.Pull:input_type -> sluice.plugin.v1.PullRequest
-	13, // 33: sluice.plugin.v1.Helm.Template:input_type -> sluice.plugin.v1.TemplateRequest
-	15, // 34: sluice.plugin.v1.Helm.Plan:input_type -> sluice.plugin.v1.HelmPlanRequest
-	17, // 35: sluice.plugin.v1.Helm.Upgrade:input_type -> sluice.plugin.v1.UpgradeRequest
-	19, // 36: sluice.plugin.v1.Helm.Rollback:input_type -> sluice.plugin.v1.RollbackRequest
-	21, // 37: sluice.plugin.v1.Helm.Uninstall:input_type -> sluice.plugin.v1.UninstallRequest
-	24, // 38: sluice.plugin.v1.Helm.Test:input_type -> sluice.plugin.v1.TestRequest
-	27, // 39: sluice.plugin.v1.Helm.History:input_type -> sluice.plugin.v1.HistoryRequest
-	30, // 40: sluice.plugin.v1.Helm.Status:input_type -> sluice.plugin.v1.HelmStatusRequest
-	10, // 41: sluice.plugin.v1.Helm.Resolve:output_type -> sluice.plugin.v1.HelmResolveResponse
-	12, // 42: sluice.plugin.v1.Helm.Pull:output_type -> sluice.plugin.v1.PullResponse
-	14, // 43: sluice.plugin.v1.Helm.Template:output_type -> sluice.plugin.v1.TemplateResponse
-	16, // 44: sluice.plugin.v1.Helm.Plan:output_type -> sluice.plugin.v1.HelmPlanResponse
-	18, // 45: sluice.plugin.v1.Helm.Upgrade:output_type -> sluice.plugin.v1.UpgradeResponse
-	20, // 46: sluice.plugin.v1.Helm.Rollback:output_type -> sluice.plugin.v1.RollbackResponse
-	22, // 47: sluice.plugin.v1.Helm.Uninstall:output_type -> sluice.plugin.v1.UninstallResponse
-	25, // 48: sluice.plugin.v1.Helm.Test:output_type -> sluice.plugin.v1.TestResponse
-	28, // 49: sluice.plugin.v1.Helm.History:output_type -> sluice.plugin.v1.HistoryResponse
-	31, // 50: sluice.plugin.v1.Helm.Status:output_type -> sluice.plugin.v1.HelmStatusResponse
-	41, // [41:51] is the sub-list for method output_type
-	31, // [31:41] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	2,  // 0: sluice.plugin.v1.ChartRef.auth:type_name -> sluice.plugin.v1.ChartAuth
+	1,  // 1: sluice.plugin.v1.ChartRef.remotes:type_name -> sluice.plugin.v1.ChartRemote
+	2,  // 2: sluice.plugin.v1.ChartRemote.auth:type_name -> sluice.plugin.v1.ChartAuth
+	0,  // 3: sluice.plugin.v1.Chart.ref:type_name -> sluice.plugin.v1.ChartRef
+	4,  // 4: sluice.plugin.v1.Chart.dependencies:type_name -> sluice.plugin.v1.ChartDependency
+	5,  // 5: sluice.plugin.v1.Release.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	46, // 6: sluice.plugin.v1.Release.timeout:type_name -> google.protobuf.Duration
+	47, // 7: sluice.plugin.v1.ReleaseEvent.time:type_name -> google.protobuf.Timestamp
+	47, // 8: sluice.plugin.v1.ReleaseRevision.updated:type_name -> google.protobuf.Timestamp
+	0,  // 9: sluice.plugin.v1.HelmResolveRequest.ref:type_name -> sluice.plugin.v1.ChartRef
+	3,  // 10: sluice.plugin.v1.HelmResolveResponse.chart:type_name -> sluice.plugin.v1.Chart
+	3,  // 11: sluice.plugin.v1.PullRequest.chart:type_name -> sluice.plugin.v1.Chart
+	6,  // 12: sluice.plugin.v1.TemplateRequest.release:type_name -> sluice.plugin.v1.Release
+	7,  // 13: sluice.plugin.v1.TemplateResponse.rendered:type_name -> sluice.plugin.v1.Rendered
+	6,  // 14: sluice.plugin.v1.HelmPlanRequest.release:type_name -> sluice.plugin.v1.Release
+	8,  // 15: sluice.plugin.v1.HelmPlanResponse.change:type_name -> sluice.plugin.v1.ReleaseChange
+	7,  // 16: sluice.plugin.v1.HelmPlanResponse.result:type_name -> sluice.plugin.v1.Rendered
+	6,  // 17: sluice.plugin.v1.UpgradeRequest.release:type_name -> sluice.plugin.v1.Release
+	9,  // 18: sluice.plugin.v1.UpgradeResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
+	10, // 19: sluice.plugin.v1.UpgradeResponse.result:type_name -> sluice.plugin.v1.ReleaseRevision
+	5,  // 20: sluice.plugin.v1.RollbackRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	46, // 21: sluice.plugin.v1.RollbackRequest.timeout:type_name -> google.protobuf.Duration
+	9,  // 22: sluice.plugin.v1.RollbackResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
+	10, // 23: sluice.plugin.v1.RollbackResponse.result:type_name -> sluice.plugin.v1.ReleaseRevision
+	5,  // 24: sluice.plugin.v1.UninstallRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	46, // 25: sluice.plugin.v1.UninstallRequest.timeout:type_name -> google.protobuf.Duration
+	9,  // 26: sluice.plugin.v1.UninstallResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
+	25, // 27: sluice.plugin.v1.UninstallResponse.result:type_name -> sluice.plugin.v1.UninstallResult
+	5,  // 28: sluice.plugin.v1.TestRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	46, // 29: sluice.plugin.v1.TestRequest.timeout:type_name -> google.protobuf.Duration
+	9,  // 30: sluice.plugin.v1.TestResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
+	28, // 31: sluice.plugin.v1.TestResponse.result:type_name -> sluice.plugin.v1.TestResult
+	5,  // 32: sluice.plugin.v1.HistoryRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	10, // 33: sluice.plugin.v1.HistoryResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
+	31, // 34: sluice.plugin.v1.HistoryResponse.result:type_name -> sluice.plugin.v1.HistoryResult
+	5,  // 35: sluice.plugin.v1.HelmStatusRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	10, // 36: sluice.plugin.v1.HelmStatusResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
+	5,  // 37: sluice.plugin.v1.UnlockRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	10, // 38: sluice.plugin.v1.UnlockResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
+	38, // 39: sluice.plugin.v1.HelmListResponse.release:type_name -> sluice.plugin.v1.ListedRelease
+	39, // 40: sluice.plugin.v1.HelmListResponse.result:type_name -> sluice.plugin.v1.HelmListResult
+	5,  // 41: sluice.plugin.v1.ListedRelease.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	10, // 42: sluice.plugin.v1.ListedRelease.revision:type_name -> sluice.plugin.v1.ReleaseRevision
+	5,  // 43: sluice.plugin.v1.ContentRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	10, // 44: sluice.plugin.v1.ContentResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
+	5,  // 45: sluice.plugin.v1.CompareRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	43, // 46: sluice.plugin.v1.CompareRequest.ignore:type_name -> sluice.plugin.v1.CompareIgnore
+	8,  // 47: sluice.plugin.v1.CompareResponse.change:type_name -> sluice.plugin.v1.ReleaseChange
+	45, // 48: sluice.plugin.v1.CompareResponse.result:type_name -> sluice.plugin.v1.CompareResult
+	11, // 49: sluice.plugin.v1.Helm.Resolve:input_type -> sluice.plugin.v1.HelmResolveRequest
+	13, // 50: sluice.plugin.v1.Helm.Pull:input_type -> sluice.plugin.v1.PullRequest
+	15, // 51: sluice.plugin.v1.Helm.Template:input_type -> sluice.plugin.v1.TemplateRequest
+	17, // 52: sluice.plugin.v1.Helm.Plan:input_type -> sluice.plugin.v1.HelmPlanRequest
+	19, // 53: sluice.plugin.v1.Helm.Upgrade:input_type -> sluice.plugin.v1.UpgradeRequest
+	21, // 54: sluice.plugin.v1.Helm.Rollback:input_type -> sluice.plugin.v1.RollbackRequest
+	23, // 55: sluice.plugin.v1.Helm.Uninstall:input_type -> sluice.plugin.v1.UninstallRequest
+	26, // 56: sluice.plugin.v1.Helm.Test:input_type -> sluice.plugin.v1.TestRequest
+	29, // 57: sluice.plugin.v1.Helm.History:input_type -> sluice.plugin.v1.HistoryRequest
+	32, // 58: sluice.plugin.v1.Helm.Status:input_type -> sluice.plugin.v1.HelmStatusRequest
+	34, // 59: sluice.plugin.v1.Helm.Unlock:input_type -> sluice.plugin.v1.UnlockRequest
+	36, // 60: sluice.plugin.v1.Helm.List:input_type -> sluice.plugin.v1.HelmListRequest
+	40, // 61: sluice.plugin.v1.Helm.Content:input_type -> sluice.plugin.v1.ContentRequest
+	42, // 62: sluice.plugin.v1.Helm.Compare:input_type -> sluice.plugin.v1.CompareRequest
+	12, // 63: sluice.plugin.v1.Helm.Resolve:output_type -> sluice.plugin.v1.HelmResolveResponse
+	14, // 64: sluice.plugin.v1.Helm.Pull:output_type -> sluice.plugin.v1.PullResponse
+	16, // 65: sluice.plugin.v1.Helm.Template:output_type -> sluice.plugin.v1.TemplateResponse
+	18, // 66: sluice.plugin.v1.Helm.Plan:output_type -> sluice.plugin.v1.HelmPlanResponse
+	20, // 67: sluice.plugin.v1.Helm.Upgrade:output_type -> sluice.plugin.v1.UpgradeResponse
+	22, // 68: sluice.plugin.v1.Helm.Rollback:output_type -> sluice.plugin.v1.RollbackResponse
+	24, // 69: sluice.plugin.v1.Helm.Uninstall:output_type -> sluice.plugin.v1.UninstallResponse
+	27, // 70: sluice.plugin.v1.Helm.Test:output_type -> sluice.plugin.v1.TestResponse
+	30, // 71: sluice.plugin.v1.Helm.History:output_type -> sluice.plugin.v1.HistoryResponse
+	33, // 72: sluice.plugin.v1.Helm.Status:output_type -> sluice.plugin.v1.HelmStatusResponse
+	35, // 73: sluice.plugin.v1.Helm.Unlock:output_type -> sluice.plugin.v1.UnlockResponse
+	37, // 74: sluice.plugin.v1.Helm.List:output_type -> sluice.plugin.v1.HelmListResponse
+	41, // 75: sluice.plugin.v1.Helm.Content:output_type -> sluice.plugin.v1.ContentResponse
+	44, // 76: sluice.plugin.v1.Helm.Compare:output_type -> sluice.plugin.v1.CompareResponse
+	63, // [63:77] is the sub-list for method output_type
+	49, // [49:63] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_sluice_plugin_v1_helm_proto_init() }
@@ -2299,29 +3570,37 @@ func file_sluice_plugin_v1_helm_proto_init() {
 	if File_sluice_plugin_v1_helm_proto != nil {
 		return
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[16].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[18].OneofWrappers = []any{
 		(*HelmPlanResponse_Change)(nil),
 		(*HelmPlanResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[18].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[20].OneofWrappers = []any{
 		(*UpgradeResponse_Progress)(nil),
 		(*UpgradeResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[20].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[22].OneofWrappers = []any{
 		(*RollbackResponse_Progress)(nil),
 		(*RollbackResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[22].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[24].OneofWrappers = []any{
 		(*UninstallResponse_Progress)(nil),
 		(*UninstallResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[25].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[27].OneofWrappers = []any{
 		(*TestResponse_Progress)(nil),
 		(*TestResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[28].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[30].OneofWrappers = []any{
 		(*HistoryResponse_Revision)(nil),
 		(*HistoryResponse_Result)(nil),
+	}
+	file_sluice_plugin_v1_helm_proto_msgTypes[37].OneofWrappers = []any{
+		(*HelmListResponse_Release)(nil),
+		(*HelmListResponse_Result)(nil),
+	}
+	file_sluice_plugin_v1_helm_proto_msgTypes[44].OneofWrappers = []any{
+		(*CompareResponse_Change)(nil),
+		(*CompareResponse_Result)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2329,7 +3608,7 @@ func file_sluice_plugin_v1_helm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_plugin_v1_helm_proto_rawDesc), len(file_sluice_plugin_v1_helm_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

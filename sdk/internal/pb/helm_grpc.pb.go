@@ -29,6 +29,10 @@ const (
 	Helm_Test_FullMethodName      = "/sluice.plugin.v1.Helm/Test"
 	Helm_History_FullMethodName   = "/sluice.plugin.v1.Helm/History"
 	Helm_Status_FullMethodName    = "/sluice.plugin.v1.Helm/Status"
+	Helm_Unlock_FullMethodName    = "/sluice.plugin.v1.Helm/Unlock"
+	Helm_List_FullMethodName      = "/sluice.plugin.v1.Helm/List"
+	Helm_Content_FullMethodName   = "/sluice.plugin.v1.Helm/Content"
+	Helm_Compare_FullMethodName   = "/sluice.plugin.v1.Helm/Compare"
 )
 
 // HelmClient is the client API for Helm service.
@@ -61,6 +65,17 @@ type HelmClient interface {
 	History(ctx context.Context, in *HistoryRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HistoryResponse], error)
 	// Status returns the newest revision of a release. Idempotent.
 	Status(ctx context.Context, in *HelmStatusRequest, opts ...grpc.CallOption) (*HelmStatusResponse, error)
+	// Unlock marks a revision that an interrupted operation left as failed.
+	// Idempotent.
+	Unlock(ctx context.Context, in *UnlockRequest, opts ...grpc.CallOption) (*UnlockResponse, error)
+	// List sends the newest revision of every release. Capability "helm.list".
+	List(ctx context.Context, in *HelmListRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HelmListResponse], error)
+	// Content returns what a revision was made of. Idempotent. Capability
+	// "helm.read".
+	Content(ctx context.Context, in *ContentRequest, opts ...grpc.CallOption) (*ContentResponse, error)
+	// Compare sends the live objects that are not as the release says.
+	// Capability "helm.compare".
+	Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CompareResponse], error)
 }
 
 type helmClient struct {
@@ -225,6 +240,64 @@ func (c *helmClient) Status(ctx context.Context, in *HelmStatusRequest, opts ...
 	return out, nil
 }
 
+func (c *helmClient) Unlock(ctx context.Context, in *UnlockRequest, opts ...grpc.CallOption) (*UnlockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnlockResponse)
+	err := c.cc.Invoke(ctx, Helm_Unlock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helmClient) List(ctx context.Context, in *HelmListRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HelmListResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Helm_ServiceDesc.Streams[6], Helm_List_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[HelmListRequest, HelmListResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Helm_ListClient = grpc.ServerStreamingClient[HelmListResponse]
+
+func (c *helmClient) Content(ctx context.Context, in *ContentRequest, opts ...grpc.CallOption) (*ContentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ContentResponse)
+	err := c.cc.Invoke(ctx, Helm_Content_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helmClient) Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CompareResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Helm_ServiceDesc.Streams[7], Helm_Compare_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CompareRequest, CompareResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Helm_CompareClient = grpc.ServerStreamingClient[CompareResponse]
+
 // HelmServer is the server API for Helm service.
 // All implementations must embed UnimplementedHelmServer
 // for forward compatibility.
@@ -255,6 +328,17 @@ type HelmServer interface {
 	History(*HistoryRequest, grpc.ServerStreamingServer[HistoryResponse]) error
 	// Status returns the newest revision of a release. Idempotent.
 	Status(context.Context, *HelmStatusRequest) (*HelmStatusResponse, error)
+	// Unlock marks a revision that an interrupted operation left as failed.
+	// Idempotent.
+	Unlock(context.Context, *UnlockRequest) (*UnlockResponse, error)
+	// List sends the newest revision of every release. Capability "helm.list".
+	List(*HelmListRequest, grpc.ServerStreamingServer[HelmListResponse]) error
+	// Content returns what a revision was made of. Idempotent. Capability
+	// "helm.read".
+	Content(context.Context, *ContentRequest) (*ContentResponse, error)
+	// Compare sends the live objects that are not as the release says.
+	// Capability "helm.compare".
+	Compare(*CompareRequest, grpc.ServerStreamingServer[CompareResponse]) error
 	mustEmbedUnimplementedHelmServer()
 }
 
@@ -294,6 +378,18 @@ func (UnimplementedHelmServer) History(*HistoryRequest, grpc.ServerStreamingServ
 }
 func (UnimplementedHelmServer) Status(context.Context, *HelmStatusRequest) (*HelmStatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
+}
+func (UnimplementedHelmServer) Unlock(context.Context, *UnlockRequest) (*UnlockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Unlock not implemented")
+}
+func (UnimplementedHelmServer) List(*HelmListRequest, grpc.ServerStreamingServer[HelmListResponse]) error {
+	return status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedHelmServer) Content(context.Context, *ContentRequest) (*ContentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Content not implemented")
+}
+func (UnimplementedHelmServer) Compare(*CompareRequest, grpc.ServerStreamingServer[CompareResponse]) error {
+	return status.Error(codes.Unimplemented, "method Compare not implemented")
 }
 func (UnimplementedHelmServer) mustEmbedUnimplementedHelmServer() {}
 func (UnimplementedHelmServer) testEmbeddedByValue()              {}
@@ -454,6 +550,64 @@ func _Helm_Status_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Helm_Unlock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnlockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelmServer).Unlock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Helm_Unlock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelmServer).Unlock(ctx, req.(*UnlockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Helm_List_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(HelmListRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(HelmServer).List(m, &grpc.GenericServerStream[HelmListRequest, HelmListResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Helm_ListServer = grpc.ServerStreamingServer[HelmListResponse]
+
+func _Helm_Content_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ContentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelmServer).Content(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Helm_Content_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelmServer).Content(ctx, req.(*ContentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Helm_Compare_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(CompareRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(HelmServer).Compare(m, &grpc.GenericServerStream[CompareRequest, CompareResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Helm_CompareServer = grpc.ServerStreamingServer[CompareResponse]
+
 // Helm_ServiceDesc is the grpc.ServiceDesc for Helm service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -476,6 +630,14 @@ var Helm_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Status",
 			Handler:    _Helm_Status_Handler,
+		},
+		{
+			MethodName: "Unlock",
+			Handler:    _Helm_Unlock_Handler,
+		},
+		{
+			MethodName: "Content",
+			Handler:    _Helm_Content_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
@@ -507,6 +669,16 @@ var Helm_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "History",
 			Handler:       _Helm_History_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "List",
+			Handler:       _Helm_List_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Compare",
+			Handler:       _Helm_Compare_Handler,
 			ServerStreams: true,
 		},
 	},

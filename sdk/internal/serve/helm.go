@@ -56,7 +56,7 @@ func (s *helmServer) Upgrade(req *pb.UpgradeRequest, out grpc.ServerStreamingSer
 
 func (s *helmServer) Rollback(req *pb.RollbackRequest, out grpc.ServerStreamingServer[pb.RollbackResponse]) error {
 	return stream(out, s.instances, req, func(ctx context.Context, h helm.Helm, e *emitter[pb.RollbackResponse]) (*pb.RollbackResponse, error) {
-		rev, err := h.Rollback(ctx, wire.ReleaseRefFromProto(req.GetRef()), int(req.GetTo()), func(ev helm.Event) {
+		rev, err := h.Rollback(ctx, wire.RollbackFromProto(req), func(ev helm.Event) {
 			e.emit(&pb.RollbackResponse{Event: &pb.RollbackResponse_Progress{Progress: wire.ReleaseEventToProto(ev)}}, nil)
 		})
 		return &pb.RollbackResponse{Event: &pb.RollbackResponse_Result{Result: wire.ReleaseRevisionToProto(rev)}}, err
@@ -65,7 +65,7 @@ func (s *helmServer) Rollback(req *pb.RollbackRequest, out grpc.ServerStreamingS
 
 func (s *helmServer) Uninstall(req *pb.UninstallRequest, out grpc.ServerStreamingServer[pb.UninstallResponse]) error {
 	return stream(out, s.instances, req, func(ctx context.Context, h helm.Helm, e *emitter[pb.UninstallResponse]) (*pb.UninstallResponse, error) {
-		err := h.Uninstall(ctx, wire.ReleaseRefFromProto(req.GetRef()), req.GetKeepHistory(), func(ev helm.Event) {
+		err := h.Uninstall(ctx, wire.UninstallFromProto(req), func(ev helm.Event) {
 			e.emit(&pb.UninstallResponse{Event: &pb.UninstallResponse_Progress{Progress: wire.ReleaseEventToProto(ev)}}, nil)
 		})
 		return &pb.UninstallResponse{Event: &pb.UninstallResponse_Result{Result: &pb.UninstallResult{}}}, err
@@ -74,7 +74,7 @@ func (s *helmServer) Uninstall(req *pb.UninstallRequest, out grpc.ServerStreamin
 
 func (s *helmServer) Test(req *pb.TestRequest, out grpc.ServerStreamingServer[pb.TestResponse]) error {
 	return stream(out, s.instances, req, func(ctx context.Context, h helm.Helm, e *emitter[pb.TestResponse]) (*pb.TestResponse, error) {
-		err := h.Test(ctx, wire.ReleaseRefFromProto(req.GetRef()), func(ev helm.Event) {
+		err := h.Test(ctx, wire.TestFromProto(req), func(ev helm.Event) {
 			e.emit(&pb.TestResponse{Event: &pb.TestResponse_Progress{Progress: wire.ReleaseEventToProto(ev)}}, nil)
 		})
 		return &pb.TestResponse{Event: &pb.TestResponse_Result{Result: &pb.TestResult{}}}, err
@@ -94,5 +94,39 @@ func (s *helmServer) Status(ctx context.Context, req *pb.HelmStatusRequest) (*pb
 	return unary(ctx, s.instances, req, func(ctx context.Context, h helm.Helm) (*pb.HelmStatusResponse, error) {
 		rev, err := h.Status(ctx, wire.ReleaseRefFromProto(req.GetRef()))
 		return &pb.HelmStatusResponse{Revision: wire.ReleaseRevisionToProto(rev)}, err
+	})
+}
+
+func (s *helmServer) Unlock(ctx context.Context, req *pb.UnlockRequest) (*pb.UnlockResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, h helm.Helm) (*pb.UnlockResponse, error) {
+		rev, err := h.Unlock(ctx, wire.ReleaseRefFromProto(req.GetRef()))
+		return &pb.UnlockResponse{Revision: wire.ReleaseRevisionToProto(rev)}, err
+	})
+}
+
+func (s *helmServer) List(req *pb.HelmListRequest, out grpc.ServerStreamingServer[pb.HelmListResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, l helm.Lister, e *emitter[pb.HelmListResponse]) (*pb.HelmListResponse, error) {
+		err := l.List(ctx, req.GetNamespace(), func(ref helm.ReleaseRef, rev helm.Revision) {
+			e.emit(&pb.HelmListResponse{Event: &pb.HelmListResponse_Release{Release: &pb.ListedRelease{
+				Ref: wire.ReleaseRefToProto(ref), Revision: wire.ReleaseRevisionToProto(rev),
+			}}}, nil)
+		})
+		return &pb.HelmListResponse{Event: &pb.HelmListResponse_Result{Result: &pb.HelmListResult{}}}, err
+	})
+}
+
+func (s *helmServer) Content(ctx context.Context, req *pb.ContentRequest) (*pb.ContentResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, r helm.Reader) (*pb.ContentResponse, error) {
+		content, err := r.Content(ctx, wire.ReleaseRefFromProto(req.GetRef()), int(req.GetNumber()))
+		return wire.ContentToProto(content), err
+	})
+}
+
+func (s *helmServer) Compare(req *pb.CompareRequest, out grpc.ServerStreamingServer[pb.CompareResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, c helm.Comparer, e *emitter[pb.CompareResponse]) (*pb.CompareResponse, error) {
+		err := c.Compare(ctx, wire.ComparisonFromProto(req), func(change helm.Change) {
+			e.emit(&pb.CompareResponse{Event: &pb.CompareResponse_Change{Change: wire.ReleaseChangeToProto(change)}}, nil)
+		})
+		return &pb.CompareResponse{Event: &pb.CompareResponse_Result{Result: &pb.CompareResult{}}}, err
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/host"
 	"github.com/sluice-gitops/sluice/sdk/internal/pb"
 	"github.com/sluice-gitops/sluice/sdk/internal/plug"
@@ -51,6 +52,9 @@ var sentinels = []struct {
 	code   codes.Code
 }{
 	{source.ErrGone, "SOURCE_GONE", codes.NotFound},
+	{helm.ErrLocked, "RELEASE_LOCKED", codes.FailedPrecondition},
+	{helm.ErrOwned, "RELEASE_OWNED", codes.FailedPrecondition},
+	{helm.ErrNotFound, "RELEASE_NOT_FOUND", codes.NotFound},
 	{host.ErrAnonymous, "ANONYMOUS", codes.NotFound},
 	{host.ErrNoSecret, "NO_SECRET", codes.NotFound},
 	{host.ErrDenied, "DENIED", codes.PermissionDenied},

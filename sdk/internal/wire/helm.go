@@ -7,47 +7,84 @@ import (
 
 // ChartRefToProto converts a chart as a user names it.
 func ChartRefToProto(r helm.ChartRef) *pb.ChartRef {
-	return &pb.ChartRef{
-		Repository: text(r.Repository),
-		Name:       text(r.Name),
-		Version:    text(r.Version),
-		Path:       text(r.Path),
-		Auth: &pb.ChartAuth{
-			Username: text(r.Auth.Username),
-			Password: secretToProto(r.Auth.Password),
-			Ca:       text(r.Auth.CA),
-			Cert:     text(r.Auth.Cert),
-			Key:      secretToProto(r.Auth.Key),
-		},
+	p := &pb.ChartRef{
+		Repository:       text(r.Repository),
+		Name:             text(r.Name),
+		Version:          text(r.Version),
+		Path:             text(r.Path),
+		Tree:             text(r.Tree),
+		KeepDependencies: r.KeepDependencies,
+		Auth:             chartAuthToProto(r.Auth),
+		Keyring:          text(r.Keyring),
 	}
+	for _, remote := range r.Remotes {
+		p.Remotes = append(p.Remotes, &pb.ChartRemote{
+			Prefix: text(remote.Prefix), Mirror: text(remote.Mirror), Auth: chartAuthToProto(remote.Auth),
+		})
+	}
+	return p
 }
 
 // ChartRefFromProto is the inverse of ChartRefToProto.
 func ChartRefFromProto(p *pb.ChartRef) helm.ChartRef {
-	auth := p.GetAuth()
-	return helm.ChartRef{
-		Repository: p.GetRepository(),
-		Name:       p.GetName(),
-		Version:    p.GetVersion(),
-		Path:       p.GetPath(),
-		Auth: helm.Auth{
-			Username: auth.GetUsername(),
-			Password: secretFromProto(auth.GetPassword()),
-			CA:       auth.GetCa(),
-			Cert:     auth.GetCert(),
-			Key:      secretFromProto(auth.GetKey()),
-		},
+	r := helm.ChartRef{
+		Repository:       p.GetRepository(),
+		Name:             p.GetName(),
+		Version:          p.GetVersion(),
+		Path:             p.GetPath(),
+		Tree:             p.GetTree(),
+		KeepDependencies: p.GetKeepDependencies(),
+		Auth:             chartAuthFromProto(p.GetAuth()),
+		Keyring:          p.GetKeyring(),
+	}
+	for _, remote := range p.GetRemotes() {
+		r.Remotes = append(r.Remotes, helm.Remote{
+			Prefix: remote.GetPrefix(), Mirror: remote.GetMirror(), Auth: chartAuthFromProto(remote.GetAuth()),
+		})
+	}
+	return r
+}
+
+func chartAuthToProto(a helm.Auth) *pb.ChartAuth {
+	return &pb.ChartAuth{
+		Username: text(a.Username),
+		Password: secretToProto(a.Password),
+		Ca:       text(a.CA),
+		Cert:     text(a.Cert),
+		Key:      secretToProto(a.Key),
+	}
+}
+
+func chartAuthFromProto(p *pb.ChartAuth) helm.Auth {
+	return helm.Auth{
+		Username: p.GetUsername(),
+		Password: secretFromProto(p.GetPassword()),
+		CA:       p.GetCa(),
+		Cert:     p.GetCert(),
+		Key:      secretFromProto(p.GetKey()),
 	}
 }
 
 // ChartToProto converts a resolved chart.
 func ChartToProto(c helm.Chart) *pb.Chart {
-	return &pb.Chart{Ref: ChartRefToProto(c.Ref), Version: text(c.Version), Digest: text(c.Digest)}
+	p := &pb.Chart{Ref: ChartRefToProto(c.Ref), Version: text(c.Version), Digest: text(c.Digest)}
+	for _, d := range c.Dependencies {
+		p.Dependencies = append(p.Dependencies, &pb.ChartDependency{
+			Repository: text(d.Repository), Name: text(d.Name), Version: text(d.Version), Digest: text(d.Digest),
+		})
+	}
+	return p
 }
 
 // ChartFromProto is the inverse of ChartToProto.
 func ChartFromProto(p *pb.Chart) helm.Chart {
-	return helm.Chart{Ref: ChartRefFromProto(p.GetRef()), Version: p.GetVersion(), Digest: p.GetDigest()}
+	c := helm.Chart{Ref: ChartRefFromProto(p.GetRef()), Version: p.GetVersion(), Digest: p.GetDigest()}
+	for _, d := range p.GetDependencies() {
+		c.Dependencies = append(c.Dependencies, helm.Dependency{
+			Repository: d.GetRepository(), Name: d.GetName(), Version: d.GetVersion(), Digest: d.GetDigest(),
+		})
+	}
+	return c
 }
 
 // ReleaseRefToProto converts the name of a release.
@@ -63,45 +100,61 @@ func ReleaseRefFromProto(p *pb.ReleaseRef) helm.ReleaseRef {
 // ReleaseToProto converts the desired state of a release.
 func ReleaseToProto(r helm.Release) *pb.Release {
 	return &pb.Release{
-		Ref:          ReleaseRefToProto(r.Ref),
-		Chart:        text(r.Chart),
-		ValuesJson:   secretToProto(r.Values),
-		Timeout:      durationToProto(r.Timeout),
-		Wait:         r.Wait,
-		Atomic:       r.Atomic,
-		SkipCrds:     r.SkipCRDs,
-		MaxHistory:   int64(r.MaxHistory),
-		Force:        r.Force,
-		DisableHooks: r.DisableHooks,
-		Owner:        text(r.Owner),
+		Ref:             ReleaseRefToProto(r.Ref),
+		Chart:           text(r.Chart),
+		ValuesJson:      secretToProto(r.Values),
+		ReuseValues:     r.ReuseValues,
+		Timeout:         durationToProto(r.Timeout),
+		Wait:            text(string(r.Wait)),
+		WaitForJobs:     r.WaitForJobs,
+		DisableHooks:    r.DisableHooks,
+		Atomic:          r.Atomic,
+		MaxHistory:      int64(r.MaxHistory),
+		Crds:            text(string(r.CRDs)),
+		Force:           r.Force,
+		TakeOwnership:   r.TakeOwnership,
+		CreateNamespace: r.CreateNamespace,
+		SkipSchema:      r.SkipSchema,
+		SkipOpenapi:     r.SkipOpenAPI,
+		Owner:           text(r.Owner),
+		Digest:          text(r.Digest),
+		Adopt:           r.Adopt,
 	}
 }
 
 // ReleaseFromProto is the inverse of ReleaseToProto.
 func ReleaseFromProto(p *pb.Release) helm.Release {
 	return helm.Release{
-		Ref:          ReleaseRefFromProto(p.GetRef()),
-		Chart:        p.GetChart(),
-		Values:       secretFromProto(p.GetValuesJson()),
-		Timeout:      durationFromProto(p.GetTimeout()),
-		Wait:         p.GetWait(),
-		Atomic:       p.GetAtomic(),
-		SkipCRDs:     p.GetSkipCrds(),
-		MaxHistory:   int(p.GetMaxHistory()),
-		Force:        p.GetForce(),
-		DisableHooks: p.GetDisableHooks(),
-		Owner:        p.GetOwner(),
+		Ref:             ReleaseRefFromProto(p.GetRef()),
+		Chart:           p.GetChart(),
+		Values:          secretFromProto(p.GetValuesJson()),
+		ReuseValues:     p.GetReuseValues(),
+		Timeout:         durationFromProto(p.GetTimeout()),
+		Wait:            helm.Wait(p.GetWait()),
+		WaitForJobs:     p.GetWaitForJobs(),
+		DisableHooks:    p.GetDisableHooks(),
+		Atomic:          p.GetAtomic(),
+		MaxHistory:      int(p.GetMaxHistory()),
+		CRDs:            helm.CRDs(p.GetCrds()),
+		Force:           p.GetForce(),
+		TakeOwnership:   p.GetTakeOwnership(),
+		CreateNamespace: p.GetCreateNamespace(),
+		SkipSchema:      p.GetSkipSchema(),
+		SkipOpenAPI:     p.GetSkipOpenapi(),
+		Owner:           p.GetOwner(),
+		Digest:          p.GetDigest(),
+		Adopt:           p.GetAdopt(),
 	}
 }
 
 // RenderedToProto converts a rendered release.
 func RenderedToProto(r helm.Rendered) *pb.Rendered {
-	return &pb.Rendered{Notes: text(r.Notes), Digest: text(r.Digest)}
+	return &pb.Rendered{Notes: text(r.Notes), Digest: text(r.Digest), Chart: text(r.Chart)}
 }
 
 // RenderedFromProto is the inverse of RenderedToProto.
 func RenderedFromProto(p *pb.Rendered) helm.Rendered {
-	return helm.Rendered{Notes: p.GetNotes(), Digest: p.GetDigest()}
+	return helm.Rendered{Notes: p.GetNotes(), Digest: p.GetDigest(), Chart: p.GetChart()}
 }
 
 // ReleaseChangeToProto converts one difference of an upgrade.
@@ -112,6 +165,8 @@ func ReleaseChangeToProto(c helm.Change) *pb.ReleaseChange {
 		Name:      text(c.Name),
 		Action:    text(c.Action),
 		Diff:      text(c.Diff),
+		Hook:      c.Hook,
+		Problem:   text(c.Problem),
 	}
 }
 
@@ -123,6 +178,8 @@ func ReleaseChangeFromProto(p *pb.ReleaseChange) helm.Change {
 		Name:      p.GetName(),
 		Action:    p.GetAction(),
 		Diff:      p.GetDiff(),
+		Hook:      p.GetHook(),
+		Problem:   p.GetProblem(),
 	}
 }
 
@@ -159,6 +216,9 @@ func ReleaseRevisionToProto(r helm.Revision) *pb.ReleaseRevision {
 		AppVersion: text(r.AppVersion),
 		Updated:    timeToProto(r.Updated),
 		Message:    text(r.Message),
+		Tests:      text(r.Tests),
+		Owner:      text(r.Owner),
+		Digest:     text(r.Digest),
 	}
 }
 
@@ -171,5 +231,128 @@ func ReleaseRevisionFromProto(p *pb.ReleaseRevision) helm.Revision {
 		AppVersion: p.GetAppVersion(),
 		Updated:    timeFromProto(p.GetUpdated()),
 		Message:    p.GetMessage(),
+		Tests:      p.GetTests(),
+		Owner:      p.GetOwner(),
+		Digest:     p.GetDigest(),
+	}
+}
+
+// RollbackToProto converts a return to an earlier revision; the caller adds
+// the instance.
+func RollbackToProto(r helm.Rollback) *pb.RollbackRequest {
+	return &pb.RollbackRequest{
+		Ref:          ReleaseRefToProto(r.Ref),
+		To:           int64(r.To),
+		Timeout:      durationToProto(r.Timeout),
+		Wait:         text(string(r.Wait)),
+		WaitForJobs:  r.WaitForJobs,
+		DisableHooks: r.DisableHooks,
+		Force:        r.Force,
+		MaxHistory:   int64(r.MaxHistory),
+	}
+}
+
+// RollbackFromProto is the inverse of RollbackToProto.
+func RollbackFromProto(p *pb.RollbackRequest) helm.Rollback {
+	return helm.Rollback{
+		Ref:          ReleaseRefFromProto(p.GetRef()),
+		To:           int(p.GetTo()),
+		Timeout:      durationFromProto(p.GetTimeout()),
+		Wait:         helm.Wait(p.GetWait()),
+		WaitForJobs:  p.GetWaitForJobs(),
+		DisableHooks: p.GetDisableHooks(),
+		Force:        p.GetForce(),
+		MaxHistory:   int(p.GetMaxHistory()),
+	}
+}
+
+// UninstallToProto converts the end of a release; the caller adds the
+// instance.
+func UninstallToProto(u helm.Uninstall) *pb.UninstallRequest {
+	return &pb.UninstallRequest{
+		Ref:          ReleaseRefToProto(u.Ref),
+		KeepHistory:  u.KeepHistory,
+		Timeout:      durationToProto(u.Timeout),
+		Wait:         u.Wait,
+		DisableHooks: u.DisableHooks,
+		Owner:        text(u.Owner),
+	}
+}
+
+// UninstallFromProto is the inverse of UninstallToProto.
+func UninstallFromProto(p *pb.UninstallRequest) helm.Uninstall {
+	return helm.Uninstall{
+		Ref:          ReleaseRefFromProto(p.GetRef()),
+		KeepHistory:  p.GetKeepHistory(),
+		Timeout:      durationFromProto(p.GetTimeout()),
+		Wait:         p.GetWait(),
+		DisableHooks: p.GetDisableHooks(),
+		Owner:        p.GetOwner(),
+	}
+}
+
+// TestToProto converts a run of tests; the caller adds the instance.
+func TestToProto(t helm.Test) *pb.TestRequest {
+	return &pb.TestRequest{
+		Ref:     ReleaseRefToProto(t.Ref),
+		Timeout: durationToProto(t.Timeout),
+		Names:   texts(t.Names),
+		Cleanup: t.Cleanup,
+	}
+}
+
+// TestFromProto is the inverse of TestToProto.
+func TestFromProto(p *pb.TestRequest) helm.Test {
+	return helm.Test{
+		Ref:     ReleaseRefFromProto(p.GetRef()),
+		Timeout: durationFromProto(p.GetTimeout()),
+		Names:   p.GetNames(),
+		Cleanup: p.GetCleanup(),
+	}
+}
+
+// ComparisonToProto converts what to compare; the caller adds the instance.
+func ComparisonToProto(c helm.Comparison) *pb.CompareRequest {
+	p := &pb.CompareRequest{Ref: ReleaseRefToProto(c.Ref), Correct: c.Correct}
+	for _, i := range c.Ignore {
+		p.Ignore = append(p.Ignore, &pb.CompareIgnore{
+			Kind: text(i.Kind), Name: text(i.Name), Namespace: text(i.Namespace), Paths: texts(i.Paths),
+		})
+	}
+	return p
+}
+
+// ComparisonFromProto is the inverse of ComparisonToProto.
+func ComparisonFromProto(p *pb.CompareRequest) helm.Comparison {
+	c := helm.Comparison{Ref: ReleaseRefFromProto(p.GetRef()), Correct: p.GetCorrect()}
+	for _, i := range p.GetIgnore() {
+		c.Ignore = append(c.Ignore, helm.Ignore{
+			Kind: i.GetKind(), Name: i.GetName(), Namespace: i.GetNamespace(), Paths: i.GetPaths(),
+		})
+	}
+	return c
+}
+
+// ContentToProto converts what a revision was made of.
+func ContentToProto(c helm.Content) *pb.ContentResponse {
+	return &pb.ContentResponse{
+		Revision:     ReleaseRevisionToProto(c.Revision),
+		ValuesJson:   secretToProto(c.Values),
+		ComputedJson: secretToProto(c.Computed),
+		Manifest:     secretToProto(c.Manifest),
+		Hooks:        secretToProto(c.Hooks),
+		Notes:        text(c.Notes),
+	}
+}
+
+// ContentFromProto is the inverse of ContentToProto.
+func ContentFromProto(p *pb.ContentResponse) helm.Content {
+	return helm.Content{
+		Revision: ReleaseRevisionFromProto(p.GetRevision()),
+		Values:   secretFromProto(p.GetValuesJson()),
+		Computed: secretFromProto(p.GetComputedJson()),
+		Manifest: secretFromProto(p.GetManifest()),
+		Hooks:    secretFromProto(p.GetHooks()),
+		Notes:    p.GetNotes(),
 	}
 }
