@@ -1,0 +1,3 @@
+// Package charts finds charts, downloads them, and checks that they are what
+// they should be.
+package charts

@@ -1,0 +1,232 @@
+// Package releases installs, changes and removes Helm releases, and reads what
+// Helm has recorded about them.
+//
+// Releases are recorded as the helm command records them. Two things differ
+// from the command, because a daemon runs 200 of them in one process:
+//
+//   - What Helm does takes no context, or returns when the context ends and goes
+//     on in the background. Here each operation has a transport of its own that
+//     ends with the context, so that Helm's own code comes to an end, in order,
+//     with an error; and the record of what became of the release is written
+//     through another one, which does not end.
+//   - Objects are not validated against a downloaded OpenAPI schema: the API
+//     server does it, strictly, in every request. That costs nothing.
+package releases
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"helm.sh/helm/v4/pkg/action"
+	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
+	"helm.sh/helm/v4/pkg/kube"
+	releaser "helm.sh/helm/v4/pkg/release"
+	release "helm.sh/helm/v4/pkg/release/v1"
+	"helm.sh/helm/v4/pkg/storage"
+	"helm.sh/helm/v4/pkg/storage/driver"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+
+	"github.com/sluice-gitops/sluice/plugins/helm/cluster"
+	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// Storage is where Helm records releases.
+type Storage string
+
+const (
+	Secrets    Storage = "secret"
+	ConfigMaps Storage = "configmap"
+)
+
+// defaultTimeout is that of the helm command.
+const defaultTimeout = 5 * time.Minute
+
+// Manager works on the releases of one cluster. It is safe for concurrent use;
+// that nobody works on the same release twice at once is the caller's business.
+type Manager struct {
+	cluster *cluster.Cluster
+	storage Storage
+	records kubernetes.Interface // without an end: see cluster.Lasting
+	heads   metadata.Interface   // of records
+}
+
+// New makes a Manager. It sends no request.
+func New(c *cluster.Cluster, s Storage) (*Manager, error) {
+	records, err := kubernetes.NewForConfig(c.Lasting())
+	if err != nil {
+		return nil, fmt.Errorf("releases: %w", err)
+	}
+	heads, err := metadata.NewForConfig(c.Lasting())
+	if err != nil {
+		return nil, fmt.Errorf("releases: %w", err)
+	}
+	return &Manager{cluster: c, storage: s, records: records, heads: heads}, nil
+}
+
+// driver is where Helm's own code records the releases of a namespace.
+func (m *Manager) driver(namespace string) driver.Driver {
+	if m.storage == ConfigMaps {
+		return driver.NewConfigMaps(m.records.CoreV1().ConfigMaps(namespace))
+	}
+	return driver.NewSecrets(m.records.CoreV1().Secrets(namespace))
+}
+
+// operation is one thing that is done with one release.
+type operation struct {
+	manager *Manager
+	ref     helm.ReleaseRef
+	ctx     context.Context
+	config  *action.Configuration
+	getter  *cluster.Getter
+	kube    *client
+	start   *starting
+	log     *progress
+}
+
+// begin prepares an operation that ends with ctx.
+func (m *Manager) begin(ctx context.Context, ref helm.ReleaseRef, emit func(helm.Event)) (*operation, error) {
+	if err := check(ref); err != nil {
+		return nil, err
+	}
+	o := &operation{manager: m, ref: ref, ctx: ctx, log: newProgress(emit), start: &starting{Driver: m.driver(ref.Namespace)}}
+	o.getter = m.cluster.For(ctx, ref.Namespace)
+	o.kube = newClient(ctx, o.getter, ref.Namespace, o.log)
+	o.config = action.NewConfiguration(action.ConfigurationSetLogger(o.log))
+	o.config.RESTClientGetter = o.getter
+	o.config.KubeClient = o.kube
+	o.config.Releases = storage.Init(o.start)
+	o.config.Releases.SetLogger(slog.DiscardHandler)
+	o.config.HookOutputFunc = o.log.output
+	return o, nil
+}
+
+func check(ref helm.ReleaseRef) error {
+	if err := chartutil.ValidateReleaseName(ref.Name); err != nil {
+		return sdk.Permanent(fmt.Errorf("release name %q: %w", ref.Name, err))
+	}
+	if ref.Namespace == "" {
+		return sdk.Permanent(fmt.Errorf("release %s has no namespace", ref.Name))
+	}
+	return nil
+}
+
+// capable gives the templates what they may ask about the cluster.
+func (o *operation) capable() error {
+	capabilities, err := o.manager.cluster.Capabilities()
+	o.config.Capabilities = capabilities
+	return err
+}
+
+// last returns the newest revision, nil if there is none.
+func (o *operation) last() (*release.Release, error) {
+	got, err := o.config.Releases.Last(o.ref.Name)
+	if errors.Is(err, driver.ErrReleaseNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, o.failure(err)
+	}
+	return v1(got)
+}
+
+// v1 is a release in the only version of its format.
+func v1(got releaser.Releaser) (*release.Release, error) {
+	switch r := got.(type) {
+	case *release.Release:
+		return r, nil
+	case nil:
+		return nil, errors.New("no release")
+	}
+	return nil, fmt.Errorf("a release of the type %T is not supported", got)
+}
+
+// settle records a release as failed that Helm's code has left as pending,
+// since nobody is at work on it any more, and returns err as it is told.
+func (o *operation) settle(err error) error {
+	if err == nil {
+		return nil
+	}
+	last, readErr := o.last()
+	if readErr == nil && last != nil && last.Info.Status.IsPending() {
+		readErr = o.fail(last, err.Error())
+	}
+	if readErr != nil {
+		err = errors.Join(err, fmt.Errorf("record the failure: %w", readErr))
+	}
+	return o.failure(err)
+}
+
+// failure is err with the reason why the operation was ended, if it was.
+func (o *operation) failure(err error) error {
+	if cause := context.Cause(o.ctx); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return fmt.Errorf("release %s/%s: %w", o.ref.Namespace, o.ref.Name, err)
+}
+
+// starting is a driver that tells the moment when an operation starts to
+// change the cluster: Helm records a revision before it does.
+type starting struct {
+	driver.Driver
+	begin func() error
+}
+
+// Create implements driver.Driver.
+func (s *starting) Create(key string, r releaser.Releaser) error {
+	if s.begin != nil {
+		if err := s.begin(); err != nil {
+			return err
+		}
+	}
+	return s.Driver.Create(key, r)
+}
+
+// preparation is a context that ends with the operation's until the first
+// revision is recorded, and never after that. Rendering is ended by it, while
+// Helm, whose changes end with the transport, must not notice: it would return
+// and go on in the background.
+func (o *operation) preparation() (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(o.ctx))
+	stop := context.AfterFunc(o.ctx, func() { cancel(context.Cause(o.ctx)) })
+	started := false
+	o.start.begin = func() error {
+		if !started && !stop() {
+			return context.Cause(o.ctx)
+		}
+		started = true
+		return nil
+	}
+	return ctx, func() {
+		stop()
+		cancel(context.Canceled)
+	}
+}
+
+// waiting returns how Helm is to wait.
+func waiting(w helm.Wait) (kube.WaitStrategy, error) {
+	switch w {
+	case helm.WaitHooks:
+		return kube.HookOnlyStrategy, nil
+	case helm.WaitReady:
+		return kube.StatusWatcherStrategy, nil
+	case helm.WaitPoll:
+		return kube.LegacyStrategy, nil
+	}
+	return "", sdk.Permanent(fmt.Errorf("there is no way to wait that is called %q", w))
+}
+
+// waitOptions end a wait with the operation.
+func (o *operation) waitOptions() []kube.WaitOption {
+	return []kube.WaitOption{kube.WithWaitContext(o.ctx)}
+}
+
+// oneLine makes a message of several lines fit for an event or a record.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(s), " ")
+}

@@ -1,0 +1,210 @@
+package releases
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/kube"
+	releasecommon "helm.sh/helm/v4/pkg/release/common"
+	release "helm.sh/helm/v4/pkg/release/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// Rollback implements helm.Helm.
+func (m *Manager) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.Event)) (helm.Revision, error) {
+	strategy, err := waiting(r.Wait)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	o, err := m.begin(ctx, r.Ref, emit)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	last, to, err := o.target(ctx, r)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	if err := o.capable(); err != nil {
+		return helm.Revision{}, o.failure(err)
+	}
+	back := action.NewRollback(o.config)
+	back.Version = to.Version
+	back.Timeout = cmp.Or(r.Timeout, defaultTimeout)
+	back.WaitStrategy, back.WaitForJobs, back.WaitOptions = strategy, r.WaitForJobs, o.waitOptions()
+	back.DisableHooks = r.DisableHooks
+	back.ServerSideApply, back.ForceConflicts = applying(to, r.Force)
+	back.ForceReplace = r.Force
+	back.MaxHistory = r.MaxHistory
+	if err := o.settle(back.Run(r.Ref.Name)); err != nil {
+		return helm.Revision{}, err
+	}
+	made, err := o.config.Releases.Get(r.Ref.Name, last.Version+1)
+	return o.result(made, err)
+}
+
+// target finds the newest revision, and the one to return to.
+func (o *operation) target(ctx context.Context, r helm.Rollback) (last, to *release.Release, err error) {
+	heads, err := o.manager.revisions(ctx, r.Ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	missing := fmt.Errorf("release %s/%s has no revision %d: %w", r.Ref.Namespace, r.Ref.Name, r.To, helm.ErrNotFound)
+	if len(heads) == 0 {
+		return nil, nil, sdk.Permanent(missing)
+	}
+	if last, err = o.manager.read(r.Ref, heads[0].object); err != nil || last == nil {
+		return nil, nil, errors.Join(missing, err)
+	}
+	if locked(last) {
+		return nil, nil, fmt.Errorf("release %s/%s is %s: %w", r.Ref.Namespace, r.Ref.Name, last.Info.Status, helm.ErrLocked)
+	}
+	i := slices.IndexFunc(heads[1:], func(h head) bool {
+		if r.To != 0 {
+			return h.Number == r.To
+		}
+		return h.Status == releasecommon.StatusDeployed.String() || h.Status == releasecommon.StatusSuperseded.String()
+	})
+	if i < 0 {
+		if r.To == 0 {
+			missing = fmt.Errorf("release %s/%s has no earlier revision that was deployed: %w", r.Ref.Namespace, r.Ref.Name, helm.ErrNotFound)
+		}
+		return nil, nil, sdk.Permanent(missing)
+	}
+	to, err = o.manager.read(r.Ref, heads[1+i].object)
+	if err == nil && to == nil {
+		err = missing
+	}
+	return last, to, err
+}
+
+// Uninstall implements helm.Helm.
+func (m *Manager) Uninstall(ctx context.Context, u helm.Uninstall, emit func(helm.Event)) error {
+	o, err := m.begin(ctx, u.Ref, emit)
+	if err != nil {
+		return err
+	}
+	last, err := o.last()
+	if err != nil || last == nil { // Helm takes every error for a release that is not there
+		return err
+	}
+	if last.Info.Status == releasecommon.StatusUninstalled && u.KeepHistory {
+		return nil
+	}
+	if u.Owner != "" {
+		if err := owned(last, u.Ref, u.Owner); err != nil {
+			return err
+		}
+	}
+	if err := o.capable(); err != nil {
+		return o.failure(err)
+	}
+	remove := action.NewUninstall(o.config)
+	remove.KeepHistory = u.KeepHistory
+	remove.DisableHooks = u.DisableHooks
+	remove.Timeout = cmp.Or(u.Timeout, defaultTimeout)
+	remove.WaitStrategy, remove.WaitOptions = kube.HookOnlyStrategy, o.waitOptions()
+	if u.Wait {
+		remove.WaitStrategy = kube.StatusWatcherStrategy
+	}
+	resp, err := remove.Run(u.Ref.Name)
+	if err != nil {
+		if kept := o.log.kept(); kept != "" {
+			err = fmt.Errorf("%w: %s", err, kept)
+		}
+		return o.failure(err)
+	}
+	if resp != nil && resp.Info != "" {
+		o.log.say("%s", oneLine(resp.Info))
+	}
+	return nil
+}
+
+// Test implements helm.Helm.
+func (m *Manager) Test(ctx context.Context, t helm.Test, emit func(helm.Event)) error {
+	o, err := m.begin(ctx, t.Ref, emit)
+	if err != nil {
+		return err
+	}
+	last, err := o.last()
+	if err != nil {
+		return err
+	}
+	if last == nil {
+		return sdk.Permanent(fmt.Errorf("release %s/%s: %w", t.Ref.Namespace, t.Ref.Name, helm.ErrNotFound))
+	}
+	test := action.NewReleaseTesting(o.config)
+	test.Namespace = t.Ref.Namespace
+	test.Timeout = cmp.Or(t.Timeout, defaultTimeout)
+	test.WaitOptions = o.waitOptions()
+	if len(t.Names) > 0 {
+		test.Filters[action.IncludeNameFilter] = t.Names
+	}
+	made, shutdown, err := test.Run(t.Ref.Name)
+	if r, bad := v1(made); bad == nil {
+		o.report(r)
+	}
+	if shutdown != nil { // deletes what the hooks' policies say
+		if failed := shutdown(); failed != nil && err == nil {
+			err = failed
+		}
+	}
+	if t.Cleanup {
+		err = errors.Join(err, o.sweep(last))
+	}
+	if err != nil {
+		return o.failure(fmt.Errorf("test: %w", err))
+	}
+	return nil
+}
+
+// report says what came of each test.
+func (o *operation) report(r *release.Release) {
+	for _, h := range r.Hooks {
+		if slices.Contains(h.Events, release.HookTest) && !h.LastRun.StartedAt.IsZero() {
+			o.log.emit(helm.Event{
+				Time: h.LastRun.CompletedAt, Object: h.Kind + "/" + h.Name,
+				Message: "test " + lower(h.LastRun.Phase), Failed: h.LastRun.Phase == release.HookPhaseFailed,
+			})
+		}
+	}
+}
+
+func lower(p release.HookPhase) string {
+	switch p {
+	case release.HookPhaseSucceeded:
+		return "passed"
+	case release.HookPhaseFailed:
+		return "failed"
+	}
+	return "did not end"
+}
+
+// sweep deletes the pods and jobs of tests.
+func (o *operation) sweep(r *release.Release) error {
+	var errs []error
+	for _, h := range r.Hooks {
+		if !slices.Contains(h.Events, release.HookTest) || (h.Kind != "Pod" && h.Kind != "Job") {
+			continue
+		}
+		list, err := o.kube.Build(readerOf(h.Manifest), false)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		_, failed := o.kube.Delete(list, metav1.DeletePropagationBackground)
+		for _, err := range failed {
+			if !apierrors.IsNotFound(err) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
