@@ -1,0 +1,312 @@
+package charts
+
+import (
+	"archive/tar"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// sum is the digest of an archive at a URL.
+type sum struct {
+	digest string
+	stamp
+}
+
+// download writes a response to a file, which is replaced when all is there.
+func download(resp *http.Response, file string, most int64) error {
+	if resp.ContentLength > most {
+		return tooLarge(most)
+	}
+	body := &io.LimitedReader{R: resp.Body, N: most + 1}
+	if err := replace(file, body); err != nil {
+		return err
+	}
+	if body.N == 0 {
+		return errors.Join(tooLarge(most), os.Remove(file))
+	}
+	return nil
+}
+
+func tooLarge(most int64) error {
+	return fmt.Errorf("it is larger than the %d bytes that are allowed", most)
+}
+
+// replace writes a file beside another and puts it in its place.
+func replace(file string, r io.Reader) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	if _, err := io.Copy(f, r); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), file)
+}
+
+// digestOf is that of a file.
+func digestOf(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
+}
+
+// file is where the archive with a digest is kept.
+func (s *Store) file(digest string) string {
+	return filepath.Join(s.Dir, "archive", strings.ReplaceAll(path.Base(digest), ":", "-")+".tgz")
+}
+
+// kept returns the archive with a digest, if it is there and sound.
+func (s *Store) kept(digest string) (file string, ok bool) {
+	file = s.file(digest)
+	if got, err := digestOf(file); err != nil || got != digest {
+		return file, false
+	}
+	now := time.Now()
+	_ = os.Chtimes(file, now, now) // only the order of removal depends on it
+	return file, true
+}
+
+// sumOf downloads the archive of an entry whose index has no digest, unless it
+// has not changed.
+func (s *Store) sumOf(ctx context.Context, ref helm.ChartRef, where location, f found) (string, error) {
+	at, err := s.archiveAt(ref, where, f)
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	last := s.sums[at.URL.String()]
+	s.mu.Unlock()
+	header := last.header()
+	if _, ok := s.kept(last.digest); !ok {
+		header = nil
+	}
+	resp, err := s.get(ctx, at, header)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode == http.StatusNotModified {
+		return last.digest, nil
+	}
+	digest, err := s.keep(at, resp, "")
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sums[at.URL.String()] = sum{digest, stampOf(resp.Header)}
+	return digest, nil
+}
+
+// archiveAt is where an index says that the archive is: below the repository,
+// or anywhere, which may have a mirror and credentials of its own.
+func (s *Store) archiveAt(ref helm.ChartRef, where location, f found) (location, error) {
+	base := *where.URL
+	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
+	u, err := base.Parse(f.url)
+	if err != nil {
+		return location{}, fmt.Errorf("%s: the index has a URL that is none: %q", where, f.url)
+	}
+	if u.Scheme != base.Scheme || u.Host != base.Host {
+		return s.locate(ref, u.String())
+	}
+	return location{u.String(), u, where.auth}, nil
+}
+
+// keep stores the archive of a response under its digest, which must be want
+// unless that is empty.
+func (s *Store) keep(at location, resp *http.Response, want string) (string, error) {
+	temporary, err := os.CreateTemp(filepath.Join(s.Dir, "archive"), ".part-*")
+	if err != nil {
+		return "", err
+	}
+	name := temporary.Name()
+	defer func() { _ = os.Remove(name) }() // unless it was renamed
+	if err := temporary.Close(); err != nil {
+		return "", err
+	}
+	if err := download(resp, name, s.MaxChart); err != nil {
+		return "", fmt.Errorf("%s: %w", at, err)
+	}
+	digest, err := digestOf(name)
+	if err != nil {
+		return "", err
+	}
+	if want != "" && digest != want {
+		return "", fmt.Errorf("%s is %s: %w", at, digest, errDigest)
+	}
+	if err := os.Rename(name, s.file(digest)); err != nil {
+		return "", err
+	}
+	return digest, s.tidy()
+}
+
+// mostKept is how many bytes of archives are kept, the last used ones.
+const mostKept = 512 << 20
+
+func (s *Store) tidy() error {
+	dir := filepath.Join(s.Dir, "archive")
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var infos []fs.FileInfo
+	var total int64
+	for _, e := range list {
+		if info, err := e.Info(); err == nil { // else it has just gone
+			infos = append(infos, info)
+			total += info.Size()
+		}
+	}
+	slices.SortFunc(infos, func(a, b fs.FileInfo) int {
+		return cmp.Or(a.ModTime().Compare(b.ModTime()), strings.Compare(a.Name(), b.Name()))
+	})
+	for _, info := range infos {
+		if total <= mostKept {
+			break
+		}
+		if err := os.Remove(filepath.Join(dir, info.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		total -= info.Size()
+	}
+	return nil
+}
+
+// pullEntry returns the archive of an exact chart of an HTTP(S) repository.
+func (s *Store) pullEntry(ctx context.Context, ref helm.ChartRef, where location, digest string) (string, error) {
+	file, ok := s.kept(digest)
+	if ok && ref.Keyring == "" {
+		return file, nil
+	}
+	f, err := s.findEntry(ctx, ref, where)
+	if err != nil {
+		return "", err
+	}
+	if f.digest != digest {
+		return "", fmt.Errorf("%s has version %s as %s now: %w", where, f.version, f.digest, errDigest)
+	}
+	at, err := s.archiveAt(ref, where, f)
+	if err != nil {
+		return "", err
+	}
+	if file, ok = s.kept(digest); !ok {
+		resp, err := s.get(ctx, at, nil)
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if _, err := s.keep(at, resp, digest); err != nil {
+			return "", err
+		}
+	}
+	if ref.Keyring == "" {
+		return file, nil
+	}
+	return file, s.checkEntry(ctx, ref, at, file)
+}
+
+// mostFiles a chart may have.
+const mostFiles = 20000
+
+// extract unpacks an archive into an empty directory, without the directory
+// that it holds all in.
+func extract(file, dir string, most int64) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	unzipped, err := gzip.NewReader(f)
+	if err != nil {
+		return fmt.Errorf("it is no gzip archive: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	archive := tar.NewReader(unzipped)
+	for n := 0; ; n++ {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("it is no tar archive: %w", err)
+		}
+		if n >= mostFiles {
+			return fmt.Errorf("it has more than %d files", mostFiles)
+		}
+		size, err := unpack(root, header, archive, most)
+		if err != nil {
+			return fmt.Errorf("%q: %w", header.Name, err)
+		}
+		most -= size
+	}
+	if _, err := root.Stat("Chart.yaml"); err != nil {
+		return errors.New("it has no Chart.yaml")
+	}
+	return nil
+}
+
+// unpack writes one file of an archive.
+func unpack(root *os.Root, header *tar.Header, content io.Reader, most int64) (int64, error) {
+	if header.Typeflag == tar.TypeDir || header.Typeflag == tar.TypeXGlobalHeader {
+		return 0, nil
+	}
+	if header.Typeflag != tar.TypeReg {
+		return 0, errors.New("a chart holds regular files only")
+	}
+	_, name, _ := strings.Cut(strings.TrimPrefix(strings.ReplaceAll(header.Name, `\`, "/"), "./"), "/")
+	if !filepath.IsLocal(name) {
+		return 0, errors.New("it is outside the chart's directory")
+	}
+	if header.Size > most {
+		return 0, errors.New("the chart is too large when unpacked")
+	}
+	return header.Size, write(root, name, content)
+}
+
+// write makes a file below root.
+func write(root *os.Root, name string, content io.Reader) error {
+	if err := root.MkdirAll(path.Dir(path.Clean(name)), 0o755); err != nil {
+		return err
+	}
+	out, err := root.OpenFile(name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, content)
+	return errors.Join(err, out.Close())
+}

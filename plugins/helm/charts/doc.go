@@ -1,3 +1,0 @@
-// Package charts finds charts, downloads them, and checks that they are what
-// they should be.
-package charts
