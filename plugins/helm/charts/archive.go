@@ -140,7 +140,9 @@ func (s *Store) archiveAt(ref helm.ChartRef, where location, f found) (location,
 	if u.Scheme != base.Scheme || u.Host != base.Host {
 		return s.locate(ref, u.String())
 	}
-	return location{u.String(), u, where.auth}, nil
+	at := where
+	at.URL, at.asked = u, strings.TrimSuffix(where.asked, "/")+"/"+f.url
+	return at, nil
 }
 
 // keep stores the archive of a response under its digest, which must be want

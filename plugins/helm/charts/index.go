@@ -71,6 +71,7 @@ type entry struct {
 func (s *Store) entriesOf(ctx context.Context, where location, chart string) ([]entry, error) {
 	at := where
 	at.URL = where.JoinPath("index.yaml")
+	at.asked = strings.TrimSuffix(where.asked, "/") + "/index.yaml"
 	i := s.index(at)
 	select {
 	case <-i.turn:
@@ -245,6 +246,9 @@ func scanJSON(r io.Reader) (map[string]span, error) {
 		if _, err := d.Token(); err != nil {
 			return nil, malformed(err)
 		}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, malformed(err)
 	}
 	return entries, nil
 }

@@ -1,6 +1,7 @@
 package charts
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func verify(ref helm.ChartRef, file, name string, text []byte) error {
 // keyring reads armored keys, one block or several.
 func keyring(text string) (openpgp.EntityList, error) {
 	var all openpgp.EntityList
-	r := strings.NewReader(text)
+	r := bufio.NewReader(strings.NewReader(text)) // or else Decode reads ahead
 	for {
 		block, err := armor.Decode(r)
 		if errors.Is(err, io.EOF) {

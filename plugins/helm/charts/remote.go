@@ -24,13 +24,14 @@ import (
 type location struct {
 	asked string // as the user, an index or a chart has it
 	*url.URL
-	auth helm.Auth
+	auth     helm.Auth
+	mirrored bool
 }
 
 // String names the location for errors, without what may be secret in it.
 func (l location) String() string {
-	if to := l.Redacted(); to != l.asked && strings.TrimSuffix(to, "/") != strings.TrimSuffix(l.asked, "/") {
-		return fmt.Sprintf("%s (mirror of %s)", to, redactURL(l.asked))
+	if l.mirrored {
+		return fmt.Sprintf("%s (mirror of %s)", l.Redacted(), redactURL(l.asked))
 	}
 	return l.Redacted()
 }
@@ -68,7 +69,7 @@ func (s *Store) locate(ref helm.ChartRef, raw string) (location, error) {
 	if auth == (helm.Auth{}) && (!matched || remote.Mirror == "") && sameServer(u, ref.Repository) {
 		auth = ref.Auth
 	}
-	return location{raw, u, auth}, nil
+	return location{raw, u, auth, matched && remote.Mirror != ""}, nil
 }
 
 // longest finds the remote whose prefix covers most of a URL.
