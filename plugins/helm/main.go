@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"helm.sh/helm/v4/pkg/kube"
+	"k8s.io/klog/v2"
 
 	"github.com/sluice-gitops/sluice/sdk"
 )
@@ -23,5 +24,7 @@ func main() {
 func quiet() {
 	log.SetOutput(io.Discard)
 	slog.SetDefault(slog.New(slog.DiscardHandler))
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
 	kube.ManagedFieldsManager = "helm"
 }

@@ -137,38 +137,52 @@ func (c *comparison) resource(want *unstructured.Unstructured) (dynamic.Resource
 	return c.client.Resource(mapping.Resource).Namespace(want.GetNamespace()), nil
 }
 
+// live compares the live object, if there is one.
 func (c *comparison) live(ctx context.Context, r dynamic.ResourceInterface, want *unstructured.Unstructured, k key, change *helm.Change) error {
 	paths, all := c.ignored(k)
 	if all {
 		return nil
 	}
 	mark(want, c.Ref)
-	live, err := r.Get(ctx, want.GetName(), metav1.GetOptions{})
+	is, would, err := states(ctx, r, want, paths)
 	switch {
-	case apierrors.IsNotFound(err):
-		change.Action = "create"
-		return c.settle(ctx, r, want, k, nil, want.Object, change)
 	case err != nil:
 		return err
-	}
-	for _, name := range ignoring {
-		if live.GetAnnotations()[name] == "true" || live.GetAnnotations()[name] == "sync_only" {
-			return nil
-		}
-	}
-	for _, path := range paths {
-		unstructured.RemoveNestedField(want.Object, path...)
-	}
-	would, err := r.Apply(ctx, want.GetName(), want, metav1.ApplyOptions{DryRun: []string{metav1.DryRunAll}, Force: true, FieldManager: fieldManager})
-	if err != nil {
-		return err
-	}
-	strip(live, paths)
-	strip(would, paths)
-	if reflect.DeepEqual(live.Object, would.Object) {
+	case is == nil:
+		change.Action = "create"
+		return c.settle(ctx, r, want, k, nil, want.Object, change)
+	case slices.ContainsFunc(ignoring, func(name string) bool { return is.GetAnnotations()[name] == "true" }):
 		return nil
 	}
-	return c.settle(ctx, r, want, k, live.Object, would.Object, change)
+	strip(is, paths)
+	strip(would, paths)
+	if reflect.DeepEqual(is.Object, would.Object) {
+		return nil
+	}
+	return c.settle(ctx, r, want, k, is.Object, would.Object, change)
+}
+
+// states returns the live object, nil if there is none, and what it would be.
+// Both are of the same moment, unless it never stops changing.
+func states(ctx context.Context, r dynamic.ResourceInterface, want *unstructured.Unstructured, paths [][]string) (is, would *unstructured.Unstructured, err error) {
+	const attempts = 5
+	for range attempts {
+		is, err = r.Get(ctx, want.GetName(), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil, nil, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, path := range paths {
+			unstructured.RemoveNestedField(want.Object, path...)
+		}
+		would, err = r.Apply(ctx, want.GetName(), want, metav1.ApplyOptions{DryRun: []string{metav1.DryRunAll}, Force: true, FieldManager: fieldManager})
+		if err != nil || would.GetResourceVersion() == is.GetResourceVersion() {
+			break
+		}
+	}
+	return is, would, err
 }
 
 // settle makes the object as it should be, if asked to, and tells.
@@ -248,4 +262,3 @@ func strip(u *unstructured.Unstructured, paths [][]string) {
 		unstructured.RemoveNestedField(u.Object, path...)
 	}
 }
-

@@ -146,14 +146,15 @@ func v1(got releaser.Releaser) (*release.Release, error) {
 	return nil, fmt.Errorf("a release of the type %T is not supported", got)
 }
 
-// settle records a release as failed that Helm's code has left as pending,
-// since nobody is at work on it any more, and returns err as it is told.
+// settle records a release as failed that Helm's code has left as pending, or
+// half uninstalled, since nobody is at work on it any more, and returns err as
+// it is told.
 func (o *operation) settle(err error) error {
 	if err == nil {
 		return nil
 	}
 	last, readErr := o.last()
-	if readErr == nil && last != nil && last.Info.Status.IsPending() {
+	if readErr == nil && last != nil && locked(last) {
 		readErr = o.fail(last, err.Error())
 	}
 	if readErr != nil {

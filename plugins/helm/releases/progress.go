@@ -30,15 +30,15 @@ type findings struct {
 // told are the messages that are worth an event, in our words. With an error,
 // the operation goes on to fail, and does not always say why.
 var told = map[string]string{
-	"Created resource via patch": "created",
-	"created a new resource":     "created",
-	"Patched resource":           "applied",
-	"replace succeeded":          "replaced",
-	"deleting resource":          "deleting",
-	"starting delete resource":   "deleting",
+	"Created resource via patch":                            "created",
+	"created a new resource":                                "created",
+	"Patched resource":                                      "applied",
+	"replace succeeded":                                     "replaced",
+	"deleting resource":                                     "deleting",
+	"starting delete resource":                              "deleting",
 	"skipping delete of resource not owned by this release": "kept, as it is not the release's",
-	"waiting for resources":            "waiting for the objects",
-	"waiting for resources to be gone": "waiting until the objects are gone",
+	"waiting for resources":                                 "waiting for the objects",
+	"waiting for resources to be gone":                      "waiting until the objects are gone",
 }
 
 // reasons are the messages whose error Helm keeps to itself.

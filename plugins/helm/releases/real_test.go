@@ -8,19 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"helm.sh/helm/v4/pkg/kube"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/sluice-gitops/sluice/plugins/helm/cluster"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
-
-func TestMain(m *testing.M) {
-	kube.ManagedFieldsManager = "helm"
-	os.Exit(m.Run())
-}
 
 // kubeconfigVariable names the kubeconfig of a real cluster that these tests
 // may fill and empty.

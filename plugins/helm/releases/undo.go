@@ -119,7 +119,7 @@ func (m *Manager) Uninstall(ctx context.Context, u helm.Uninstall, emit func(hel
 		if kept := o.log.kept(); kept != "" {
 			err = fmt.Errorf("%w: %s", err, kept)
 		}
-		return o.failure(err)
+		return o.settle(err)
 	}
 	if resp != nil && resp.Info != "" {
 		o.log.say("%s", oneLine(resp.Info))
