@@ -52,6 +52,8 @@ func Checks(kind string) []Check {
 		checks = append(checks, registryChecks...)
 	case client.KindRenderer:
 		checks = append(checks, rendererChecks...)
+	case client.KindHelm:
+		checks = append(checks, helmChecks...)
 	}
 	return append(checks, final...)
 }

@@ -37,9 +37,11 @@ type Subject struct {
 	// credential for each.
 	Images []registry.Request
 	// Tree is a directory for a renderer to render, and Paths what of it, "."
-	// if empty. Nobody changes it meanwhile.
-	Tree  string
-	Paths []string
+	// if empty; or the chart that a helm installs in Namespace, which must
+	// exist. Nobody changes it meanwhile.
+	Tree      string
+	Paths     []string
+	Namespace string
 
 	process *Process
 	opened  int

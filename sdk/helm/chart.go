@@ -13,6 +13,9 @@ type ChartRef struct {
 	Path string // of the chart's directory below Tree, slash-separated
 	// KeepDependencies leaves charts/ of a chart in a tree as it is.
 	KeepDependencies bool
+	// IgnoreLock picks dependencies by their ranges, whatever version the
+	// chart's lock file has, as Flux v1 did.
+	IgnoreLock bool
 
 	Auth    Auth     // for the server of Repository, and no other
 	Remotes []Remote // for every other URL, and before Auth for Repository

@@ -6,7 +6,7 @@
 //	src := h.Source("dir", map[string]any{"path": dir})
 //	rev, err := src.Resolve(t.Context(), source.Revision{})
 //
-// Source, Applier, Registry and Renderer, the functions, run the conformance suite of a
+// Source, Applier, Registry, Renderer and Helm, the functions, run the conformance suite of a
 // kind as subtests; `sluice plugin check` runs the same against a binary.
 package sdktest
 

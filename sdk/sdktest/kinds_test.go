@@ -132,7 +132,7 @@ func (r *releases) Compare(_ context.Context, c helm.Comparison, emit func(helm.
 
 var releasesPlugin = sdk.Plugin{Name: "releases", Version: "1.0.0", Kinds: []sdk.Kind{helm.New("releases", openReleases)}}
 
-func TestHelmSuite(t *testing.T) { sdktest.Helm(t, releasesPlugin, "releases", nil) }
+func TestHelmSuite(t *testing.T) { sdktest.Helm(t, releasesPlugin, "releases", nil, "", "") }
 
 func TestHelmCharts(t *testing.T) {
 	ctx := t.Context()

@@ -50,10 +50,12 @@ func Renderer(t *testing.T, p sdk.Plugin, typ string, config any, tree string, p
 	run(t, p, &conformance.Subject{Kind: client.KindRenderer, Type: typ, Tree: tree, Paths: paths}, config)
 }
 
-// Helm runs the checks that all kinds share, for a helm of type typ.
-func Helm(t *testing.T, p sdk.Plugin, typ string, config any) {
+// Helm runs the conformance suite for helms of type typ as subtests. chart is
+// the directory of one that installs without values in namespace, which exists;
+// the checks remove what they install.
+func Helm(t *testing.T, p sdk.Plugin, typ string, config any, chart, namespace string) {
 	t.Helper()
-	run(t, p, &conformance.Subject{Kind: client.KindHelm, Type: typ}, config)
+	run(t, p, &conformance.Subject{Kind: client.KindHelm, Type: typ, Tree: chart, Namespace: namespace}, config)
 }
 
 func run(t *testing.T, p sdk.Plugin, s *conformance.Subject, config any) {

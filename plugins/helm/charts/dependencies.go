@@ -187,10 +187,15 @@ func (s *Store) dependency(ctx context.Context, ref helm.ChartRef, t *tree, m *m
 		return out, err
 	}
 	wanted := s.reference(ref, out)
-	if wanted.Version = d.Version; m.locked[d.Name+" "+d.Repository] != "" {
-		wanted.Version = m.locked[d.Name+" "+d.Repository]
+	wanted.Version = d.Version
+	locked := m.locked[d.Name+" "+d.Repository]
+	if locked != "" && !ref.IgnoreLock {
+		wanted.Version = locked
 	}
 	f, err := s.find(ctx, wanted)
+	if err != nil && wanted.Version != d.Version {
+		err = fmt.Errorf("%w (the version is the one of the lock file; the range is %s)", err, d.Version)
+	}
 	out.Version, out.Digest = f.version, f.digest
 	return out, err
 }

@@ -41,7 +41,9 @@ type ChartRef struct {
 	KeepDependencies bool           `protobuf:"varint,7,opt,name=keep_dependencies,json=keepDependencies,proto3" json:"keep_dependencies,omitempty"`
 	Remotes          []*ChartRemote `protobuf:"bytes,8,rep,name=remotes,proto3" json:"remotes,omitempty"`
 	// Armored OpenPGP keys. If set, the chart must be signed by one of them.
-	Keyring       string `protobuf:"bytes,9,opt,name=keyring,proto3" json:"keyring,omitempty"`
+	Keyring string `protobuf:"bytes,9,opt,name=keyring,proto3" json:"keyring,omitempty"`
+	// Pick dependencies by their ranges, whatever the chart's lock file has.
+	IgnoreLock    bool `protobuf:"varint,10,opt,name=ignore_lock,json=ignoreLock,proto3" json:"ignore_lock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -137,6 +139,13 @@ func (x *ChartRef) GetKeyring() string {
 		return x.Keyring
 	}
 	return ""
+}
+
+func (x *ChartRef) GetIgnoreLock() bool {
+	if x != nil {
+		return x.IgnoreLock
+	}
+	return false
 }
 
 // ChartRemote is how to reach the URLs that begin with a prefix.
@@ -3184,7 +3193,7 @@ var File_sluice_plugin_v1_helm_proto protoreflect.FileDescriptor
 
 const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\n" +
-	"\x1bsluice/plugin/v1/helm.proto\x12\x10sluice.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x02\n" +
+	"\x1bsluice/plugin/v1/helm.proto\x12\x10sluice.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x02\n" +
 	"\bChartRef\x12\x1e\n" +
 	"\n" +
 	"repository\x18\x01 \x01(\tR\n" +
@@ -3196,7 +3205,10 @@ const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\x04tree\x18\x06 \x01(\tR\x04tree\x12+\n" +
 	"\x11keep_dependencies\x18\a \x01(\bR\x10keepDependencies\x127\n" +
 	"\aremotes\x18\b \x03(\v2\x1d.sluice.plugin.v1.ChartRemoteR\aremotes\x12\x18\n" +
-	"\akeyring\x18\t \x01(\tR\akeyring\"n\n" +
+	"\akeyring\x18\t \x01(\tR\akeyring\x12\x1f\n" +
+	"\vignore_lock\x18\n" +
+	" \x01(\bR\n" +
+	"ignoreLock\"n\n" +
 	"\vChartRemote\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x16\n" +
 	"\x06mirror\x18\x02 \x01(\tR\x06mirror\x12/\n" +

@@ -14,6 +14,7 @@ func ChartRefToProto(r helm.ChartRef) *pb.ChartRef {
 		Path:             text(r.Path),
 		Tree:             text(r.Tree),
 		KeepDependencies: r.KeepDependencies,
+		IgnoreLock:       r.IgnoreLock,
 		Auth:             chartAuthToProto(r.Auth),
 		Keyring:          text(r.Keyring),
 	}
@@ -34,6 +35,7 @@ func ChartRefFromProto(p *pb.ChartRef) helm.ChartRef {
 		Path:             p.GetPath(),
 		Tree:             p.GetTree(),
 		KeepDependencies: p.GetKeepDependencies(),
+		IgnoreLock:       p.GetIgnoreLock(),
 		Auth:             chartAuthFromProto(p.GetAuth()),
 		Keyring:          p.GetKeyring(),
 	}
