@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"helm.sh/helm/v4/pkg/kube"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -128,7 +129,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(killed) != "" {
 		toBeKilled()
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 type orders struct {
