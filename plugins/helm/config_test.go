@@ -73,10 +73,7 @@ func pack(t *testing.T, dir, to string) string {
 	}
 	zipped := gzip.NewWriter(out)
 	archive := tar.NewWriter(zipped)
-	root, err := os.MkdirTemp(t.TempDir(), "pack")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := t.TempDir()
 	if err := os.CopyFS(filepath.Join(root, name), os.DirFS(dir)); err != nil {
 		t.Fatal(err)
 	}

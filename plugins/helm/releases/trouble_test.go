@@ -340,3 +340,52 @@ func TestPermanent(t *testing.T) {
 		t.Errorf("a bad name: %v", err)
 	}
 }
+
+// TestLeftovers: what only failed revisions had is gone after one that works.
+func TestLeftovers(t *testing.T) {
+	t.Parallel()
+	m, ns := real(t)
+	r := simple(t, ns, "one")
+	if _, err := m.Upgrade(t.Context(), r, nil); err != nil {
+		t.Fatal(err)
+	}
+	extra := func(name string) helm.Release {
+		bad := r
+		bad.Chart = chartOf(t, map[string]string{
+			"templates/cm.yaml":    configMapTemplate,
+			"templates/extra.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\n",
+			"templates/hook.yaml":  strings.Replace(hangingHook, "EVENTS", "post-upgrade", 1),
+		})
+		bad.Timeout = time.Second
+		return bad
+	}
+	for _, name := range []string{"first", "second"} {
+		if _, err := m.Upgrade(t.Context(), extra(name), nil); err == nil {
+			t.Fatal("it did not fail")
+		}
+	}
+	if _, err := m.Upgrade(t.Context(), r, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"first", "second"} {
+		if _, err := m.records.CoreV1().ConfigMaps(ns).Get(t.Context(), name, metav1.GetOptions{}); err == nil {
+			t.Errorf("%s is still there", name)
+		}
+	}
+}
+
+func TestCreateNamespace(t *testing.T) {
+	t.Parallel()
+	m, ns := real(t)
+	r := simple(t, ns+"-new", "one")
+	if _, err := m.Upgrade(t.Context(), r, nil); err == nil || !strings.Contains(err.Error(), `namespaces "`+ns+`-new" not found`) {
+		t.Errorf("without asking for it: %v", err)
+	}
+	r.CreateNamespace = true
+	if _, err := m.Upgrade(t.Context(), r, nil); err != nil {
+		t.Error(err)
+	}
+	if err := m.records.CoreV1().Namespaces().Delete(t.Context(), ns+"-new", metav1.DeleteOptions{}); err != nil {
+		t.Error(err)
+	}
+}

@@ -39,25 +39,10 @@ func (m *Manager) upgrade(ctx context.Context, r helm.Release, emit func(helm.Ev
 	if err != nil {
 		return helm.Revision{}, err
 	}
-	last, err := o.last()
+	last, leftovers, err := o.before(r, c, values)
 	if err != nil {
 		return helm.Revision{}, err
 	}
-	if err := claim(last, r); err != nil {
-		return helm.Revision{}, err
-	}
-	if r.ReuseValues && !r.SkipSchema && last != nil && hasSchema(c) {
-		if err := validate(r.Chart, over(last.Config, values)); err != nil {
-			return helm.Revision{}, err
-		}
-	}
-	if err := o.define(c, r.CRDs); err != nil {
-		return helm.Revision{}, o.failure(err)
-	}
-	if err := o.capable(); err != nil {
-		return helm.Revision{}, o.failure(err)
-	}
-	o.kube.lenient = r.SkipOpenAPI
 	rendering, end := o.preparation()
 	defer end()
 	var made releaser.Releaser
@@ -66,7 +51,48 @@ func (m *Manager) upgrade(ctx context.Context, r helm.Release, emit func(helm.Ev
 	} else {
 		made, err = o.change(r, last, strategy).RunWithContext(rendering, r.Ref.Name, c, values)
 	}
-	return o.result(made, err)
+	rev, err := o.result(made, err)
+	if err != nil {
+		return rev, err
+	}
+	if err := o.clear(leftovers, manifestOf(made)); err != nil {
+		return rev, o.failure(fmt.Errorf("what a failed revision has left behind: %w", err))
+	}
+	return rev, nil
+}
+
+// before does what comes before Helm's own code: it finds the newest revision,
+// claims the release, and defines the kinds that the chart brings.
+func (o *operation) before(r helm.Release, c *chart.Chart, values map[string]any) (last *release.Release, leftovers []string, err error) {
+	o.kube.lenient = r.SkipOpenAPI
+	if last, err = o.last(); err != nil {
+		return nil, nil, err
+	}
+	if err := claim(last, r); err != nil {
+		return nil, nil, err
+	}
+	if r.ReuseValues && !r.SkipSchema && last != nil && hasSchema(c) {
+		if err := validate(r.Chart, over(last.Config, values)); err != nil {
+			return nil, nil, err
+		}
+	}
+	if leftovers, err = o.leftovers(last); err != nil {
+		return nil, nil, err
+	}
+	if err := o.define(c, r.CRDs); err != nil {
+		return nil, nil, o.failure(err)
+	}
+	if err := o.capable(); err != nil {
+		return nil, nil, o.failure(err)
+	}
+	return last, leftovers, nil
+}
+
+func manifestOf(made releaser.Releaser) string {
+	if r, err := v1(made); err == nil {
+		return r.Manifest
+	}
+	return ""
 }
 
 // result is the revision that was made, or why there is none that works.

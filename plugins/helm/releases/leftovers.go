@@ -1,0 +1,93 @@
+package releases
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"helm.sh/helm/v4/pkg/kube"
+	releasecommon "helm.sh/helm/v4/pkg/release/common"
+	release "helm.sh/helm/v4/pkg/release/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/resource"
+
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// leftovers are the manifests of the newest revisions that failed. Helm
+// compares an upgrade with the last one that did not, so that what a failed one
+// has created, and nobody wants any more, would stay for ever.
+func (o *operation) leftovers(last *release.Release) ([]string, error) {
+	if last == nil || last.Info.Status != releasecommon.StatusFailed {
+		return nil, nil
+	}
+	heads, err := o.manager.revisions(o.ctx, o.ref)
+	if err != nil {
+		return nil, err
+	}
+	manifests := []string{last.Manifest}
+	for _, h := range heads {
+		if h.Number >= last.Version {
+			continue
+		}
+		if h.Status != releasecommon.StatusFailed.String() {
+			break
+		}
+		r, err := o.manager.read(o.ref, h.object)
+		if err != nil {
+			return nil, err
+		}
+		if r != nil {
+			manifests = append(manifests, r.Manifest)
+		}
+	}
+	return manifests, nil
+}
+
+// clear deletes what the manifests have that the revision made now has not,
+// if it is the release's and not to be kept.
+func (o *operation) clear(manifests []string, made string) error {
+	if len(manifests) == 0 {
+		return nil
+	}
+	wanted, err := o.kube.Build(strings.NewReader(made), false)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, manifest := range manifests {
+		had, err := o.kube.Build(strings.NewReader(manifest), false)
+		if err != nil { // a kind that has gone: so have its objects
+			continue
+		}
+		for _, info := range had.Difference(wanted) {
+			if err := o.remove(info); err != nil {
+				errs = append(errs, fmt.Errorf("%s %s: %w", info.Mapping.GroupVersionKind.Kind, info.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// remove deletes an object that a failed revision has left behind.
+func (o *operation) remove(info *resource.Info) error {
+	if err := info.Get(); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
+	}
+	about, err := meta.Accessor(info.Object)
+	if err != nil {
+		return err
+	}
+	has := about.GetAnnotations()
+	if has["meta.helm.sh/release-name"] != o.ref.Name || has["meta.helm.sh/release-namespace"] != o.ref.Namespace || has[kube.ResourcePolicyAnno] == kube.KeepPolicy {
+		return nil
+	}
+	_, failed := o.kube.Delete(kube.ResourceList{info}, metav1.DeletePropagationBackground)
+	o.log.emit(helm.Event{Message: "deleted, as a failed revision has left it behind", Object: info.Mapping.GroupVersionKind.Kind + "/" + info.Name})
+	return errors.Join(failed...)
+}
