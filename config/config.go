@@ -70,6 +70,9 @@ type Config struct {
 	Images      Images
 	Registries  []Registry
 	Renderers   []Renderer
+	Helms       []Helm // those without a block come last
+	Releases    []Release
+	Mirrors     []Mirror
 
 	ImagePolicies    []ImagePolicy
 	ImageAutomations []ImageAutomation
@@ -161,7 +164,7 @@ type Sync struct {
 	Applier   string   // address of an applier
 	Renderer  string   // address of a renderer; "" for plain manifests
 	Paths     []string // slash-separated, relative to the tree's root, clean; at least "."
-	DependsOn []string // addresses of syncs, each once
+	DependsOn []string // addresses of syncs and releases, each once
 	Interval  time.Duration
 	Timeout   time.Duration
 	Suspend   bool
