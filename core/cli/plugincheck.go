@@ -29,8 +29,9 @@ type checkFlags struct {
 	instance string   // JSON, or @file
 	objects  string   // file of items, a line each
 	images   []string // host/repository
-	tree     string   // directory for a renderer
+	tree     string   // directory for a renderer, or a chart for a helm
 	paths    []string // of it
+	install  string   // namespace that a helm installs the chart in
 	env      []string
 	writable bool
 }
@@ -45,21 +46,28 @@ description, reopening, cancellation, unknown fields, clean standard output, the
 end of the host, and what its kinds promise.
 
 The checks work on an instance. Its configuration is --instance, a JSON object
-of the plugin's own arguments; a type that needs none is checked without.
+of the plugin's own arguments; a type that needs none is checked without. Checks that
+lack the samples they need are skipped: a helm plugin gets a chart with --tree,
+and with -n the namespace to install it in, which must exist.
 Exit code 2 if a check fails.`,
 		Example: `  sluice plugin check ./bin/sluice-plugin-git --type source/git \
       --instance '{"url": "file:///srv/git/repo.git"}'
   sluice plugin check ./bin/sluice-plugin-kubernetes --type applier/kubernetes \
-      --env KUBECONFIG=$KUBECONFIG --instance '{}' --objects samples.jsonl`,
+      --env KUBECONFIG=$KUBECONFIG --instance '{}' --objects samples.jsonl
+  sluice plugin check ./bin/sluice-plugin-helm --type helm/helm \
+      --env KUBECONFIG=$KUBECONFIG --instance '{}' --tree charts/podinfo -n scratch`,
 		Args: needs("BINARY", 1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.pluginCheck(cmd.Context(), args[0], f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.install = a.namespace
+			return a.pluginCheck(cmd.Context(), args[0], f)
+		},
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.offer, "type", "", "check only this kind/type, such as source/git")
 	fl.StringVar(&f.instance, "instance", "", "configuration of the instance to check with: JSON, or @file")
 	fl.StringVar(&f.objects, "objects", "", "sample objects for an applier, as `sluice manifest render -o jsonl` prints them")
 	fl.StringArrayVar(&f.images, "image", nil, "image that a credential plugin has a credential for, host/repository; may be repeated")
-	fl.StringVar(&f.tree, "tree", "", "sample directory for a renderer")
+	fl.StringVar(&f.tree, "tree", "", "sample directory for a renderer, or chart for a helm")
 	fl.StringArrayVar(&f.paths, "path", nil, "path below --tree to render, by default all; may be repeated")
 	fl.BoolVar(&f.writable, "writable", false, "also write to a source: files, branches and markers, which stay there")
 	fl.StringArrayVar(&f.env, "env", nil, "give the plugin this variable, name=value; may be repeated")
@@ -158,6 +166,7 @@ func (f checkFlags) subject(binary string, k client.KindDescription) (*conforman
 		}
 		s.Paths = f.paths
 	}
+	s.Namespace = f.install
 	if f.objects != "" {
 		if s.Objects, err = readItems(f.objects); err != nil {
 			return nil, err
