@@ -80,7 +80,9 @@ type Reader interface {
 type Comparer interface {
 	// Compare emits each object that is not as the newest deployed revision
 	// says. With Correct it makes them so, without a new revision; what it
-	// could not make so is in Change.Problem.
+	// could not make so is in Change.Problem. An object that has not changed
+	// since it was found to be right costs next to nothing; that it has may be
+	// noticed some seconds late, unless Fresh is asked for.
 	Compare(ctx context.Context, c Comparison, emit func(Change)) error
 }
 

@@ -8,8 +8,8 @@ import (
 
 // ReleaseRef names a release.
 type ReleaseRef struct {
-	Namespace string
-	Name      string
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
 }
 
 // Release is the desired state of one release.
@@ -92,6 +92,7 @@ type Comparison struct {
 	Ref     ReleaseRef
 	Correct bool
 	Ignore  []Ignore
+	Fresh   bool // look at every object, also if nothing seems to have changed
 }
 
 // Ignore leaves out objects, or fields of them. Empty fields match everything.
@@ -104,41 +105,43 @@ type Ignore struct {
 
 // Rendered is a rendered release.
 type Rendered struct {
-	Notes  string
-	Digest string // sha256:... of the manifest, without hooks
-	Chart  string // name-version
+	Notes  string `json:"notes,omitempty"`
+	Digest string `json:"digest"` // sha256:... of the manifest, without hooks
+	Chart  string `json:"chart"`  // name-version
 }
 
 // Change is one difference between the release and what an upgrade would make.
 type Change struct {
-	Kind, Namespace, Name string
-	Action                string // create, update, delete
-	Diff                  string // unified, secrets masked
-	Hook                  bool
-	Problem               string // why the change could not be made
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	Action    string `json:"action"`         // create, update, delete
+	Diff      string `json:"diff,omitempty"` // unified, secrets masked
+	Hook      bool   `json:"hook,omitempty"`
+	Problem   string `json:"problem,omitempty"` // why the change could not be made
 }
 
 // Event is progress of a long operation.
 type Event struct {
-	Time    time.Time
-	Message string
-	Object  string // kind/name, if about one
-	Failed  bool
+	Time    time.Time `json:"time,omitzero"`
+	Message string    `json:"message"`
+	Object  string    `json:"object,omitempty"` // kind/name, if about one
+	Failed  bool      `json:"failed,omitempty"`
 }
 
 // Revision is one entry of a release's history.
 type Revision struct {
-	Number     int
-	Status     string // deployed, failed, superseded, pending-install, ...
-	Chart      string // name-version
-	AppVersion string
-	Updated    time.Time
-	Message    string
-	Tests      string // "passed", "failed", or empty if none ran
-	Owner      string // Release.Owner of the last one that declared it
+	Number     int       `json:"number"`
+	Status     string    `json:"status"`          // deployed, failed, superseded, pending-install, ...
+	Chart      string    `json:"chart,omitempty"` // name-version
+	AppVersion string    `json:"app_version,omitempty"`
+	Updated    time.Time `json:"updated,omitzero"`
+	Message    string    `json:"message,omitempty"`
+	Tests      string    `json:"tests,omitempty"` // "passed", "failed", or empty if none ran
+	Owner      string    `json:"owner,omitempty"` // Release.Owner of the last one that declared it
 	// Digest is Release.Digest of the Upgrade that made exactly this revision;
 	// empty if something else did, such as the helm command or a rollback.
-	Digest string
+	Digest string `json:"digest,omitempty"`
 }
 
 // Content is what a revision was made of.

@@ -2936,8 +2936,10 @@ type CompareRequest struct {
 	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
 	Ref      *ReleaseRef            `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
 	// Make the objects as the release says.
-	Correct       bool             `protobuf:"varint,3,opt,name=correct,proto3" json:"correct,omitempty"`
-	Ignore        []*CompareIgnore `protobuf:"bytes,4,rep,name=ignore,proto3" json:"ignore,omitempty"`
+	Correct bool             `protobuf:"varint,3,opt,name=correct,proto3" json:"correct,omitempty"`
+	Ignore  []*CompareIgnore `protobuf:"bytes,4,rep,name=ignore,proto3" json:"ignore,omitempty"`
+	// Look at every object, also if nothing seems to have changed.
+	Fresh         bool `protobuf:"varint,5,opt,name=fresh,proto3" json:"fresh,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2998,6 +3000,13 @@ func (x *CompareRequest) GetIgnore() []*CompareIgnore {
 		return x.Ignore
 	}
 	return nil
+}
+
+func (x *CompareRequest) GetFresh() bool {
+	if x != nil {
+		return x.Fresh
+	}
+	return false
 }
 
 // CompareIgnore leaves out objects, or fields of them. Empty fields match
@@ -3397,12 +3406,13 @@ const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\rcomputed_json\x18\x03 \x01(\fB\x03\x80\x01\x01R\fcomputedJson\x12\x1f\n" +
 	"\bmanifest\x18\x04 \x01(\fB\x03\x80\x01\x01R\bmanifest\x12\x19\n" +
 	"\x05hooks\x18\x05 \x01(\fB\x03\x80\x01\x01R\x05hooks\x12\x14\n" +
-	"\x05notes\x18\x06 \x01(\tR\x05notes\"\xaf\x01\n" +
+	"\x05notes\x18\x06 \x01(\tR\x05notes\"\xc5\x01\n" +
 	"\x0eCompareRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12.\n" +
 	"\x03ref\x18\x02 \x01(\v2\x1c.sluice.plugin.v1.ReleaseRefR\x03ref\x12\x18\n" +
 	"\acorrect\x18\x03 \x01(\bR\acorrect\x127\n" +
-	"\x06ignore\x18\x04 \x03(\v2\x1f.sluice.plugin.v1.CompareIgnoreR\x06ignore\"k\n" +
+	"\x06ignore\x18\x04 \x03(\v2\x1f.sluice.plugin.v1.CompareIgnoreR\x06ignore\x12\x14\n" +
+	"\x05fresh\x18\x05 \x01(\bR\x05fresh\"k\n" +
 	"\rCompareIgnore\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +

@@ -315,7 +315,7 @@ func TestFromProto(p *pb.TestRequest) helm.Test {
 
 // ComparisonToProto converts what to compare; the caller adds the instance.
 func ComparisonToProto(c helm.Comparison) *pb.CompareRequest {
-	p := &pb.CompareRequest{Ref: ReleaseRefToProto(c.Ref), Correct: c.Correct}
+	p := &pb.CompareRequest{Ref: ReleaseRefToProto(c.Ref), Correct: c.Correct, Fresh: c.Fresh}
 	for _, i := range c.Ignore {
 		p.Ignore = append(p.Ignore, &pb.CompareIgnore{
 			Kind: text(i.Kind), Name: text(i.Name), Namespace: text(i.Namespace), Paths: texts(i.Paths),
@@ -326,7 +326,7 @@ func ComparisonToProto(c helm.Comparison) *pb.CompareRequest {
 
 // ComparisonFromProto is the inverse of ComparisonToProto.
 func ComparisonFromProto(p *pb.CompareRequest) helm.Comparison {
-	c := helm.Comparison{Ref: ReleaseRefFromProto(p.GetRef()), Correct: p.GetCorrect()}
+	c := helm.Comparison{Ref: ReleaseRefFromProto(p.GetRef()), Correct: p.GetCorrect(), Fresh: p.GetFresh()}
 	for _, i := range p.GetIgnore() {
 		c.Ignore = append(c.Ignore, helm.Ignore{
 			Kind: i.GetKind(), Name: i.GetName(), Namespace: i.GetNamespace(), Paths: i.GetPaths(),
