@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/client"
@@ -15,7 +16,10 @@ type Applier struct {
 	scrub *Scrubber
 }
 
-var _ applier.Applier = (*Applier)(nil)
+var (
+	_ applier.Applier        = (*Applier)(nil)
+	_ applier.ResourceKeeper = (*Applier)(nil)
+)
 
 // Plan implements applier.Applier.
 func (a *Applier) Plan(ctx context.Context, set applier.Set, emit func(applier.Change)) (applier.Summary, error) {
@@ -64,4 +68,27 @@ func (a *Applier) diagnostic(d *diag.Diagnostic) *diag.Diagnostic {
 		return nil
 	}
 	return &a.scrub.Diags(diag.List{*d})[0]
+}
+
+// Follow implements applier.ResourceKeeper.
+func (a *Applier) Follow(ctx context.Context, filter applier.ResourceFilter, emit func(applier.Resource)) error {
+	return a.Applier.Follow(ctx, filter, func(r applier.Resource) {
+		r.Problem = a.scrub.Scrub(r.Problem)
+		emit(r)
+	})
+}
+
+// PatchResource implements applier.ResourceKeeper. What goes into a status is
+// for everybody to read.
+func (a *Applier) PatchResource(ctx context.Context, patch applier.ResourcePatch) (applier.Resource, error) {
+	if len(patch.Status) > 0 {
+		patch.Status = json.RawMessage(a.scrub.Scrub(string(patch.Status)))
+	}
+	return a.Applier.PatchResource(ctx, patch)
+}
+
+// TellResource implements applier.ResourceKeeper.
+func (a *Applier) TellResource(ctx context.Context, event applier.ResourceEvent) error {
+	event.Message = a.scrub.Scrub(event.Message)
+	return a.Applier.TellResource(ctx, event)
 }

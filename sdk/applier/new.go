@@ -20,6 +20,7 @@ const (
 	CanKeepSecrets   = "applier.secrets"
 	CanLease         = "applier.lease"
 	CanMark          = "applier.mark"
+	CanKeepResources = "applier.resources"
 )
 
 var capabilities = []plug.Capability{
@@ -27,4 +28,5 @@ var capabilities = []plug.Capability{
 	{Name: CanKeepSecrets, Has: func(v any) bool { _, ok := v.(SecretStore); return ok }},
 	{Name: CanLease, Has: func(v any) bool { _, ok := v.(Leaser); return ok }},
 	{Name: CanMark, Has: func(v any) bool { _, ok := v.(Marker); return ok }},
+	{Name: CanKeepResources, Has: func(v any) bool { _, ok := v.(ResourceKeeper); return ok }},
 }

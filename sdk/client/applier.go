@@ -21,6 +21,7 @@ var _ interface {
 	applier.SecretStore
 	applier.Leaser
 	applier.Marker
+	applier.ResourceKeeper
 } = (*Applier)(nil)
 
 // NewApplier uses c to call the instance.

@@ -2710,6 +2710,744 @@ func (*LeaseResult) Descriptor() ([]byte, []int) {
 	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{36}
 }
 
+// VersionedKind names a kind of objects in the version that is wanted.
+type VersionedKind struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VersionedKind) Reset() {
+	*x = VersionedKind{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VersionedKind) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VersionedKind) ProtoMessage() {}
+
+func (x *VersionedKind) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VersionedKind.ProtoReflect.Descriptor instead.
+func (*VersionedKind) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *VersionedKind) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *VersionedKind) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *VersionedKind) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+type FollowRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Kinds    []*VersionedKind       `protobuf:"bytes,2,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	// The only ones to look at. Empty: all.
+	Namespaces    []string `protobuf:"bytes,3,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowRequest) Reset() {
+	*x = FollowRequest{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowRequest) ProtoMessage() {}
+
+func (x *FollowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
+func (*FollowRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *FollowRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *FollowRequest) GetKinds() []*VersionedKind {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+func (x *FollowRequest) GetNamespaces() []string {
+	if x != nil {
+		return x.Namespaces
+	}
+	return nil
+}
+
+type FollowResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*FollowResponse_Resource
+	//	*FollowResponse_Synced
+	//	*FollowResponse_Result
+	Event         isFollowResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowResponse) Reset() {
+	*x = FollowResponse{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowResponse) ProtoMessage() {}
+
+func (x *FollowResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowResponse.ProtoReflect.Descriptor instead.
+func (*FollowResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *FollowResponse) GetEvent() isFollowResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *FollowResponse) GetResource() *Resource {
+	if x != nil {
+		if x, ok := x.Event.(*FollowResponse_Resource); ok {
+			return x.Resource
+		}
+	}
+	return nil
+}
+
+func (x *FollowResponse) GetSynced() *Synced {
+	if x != nil {
+		if x, ok := x.Event.(*FollowResponse_Synced); ok {
+			return x.Synced
+		}
+	}
+	return nil
+}
+
+func (x *FollowResponse) GetResult() *FollowResult {
+	if x != nil {
+		if x, ok := x.Event.(*FollowResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+type isFollowResponse_Event interface {
+	isFollowResponse_Event()
+}
+
+type FollowResponse_Resource struct {
+	Resource *Resource `protobuf:"bytes,1,opt,name=resource,proto3,oneof"`
+}
+
+type FollowResponse_Synced struct {
+	// The first pass is complete.
+	Synced *Synced `protobuf:"bytes,2,opt,name=synced,proto3,oneof"`
+}
+
+type FollowResponse_Result struct {
+	// The call ended without being cancelled; the host makes it again.
+	Result *FollowResult `protobuf:"bytes,3,opt,name=result,proto3,oneof"`
+}
+
+func (*FollowResponse_Resource) isFollowResponse_Event() {}
+
+func (*FollowResponse_Synced) isFollowResponse_Event() {}
+
+func (*FollowResponse_Result) isFollowResponse_Event() {}
+
+type FollowResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowResult) Reset() {
+	*x = FollowResult{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowResult) ProtoMessage() {}
+
+func (x *FollowResult) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowResult.ProtoReflect.Descriptor instead.
+func (*FollowResult) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{40}
+}
+
+// Resource is an object that the host acts upon.
+type Resource struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Ref        *ObjectRef             `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	Uid        string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	Generation int64                  `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	// JSON, without managedFields; empty with deleted.
+	Object []byte `protobuf:"bytes,4,opt,name=object,proto3" json:"object,omitempty"`
+	// It is gone.
+	Deleted bool `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// It goes as soon as its finalizers allow it.
+	Deleting bool `protobuf:"varint,6,opt,name=deleting,proto3" json:"deleting,omitempty"`
+	// With deleting: because its definition goes.
+	DefinitionDeleting bool `protobuf:"varint,7,opt,name=definition_deleting,json=definitionDeleting,proto3" json:"definition_deleting,omitempty"`
+	// With deleting: its namespace goes too.
+	NamespaceDeleting bool `protobuf:"varint,8,opt,name=namespace_deleting,json=namespaceDeleting,proto3" json:"namespace_deleting,omitempty"`
+	// Why the objects of the kind and namespace of ref, which has no name,
+	// cannot be seen. Empty for a ref without a name: they can be seen again.
+	Problem       string `protobuf:"bytes,9,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resource) Reset() {
+	*x = Resource{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resource) ProtoMessage() {}
+
+func (x *Resource) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resource.ProtoReflect.Descriptor instead.
+func (*Resource) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Resource) GetRef() *ObjectRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *Resource) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *Resource) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Resource) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *Resource) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
+func (x *Resource) GetDeleting() bool {
+	if x != nil {
+		return x.Deleting
+	}
+	return false
+}
+
+func (x *Resource) GetDefinitionDeleting() bool {
+	if x != nil {
+		return x.DefinitionDeleting
+	}
+	return false
+}
+
+func (x *Resource) GetNamespaceDeleting() bool {
+	if x != nil {
+		return x.NamespaceDeleting
+	}
+	return false
+}
+
+func (x *Resource) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+type PatchResourceRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Ref      *ObjectRef             `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	Uid      string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	// JSON merge patch of the status. Empty: none.
+	Status []byte `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
+	// Added first. Empty: none.
+	AddFinalizer string `protobuf:"bytes,5,opt,name=add_finalizer,json=addFinalizer,proto3" json:"add_finalizer,omitempty"`
+	// Removed last. Empty: none.
+	RemoveFinalizer string `protobuf:"bytes,6,opt,name=remove_finalizer,json=removeFinalizer,proto3" json:"remove_finalizer,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *PatchResourceRequest) Reset() {
+	*x = PatchResourceRequest{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchResourceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchResourceRequest) ProtoMessage() {}
+
+func (x *PatchResourceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchResourceRequest.ProtoReflect.Descriptor instead.
+func (*PatchResourceRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *PatchResourceRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *PatchResourceRequest) GetRef() *ObjectRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *PatchResourceRequest) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *PatchResourceRequest) GetStatus() []byte {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *PatchResourceRequest) GetAddFinalizer() string {
+	if x != nil {
+		return x.AddFinalizer
+	}
+	return ""
+}
+
+func (x *PatchResourceRequest) GetRemoveFinalizer() string {
+	if x != nil {
+		return x.RemoveFinalizer
+	}
+	return ""
+}
+
+type PatchResourceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Resource      *Resource              `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PatchResourceResponse) Reset() {
+	*x = PatchResourceResponse{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchResourceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchResourceResponse) ProtoMessage() {}
+
+func (x *PatchResourceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchResourceResponse.ProtoReflect.Descriptor instead.
+func (*PatchResourceResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *PatchResourceResponse) GetResource() *Resource {
+	if x != nil {
+		return x.Resource
+	}
+	return nil
+}
+
+type TellResourceRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Ref      *ObjectRef             `protobuf:"bytes,2,opt,name=ref,proto3" json:"ref,omitempty"`
+	Uid      string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	Warning  bool                   `protobuf:"varint,4,opt,name=warning,proto3" json:"warning,omitempty"`
+	// One word.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Message       string `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TellResourceRequest) Reset() {
+	*x = TellResourceRequest{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TellResourceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TellResourceRequest) ProtoMessage() {}
+
+func (x *TellResourceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TellResourceRequest.ProtoReflect.Descriptor instead.
+func (*TellResourceRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *TellResourceRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *TellResourceRequest) GetRef() *ObjectRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *TellResourceRequest) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *TellResourceRequest) GetWarning() bool {
+	if x != nil {
+		return x.Warning
+	}
+	return false
+}
+
+func (x *TellResourceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *TellResourceRequest) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+type TellResourceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TellResourceResponse) Reset() {
+	*x = TellResourceResponse{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TellResourceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TellResourceResponse) ProtoMessage() {}
+
+func (x *TellResourceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TellResourceResponse.ProtoReflect.Descriptor instead.
+func (*TellResourceResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{45}
+}
+
+type ReadConfigRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Namespace     string                 `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Key           string                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadConfigRequest) Reset() {
+	*x = ReadConfigRequest{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadConfigRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadConfigRequest) ProtoMessage() {}
+
+func (x *ReadConfigRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadConfigRequest.ProtoReflect.Descriptor instead.
+func (*ReadConfigRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ReadConfigRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *ReadConfigRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ReadConfigRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReadConfigRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+type ReadConfigResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Value         string                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadConfigResponse) Reset() {
+	*x = ReadConfigResponse{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadConfigResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadConfigResponse) ProtoMessage() {}
+
+func (x *ReadConfigResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadConfigResponse.ProtoReflect.Descriptor instead.
+func (*ReadConfigResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ReadConfigResponse) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 var File_sluice_plugin_v1_applier_proto protoreflect.FileDescriptor
 
 const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
@@ -2873,7 +3611,59 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x04 \x01(\tR\x05value\"\x15\n" +
 	"\x13ApplierMarkResponse\"\r\n" +
-	"\vLeaseResult*\xb7\x01\n" +
+	"\vLeaseResult\"S\n" +
+	"\rVersionedKind\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\"\x82\x01\n" +
+	"\rFollowRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x125\n" +
+	"\x05kinds\x18\x02 \x03(\v2\x1f.sluice.plugin.v1.VersionedKindR\x05kinds\x12\x1e\n" +
+	"\n" +
+	"namespaces\x18\x03 \x03(\tR\n" +
+	"namespaces\"\xc1\x01\n" +
+	"\x0eFollowResponse\x128\n" +
+	"\bresource\x18\x01 \x01(\v2\x1a.sluice.plugin.v1.ResourceH\x00R\bresource\x122\n" +
+	"\x06synced\x18\x02 \x01(\v2\x18.sluice.plugin.v1.SyncedH\x00R\x06synced\x128\n" +
+	"\x06result\x18\x03 \x01(\v2\x1e.sluice.plugin.v1.FollowResultH\x00R\x06resultB\a\n" +
+	"\x05event\"\x0e\n" +
+	"\fFollowResult\"\xb3\x02\n" +
+	"\bResource\x12-\n" +
+	"\x03ref\x18\x01 \x01(\v2\x1b.sluice.plugin.v1.ObjectRefR\x03ref\x12\x10\n" +
+	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\x03R\n" +
+	"generation\x12\x16\n" +
+	"\x06object\x18\x04 \x01(\fR\x06object\x12\x18\n" +
+	"\adeleted\x18\x05 \x01(\bR\adeleted\x12\x1a\n" +
+	"\bdeleting\x18\x06 \x01(\bR\bdeleting\x12/\n" +
+	"\x13definition_deleting\x18\a \x01(\bR\x12definitionDeleting\x12-\n" +
+	"\x12namespace_deleting\x18\b \x01(\bR\x11namespaceDeleting\x12\x18\n" +
+	"\aproblem\x18\t \x01(\tR\aproblem\"\xdb\x01\n" +
+	"\x14PatchResourceRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12-\n" +
+	"\x03ref\x18\x02 \x01(\v2\x1b.sluice.plugin.v1.ObjectRefR\x03ref\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\fR\x06status\x12#\n" +
+	"\radd_finalizer\x18\x05 \x01(\tR\faddFinalizer\x12)\n" +
+	"\x10remove_finalizer\x18\x06 \x01(\tR\x0fremoveFinalizer\"O\n" +
+	"\x15PatchResourceResponse\x126\n" +
+	"\bresource\x18\x01 \x01(\v2\x1a.sluice.plugin.v1.ResourceR\bresource\"\xbe\x01\n" +
+	"\x13TellResourceRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12-\n" +
+	"\x03ref\x18\x02 \x01(\v2\x1b.sluice.plugin.v1.ObjectRefR\x03ref\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\x12\x18\n" +
+	"\awarning\x18\x04 \x01(\bR\awarning\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x06 \x01(\tR\amessage\"\x16\n" +
+	"\x14TellResourceResponse\"s\n" +
+	"\x11ReadConfigRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\tR\x03key\"*\n" +
+	"\x12ReadConfigResponse\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value*\xb7\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rACTION_CREATE\x10\x01\x12\x11\n" +
@@ -2906,7 +3696,7 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\rPHASE_STARTED\x10\x01\x12\x12\n" +
 	"\x0ePHASE_UPDATING\x10\x02\x12\x0f\n" +
 	"\vPHASE_READY\x10\x03\x12\x10\n" +
-	"\fPHASE_FAILED\x10\x042\xc4\x06\n" +
+	"\fPHASE_FAILED\x10\x042\xad\t\n" +
 	"\aApplier\x12G\n" +
 	"\x04Plan\x12\x1d.sluice.plugin.v1.PlanRequest\x1a\x1e.sluice.plugin.v1.PlanResponse0\x01\x12J\n" +
 	"\x05Apply\x12\x1e.sluice.plugin.v1.ApplyRequest\x1a\x1f.sluice.plugin.v1.ApplyResponse0\x01\x12M\n" +
@@ -2918,7 +3708,12 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"ReadSecret\x12#.sluice.plugin.v1.ReadSecretRequest\x1a$.sluice.plugin.v1.ReadSecretResponse\x12Z\n" +
 	"\vWriteSecret\x12$.sluice.plugin.v1.WriteSecretRequest\x1a%.sluice.plugin.v1.WriteSecretResponse\x12J\n" +
 	"\x05Lease\x12\x1e.sluice.plugin.v1.LeaseRequest\x1a\x1f.sluice.plugin.v1.LeaseResponse0\x01\x12S\n" +
-	"\x04Mark\x12$.sluice.plugin.v1.ApplierMarkRequest\x1a%.sluice.plugin.v1.ApplierMarkResponseB4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
+	"\x04Mark\x12$.sluice.plugin.v1.ApplierMarkRequest\x1a%.sluice.plugin.v1.ApplierMarkResponse\x12M\n" +
+	"\x06Follow\x12\x1f.sluice.plugin.v1.FollowRequest\x1a .sluice.plugin.v1.FollowResponse0\x01\x12`\n" +
+	"\rPatchResource\x12&.sluice.plugin.v1.PatchResourceRequest\x1a'.sluice.plugin.v1.PatchResourceResponse\x12]\n" +
+	"\fTellResource\x12%.sluice.plugin.v1.TellResourceRequest\x1a&.sluice.plugin.v1.TellResourceResponse\x12W\n" +
+	"\n" +
+	"ReadConfig\x12#.sluice.plugin.v1.ReadConfigRequest\x1a$.sluice.plugin.v1.ReadConfigResponseB4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_sluice_plugin_v1_applier_proto_rawDescOnce sync.Once
@@ -2933,61 +3728,72 @@ func file_sluice_plugin_v1_applier_proto_rawDescGZIP() []byte {
 }
 
 var file_sluice_plugin_v1_applier_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_sluice_plugin_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_sluice_plugin_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_sluice_plugin_v1_applier_proto_goTypes = []any{
-	(Action)(0),                  // 0: sluice.plugin.v1.Action
-	(Outcome)(0),                 // 1: sluice.plugin.v1.Outcome
-	(Health)(0),                  // 2: sluice.plugin.v1.Health
-	(Phase)(0),                   // 3: sluice.plugin.v1.Phase
-	(*ObjectRef)(nil),            // 4: sluice.plugin.v1.ObjectRef
-	(*ObjectSet)(nil),            // 5: sluice.plugin.v1.ObjectSet
-	(*Change)(nil),               // 6: sluice.plugin.v1.Change
-	(*ObjectResult)(nil),         // 7: sluice.plugin.v1.ObjectResult
-	(*Summary)(nil),              // 8: sluice.plugin.v1.Summary
-	(*PlanRequest)(nil),          // 9: sluice.plugin.v1.PlanRequest
-	(*PlanResponse)(nil),         // 10: sluice.plugin.v1.PlanResponse
-	(*ApplyRequest)(nil),         // 11: sluice.plugin.v1.ApplyRequest
-	(*ApplyResponse)(nil),        // 12: sluice.plugin.v1.ApplyResponse
-	(*DeleteRequest)(nil),        // 13: sluice.plugin.v1.DeleteRequest
-	(*DeleteResponse)(nil),       // 14: sluice.plugin.v1.DeleteResponse
-	(*ObjectStatus)(nil),         // 15: sluice.plugin.v1.ObjectStatus
-	(*StatusRequest)(nil),        // 16: sluice.plugin.v1.StatusRequest
-	(*StatusResponse)(nil),       // 17: sluice.plugin.v1.StatusResponse
-	(*StatusResult)(nil),         // 18: sluice.plugin.v1.StatusResult
-	(*ApplierWatchRequest)(nil),  // 19: sluice.plugin.v1.ApplierWatchRequest
-	(*ApplierWatchResponse)(nil), // 20: sluice.plugin.v1.ApplierWatchResponse
-	(*Synced)(nil),               // 21: sluice.plugin.v1.Synced
-	(*ApplierWatchResult)(nil),   // 22: sluice.plugin.v1.ApplierWatchResult
-	(*WorkloadsRequest)(nil),     // 23: sluice.plugin.v1.WorkloadsRequest
-	(*ObjectKind)(nil),           // 24: sluice.plugin.v1.ObjectKind
-	(*WorkloadsResponse)(nil),    // 25: sluice.plugin.v1.WorkloadsResponse
-	(*WorkloadsResult)(nil),      // 26: sluice.plugin.v1.WorkloadsResult
-	(*Workload)(nil),             // 27: sluice.plugin.v1.Workload
-	(*Rollout)(nil),              // 28: sluice.plugin.v1.Rollout
-	(*Container)(nil),            // 29: sluice.plugin.v1.Container
-	(*SecretRef)(nil),            // 30: sluice.plugin.v1.SecretRef
-	(*ReadSecretRequest)(nil),    // 31: sluice.plugin.v1.ReadSecretRequest
-	(*ReadSecretResponse)(nil),   // 32: sluice.plugin.v1.ReadSecretResponse
-	(*WriteSecretRequest)(nil),   // 33: sluice.plugin.v1.WriteSecretRequest
-	(*WriteSecretResponse)(nil),  // 34: sluice.plugin.v1.WriteSecretResponse
-	(*LeaseRequest)(nil),         // 35: sluice.plugin.v1.LeaseRequest
-	(*LeaseResponse)(nil),        // 36: sluice.plugin.v1.LeaseResponse
-	(*Acquired)(nil),             // 37: sluice.plugin.v1.Acquired
-	(*ApplierMarkRequest)(nil),   // 38: sluice.plugin.v1.ApplierMarkRequest
-	(*ApplierMarkResponse)(nil),  // 39: sluice.plugin.v1.ApplierMarkResponse
-	(*LeaseResult)(nil),          // 40: sluice.plugin.v1.LeaseResult
-	nil,                          // 41: sluice.plugin.v1.Workload.AnnotationsEntry
-	(*durationpb.Duration)(nil),  // 42: google.protobuf.Duration
-	(*Diagnostic)(nil),           // 43: sluice.plugin.v1.Diagnostic
+	(Action)(0),                   // 0: sluice.plugin.v1.Action
+	(Outcome)(0),                  // 1: sluice.plugin.v1.Outcome
+	(Health)(0),                   // 2: sluice.plugin.v1.Health
+	(Phase)(0),                    // 3: sluice.plugin.v1.Phase
+	(*ObjectRef)(nil),             // 4: sluice.plugin.v1.ObjectRef
+	(*ObjectSet)(nil),             // 5: sluice.plugin.v1.ObjectSet
+	(*Change)(nil),                // 6: sluice.plugin.v1.Change
+	(*ObjectResult)(nil),          // 7: sluice.plugin.v1.ObjectResult
+	(*Summary)(nil),               // 8: sluice.plugin.v1.Summary
+	(*PlanRequest)(nil),           // 9: sluice.plugin.v1.PlanRequest
+	(*PlanResponse)(nil),          // 10: sluice.plugin.v1.PlanResponse
+	(*ApplyRequest)(nil),          // 11: sluice.plugin.v1.ApplyRequest
+	(*ApplyResponse)(nil),         // 12: sluice.plugin.v1.ApplyResponse
+	(*DeleteRequest)(nil),         // 13: sluice.plugin.v1.DeleteRequest
+	(*DeleteResponse)(nil),        // 14: sluice.plugin.v1.DeleteResponse
+	(*ObjectStatus)(nil),          // 15: sluice.plugin.v1.ObjectStatus
+	(*StatusRequest)(nil),         // 16: sluice.plugin.v1.StatusRequest
+	(*StatusResponse)(nil),        // 17: sluice.plugin.v1.StatusResponse
+	(*StatusResult)(nil),          // 18: sluice.plugin.v1.StatusResult
+	(*ApplierWatchRequest)(nil),   // 19: sluice.plugin.v1.ApplierWatchRequest
+	(*ApplierWatchResponse)(nil),  // 20: sluice.plugin.v1.ApplierWatchResponse
+	(*Synced)(nil),                // 21: sluice.plugin.v1.Synced
+	(*ApplierWatchResult)(nil),    // 22: sluice.plugin.v1.ApplierWatchResult
+	(*WorkloadsRequest)(nil),      // 23: sluice.plugin.v1.WorkloadsRequest
+	(*ObjectKind)(nil),            // 24: sluice.plugin.v1.ObjectKind
+	(*WorkloadsResponse)(nil),     // 25: sluice.plugin.v1.WorkloadsResponse
+	(*WorkloadsResult)(nil),       // 26: sluice.plugin.v1.WorkloadsResult
+	(*Workload)(nil),              // 27: sluice.plugin.v1.Workload
+	(*Rollout)(nil),               // 28: sluice.plugin.v1.Rollout
+	(*Container)(nil),             // 29: sluice.plugin.v1.Container
+	(*SecretRef)(nil),             // 30: sluice.plugin.v1.SecretRef
+	(*ReadSecretRequest)(nil),     // 31: sluice.plugin.v1.ReadSecretRequest
+	(*ReadSecretResponse)(nil),    // 32: sluice.plugin.v1.ReadSecretResponse
+	(*WriteSecretRequest)(nil),    // 33: sluice.plugin.v1.WriteSecretRequest
+	(*WriteSecretResponse)(nil),   // 34: sluice.plugin.v1.WriteSecretResponse
+	(*LeaseRequest)(nil),          // 35: sluice.plugin.v1.LeaseRequest
+	(*LeaseResponse)(nil),         // 36: sluice.plugin.v1.LeaseResponse
+	(*Acquired)(nil),              // 37: sluice.plugin.v1.Acquired
+	(*ApplierMarkRequest)(nil),    // 38: sluice.plugin.v1.ApplierMarkRequest
+	(*ApplierMarkResponse)(nil),   // 39: sluice.plugin.v1.ApplierMarkResponse
+	(*LeaseResult)(nil),           // 40: sluice.plugin.v1.LeaseResult
+	(*VersionedKind)(nil),         // 41: sluice.plugin.v1.VersionedKind
+	(*FollowRequest)(nil),         // 42: sluice.plugin.v1.FollowRequest
+	(*FollowResponse)(nil),        // 43: sluice.plugin.v1.FollowResponse
+	(*FollowResult)(nil),          // 44: sluice.plugin.v1.FollowResult
+	(*Resource)(nil),              // 45: sluice.plugin.v1.Resource
+	(*PatchResourceRequest)(nil),  // 46: sluice.plugin.v1.PatchResourceRequest
+	(*PatchResourceResponse)(nil), // 47: sluice.plugin.v1.PatchResourceResponse
+	(*TellResourceRequest)(nil),   // 48: sluice.plugin.v1.TellResourceRequest
+	(*TellResourceResponse)(nil),  // 49: sluice.plugin.v1.TellResourceResponse
+	(*ReadConfigRequest)(nil),     // 50: sluice.plugin.v1.ReadConfigRequest
+	(*ReadConfigResponse)(nil),    // 51: sluice.plugin.v1.ReadConfigResponse
+	nil,                           // 52: sluice.plugin.v1.Workload.AnnotationsEntry
+	(*durationpb.Duration)(nil),   // 53: google.protobuf.Duration
+	(*Diagnostic)(nil),            // 54: sluice.plugin.v1.Diagnostic
 }
 var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
-	42, // 0: sluice.plugin.v1.ObjectSet.timeout:type_name -> google.protobuf.Duration
+	53, // 0: sluice.plugin.v1.ObjectSet.timeout:type_name -> google.protobuf.Duration
 	4,  // 1: sluice.plugin.v1.Change.ref:type_name -> sluice.plugin.v1.ObjectRef
 	0,  // 2: sluice.plugin.v1.Change.action:type_name -> sluice.plugin.v1.Action
-	43, // 3: sluice.plugin.v1.Change.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
+	54, // 3: sluice.plugin.v1.Change.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
 	4,  // 4: sluice.plugin.v1.ObjectResult.ref:type_name -> sluice.plugin.v1.ObjectRef
 	1,  // 5: sluice.plugin.v1.ObjectResult.outcome:type_name -> sluice.plugin.v1.Outcome
-	43, // 6: sluice.plugin.v1.ObjectResult.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
+	54, // 6: sluice.plugin.v1.ObjectResult.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
 	5,  // 7: sluice.plugin.v1.PlanRequest.set:type_name -> sluice.plugin.v1.ObjectSet
 	6,  // 8: sluice.plugin.v1.PlanResponse.change:type_name -> sluice.plugin.v1.Change
 	8,  // 9: sluice.plugin.v1.PlanResponse.result:type_name -> sluice.plugin.v1.Summary
@@ -2995,7 +3801,7 @@ var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
 	7,  // 11: sluice.plugin.v1.ApplyResponse.object:type_name -> sluice.plugin.v1.ObjectResult
 	8,  // 12: sluice.plugin.v1.ApplyResponse.result:type_name -> sluice.plugin.v1.Summary
 	4,  // 13: sluice.plugin.v1.DeleteRequest.refs:type_name -> sluice.plugin.v1.ObjectRef
-	42, // 14: sluice.plugin.v1.DeleteRequest.timeout:type_name -> google.protobuf.Duration
+	53, // 14: sluice.plugin.v1.DeleteRequest.timeout:type_name -> google.protobuf.Duration
 	7,  // 15: sluice.plugin.v1.DeleteResponse.object:type_name -> sluice.plugin.v1.ObjectResult
 	8,  // 16: sluice.plugin.v1.DeleteResponse.result:type_name -> sluice.plugin.v1.Summary
 	4,  // 17: sluice.plugin.v1.ObjectStatus.ref:type_name -> sluice.plugin.v1.ObjectRef
@@ -3010,38 +3816,54 @@ var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
 	26, // 26: sluice.plugin.v1.WorkloadsResponse.result:type_name -> sluice.plugin.v1.WorkloadsResult
 	4,  // 27: sluice.plugin.v1.Workload.ref:type_name -> sluice.plugin.v1.ObjectRef
 	29, // 28: sluice.plugin.v1.Workload.containers:type_name -> sluice.plugin.v1.Container
-	41, // 29: sluice.plugin.v1.Workload.annotations:type_name -> sluice.plugin.v1.Workload.AnnotationsEntry
+	52, // 29: sluice.plugin.v1.Workload.annotations:type_name -> sluice.plugin.v1.Workload.AnnotationsEntry
 	28, // 30: sluice.plugin.v1.Workload.rollout:type_name -> sluice.plugin.v1.Rollout
 	3,  // 31: sluice.plugin.v1.Rollout.phase:type_name -> sluice.plugin.v1.Phase
 	30, // 32: sluice.plugin.v1.ReadSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
 	30, // 33: sluice.plugin.v1.WriteSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
 	37, // 34: sluice.plugin.v1.LeaseResponse.acquired:type_name -> sluice.plugin.v1.Acquired
 	40, // 35: sluice.plugin.v1.LeaseResponse.result:type_name -> sluice.plugin.v1.LeaseResult
-	9,  // 36: sluice.plugin.v1.Applier.Plan:input_type -> sluice.plugin.v1.PlanRequest
-	11, // 37: sluice.plugin.v1.Applier.Apply:input_type -> sluice.plugin.v1.ApplyRequest
-	13, // 38: sluice.plugin.v1.Applier.Delete:input_type -> sluice.plugin.v1.DeleteRequest
-	16, // 39: sluice.plugin.v1.Applier.Status:input_type -> sluice.plugin.v1.StatusRequest
-	19, // 40: sluice.plugin.v1.Applier.Watch:input_type -> sluice.plugin.v1.ApplierWatchRequest
-	23, // 41: sluice.plugin.v1.Applier.Workloads:input_type -> sluice.plugin.v1.WorkloadsRequest
-	31, // 42: sluice.plugin.v1.Applier.ReadSecret:input_type -> sluice.plugin.v1.ReadSecretRequest
-	33, // 43: sluice.plugin.v1.Applier.WriteSecret:input_type -> sluice.plugin.v1.WriteSecretRequest
-	35, // 44: sluice.plugin.v1.Applier.Lease:input_type -> sluice.plugin.v1.LeaseRequest
-	38, // 45: sluice.plugin.v1.Applier.Mark:input_type -> sluice.plugin.v1.ApplierMarkRequest
-	10, // 46: sluice.plugin.v1.Applier.Plan:output_type -> sluice.plugin.v1.PlanResponse
-	12, // 47: sluice.plugin.v1.Applier.Apply:output_type -> sluice.plugin.v1.ApplyResponse
-	14, // 48: sluice.plugin.v1.Applier.Delete:output_type -> sluice.plugin.v1.DeleteResponse
-	17, // 49: sluice.plugin.v1.Applier.Status:output_type -> sluice.plugin.v1.StatusResponse
-	20, // 50: sluice.plugin.v1.Applier.Watch:output_type -> sluice.plugin.v1.ApplierWatchResponse
-	25, // 51: sluice.plugin.v1.Applier.Workloads:output_type -> sluice.plugin.v1.WorkloadsResponse
-	32, // 52: sluice.plugin.v1.Applier.ReadSecret:output_type -> sluice.plugin.v1.ReadSecretResponse
-	34, // 53: sluice.plugin.v1.Applier.WriteSecret:output_type -> sluice.plugin.v1.WriteSecretResponse
-	36, // 54: sluice.plugin.v1.Applier.Lease:output_type -> sluice.plugin.v1.LeaseResponse
-	39, // 55: sluice.plugin.v1.Applier.Mark:output_type -> sluice.plugin.v1.ApplierMarkResponse
-	46, // [46:56] is the sub-list for method output_type
-	36, // [36:46] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	41, // 36: sluice.plugin.v1.FollowRequest.kinds:type_name -> sluice.plugin.v1.VersionedKind
+	45, // 37: sluice.plugin.v1.FollowResponse.resource:type_name -> sluice.plugin.v1.Resource
+	21, // 38: sluice.plugin.v1.FollowResponse.synced:type_name -> sluice.plugin.v1.Synced
+	44, // 39: sluice.plugin.v1.FollowResponse.result:type_name -> sluice.plugin.v1.FollowResult
+	4,  // 40: sluice.plugin.v1.Resource.ref:type_name -> sluice.plugin.v1.ObjectRef
+	4,  // 41: sluice.plugin.v1.PatchResourceRequest.ref:type_name -> sluice.plugin.v1.ObjectRef
+	45, // 42: sluice.plugin.v1.PatchResourceResponse.resource:type_name -> sluice.plugin.v1.Resource
+	4,  // 43: sluice.plugin.v1.TellResourceRequest.ref:type_name -> sluice.plugin.v1.ObjectRef
+	9,  // 44: sluice.plugin.v1.Applier.Plan:input_type -> sluice.plugin.v1.PlanRequest
+	11, // 45: sluice.plugin.v1.Applier.Apply:input_type -> sluice.plugin.v1.ApplyRequest
+	13, // 46: sluice.plugin.v1.Applier.Delete:input_type -> sluice.plugin.v1.DeleteRequest
+	16, // 47: sluice.plugin.v1.Applier.Status:input_type -> sluice.plugin.v1.StatusRequest
+	19, // 48: sluice.plugin.v1.Applier.Watch:input_type -> sluice.plugin.v1.ApplierWatchRequest
+	23, // 49: sluice.plugin.v1.Applier.Workloads:input_type -> sluice.plugin.v1.WorkloadsRequest
+	31, // 50: sluice.plugin.v1.Applier.ReadSecret:input_type -> sluice.plugin.v1.ReadSecretRequest
+	33, // 51: sluice.plugin.v1.Applier.WriteSecret:input_type -> sluice.plugin.v1.WriteSecretRequest
+	35, // 52: sluice.plugin.v1.Applier.Lease:input_type -> sluice.plugin.v1.LeaseRequest
+	38, // 53: sluice.plugin.v1.Applier.Mark:input_type -> sluice.plugin.v1.ApplierMarkRequest
+	42, // 54: sluice.plugin.v1.Applier.Follow:input_type -> sluice.plugin.v1.FollowRequest
+	46, // 55: sluice.plugin.v1.Applier.PatchResource:input_type -> sluice.plugin.v1.PatchResourceRequest
+	48, // 56: sluice.plugin.v1.Applier.TellResource:input_type -> sluice.plugin.v1.TellResourceRequest
+	50, // 57: sluice.plugin.v1.Applier.ReadConfig:input_type -> sluice.plugin.v1.ReadConfigRequest
+	10, // 58: sluice.plugin.v1.Applier.Plan:output_type -> sluice.plugin.v1.PlanResponse
+	12, // 59: sluice.plugin.v1.Applier.Apply:output_type -> sluice.plugin.v1.ApplyResponse
+	14, // 60: sluice.plugin.v1.Applier.Delete:output_type -> sluice.plugin.v1.DeleteResponse
+	17, // 61: sluice.plugin.v1.Applier.Status:output_type -> sluice.plugin.v1.StatusResponse
+	20, // 62: sluice.plugin.v1.Applier.Watch:output_type -> sluice.plugin.v1.ApplierWatchResponse
+	25, // 63: sluice.plugin.v1.Applier.Workloads:output_type -> sluice.plugin.v1.WorkloadsResponse
+	32, // 64: sluice.plugin.v1.Applier.ReadSecret:output_type -> sluice.plugin.v1.ReadSecretResponse
+	34, // 65: sluice.plugin.v1.Applier.WriteSecret:output_type -> sluice.plugin.v1.WriteSecretResponse
+	36, // 66: sluice.plugin.v1.Applier.Lease:output_type -> sluice.plugin.v1.LeaseResponse
+	39, // 67: sluice.plugin.v1.Applier.Mark:output_type -> sluice.plugin.v1.ApplierMarkResponse
+	43, // 68: sluice.plugin.v1.Applier.Follow:output_type -> sluice.plugin.v1.FollowResponse
+	47, // 69: sluice.plugin.v1.Applier.PatchResource:output_type -> sluice.plugin.v1.PatchResourceResponse
+	49, // 70: sluice.plugin.v1.Applier.TellResource:output_type -> sluice.plugin.v1.TellResourceResponse
+	51, // 71: sluice.plugin.v1.Applier.ReadConfig:output_type -> sluice.plugin.v1.ReadConfigResponse
+	58, // [58:72] is the sub-list for method output_type
+	44, // [44:58] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_sluice_plugin_v1_applier_proto_init() }
@@ -3079,13 +3901,18 @@ func file_sluice_plugin_v1_applier_proto_init() {
 		(*LeaseResponse_Acquired)(nil),
 		(*LeaseResponse_Result)(nil),
 	}
+	file_sluice_plugin_v1_applier_proto_msgTypes[39].OneofWrappers = []any{
+		(*FollowResponse_Resource)(nil),
+		(*FollowResponse_Synced)(nil),
+		(*FollowResponse_Result)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_plugin_v1_applier_proto_rawDesc), len(file_sluice_plugin_v1_applier_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   38,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

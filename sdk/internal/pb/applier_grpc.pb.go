@@ -19,16 +19,20 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Applier_Plan_FullMethodName        = "/sluice.plugin.v1.Applier/Plan"
-	Applier_Apply_FullMethodName       = "/sluice.plugin.v1.Applier/Apply"
-	Applier_Delete_FullMethodName      = "/sluice.plugin.v1.Applier/Delete"
-	Applier_Status_FullMethodName      = "/sluice.plugin.v1.Applier/Status"
-	Applier_Watch_FullMethodName       = "/sluice.plugin.v1.Applier/Watch"
-	Applier_Workloads_FullMethodName   = "/sluice.plugin.v1.Applier/Workloads"
-	Applier_ReadSecret_FullMethodName  = "/sluice.plugin.v1.Applier/ReadSecret"
-	Applier_WriteSecret_FullMethodName = "/sluice.plugin.v1.Applier/WriteSecret"
-	Applier_Lease_FullMethodName       = "/sluice.plugin.v1.Applier/Lease"
-	Applier_Mark_FullMethodName        = "/sluice.plugin.v1.Applier/Mark"
+	Applier_Plan_FullMethodName          = "/sluice.plugin.v1.Applier/Plan"
+	Applier_Apply_FullMethodName         = "/sluice.plugin.v1.Applier/Apply"
+	Applier_Delete_FullMethodName        = "/sluice.plugin.v1.Applier/Delete"
+	Applier_Status_FullMethodName        = "/sluice.plugin.v1.Applier/Status"
+	Applier_Watch_FullMethodName         = "/sluice.plugin.v1.Applier/Watch"
+	Applier_Workloads_FullMethodName     = "/sluice.plugin.v1.Applier/Workloads"
+	Applier_ReadSecret_FullMethodName    = "/sluice.plugin.v1.Applier/ReadSecret"
+	Applier_WriteSecret_FullMethodName   = "/sluice.plugin.v1.Applier/WriteSecret"
+	Applier_Lease_FullMethodName         = "/sluice.plugin.v1.Applier/Lease"
+	Applier_Mark_FullMethodName          = "/sluice.plugin.v1.Applier/Mark"
+	Applier_Follow_FullMethodName        = "/sluice.plugin.v1.Applier/Follow"
+	Applier_PatchResource_FullMethodName = "/sluice.plugin.v1.Applier/PatchResource"
+	Applier_TellResource_FullMethodName  = "/sluice.plugin.v1.Applier/TellResource"
+	Applier_ReadConfig_FullMethodName    = "/sluice.plugin.v1.Applier/ReadConfig"
 )
 
 // ApplierClient is the client API for Applier service.
@@ -72,6 +76,19 @@ type ApplierClient interface {
 	// answer: an owner without a record is an error. Idempotent. Capability
 	// "applier.mark".
 	Mark(ctx context.Context, in *ApplierMarkRequest, opts ...grpc.CallOption) (*ApplierMarkResponse, error)
+	// Follow sends each object of some kinds, then synced, then each change
+	// until it is cancelled. Capability "applier.resources".
+	Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error)
+	// PatchResource changes status and finalizers of one object. NOT_FOUND with
+	// reason NO_RESOURCE: it has gone, or has another UID. Idempotent. Capability
+	// "applier.resources".
+	PatchResource(ctx context.Context, in *PatchResourceRequest, opts ...grpc.CallOption) (*PatchResourceResponse, error)
+	// TellResource leaves an event about an object, or counts the one that is
+	// there. Capability "applier.resources".
+	TellResource(ctx context.Context, in *TellResourceRequest, opts ...grpc.CallOption) (*TellResourceResponse, error)
+	// ReadConfig returns one value that is no secret. NOT_FOUND with reason
+	// NO_CONFIG: there is none. Capability "applier.resources".
+	ReadConfig(ctx context.Context, in *ReadConfigRequest, opts ...grpc.CallOption) (*ReadConfigResponse, error)
 }
 
 type applierClient struct {
@@ -245,6 +262,55 @@ func (c *applierClient) Mark(ctx context.Context, in *ApplierMarkRequest, opts .
 	return out, nil
 }
 
+func (c *applierClient) Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Applier_ServiceDesc.Streams[7], Applier_Follow_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FollowRequest, FollowResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Applier_FollowClient = grpc.ServerStreamingClient[FollowResponse]
+
+func (c *applierClient) PatchResource(ctx context.Context, in *PatchResourceRequest, opts ...grpc.CallOption) (*PatchResourceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PatchResourceResponse)
+	err := c.cc.Invoke(ctx, Applier_PatchResource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *applierClient) TellResource(ctx context.Context, in *TellResourceRequest, opts ...grpc.CallOption) (*TellResourceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TellResourceResponse)
+	err := c.cc.Invoke(ctx, Applier_TellResource_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *applierClient) ReadConfig(ctx context.Context, in *ReadConfigRequest, opts ...grpc.CallOption) (*ReadConfigResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReadConfigResponse)
+	err := c.cc.Invoke(ctx, Applier_ReadConfig_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ApplierServer is the server API for Applier service.
 // All implementations must embed UnimplementedApplierServer
 // for forward compatibility.
@@ -286,6 +352,19 @@ type ApplierServer interface {
 	// answer: an owner without a record is an error. Idempotent. Capability
 	// "applier.mark".
 	Mark(context.Context, *ApplierMarkRequest) (*ApplierMarkResponse, error)
+	// Follow sends each object of some kinds, then synced, then each change
+	// until it is cancelled. Capability "applier.resources".
+	Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error
+	// PatchResource changes status and finalizers of one object. NOT_FOUND with
+	// reason NO_RESOURCE: it has gone, or has another UID. Idempotent. Capability
+	// "applier.resources".
+	PatchResource(context.Context, *PatchResourceRequest) (*PatchResourceResponse, error)
+	// TellResource leaves an event about an object, or counts the one that is
+	// there. Capability "applier.resources".
+	TellResource(context.Context, *TellResourceRequest) (*TellResourceResponse, error)
+	// ReadConfig returns one value that is no secret. NOT_FOUND with reason
+	// NO_CONFIG: there is none. Capability "applier.resources".
+	ReadConfig(context.Context, *ReadConfigRequest) (*ReadConfigResponse, error)
 	mustEmbedUnimplementedApplierServer()
 }
 
@@ -325,6 +404,18 @@ func (UnimplementedApplierServer) Lease(*LeaseRequest, grpc.ServerStreamingServe
 }
 func (UnimplementedApplierServer) Mark(context.Context, *ApplierMarkRequest) (*ApplierMarkResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Mark not implemented")
+}
+func (UnimplementedApplierServer) Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error {
+	return status.Error(codes.Unimplemented, "method Follow not implemented")
+}
+func (UnimplementedApplierServer) PatchResource(context.Context, *PatchResourceRequest) (*PatchResourceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PatchResource not implemented")
+}
+func (UnimplementedApplierServer) TellResource(context.Context, *TellResourceRequest) (*TellResourceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TellResource not implemented")
+}
+func (UnimplementedApplierServer) ReadConfig(context.Context, *ReadConfigRequest) (*ReadConfigResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReadConfig not implemented")
 }
 func (UnimplementedApplierServer) mustEmbedUnimplementedApplierServer() {}
 func (UnimplementedApplierServer) testEmbeddedByValue()                 {}
@@ -478,6 +569,71 @@ func _Applier_Mark_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Applier_Follow_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(FollowRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ApplierServer).Follow(m, &grpc.GenericServerStream[FollowRequest, FollowResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Applier_FollowServer = grpc.ServerStreamingServer[FollowResponse]
+
+func _Applier_PatchResource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PatchResourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApplierServer).PatchResource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Applier_PatchResource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApplierServer).PatchResource(ctx, req.(*PatchResourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Applier_TellResource_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TellResourceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApplierServer).TellResource(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Applier_TellResource_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApplierServer).TellResource(ctx, req.(*TellResourceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Applier_ReadConfig_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReadConfigRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApplierServer).ReadConfig(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Applier_ReadConfig_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApplierServer).ReadConfig(ctx, req.(*ReadConfigRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Applier_ServiceDesc is the grpc.ServiceDesc for Applier service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -496,6 +652,18 @@ var Applier_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Mark",
 			Handler:    _Applier_Mark_Handler,
+		},
+		{
+			MethodName: "PatchResource",
+			Handler:    _Applier_PatchResource_Handler,
+		},
+		{
+			MethodName: "TellResource",
+			Handler:    _Applier_TellResource_Handler,
+		},
+		{
+			MethodName: "ReadConfig",
+			Handler:    _Applier_ReadConfig_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
@@ -532,6 +700,11 @@ var Applier_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Lease",
 			Handler:       _Applier_Lease_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Follow",
+			Handler:       _Applier_Follow_Handler,
 			ServerStreams: true,
 		},
 	},

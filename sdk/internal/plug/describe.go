@@ -5,7 +5,7 @@ import "github.com/sluice-gitops/sluice/sdk/schema"
 // Protocol is the minor version of the wire protocol that this SDK speaks. It
 // grows when a message or call is added; the major version is that of the
 // handshake.
-const Protocol = 3
+const Protocol = 4
 
 // Description is what a plugin says about itself.
 type Description struct {

@@ -108,3 +108,36 @@ func (s *applierServer) Mark(ctx context.Context, req *pb.ApplierMarkRequest) (*
 		return &pb.ApplierMarkResponse{}, m.Mark(ctx, req.GetOwner(), req.GetName(), req.GetValue())
 	})
 }
+
+func (s *applierServer) Follow(req *pb.FollowRequest, out grpc.ServerStreamingServer[pb.FollowResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, k applier.ResourceKeeper, e *emitter[pb.FollowResponse]) (*pb.FollowResponse, error) {
+		err := k.Follow(ctx, wire.ResourceFilterFromProto(req), func(r applier.Resource) {
+			if r.Ref == (applier.Ref{}) {
+				e.emit(&pb.FollowResponse{Event: &pb.FollowResponse_Synced{Synced: &pb.Synced{}}}, nil)
+				return
+			}
+			e.emit(&pb.FollowResponse{Event: &pb.FollowResponse_Resource{Resource: wire.ResourceToProto(r)}}, nil)
+		})
+		return &pb.FollowResponse{Event: &pb.FollowResponse_Result{Result: &pb.FollowResult{}}}, err
+	})
+}
+
+func (s *applierServer) PatchResource(ctx context.Context, req *pb.PatchResourceRequest) (*pb.PatchResourceResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, k applier.ResourceKeeper) (*pb.PatchResourceResponse, error) {
+		r, err := k.PatchResource(ctx, wire.ResourcePatchFromProto(req))
+		return &pb.PatchResourceResponse{Resource: wire.ResourceToProto(r)}, err
+	})
+}
+
+func (s *applierServer) TellResource(ctx context.Context, req *pb.TellResourceRequest) (*pb.TellResourceResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, k applier.ResourceKeeper) (*pb.TellResourceResponse, error) {
+		return &pb.TellResourceResponse{}, k.TellResource(ctx, wire.ResourceEventFromProto(req))
+	})
+}
+
+func (s *applierServer) ReadConfig(ctx context.Context, req *pb.ReadConfigRequest) (*pb.ReadConfigResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, k applier.ResourceKeeper) (*pb.ReadConfigResponse, error) {
+		value, err := k.ReadConfig(ctx, wire.ConfigRefFromProto(req))
+		return wire.ConfigToProto(value), err
+	})
+}

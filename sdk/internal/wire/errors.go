@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/host"
@@ -57,6 +58,8 @@ var sentinels = []struct {
 	{helm.ErrNotFound, "RELEASE_NOT_FOUND", codes.NotFound},
 	{host.ErrAnonymous, "ANONYMOUS", codes.NotFound},
 	{host.ErrNoSecret, "NO_SECRET", codes.NotFound},
+	{applier.ErrNoResource, "NO_RESOURCE", codes.NotFound},
+	{applier.ErrNoConfig, "NO_CONFIG", codes.NotFound},
 	{host.ErrDenied, "DENIED", codes.PermissionDenied},
 	{host.ErrUnavailable, "NO_HOST_SERVICES", codes.FailedPrecondition},
 	{ErrUnsupported, "UNSUPPORTED", codes.Unimplemented},
