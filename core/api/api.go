@@ -18,6 +18,11 @@
 //	GET  /v1/jobs/{id}         one, by the beginning of its id; with ?wait=commit or ?wait=applied a stream: it now, then as it has become
 //	GET  /v1/images/why        ?workload=&namespace=&container=&timeout=  each tag with the rule that took or refused it
 //	GET  /v1/quarantine        DELETE /v1/quarantine  ?image=&by=
+//	GET  /v1/helm/releases     ?namespace=&applier=&all=  with all those, too, that nobody declares
+//	GET  /v1/helm/status       ?name=  GET /v1/helm/history  GET /v1/helm/diff  of one release
+//	GET  /v1/helm/values       ?name=&revision=&all=&declared=&show_secrets=
+//	GET  /v1/helm/template     ?name=&show_secrets=  a stream: the YAML in pieces
+//	POST /v1/helm/operate      roll back, test or uninstall: a stream of progress, then the outcome
 //	GET  /v1/plugins           POST /v1/reload   GET /v1/config   GET /v1/version
 //	GET  /healthz  /readyz     plain text
 //	GET  /metrics              Prometheus text
@@ -30,6 +35,7 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/sluice-gitops/sluice/core/credentials"
@@ -39,6 +45,8 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
 // Engine is what the API serves: *engine.Engine.
@@ -77,6 +85,15 @@ type Engine interface {
 	UpdateMetrics() engine.UpdateMetrics
 	Quarantined() []engine.Quarantine
 	Unquarantine(ctx context.Context, req engine.UnquarantineRequest) ([]engine.Quarantine, error)
+
+	HelmReleases(ctx context.Context, req engine.HelmListRequest) (engine.HelmListAnswer, error)
+	HelmStatus(ctx context.Context, name string) (engine.HelmDetail, error)
+	HelmHistory(ctx context.Context, name string) ([]helm.Revision, error)
+	HelmDiff(ctx context.Context, name string) (release.Plan, error)
+	HelmValues(ctx context.Context, req engine.HelmValuesRequest) (engine.HelmValues, error)
+	HelmTemplate(ctx context.Context, name string, w io.Writer) error
+	HelmOperate(ctx context.Context, op engine.HelmOperation, progress func(release.Progress)) (engine.HelmOutcome, error)
+	HelmMetrics() engine.HelmMetrics
 }
 
 var _ Engine = (*engine.Engine)(nil)

@@ -390,6 +390,10 @@ func TestProbes(t *testing.T) {
 		`sluice_updates_written_total 4`,
 		`sluice_rollouts_failed_total 1`,
 		`sluice_jobs{state="succeeded"} 2`,
+		`sluice_helm_release_info{node="release.ghost",namespace="demo",name="ghost",chart="ghost",version="1.2.3",app_version="",status="deployed"} 1`,
+		`sluice_helm_release_state{node="release.ghost",namespace="demo",name="ghost",state="in_sync"} 1`,
+		`sluice_helm_release_revision{node="release.new",namespace="demo",name="new"} 0`,
+		`sluice_helm_operations_total{kind="install",result="failed"} 1`,
 		`sluice_registry_throttled_total{host="quay.io",credential=""} 1`,
 	} {
 		if !strings.Contains(text, line+"\n") {

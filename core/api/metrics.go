@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -35,6 +36,7 @@ func (s *server) metrics(w http.ResponseWriter, _ *http.Request) {
 	b.credentials(s)
 	b.images(s)
 	b.updates(s)
+	b.releases(s)
 	b.family("sluice_config_ok", "gauge", "1 if the last reading of the configuration had no errors")
 	ok := 0.0
 	if s.engine.ConfigStatus().OK {
@@ -160,5 +162,34 @@ func (b *metricsText) updates(s *server) {
 	b.family("sluice_jobs", "gauge", "releases and policy changes that are remembered, by state")
 	for _, state := range slices.Sorted(maps.Keys(m.Jobs)) {
 		b.sample("sluice_jobs", float64(m.Jobs[state]), "state", state)
+	}
+}
+
+// releases are the figures of Helm releases.
+func (b *metricsText) releases(s *server) {
+	m := s.engine.HelmMetrics()
+	of := func(r engine.HelmRelease, labels ...string) []string {
+		return append([]string{"node", r.ID, "namespace", r.Namespace, "name", r.Name}, labels...)
+	}
+	b.family("sluice_helm_release_info", "gauge", "1, with what the release is made from and its status")
+	for _, r := range m.Releases {
+		b.sample("sluice_helm_release_info", 1, of(r, "chart", r.Chart, "version", r.ChartVersion, "app_version", r.AppVersion, "status", r.Status)...)
+	}
+	b.family("sluice_helm_release_state", "gauge", "1 for how the release stands to its declaration")
+	for _, r := range m.Releases {
+		if r.Release != "" {
+			b.sample("sluice_helm_release_state", 1, of(r, "state", string(r.Release))...)
+		}
+	}
+	b.family("sluice_helm_release_revision", "gauge", "number of the newest revision")
+	for _, r := range m.Releases {
+		b.sample("sluice_helm_release_revision", float64(r.Revision), of(r)...)
+	}
+	b.family("sluice_helm_operations_total", "counter", "operations on releases, by kind and result")
+	counts := slices.SortedFunc(maps.Keys(m.Operations), func(x, y engine.HelmCount) int {
+		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Result, y.Result))
+	})
+	for _, c := range counts {
+		b.sample("sluice_helm_operations_total", float64(m.Operations[c]), "kind", c.Kind, "result", c.Result)
 	}
 }

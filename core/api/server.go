@@ -50,6 +50,7 @@ func NewHandler(e Engine, version string, log *slog.Logger) http.Handler {
 	m.HandleFunc("GET /metrics", s.metrics)
 	s.routeImages(m)
 	s.routeReleases(m)
+	s.routeHelm(m)
 	return http.MaxBytesHandler(m, maxBody)
 }
 

@@ -47,15 +47,16 @@ end of the host, and what its kinds promise.
 
 The checks work on an instance. Its configuration is --instance, a JSON object
 of the plugin's own arguments; a type that needs none is checked without. Checks that
-lack the samples they need are skipped: a helm plugin gets a chart with --tree,
-and with -n the namespace to install it in, which must exist.
+lack the samples they need are skipped. A helm plugin gets the namespace that it
+may install in with -n, which must exist, and with --tree another chart than the
+suite's own.
 Exit code 2 if a check fails.`,
 		Example: `  sluice plugin check ./bin/sluice-plugin-git --type source/git \
       --instance '{"url": "file:///srv/git/repo.git"}'
   sluice plugin check ./bin/sluice-plugin-kubernetes --type applier/kubernetes \
       --env KUBECONFIG=$KUBECONFIG --instance '{}' --objects samples.jsonl
   sluice plugin check ./bin/sluice-plugin-helm --type helm/helm \
-      --env KUBECONFIG=$KUBECONFIG --instance '{}' --tree charts/podinfo -n scratch`,
+      --env KUBECONFIG=$KUBECONFIG --instance '{}' -n scratch`,
 		Args: needs("BINARY", 1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.install = a.namespace
