@@ -30,18 +30,26 @@ type decoded struct {
 	at          *place
 }
 
-// decodePlugin fills p from body. It leaves p.JSON nil if anything is wrong.
+// decodePlugin fills p from body, for its plugin to check. It leaves p.JSON nil
+// if anything is wrong.
 func (l *loader) decodePlugin(p *PluginConfig, body hcl.Body, header hcl.Range, s *schema.Schema, sc scope) {
+	if l.fillPlugin(p, body, header, s, sc) {
+		l.plugged = append(l.plugged, *p)
+	}
+}
+
+// fillPlugin is decodePlugin without the check, and reports whether all is well.
+func (l *loader) fillPlugin(p *PluginConfig, body hcl.Body, header hcl.Range, s *schema.Schema, sc scope) bool {
 	d := &bodyDecoder{l: l, sc: sc, secrets: map[string]struct{}{}, ok: true}
 	v := d.body(body, header, s, p.Kind+" "+quote(p.Type))
 	p.root = v.at
 	if !d.ok {
-		return
+		return false
 	}
 	p.JSON = d.marshal(v.real, header)
 	p.display = d.marshal(v.shown, header)
 	p.Secrets = d.allSecrets()
-	l.plugged = append(l.plugged, *p)
+	return true
 }
 
 // allSecrets returns the sensitive strings of the block and the secrets that

@@ -53,25 +53,20 @@ func (l *loader) checkUnused() {
 			l.warnf(l.locals[name].attr.NameRange, "Unused local value", "Nothing refers to local.%s. Remove it, or use it.", name)
 		}
 	}
-	var appliers, syncs int
+	count := map[string]int{}
 	for _, d := range l.decls {
-		switch d.kind {
-		case kindApplier:
-			appliers++
-		case kindSync:
-			syncs++
-		}
+		count[d.kind]++
 	}
 	for _, d := range l.decls {
-		if d.kind == kindSource || d.kind == kindRenderer || d.kind == kindApplier && appliers > 1 {
+		if d.kind == kindSource || d.kind == kindRenderer || d.kind == kindApplier && count[kindApplier] > 1 {
 			if !l.used[d.address()] {
 				l.warnf(d.block.DefRange(), "Unused "+d.kind, "Nothing refers to %s. Name it in a sync, or remove it.", d.address())
 			}
 		}
 	}
 	l.checkUpdates()
-	if syncs == 0 {
-		l.warnf(l.somewhere(), "Nothing to do", "There is no sync. Write sync \"NAME\" { source = ... } to apply a source to a cluster.")
+	if count[kindSync]+count[kindRelease] == 0 {
+		l.warnf(l.somewhere(), "Nothing to do", "There is no sync and no release. Write sync \"NAME\" { source = ... } to apply a source to a cluster.")
 	}
 }
 
@@ -101,14 +96,23 @@ func (l *loader) somewhere() hcl.Range {
 	return hcl.Range{Filename: slices.Min(slices.Collect(maps.Keys(l.cfg.Files)))}
 }
 
-// checkSyncs finds syncs that wait for themselves, directly or around a cycle.
-func (l *loader) checkSyncs() {
+// checkDependencies finds syncs and releases that wait for themselves,
+// directly or around a cycle.
+func (l *loader) checkDependencies() {
 	w := walker{l: l, edges: map[string][]string{}, state: map[string]progress{}}
+	var all []string
 	for _, s := range l.cfg.Syncs {
 		w.edges[s.Address] = s.DependsOn
+		all = append(all, s.Address)
 	}
-	for _, s := range l.cfg.Syncs {
-		w.visit(s.Address)
+	for _, r := range l.cfg.Releases {
+		w.edges[r.Address] = r.DependsOn
+		all = append(all, r.Address)
+	}
+	for _, address := range all {
+		if w.state[address] == pending {
+			w.visit(address)
+		}
 	}
 }
 
@@ -143,10 +147,23 @@ func (w *walker) cycle(start string) {
 		w.l.errorf(at, "Dependency on itself", "%s cannot wait for itself.", start)
 		return
 	}
-	w.l.errorf(at, "Dependency cycle", "These syncs wait for each other: %s.", chain(append(slices.Clone(around), start)))
+	w.l.errorf(at, "Dependency cycle", "These %s wait for each other: %s.", kindsOf(around), chain(append(slices.Clone(around), start)))
 }
 
-// dependsOn returns the place of the depends_on of a sync.
+// kindsOf says what addresses are those of: syncs, releases, or both.
+func kindsOf(addresses []string) string {
+	syncs := slices.ContainsFunc(addresses, func(s string) bool { return strings.HasPrefix(s, kindSync+".") })
+	releases := slices.ContainsFunc(addresses, func(s string) bool { return strings.HasPrefix(s, kindRelease+".") })
+	switch {
+	case !releases:
+		return "syncs"
+	case !syncs:
+		return "releases"
+	}
+	return "syncs and releases"
+}
+
+// dependsOn returns the place of the depends_on of a sync or release.
 func (w *walker) dependsOn(address string) hcl.Range {
 	b := w.l.blockOf(address)
 	switch {
@@ -158,14 +175,11 @@ func (w *walker) dependsOn(address string) hcl.Range {
 	return b.DefRange()
 }
 
-// blockOf returns the block that the instance at address is of.
+// blockOf returns the block that the instance at address is of; nil if there
+// is no block.
 func (l *loader) blockOf(address string) *hclsyntax.Block {
-	for _, d := range l.decls {
-		for _, inst := range d.each.instances {
-			if inst.address == address {
-				return d.block
-			}
-		}
+	if inst := l.instances[address]; inst != nil {
+		return inst.decl.block
 	}
 	return nil
 }

@@ -56,7 +56,11 @@ func installed(config.Settings, []config.Plugin) config.SchemaSource {
 		},
 		"source/bucket": {Blocks: []schema.Block{{Name: "object", Nesting: schema.List, Min: 1}}},
 		"applier/kubernetes": {Attributes: []schema.Attribute{
-			{Name: "context", Type: str}, {Name: "default_namespace", Type: str}, {Name: "namespaces", Type: list},
+			{Name: "kubeconfig", Type: str, Format: schema.FormatPath}, {Name: "context", Type: str}, {Name: "default_namespace", Type: str}, {Name: "namespaces", Type: list},
+		}},
+		"helm/helm": {Attributes: []schema.Attribute{
+			{Name: "kubeconfig", Type: str, Format: schema.FormatPath}, {Name: "context", Type: str}, {Name: "namespaces", Type: list},
+			{Name: "storage", Type: str, Enum: []string{"secret", "configmap"}, Default: []byte(`"secret"`)},
 		}},
 		"registry_credential/ecr": {Attributes: []schema.Attribute{{Name: "regions", Type: list}}},
 		"renderer/kustomize":      {Attributes: []schema.Attribute{{Name: "enable_helm", Type: yes}}},

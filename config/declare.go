@@ -15,8 +15,13 @@ const (
 	kindApplier    = "applier"
 	kindCredential = "registry_credential"
 	kindRenderer   = "renderer"
+	kindHelm       = "helm"
 	kindSync       = "sync"
+	kindRelease    = "release"
 )
+
+// referable are the kinds that expressions may name, as messages list them.
+var referable = []string{kindSource, kindApplier, kindCredential, kindRenderer, kindHelm, kindSync, kindRelease}
 
 // The other kinds of blocks with instances, which nothing refers to.
 const (
@@ -33,11 +38,14 @@ var blockLabels = map[string][]string{
 	"plugin":       {"NAME"},
 	"images":       nil,
 	"registry":     {"HOST"},
+	"mirror":       {"URL"},
 	kindSource:     {"TYPE", "NAME"},
 	kindApplier:    {"TYPE", "NAME"},
 	kindCredential: {"TYPE", "NAME"},
 	kindRenderer:   {"TYPE", "NAME"},
+	kindHelm:       {"TYPE", "NAME"},
 	kindSync:       {"NAME"},
+	kindRelease:    {"NAME"},
 	kindPolicy:     {"NAME"},
 	kindAutomation: {"NAME"},
 	kindImageKind:  {"NAME"},
@@ -51,11 +59,6 @@ type decl struct {
 	kind, typ, name string
 	block           *hclsyntax.Block
 	each            each
-}
-
-// referable reports whether expressions may name d.
-func (d *decl) referable() bool {
-	return d.kind != kindPolicy && d.kind != kindAutomation && d.kind != kindImageKind
 }
 
 func (d *decl) address() string {
@@ -107,7 +110,7 @@ func (l *loader) checkHeader(b *hclsyntax.Block) bool {
 	}
 	ok := true
 	for i, label := range b.Labels {
-		if labels[i] != "HOST" && !validName(label) {
+		if free := labels[i] == "HOST" || labels[i] == "URL"; !free && !validName(label) {
 			l.errorf(b.LabelRanges[i], "Invalid name",
 				"A name starts with a letter and holds letters, digits, _ and -, at most %d of them; this one is %q.", maxName, label)
 			ok = false
@@ -125,7 +128,7 @@ func (l *loader) declareBlock(b *hclsyntax.Block) {
 	case "locals":
 		l.declareLocals(b)
 		return
-	case "sluice", "plugin", "variable", "images", "registry":
+	case "sluice", "plugin", "variable", "images", "registry", "mirror":
 		id := strings.Join(append([]string{b.Type}, b.Labels...), ".")
 		if l.first(id, b.DefRange()) {
 			l.hostBlocks = append(l.hostBlocks, b)

@@ -89,6 +89,7 @@ func (l *loader) expand(d *decl, at hcl.Range) bool {
 	attr := d.block.Body.Attributes["for_each"]
 	if attr == nil {
 		d.each = each{state: done, instances: []*instance{newInstance(d)}}
+		l.index(d)
 		return true
 	}
 	if !l.enter(d.address(), at) {
@@ -105,7 +106,14 @@ func (l *loader) expand(d *decl, at hcl.Range) bool {
 		d.each.instances = append(d.each.instances, newElement(d, key, elements[key]))
 	}
 	d.each.state = done
+	l.index(d)
 	return true
+}
+
+func (l *loader) index(d *decl) {
+	for _, inst := range d.each.instances {
+		l.instances[inst.address] = inst
+	}
 }
 
 // forEach evaluates a for_each to its elements by key: of a map or object its

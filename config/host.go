@@ -57,6 +57,8 @@ func (l *loader) loadImageBlocks() {
 			images = l.arguments(b, imagesSchema, scope{})
 		case "registry":
 			l.loadRegistry(b)
+		case "mirror":
+			l.loadMirror(b)
 		}
 	}
 	l.loadImages(images)

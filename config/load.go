@@ -36,7 +36,7 @@ func Load(paths []string, o Options) (*Config, diag.List) {
 	l.loadLocals()
 	l.loadDecls()
 	l.askPlugins()
-	l.checkSyncs()
+	l.checkDependencies()
 	if !l.list.HasErrors() {
 		// With errors, much looks unused that is not.
 		l.checkUnused()
@@ -65,10 +65,11 @@ type loader struct {
 	schemas SchemaSource
 
 	declared   map[string]hcl.Range // where each name was declared first
-	hostBlocks []*hclsyntax.Block   // sluice, plugin, variable, images and registry blocks
+	hostBlocks []*hclsyntax.Block   // sluice, plugin, variable, images, registry and mirror blocks
 	decls      []*decl
 	claims     map[string]claim // of what only one block may have
 	byAddress  map[string]*decl
+	instances  map[string]*instance // of those that are expanded, by address
 	variables  map[string]*variable
 	locals     map[string]*local
 
@@ -90,6 +91,7 @@ func newLoader(o Options) *loader {
 		declared:  map[string]hcl.Range{},
 		claims:    map[string]claim{},
 		byAddress: map[string]*decl{},
+		instances: map[string]*instance{},
 		variables: map[string]*variable{},
 		locals:    map[string]*local{},
 		functions: map[string]map[string]function.Function{},

@@ -132,6 +132,11 @@ func dump(t *testing.T, cfg *config.Config) []byte {
 	for _, c := range cfg.Credentials {
 		note(c.Block, c.Plugin)
 	}
+	for _, r := range cfg.Releases {
+		if r.Secrets() != nil {
+			wire[r.Address], secrets[r.Address] = r.Values.JSON, r.Secrets()
+		}
+	}
 	shown := *cfg
 	shown.Files = nil
 	data, err := json.MarshalIndent(struct {

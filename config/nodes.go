@@ -46,9 +46,17 @@ func (l *loader) loadDecls() {
 	}
 	l.addImplicitApplier()
 	for _, d := range l.decls {
+		if d.kind == kindHelm {
+			l.loadPlugged(d, helmSchema, l.addHelm)
+		}
+	}
+	l.addImplicitHelms()
+	for _, d := range l.decls {
 		switch d.kind {
 		case kindSync:
 			l.loadOwn(d, syncSchema, l.addSync)
+		case kindRelease:
+			l.loadOwn(d, releaseSchema, l.addRelease)
 		case kindPolicy:
 			l.loadOwn(d, policySchema, l.addPolicy)
 		case kindAutomation:
@@ -95,7 +103,11 @@ func (l *loader) loadPlugged(d *decl, host schema.Schema, add func(Block, *argum
 		}
 		p := PluginConfig{Kind: d.kind, Type: d.typ, root: &place{rng: d.block.DefRange()}}
 		if s != nil {
-			l.decodePlugin(&p, body, d.block.DefRange(), s, sc)
+			own := body
+			if d.kind == kindHelm {
+				own = l.inherited(body, d.block.DefRange(), sc)
+			}
+			l.decodePlugin(&p, own, d.block.DefRange(), s, sc)
 		} else {
 			// The names cannot be checked, but what they refer to can.
 			l.context(needs(d.block.Body, nil), sc, d.block.TypeRange.Filename)
@@ -157,20 +169,15 @@ func (l *loader) addCredential(b Block, a *arguments, p PluginConfig) {
 // addImplicitApplier adds the applier that a configuration without one means:
 // Kubernetes, where the plugin finds a cluster by itself.
 func (l *loader) addImplicitApplier() {
-	var firstSync *decl
-	for _, d := range l.decls {
-		if d.kind == kindApplier {
-			return
-		}
-		if d.kind == kindSync && firstSync == nil {
-			firstSync = d
-		}
-	}
-	if firstSync == nil {
+	if _, declared := l.firstOf(kindApplier); declared {
 		return
 	}
-	header := firstSync.block.DefRange()
-	p := PluginConfig{Kind: kindApplier, Type: "kubernetes", root: &place{rng: header}}
+	user := slices.IndexFunc(l.decls, func(d *decl) bool { return d.kind == kindSync || d.kind == kindRelease })
+	if user < 0 {
+		return
+	}
+	header := l.decls[user].block.DefRange()
+	p := PluginConfig{Kind: kindApplier, Type: kubernetesType, root: &place{rng: header}}
 	if s, _ := l.schemaOf(p.Kind, p.Type, header); s != nil {
 		l.decodePlugin(&p, hcl.EmptyBody(), header, s, scope{})
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -11,7 +12,7 @@ import (
 
 // reference returns the address that the argument name refers to; "" if it is
 // absent or wrong.
-func (a *arguments) reference(name, kind string) string {
+func (a *arguments) reference(name string, kinds ...string) string {
 	attr := a.attrs[name]
 	if attr == nil {
 		return ""
@@ -20,7 +21,7 @@ func (a *arguments) reference(name, kind string) string {
 	if !ok {
 		return ""
 	}
-	r := referrer{l: a.l, name: name, kind: kind}
+	r := referrer{l: a.l, name: name, kinds: kinds}
 	if instances := r.instancesOf(v); len(instances) > 0 {
 		d := instances[0].decl
 		a.l.errorf(attr.Expr.Range(), "Several instances", "%s has for_each; name one of its instances, such as %s.", d.address(), instances[0].address)
@@ -35,7 +36,7 @@ func (a *arguments) reference(name, kind string) string {
 
 // references returns the addresses that the argument name lists, each once. A
 // block with for_each stands for all its instances.
-func (a *arguments) references(name, kind string) []string {
+func (a *arguments) references(name string, kinds ...string) []string {
 	attr := a.attrs[name]
 	if attr == nil {
 		return nil
@@ -50,7 +51,7 @@ func (a *arguments) references(name, kind string) []string {
 		a.l.errorf(at.rng, "Wrong type of value", "%q takes a list: write [%s].", name, a.l.written(at.rng))
 		return nil
 	}
-	r := referrer{l: a.l, name: name, kind: kind}
+	r := referrer{l: a.l, name: name, kinds: kinds}
 	var found []string
 	seen := map[*instance]bool{}
 	i := 0
@@ -71,10 +72,11 @@ func (a *arguments) references(name, kind string) []string {
 }
 
 // referrer reads the values of the argument name, which takes references to
-// blocks of one kind.
+// blocks of some kinds.
 type referrer struct {
-	l          *loader
-	name, kind string
+	l     *loader
+	name  string
+	kinds []string
 }
 
 // all returns what v refers to: one instance, or those of a block with for_each.
@@ -134,26 +136,26 @@ func (r referrer) one(v cty.Value, at hcl.Range) *instance {
 		}
 		return inst
 	case v.Type().Equals(cty.String) && !marked:
-		r.l.errorf(at, "Reference expected", "%q takes a reference and not text: %s", r.name, r.l.unquoted(r.kind, v.AsString()))
+		r.l.errorf(at, "Reference expected", "%q takes a reference and not text: %s", r.name, r.l.unquoted(r.kinds, v.AsString()))
 	default:
-		r.l.errorf(at, "Reference expected", "%q takes a reference such as %s, not %s.", r.name, example(r.kind), typeOf(v))
+		r.l.errorf(at, "Reference expected", "%q takes a reference such as %s, not %s.", r.name, example(r.kinds[0]), typeOf(v))
 	}
 	return nil
 }
 
 func (r referrer) rightKind(inst *instance, at hcl.Range) bool {
-	if inst.decl.kind == r.kind {
+	if slices.Contains(r.kinds, inst.decl.kind) {
 		return true
 	}
-	r.l.errorf(at, "Wrong kind of reference", "%q takes a reference to %s; %s is %s.", r.name, article(r.kind), inst.address, article(inst.decl.kind))
+	r.l.errorf(at, "Wrong kind of reference", "%q takes a reference to %s; %s is %s.", r.name, articles(r.kinds), inst.address, article(inst.decl.kind))
 	return false
 }
 
 // unquoted proposes a reference for the text that stands in its place.
-func (l *loader) unquoted(kind, text string) string {
+func (l *loader) unquoted(kinds []string, text string) string {
 	var known []string
 	for _, d := range l.decls {
-		if d.kind != kind {
+		if !slices.Contains(kinds, d.kind) {
 			continue
 		}
 		known = append(known, d.address())
@@ -161,11 +163,21 @@ func (l *loader) unquoted(kind, text string) string {
 			return "write " + d.address() + ", without quotes."
 		}
 	}
-	text = strings.TrimPrefix(text, kind+".")
-	if best := diag.Nearest(kind+"."+text, known); best != "" {
-		return "did you mean " + best + ", without quotes?"
+	for _, kind := range kinds {
+		if best := diag.Nearest(kind+"."+strings.TrimPrefix(text, kind+"."), known); best != "" {
+			return "did you mean " + best + ", without quotes?"
+		}
 	}
-	return "write it as " + example(kind) + ", without quotes."
+	return "write it as " + example(kinds[0]) + ", without quotes."
+}
+
+// articles puts articles before kinds: a sync or a release.
+func articles(kinds []string) string {
+	var all []string
+	for _, kind := range kinds {
+		all = append(all, article(kind))
+	}
+	return strings.Join(all, " or ")
 }
 
 // article puts the article before a kind.
@@ -177,10 +189,7 @@ func article(kind string) string {
 }
 
 func example(kind string) string {
-	if kind == kindSync {
-		return kind + ".NAME"
-	}
-	return kind + ".TYPE.NAME"
+	return kind + "." + strings.Join(blockLabels[kind], ".")
 }
 
 // written returns the text of a file at r.

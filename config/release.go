@@ -1,23 +1,40 @@
 package config
 
 import (
-	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/sluice-gitops/sluice/sdk/diag"
-	"github.com/sluice-gitops/sluice/sdk/secret"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/sluice-gitops/sluice/sdk/schema"
 )
 
-// Helm is one helm block, or one instance of it: what manages the releases of
-// an applier's cluster. An applier has at most one.
-type Helm struct {
-	Block
-	Applier              string // address
-	Resources            bool   // follow the custom resources of the cluster that declare releases
-	UninstallOnCRDDelete bool   // also when their definition is what is deleted
-	CrossNamespace       bool   // they may read secrets and config maps of other namespaces
-	Implicit             bool   // there is no block; it has the name of the applier
-	Plugin               PluginConfig
+const (
+	defaultReleaseInterval = 5 * time.Minute
+	defaultReleaseTimeout  = 5 * time.Minute
+	defaultMaxHistory      = 10
+	maxHistory             = 10_000
+
+	maxReleaseName = 53 // Helm's own bound: names of objects are made from it
+)
+
+var releaseSchema = schema.Schema{
+	Attributes: []schema.Attribute{
+		{Name: "for_each"}, {Name: "applier"}, {Name: "name"}, {Name: "namespace"}, {Name: "create_namespace"}, {Name: "values"}, {Name: "depends_on"},
+		{Name: "interval"}, {Name: "timeout"}, {Name: "suspend"}, {Name: "suspend_reason"},
+		{Name: "wait"}, {Name: "wait_mode"}, {Name: "wait_for_jobs"}, {Name: "max_history"}, {Name: "crds"}, {Name: "force"}, {Name: "disable_hooks"},
+		{Name: "take_ownership"}, {Name: "reuse_values"}, {Name: "skip_schema"}, {Name: "skip_openapi"}, {Name: "adopt"}, {Name: "on_remove"}, {Name: "on_move"},
+	},
+	Blocks: []schema.Block{
+		{Name: "chart", Nesting: schema.Single, Body: chartSchema},
+		{Name: "values_from", Nesting: schema.List, Body: valuesFromSchema},
+		{Name: "on_failure", Nesting: schema.Single, Body: onFailureSchema},
+		{Name: "test", Nesting: schema.Single, Body: testSchema},
+		{Name: "drift", Nesting: schema.Single, Body: driftSchema},
+		{Name: "uninstall", Nesting: schema.Single, Body: uninstallSchema},
+	},
 }
 
 // Release is one release block, or one instance of it: a Helm release.
@@ -59,147 +76,169 @@ type Release struct {
 
 // Secrets returns the sensitive strings of r, for scrubbing.
 func (r Release) Secrets() []string {
-	list := r.Values.Secrets
-	for _, s := range []secret.Secret{r.Chart.Password, r.Chart.Key} {
-		if !s.IsZero() {
-			list = append(list[:len(list):len(list)], s.Reveal())
+	return slices.Concat(r.Values.Secrets, r.Chart.Secrets())
+}
+
+func (l *loader) addRelease(b Block, a *arguments) {
+	r := Release{
+		Block:           b,
+		Applier:         a.applier(),
+		ReleaseName:     a.releaseName("name", b),
+		Namespace:       a.namespace("namespace", "default"),
+		CreateNamespace: a.bool("create_namespace", false),
+		Chart:           a.chart(),
+		Values:          a.releaseValues("values"),
+		DependsOn:       a.references("depends_on", kindSync, kindRelease),
+		Interval:        a.duration("interval", defaultReleaseInterval, minInterval),
+		Timeout:         a.duration("timeout", defaultReleaseTimeout, minInterval),
+		Suspend:         a.bool("suspend", false),
+		SuspendReason:   a.string("suspend_reason", ""),
+		Wait:            a.waitMode(),
+		WaitForJobs:     a.bool("wait_for_jobs", false),
+		MaxHistory:      a.whole("max_history", defaultMaxHistory, 0, maxHistory),
+		CRDs:            a.oneOf("crds", "create", "create", "replace", "skip"),
+		Force:           a.bool("force", false),
+		DisableHooks:    a.bool("disable_hooks", false),
+		TakeOwnership:   a.bool("take_ownership", false),
+		ReuseValues:     a.bool("reuse_values", false),
+		SkipSchema:      a.bool("skip_schema", false),
+		SkipOpenAPI:     a.bool("skip_openapi", false),
+		Adopt:           a.bool("adopt", false),
+		OnRemove:        a.oneOf("on_remove", "uninstall", "uninstall", "keep"),
+		OnMove:          a.oneOf("on_move", "refuse", "refuse", "reinstall"),
+		OnFailure:       a.onFailure(),
+		Test:            a.test(),
+		Drift:           a.drift(),
+		Uninstall:       a.uninstall(),
+	}
+	r.Helm = a.helmOf(r.Applier)
+	r.From = a.valuesFrom(r.Namespace)
+	l.cfg.Releases = append(l.cfg.Releases, r)
+	l.claimRelease(r, a)
+}
+
+// claimRelease reports a release that two blocks declare.
+func (l *loader) claimRelease(r Release, a *arguments) {
+	if r.Applier == "" || r.ReleaseName == "" {
+		return
+	}
+	ref := r.Namespace + "/" + r.ReleaseName
+	if first, ok := l.claim("release "+ref+" of "+r.Applier, r.Address, a.header); !ok {
+		l.errorf(a.header, "Duplicate release", "The release %s in %s is that of %s, at %s. Give one of them another name or namespace.",
+			ref, r.Applier, first.address, toRange(first.at))
+	}
+}
+
+var (
+	releaseName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+	notInName   = regexp.MustCompile(`[^a-z0-9.-]+`)
+	dnsLabel    = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+)
+
+// releaseName returns the name of the Helm release: without the argument that
+// of the block, with the key of its for_each.
+func (a *arguments) releaseName(name string, b Block) string {
+	def := b.Name
+	if each := a.sc.each; each != nil && each.repeated {
+		def = each.decl.name + "-" + each.key
+	}
+	s := a.string(name, def)
+	if len(s) <= maxReleaseName && releaseName.MatchString(s) {
+		return s
+	}
+	hint := ""
+	if fit := strings.Trim(notInName.ReplaceAllString(strings.ToLower(s), "-"), "-."); len(fit) <= maxReleaseName && releaseName.MatchString(fit) {
+		hint = " Write name = " + quote(fit) + "."
+	}
+	a.l.errorf(a.at(name), "Wrong release name", "%q cannot be the name of a Helm release, which holds lower-case letters, digits, - and ., at most %d of them, with a letter or digit at both ends.%s",
+		s, maxReleaseName, hint)
+	return ""
+}
+
+func (a *arguments) namespace(name, def string) string {
+	s := a.string(name, def)
+	if !dnsLabel.MatchString(s) {
+		a.l.errorf(a.at(name), "Wrong namespace", "%q can be no namespace: it holds lower-case letters, digits and -, at most 63 of them, with a letter or digit at both ends.", s)
+		return def
+	}
+	return s
+}
+
+// The ways to wait for objects, as in Release.Wait.
+const (
+	waitHooks = ""
+	waitReady = "ready"
+	waitPoll  = "poll"
+)
+
+func (a *arguments) waitMode() string {
+	mode := a.oneOf("wait_mode", "watch", "watch", "poll")
+	switch {
+	case !a.bool("wait", true):
+		for _, name := range []string{"wait_mode", "wait_for_jobs"} {
+			if !a.absent(name) {
+				a.l.errorf(a.at(name), "Argument without effect", "%q says how to wait, but with wait = false nothing is waited for. Remove one of them.", name)
+			}
+		}
+		return waitHooks
+	case mode == "poll":
+		return waitPoll
+	}
+	return waitReady
+}
+
+// whole returns a whole number.
+func (a *arguments) whole(name string, def, least, most int) int {
+	v, at, ok := a.value(name, cty.Number)
+	if !ok {
+		return def
+	}
+	v, _ = v.Unmark()
+	n, exact := v.AsBigFloat().Int64()
+	if exact != 0 || n < int64(least) || n > int64(most) {
+		a.l.errorf(at, "Number out of range", "%q is a whole number from %d to %d.", name, least, most)
+		return def
+	}
+	return int(n)
+}
+
+// all returns the arguments of each block by a name.
+func (a *arguments) all(name string, s schema.Schema) []*arguments {
+	var list []*arguments
+	for _, b := range a.blocks {
+		if b.Type == name {
+			list = append(list, a.l.content(b.Body, b.DefRange, s, a.sc))
 		}
 	}
 	return list
 }
 
-// ReleaseChart says where the chart is: at Path in the tree of Source, or in
-// Repository.
-type ReleaseChart struct {
-	Source string // address; "" for a chart of a repository
-	Path   string // slash-separated, relative to the tree's root, clean
-
-	Repository string // https://, http:// or oci:// URL
-	Name       string // "": the last part of an oci:// URL
-	Version    string // exact or a range; "": the newest
-	Username   string
-	Password   secret.Secret
-	CA         string        // PEM, instead of the system's
-	Cert       string        // PEM of a client certificate
-	Key        secret.Secret // PEM of its key
-	Keyring    string        // armored OpenPGP keys; "": signatures are not asked for
-
-	KeepDependencies bool
-	IgnoreLock       bool
-	Range            diag.Range // of the block
-}
-
-// ReleaseValues are the values of a release.
-type ReleaseValues struct {
-	// JSON is an object; nil if there are no values. It may hold secrets:
-	// marshal the ReleaseValues itself to show it. Equal values have equal
-	// bytes.
-	JSON json.RawMessage
-
-	// Secrets holds the sensitive strings in JSON, for scrubbing.
-	Secrets []string
-
-	display json.RawMessage
-	root    *place
-}
-
-// MarshalJSON shows the values to people, with secrets redacted.
-func (v ReleaseValues) MarshalJSON() ([]byte, error) {
-	if v.display == nil {
-		return []byte("null"), nil
-	}
-	return v.display, nil
-}
-
-// String keeps %v from printing secrets.
-func (v ReleaseValues) String() string { return string(v.display) }
-
-// GoString keeps %#v from printing secrets.
-func (v ReleaseValues) GoString() string { return "config.ReleaseValues(" + v.String() + ")" }
-
-// Locate returns the place of the deepest part of path that is spelled out in
-// the file. What an expression computes is at the expression. A zero Range
-// says that there are no values.
-func (v ReleaseValues) Locate(path diag.Path) diag.Range {
-	if v.root == nil {
-		return diag.Range{}
-	}
-	return v.root.find(path)
-}
-
-// ValuesFrom is one values_from block. Exactly one of ConfigMap, Secret,
-// ChartFile, Source and URL is set.
-type ValuesFrom struct {
-	ConfigMap, Secret *ObjectKey
-	ChartFile         string // slash-separated, relative to the chart's directory, clean
-	Source, Path      string // a source's address, and a file in its tree
-	URL               string // https:// or http://
-	SHA256            string // of what URL has, in lower case hexadecimal; "": not checked
-	Optional          bool   // what is missing is no error
-	Range             diag.Range
-}
-
-// ObjectKey is one entry of an object in the release's cluster.
-type ObjectKey struct{ Namespace, Name, Key string }
-
-// OnFailure says what follows when an install or upgrade fails.
-type OnFailure struct {
-	Retries       int           // after the first failure, before the remedy; negative: without end
-	RetryInterval time.Duration // least; 0: as everything that fails
-	Remediate     string        // "none", "rollback" or "uninstall"
-	Timeout       time.Duration // of the remedy; 0: the release's
-}
-
-// ReleaseTest says how a release is tested after an install or upgrade.
-type ReleaseTest struct {
-	Timeout        time.Duration // of each test
-	IgnoreFailures bool
-	Cleanup        bool     // delete the pods of tests
-	Names          []string // nil: all
-}
-
-// ReleaseDrift says what happens when live objects are not as the release says.
-type ReleaseDrift struct {
-	Mode   string // "correct", "warn" or "off"
-	Ignore []DriftIgnore
-}
-
-// DriftIgnore leaves out objects, or fields of them. What is empty matches
-// everything.
-type DriftIgnore struct {
-	Kind, Name, Namespace string
-	Paths                 []string // JSON pointers; nil: the whole object
-}
-
-// ReleaseUninstall says how a release is removed.
-type ReleaseUninstall struct {
-	KeepHistory  bool
-	Wait         bool          // until its objects are gone
-	Timeout      time.Duration // 0: the release's
-	DisableHooks bool
-}
-
-// Mirror is one mirror block: what stands in for the URLs that begin with a
-// prefix, of sources, charts and their dependencies alike. The longest prefix
-// counts; it ends at the end of a path element.
-type Mirror struct {
-	Prefix   string // without a slash at its end
-	To       string // without a slash at its end
-	Username string
-	Password secret.Secret
-	CA       string        // PEM, instead of the system's
-	Cert     string        // PEM of a client certificate
-	Key      secret.Secret // PEM of its key
-	Range    diag.Range
-}
-
-// Secrets returns the sensitive strings of m, for scrubbing.
-func (m Mirror) Secrets() []string {
-	var list []string
-	for _, s := range []secret.Secret{m.Password, m.Key} {
-		if !s.IsZero() {
-			list = append(list, s.Reveal())
+// choice returns the only one of names that is set; "", with a diagnostic that
+// says what it is for, if none or several are.
+func (a *arguments) choice(what string, names ...string) string {
+	var set []string
+	for _, name := range names {
+		if !a.absent(name) {
+			set = append(set, name)
 		}
 	}
-	return list
+	known := strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+	switch {
+	case len(set) == 1:
+		return set[0]
+	case len(set) == 0:
+		a.l.errorf(a.header, "Missing argument", "One of the arguments %s is required: it says %s.", known, what)
+	default:
+		a.l.errorf(a.at(set[1]), "Too much", "%q and %q exclude each other: one of %s says %s.", set[0], set[1], known, what)
+	}
+	return ""
+}
+
+// stray reports arguments that mean nothing without another one.
+func (a *arguments) stray(with string, names ...string) {
+	for _, name := range names {
+		if attr := a.attrs[name]; attr != nil && !a.absent(name) {
+			a.l.errorf(attr.NameRange, "Argument without effect", "%q means something only together with %s.", name, with)
+		}
+	}
 }

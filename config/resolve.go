@@ -19,14 +19,14 @@ func (l *loader) resolve(t hcl.Traversal, sc scope, roots tree) bool {
 		l.errorf(t.SourceRange(), "Not a constant", "%s must not refer to other values.", sc.constant)
 		return false
 	}
-	switch root := t.RootName(); root {
-	case "var":
+	switch root := t.RootName(); {
+	case root == "var":
 		return l.resolveVariable(t, roots)
-	case "local":
+	case root == "local":
 		return l.resolveLocal(t, roots)
-	case "each":
+	case root == "each":
 		return l.resolveEach(t, sc, roots)
-	case kindSource, kindApplier, kindCredential, kindRenderer, kindSync:
+	case slices.Contains(referable, root):
 		return l.resolveReference(t, roots)
 	default:
 		l.errorf(t.SourceRange(), "Unknown name", "%s", l.unknownRoot(t, root))
@@ -44,15 +44,16 @@ func (l *loader) unknownRoot(t hcl.Traversal, root string) string {
 		return fmt.Sprintf("There is no %s. Did you mean local.%[1]s?", root)
 	}
 	for _, d := range l.decls {
-		if d.referable() && strings.HasSuffix(d.address(), "."+written) {
+		if slices.Contains(referable, d.kind) && strings.HasSuffix(d.address(), "."+written) {
 			return fmt.Sprintf("There is no %s. Did you mean %s?", written, d.address())
 		}
 	}
-	roots := []string{"var", "local", kindSource, kindApplier, kindCredential, kindRenderer, kindSync}
+	roots := append([]string{"var", "local", "each"}, referable...)
 	if best := diag.Nearest(root, roots); best != "" {
 		return fmt.Sprintf("There is no %s. Did you mean %s?", root, best)
 	}
-	return fmt.Sprintf("There is no %s. Text stands in quotes: %[1]q. References start with var, local, each, source, applier, registry_credential, renderer or sync.", root)
+	return fmt.Sprintf("There is no %s. Text stands in quotes: %[1]q. References start with %s or %s.",
+		root, strings.Join(roots[:len(roots)-1], ", "), roots[len(roots)-1])
 }
 
 func (l *loader) resolveVariable(t hcl.Traversal, roots tree) bool {
@@ -140,10 +141,7 @@ func (l *loader) resolveReference(t hcl.Traversal, roots tree) bool {
 // below returns the declarations whose address starts with path, or the one
 // whose address path starts with.
 func (l *loader) below(path []string) []*decl {
-	full := 3
-	if path[0] == kindSync {
-		full = 2
-	}
+	full := 1 + len(blockLabels[path[0]])
 	if len(path) >= full {
 		if d := l.byAddress[strings.Join(path[:full], ".")]; d != nil {
 			return []*decl{d}

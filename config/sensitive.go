@@ -48,13 +48,13 @@ func (l *loader) maskLiterals(expr hcl.Expression) {
 		return nil
 	})
 	for _, r := range found {
-		if !within(r, harmless) {
+		if !insideAny(r, harmless) {
 			l.masked = append(l.masked, r)
 		}
 	}
 }
 
-func within(r hcl.Range, all []hcl.Range) bool {
+func insideAny(r hcl.Range, all []hcl.Range) bool {
 	for _, outer := range all {
 		if r.Start.Byte >= outer.Start.Byte && r.End.Byte <= outer.End.Byte {
 			return true

@@ -9,7 +9,7 @@ import (
 )
 
 // maxListed is how many known names a message lists when none is similar.
-const maxListed = 16
+const maxListed = 20
 
 // didYouMean returns a sentence, with a space before it, that proposes one of
 // known for name: the most similar, or else all of them if they are few.

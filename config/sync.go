@@ -43,7 +43,7 @@ func (l *loader) addSync(b Block, a *arguments) {
 		Applier:   a.applier(),
 		Renderer:  a.reference("renderer", kindRenderer),
 		Paths:     a.paths("paths"),
-		DependsOn: a.references("depends_on", kindSync),
+		DependsOn: a.references("depends_on", kindSync, kindRelease),
 		Interval:  a.duration("interval", defaultSyncInterval, minInterval),
 		Timeout:   a.duration("timeout", defaultSyncTimeout, minInterval),
 		Suspend:   a.bool("suspend", false),
@@ -57,8 +57,8 @@ func (l *loader) addSync(b Block, a *arguments) {
 	l.claimTag(s, a.header)
 }
 
-// applier returns the address of the sync's applier: the only one, if the
-// sync does not name any.
+// applier returns the address of the applier: the only one, if the block does
+// not name any.
 func (a *arguments) applier() string {
 	if !a.absent("applier") {
 		return a.reference("applier", kindApplier)
@@ -89,20 +89,28 @@ func (a *arguments) paths(name string) []string {
 	}
 	var clean []string
 	for _, e := range elements {
-		c := path.Clean(e.text)
-		switch {
-		case e.text == "":
-			a.l.errorf(e.at, "Wrong path", "A path cannot be empty. The whole tree is \".\".")
-		case path.IsAbs(c) || strings.Contains(e.text, `\`):
-			relative := strings.TrimLeft(strings.ReplaceAll(e.text, `\`, "/"), "/")
-			a.l.errorf(e.at, "Wrong path", "Paths are relative to the root of the source, with forward slashes: write %q.", relative)
-		case c == ".." || strings.HasPrefix(c, "../"):
-			a.l.errorf(e.at, "Wrong path", "The path leads out of the source.")
-		case !slices.Contains(clean, c):
+		if c, ok := a.l.within(e, "source"); ok && !slices.Contains(clean, c) {
 			clean = append(clean, c)
 		}
 	}
 	return clean
+}
+
+// within returns a path that stays in what it is relative to, in its shortest form.
+func (l *loader) within(e element, what string) (clean string, ok bool) {
+	clean = path.Clean(e.text)
+	switch {
+	case e.text == "":
+		l.errorf(e.at, "Wrong path", "A path cannot be empty. The whole tree is \".\".")
+	case path.IsAbs(clean) || strings.Contains(e.text, `\`):
+		relative := strings.TrimLeft(strings.ReplaceAll(e.text, `\`, "/"), "/")
+		l.errorf(e.at, "Wrong path", "Paths are relative to the root of the %s, with forward slashes: write %q.", what, relative)
+	case clean == ".." || strings.HasPrefix(clean, "../"):
+		l.errorf(e.at, "Wrong path", "The path leads out of the %s.", what)
+	default:
+		return clean, true
+	}
+	return "", false
 }
 
 // kindName is a Kubernetes kind, with its group if it needs one.
