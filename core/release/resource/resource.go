@@ -12,8 +12,6 @@
 package resource
 
 import (
-	"encoding/json"
-
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -24,8 +22,8 @@ const Finalizer = "sluice.dev/release"
 
 // Groups and versions of the resources.
 const (
-	GroupHelmRelease     = "helm.fluxcd.io"                    // HelmRelease v1
-	GroupOldHelmRelease  = "flux.weave.works"                  // HelmRelease v1beta1
+	GroupHelmRelease     = "helm.fluxcd.io"                     // HelmRelease v1
+	GroupOldHelmRelease  = "flux.weave.works"                   // HelmRelease v1beta1
 	GroupFluxHelmRelease = "helm.integrations.flux.weave.works" // FluxHelmRelease v1alpha2
 )
 
@@ -84,14 +82,6 @@ type Git struct {
 	// Secret holds the keys username and password, for https URLs. Its Key is
 	// empty.
 	Secret *release.ObjectKey
-}
-
-// Parse reads a custom resource. The error is a diag.List, see diag.From, whose
-// paths lead to the fields: spec.chart.version. With an error, the Resource
-// still holds Ref, UID, Generation, Finalized, KeepOnRemove and Status, as far
-// as they can be read, so that the error can be written to where people look.
-func Parse(object json.RawMessage, o Options) (Resource, error) {
-	return Resource{}, nil
 }
 
 // Kinds are the custom resources that declare releases.

@@ -1,7 +1,9 @@
 package resource
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
@@ -25,6 +27,9 @@ type Status struct {
 	HelmRevision int           `json:"helmRevision,omitempty"`
 	Drift        []string      `json:"drift,omitempty"`    // objects that are not as declared
 	Warnings     []string      `json:"warnings,omitempty"` // about the resource and the release
+
+	// run is the phase that the run under way has come to.
+	run release.Phase
 }
 
 // Condition is one aspect of a Status.
@@ -58,25 +63,84 @@ const (
 	Unknown ConditionStatus = "Unknown" // not yet
 )
 
-// Progressed is before after p. What an applied resource goes through again and
-// again without news, such as finding the chart that it has, leaves it as it is.
-func (r Resource) Progressed(before Status, p release.Progress, now time.Time) Status {
-	return before
-}
-
-// Reported is before after a run that ended with rep.
-func (r Resource) Reported(before Status, rep release.Report, now time.Time) Status {
-	return before
-}
-
-// Failed is before after something that kept a run from beginning, such as an
-// error of Parse.
-func (r Resource) Failed(before Status, err error, now time.Time) Status {
-	return before
+// parseStatus reads a status. What is not as it should be is left out, and
+// written anew some time.
+func parseStatus(raw json.RawMessage) (s Status) {
+	_ = json.Unmarshal(raw, &s) // goes on after a field of another type
+	return s
 }
 
 // Patch returns the JSON merge patch that makes before into after, both of them
 // a resource's .status. changed is false if there is nothing to write.
 func Patch(before, after Status) (patch json.RawMessage, changed bool) {
-	return nil, false
+	was, is := before.parts(), after.parts()
+	diff := map[string]json.RawMessage{}
+	for name, part := range is {
+		if !bytes.Equal(part, was[name]) {
+			diff[name] = part
+		}
+	}
+	for name := range was {
+		if is[name] == nil {
+			diff[name] = json.RawMessage("null")
+		}
+	}
+	if len(diff) == 0 {
+		return nil, false
+	}
+	return encode(diff), true
+}
+
+// parts is the status, field by field.
+func (s Status) parts() map[string]json.RawMessage {
+	parts := map[string]json.RawMessage{}
+	if err := json.Unmarshal(encode(s), &parts); err != nil {
+		panic("resource: " + err.Error())
+	}
+	return parts
+}
+
+// encode marshals what always can be marshalled.
+func encode(v any) json.RawMessage {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic("resource: " + err.Error())
+	}
+	return text
+}
+
+// set makes a condition say what it should. Its times change only with what it
+// says, so that saying it again is no change.
+func (s *Status) set(t ConditionType, status ConditionStatus, reason release.Phase, message string, now time.Time) {
+	stamp := now.UTC().Format(time.RFC3339)
+	next := Condition{Type: t, Status: status, Reason: string(reason), Message: cut(message, maxMessage), LastUpdateTime: stamp, LastTransitionTime: stamp}
+	// The list is shared with the Status that this one was copied from.
+	s.Conditions = slices.Clone(s.Conditions)
+	i := slices.IndexFunc(s.Conditions, func(c Condition) bool { return c.Type == t })
+	if i < 0 {
+		s.Conditions = append(s.Conditions, next)
+		return
+	}
+	old := s.Conditions[i]
+	if old.Status == status {
+		next.LastTransitionTime = old.LastTransitionTime
+		if old.Reason == next.Reason && old.Message == next.Message {
+			next.LastUpdateTime = old.LastUpdateTime
+		}
+	}
+	s.Conditions[i] = next
+}
+
+// get returns a condition, a zero one if it is not there.
+func (s *Status) get(t ConditionType) Condition {
+	for _, c := range s.Conditions {
+		if c.Type == t {
+			return c
+		}
+	}
+	return Condition{}
+}
+
+func (s *Status) clear(t ConditionType) {
+	s.Conditions = slices.DeleteFunc(slices.Clone(s.Conditions), func(c Condition) bool { return c.Type == t })
 }

@@ -1,0 +1,111 @@
+package resource
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// Annotations of resources. They say what the fields of the Helm operator have
+// no words for.
+const (
+	AnnotationOnRemove  = "sluice.dev/on-remove" // uninstall or keep
+	AnnotationOnMove    = "sluice.dev/on-move"   // refuse or reinstall
+	AnnotationAdopt     = "sluice.dev/adopt"     // true or false
+	AnnotationSuspend   = "sluice.dev/suspend"   // true or false
+	AnnotationReason    = "sluice.dev/suspend-reason"
+	AnnotationDependsOn = "sluice.dev/depends-on" // name or namespace/name, comma-separated
+	AnnotationDrift     = "sluice.dev/drift"      // correct, warn or off
+
+	// annotationMigrate told the Helm operator to convert a release of Helm 2.
+	annotationMigrate = "helm.fluxcd.io/migrate"
+)
+
+var annotationNames = []string{AnnotationOnRemove, AnnotationOnMove, AnnotationAdopt, AnnotationSuspend, AnnotationReason, AnnotationDependsOn, AnnotationDrift}
+
+// annotations reads those that are about releases, and returns them.
+func (p *parser) annotations(meta *fields) map[string]string {
+	a := &annotated{fields: meta.object("annotations"), values: map[string]string{}}
+	p.KeepOnRemove = a.word(AnnotationOnRemove, "uninstall", "keep") == "keep"
+	if a.word(AnnotationOnMove, "refuse", "reinstall") == "reinstall" {
+		p.Spec.OnMove = release.MoveReinstall
+	}
+	p.Spec.Adopt = a.word(AnnotationAdopt, "true", "false") != "false"
+	p.Suspended = a.word(AnnotationSuspend, "false", "true") == "true"
+	p.SuspendReason = a.get(AnnotationReason)
+	if mode := a.word(AnnotationDrift, "correct", "warn", "off"); mode != "correct" {
+		p.Spec.Drift.Mode = release.DriftMode(mode)
+	}
+	p.DependsOn = p.dependsOn(a)
+	if a.get(annotationMigrate) == "true" {
+		a.warn(a.at(annotationMigrate), "If it still is one of Helm 2, use `helm 2to3 convert`.", "releases are not converted")
+	}
+	a.misspelt()
+	return a.values
+}
+
+// dependsOn reads the resources that must be ready before this one.
+func (p *parser) dependsOn(a *annotated) []string {
+	var names []string
+	for entry := range strings.SplitSeq(a.get(AnnotationDependsOn), ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		namespace, name, found := strings.Cut(entry, "/")
+		if !found {
+			namespace, name = p.Ref.Namespace, entry
+		}
+		full := namespace + "/" + name
+		switch {
+		case badName(namespace, maxNamespace, false) != "" || badName(name, 253, true) != "":
+			a.advise(a.at(AnnotationDependsOn), "Separate resources by commas, each as name or as namespace/name.", "%q is no name of a resource", cut(entry, 100))
+		case full == p.Ref.Namespace+"/"+p.Ref.Name:
+			a.problem(a.at(AnnotationDependsOn), "a resource cannot depend on itself")
+		case !slices.Contains(names, full):
+			names = append(names, full)
+		}
+	}
+	return names
+}
+
+// annotated reads annotations, and keeps those that were read.
+type annotated struct {
+	*fields
+	values map[string]string
+}
+
+func (a *annotated) get(name string) string {
+	text := a.text(name)
+	if text != "" {
+		a.values[name] = text
+	}
+	return text
+}
+
+// word reads an annotation that is one of a few words. The first is what an
+// absent one means.
+func (a *annotated) word(name string, words ...string) string {
+	text := a.get(name)
+	if text == "" {
+		return words[0]
+	}
+	if !slices.Contains(words, text) {
+		a.problem(a.at(name), "not one of %s", strings.Join(words, ", "))
+		return words[0]
+	}
+	return text
+}
+
+// misspelt warns of annotations that are nearly one of ours. Others may mean
+// something to somebody else.
+func (a *annotated) misspelt() {
+	for _, name := range slices.Sorted(maps.Keys(a.raw)) {
+		if near := diag.Nearest(name, annotationNames); !a.known[name] && strings.HasPrefix(name, "sluice.dev/") && near != "" {
+			a.warn(a.at(name), "Did you mean "+near+"?", "there is no such annotation")
+		}
+	}
+}

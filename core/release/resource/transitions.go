@@ -1,0 +1,200 @@
+package resource
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// effect is what a phase does to conditions.
+type effect struct {
+	condition ConditionType
+	status    ConditionStatus
+}
+
+// effects of the phases that the Helm operator knew; others show in no status,
+// since its definition allows no others.
+var effects = map[release.Phase][]effect{
+	release.PhaseChartFetched:     {{ChartFetched, True}},
+	release.PhaseChartFetchFailed: {{ChartFetched, False}},
+	release.PhaseInstalling:       {{Deployed, Unknown}, {Released, Unknown}},
+	release.PhaseUpgrading:        {{Deployed, Unknown}, {Released, Unknown}},
+	release.PhaseDeployed:         {{Deployed, True}},
+	release.PhaseDeployFailed:     {{Deployed, False}, {Released, False}},
+	release.PhaseTesting:          {{Tested, Unknown}},
+	release.PhaseTested:           {{Tested, True}},
+	release.PhaseTestFailed:       {{Tested, False}},
+	release.PhaseRollingBack:      {{RolledBack, Unknown}},
+	release.PhaseRolledBack:       {{RolledBack, True}},
+	release.PhaseRollbackFailed:   {{RolledBack, False}},
+	release.PhaseSucceeded:        {{Released, True}},
+	release.PhaseFailed:           {{Released, False}},
+}
+
+// failures are the phases that tell what went wrong.
+var failures = []release.Phase{
+	release.PhaseChartFetchFailed, release.PhaseDeployFailed, release.PhaseTestFailed,
+	release.PhaseRolledBack, release.PhaseRollbackFailed,
+}
+
+// Progressed is before after p. What a quiet run goes through, such as finding
+// the chart that it has, leaves it as it is.
+func (r Resource) Progressed(before Status, p release.Progress, now time.Time) Status {
+	changes, known := effects[p.Phase]
+	if p.Event != (helm.Event{}) || !known {
+		return before
+	}
+	after := before
+	after.run = p.Phase
+	text := cmp.Or(p.Text, r.say(p.Phase, p.Chart))
+	if p.Phase == release.PhaseChartFetched {
+		text = r.say(p.Phase, p.Chart) // the same in each run
+	}
+	for _, e := range changes {
+		after.set(e.condition, e.status, p.Phase, text, now)
+	}
+	if p.Phase != release.PhaseChartFetched || before.get(ChartFetched) != after.get(ChartFetched) {
+		after.Phase = p.Phase
+	}
+	if p.Phase == release.PhaseRolledBack {
+		after.RollbackCount++
+	}
+	after.LastAttemptedRevision = cmp.Or(chartRevision(p.Chart), before.LastAttemptedRevision)
+	after.newest(p.Revision)
+	return after
+}
+
+// Reported is before after a run that ended with rep.
+func (r Resource) Reported(before Status, rep release.Report, now time.Time) Status {
+	after := r.observed(before)
+	after.State = rep.State
+	after.newest(rep.Revision)
+	after.Drift = driftLines(rep.Drift)
+	after.Warnings = lines(slices.Concat(after.Warnings, rep.Warnings))
+	if rep.Chart != (release.ChartInfo{}) {
+		after.Chart = strings.Trim(rep.Chart.Name+"-"+rep.Chart.Version, "-")
+		after.ChartDigest = rep.Chart.Digest
+		after.LastAttemptedRevision = cmp.Or(chartRevision(rep.Chart), after.LastAttemptedRevision)
+	}
+	switch {
+	case rep.Err != nil || rep.Error != "":
+		after.fail(before, rep, now)
+	case rep.State == release.InSync || rep.State == release.Drifted:
+		r.succeed(&after, rep, now)
+	default: // it waits
+		after.set(Released, Unknown, cmp.Or(after.Phase, release.PhaseUpgrading), rep.Reason, now)
+	}
+	return after
+}
+
+// Failed is before after something that kept a run from beginning, such as an
+// error of Parse.
+func (r Resource) Failed(before Status, err error, now time.Time) Status {
+	after := r.observed(before)
+	after.Phase = release.PhaseFailed
+	after.set(Released, False, release.PhaseFailed, err.Error(), now)
+	return after
+}
+
+// observed begins the status that tells of what the resource declares now.
+func (r Resource) observed(before Status) Status {
+	after := before
+	after.run = ""
+	// Definitions of the older kinds may have no status subresource: writing the
+	// generation would then make another one.
+	if r.Ref.Group == GroupHelmRelease {
+		after.ObservedGeneration = r.Generation
+	}
+	after.ReleaseName = cmp.Or(r.Spec.Ref.Name, before.ReleaseName)
+	after.Warnings = nil
+	for _, w := range r.Warnings {
+		after.Warnings = append(after.Warnings, w.Error())
+	}
+	return after
+}
+
+// fail keeps the phase that tells best what went wrong.
+func (s *Status) fail(before Status, rep release.Report, now time.Time) {
+	switch {
+	case slices.Contains(failures, before.run):
+	case rep.State == release.RolledBack:
+		s.Phase = release.PhaseRolledBack
+	case rep.State == release.Failed && slices.Contains(failures, s.Phase):
+		// Nothing was tried in this run: it stays at what failed before.
+	default:
+		s.Phase = release.PhaseFailed
+	}
+	text := rep.Error
+	if rep.Err != nil {
+		text = rep.Err.Error()
+	}
+	s.set(Released, False, s.Phase, text, now)
+}
+
+// succeed says that the release is as declared.
+func (r Resource) succeed(s *Status, rep release.Report, now time.Time) {
+	s.Phase = release.PhaseSucceeded
+	s.Revision = cmp.Or(chartRevision(rep.Chart), s.Revision)
+	s.RollbackCount = 0
+	s.clear(RolledBack)
+	if r.Spec.Test == nil {
+		s.clear(Tested)
+	}
+	text := r.say(release.PhaseSucceeded, rep.Chart)
+	for _, t := range []ConditionType{ChartFetched, Deployed} {
+		if s.get(t).Status != True {
+			s.set(t, True, release.PhaseSucceeded, text, now)
+		}
+	}
+	if n := len(rep.Drift); n > 0 {
+		text += fmt.Sprintf(", but for %d live objects", n)
+	}
+	s.set(Released, True, release.PhaseSucceeded, text, now)
+}
+
+// newest takes over what is known of the newest revision.
+func (s *Status) newest(rev helm.Revision) {
+	if rev.Number > 0 {
+		s.ReleaseStatus, s.HelmRevision = rev.Status, rev.Number
+	}
+}
+
+// chartRevision is what Flux v1 called the revision of a chart: the commit of
+// one in git, the version of another.
+func chartRevision(c release.ChartInfo) string { return cmp.Or(c.Revision, c.Version) }
+
+// say is a sentence for a phase, which is the same whenever the same happens.
+func (r Resource) say(phase release.Phase, chart release.ChartInfo) string {
+	name := r.Spec.Ref.Namespace + "/" + r.Spec.Ref.Name
+	what := strings.Trim(chart.Name+"-"+chart.Version, "-")
+	if what == "" {
+		what = "the chart"
+	}
+	if chart.Revision != "" {
+		what += " at " + chart.Revision
+	}
+	switch phase {
+	case release.PhaseChartFetched:
+		return what + " was fetched"
+	case release.PhaseChartFetchFailed:
+		return what + " could not be fetched"
+	case release.PhaseSucceeded:
+		return "release " + name + " is as declared, with " + what
+	}
+	return "release " + name + ", with " + what
+}
+
+// driftLines names the objects that are not as declared.
+func driftLines(changes []helm.Change) []string {
+	var all []string
+	for _, c := range changes {
+		all = append(all, fmt.Sprintf("%s %s", c.Kind, strings.TrimPrefix(c.Namespace+"/"+c.Name, "/")))
+	}
+	slices.Sort(all)
+	return lines(all)
+}
