@@ -39,7 +39,9 @@ var _ interface {
 // cluster that is down does not keep the daemon from starting.
 func open(_ context.Context, c Config, env sdk.Env) (*instance, error) {
 	agent := "sluice-plugin-helm/" + version
-	connection, err := cluster.Connect(cluster.Options{Kubeconfig: c.Kubeconfig, Context: c.Context, InCluster: c.InCluster, UserAgent: agent})
+	connection, err := cluster.Connect(cluster.Options{
+		Kubeconfig: c.Kubeconfig, Context: c.Context, InCluster: c.InCluster, Namespaces: c.Namespaces, UserAgent: agent,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -61,6 +61,7 @@ func (e *ending) Close() error {
 // short time ago: Helm asks anew in each operation, several times.
 type remembering struct {
 	base    http.RoundTripper
+	prefix  string
 	answers *answers
 }
 
@@ -69,7 +70,7 @@ const largest = 8 << 20
 
 // RoundTrip implements http.RoundTripper.
 func (r *remembering) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Method != http.MethodGet || !aboutKinds(req.URL.Path) {
+	if req.Method != http.MethodGet || !aboutKinds(split(req.URL.Path, r.prefix)) {
 		return r.base.RoundTrip(req)
 	}
 	key := req.Header.Get("Accept") + " " + req.URL.RequestURI()
@@ -113,17 +114,21 @@ func (f failing) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
+// split takes apart the path of a request, without an API server's prefix.
+func split(path, prefix string) []string {
+	return strings.Split(strings.Trim(strings.TrimPrefix(path, prefix), "/"), "/")
+}
+
 // aboutKinds tells discovery from objects: /api, /api/v1, /apis, /apis/GROUP,
 // /apis/GROUP/VERSION and /version.
-func aboutKinds(path string) bool {
-	parts := strings.Split(strings.Trim(path, "/"), "/")
-	switch parts[0] {
+func aboutKinds(path []string) bool {
+	switch path[0] {
 	case "version":
-		return len(parts) == 1
+		return len(path) == 1
 	case "api":
-		return len(parts) <= 2
+		return len(path) <= 2
 	case "apis":
-		return len(parts) <= 3
+		return len(path) <= 3
 	}
 	return false
 }

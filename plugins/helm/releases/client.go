@@ -1,6 +1,7 @@
 package releases
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"slices"
@@ -15,7 +16,8 @@ import (
 // connection need not ask.
 type client struct {
 	*kube.Client
-	lenient bool // do not let the API server check fields
+	lenient bool               // do not let the API server check fields
+	confine func(string) error // refuses manifests that reach too far
 }
 
 func newClient(ctx context.Context, getter *cluster.Getter, namespace string, log *progress) *client {
@@ -49,9 +51,17 @@ func (c *client) Update(original, target kube.ResourceList, options ...kube.Clie
 	return c.Client.Update(original, target, options...)
 }
 
-// Build implements kube.Interface.
+// Build implements kube.Interface. Helm calls it with what it has rendered
+// before it asks for, or changes, any of the objects.
 func (c *client) Build(r io.Reader, validate bool) (kube.ResourceList, error) {
-	return c.Client.Build(r, validate)
+	manifest, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.confine(string(manifest)); err != nil {
+		return nil, err
+	}
+	return c.Client.Build(bytes.NewReader(manifest), validate)
 }
 
 // factory validates nothing but that no key is there twice: the API server

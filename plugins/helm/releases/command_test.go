@@ -53,7 +53,7 @@ func TestCommand(t *testing.T) {
 		if err != nil || rev.Number != number || rev.Status != "deployed" {
 			t.Fatalf("Status = %+v, %v", rev, err)
 		}
-		if cm, err := m.records.CoreV1().ConfigMaps(ns).Get(t.Context(), "web", metav1.GetOptions{}); err != nil || cm.Data["greeting"] != greeting {
+		if cm, err := m.api(t).CoreV1().ConfigMaps(ns).Get(t.Context(), "web", metav1.GetOptions{}); err != nil || cm.Data["greeting"] != greeting {
 			t.Errorf("there is %v, %v; want %s", cm, err, greeting)
 		}
 		return rev

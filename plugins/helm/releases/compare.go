@@ -3,20 +3,17 @@ package releases
 import (
 	"context"
 	"fmt"
-	"reflect"
-	"slices"
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	releasecommon "helm.sh/helm/v4/pkg/release/common"
 	release "helm.sh/helm/v4/pkg/release/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/helm"
@@ -28,87 +25,117 @@ const inFlight = 8
 // fieldManager is Helm's, so that both own the same fields.
 const fieldManager = "helm"
 
-// Annotations that leave a live object alone.
-var ignoring = []string{"sluice.dev/ignore", "fluxcd.io/ignore", "flux.weave.works/ignore"}
-
-// Compare implements helm.Comparer. For each object it asks for the live one,
-// and what it would be if it were applied: what the API server defaults and
-// what others own does not count as a difference.
+// Compare implements helm.Comparer.
+//
+// For each object it asks for the live one, and what it would be if it were
+// applied: what the API server defaults and what others own does not count as a
+// difference. An object that a comparison has found right, and that nobody has
+// written since, is not asked for again: listings of metadata tell, which all
+// comparisons of about the same time share.
 func (m *Manager) Compare(ctx context.Context, c helm.Comparison, emit func(helm.Change)) error {
 	o, err := m.begin(ctx, c.Ref, nil)
 	if err != nil {
 		return err
 	}
-	deployed, err := o.deployed()
+	seen := m.seen.last(c)
+	unchanged, all, err := o.session.unchanged(ctx, c.Ref, seen)
+	if err != nil {
+		return o.failure(err)
+	}
+	if all {
+		return nil
+	}
+	found, err := o.compare(ctx, c, unchanged, seen, emit)
 	if err != nil {
 		return err
 	}
+	m.seen.keep(c.Ref, found)
+	return nil
+}
+
+// compare looks at all objects but those that are unchanged since seen.
+func (o *operation) compare(ctx context.Context, c helm.Comparison, unchanged map[place]state, seen *sight, emit func(helm.Change)) (*sight, error) {
+	deployed, record, err := o.deployed()
+	if err != nil {
+		return nil, err
+	}
 	all, err := objects(deployed.Manifest, false)
 	if err != nil {
-		return o.failure(err)
+		return nil, o.failure(err)
 	}
-	config, err := o.getter.ToRESTConfig()
+	client, err := o.dynamic()
 	if err != nil {
-		return o.failure(err)
+		return nil, o.failure(err)
 	}
-	client, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return o.failure(err)
+	comparison := &comparison{Comparison: c, client: client, mapper: o.session.connection.Mapper(), emit: emit}
+	comparison.found = &sight{record: record.uid, ignore: leavingOut(c), states: map[place]state{}, whole: true}
+	if seen != nil && seen.record == record.uid {
+		comparison.seen, comparison.unchanged = seen.states, unchanged
 	}
-	comparison := &comparison{Comparison: c, client: client, mapper: m.cluster.Mapper(), emit: emit}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inFlight)
 	for _, each := range all {
 		group.Go(func() error { return comparison.object(ctx, each) })
 	}
 	if err := group.Wait(); err != nil {
-		return o.failure(err)
+		return nil, o.failure(err)
 	}
-	return nil
+	return comparison.found, nil
 }
 
 // deployed is the newest revision, if it is the deployed one.
-func (o *operation) deployed() (*release.Release, error) {
-	last, err := o.last()
+func (o *operation) deployed() (*release.Release, head, error) {
+	last, record, err := o.newest()
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, head{}, err
 	case last == nil:
-		return nil, sdk.Permanent(o.failure(helm.ErrNotFound))
+		return nil, head{}, sdk.Permanent(o.failure(helm.ErrNotFound))
 	case locked(last):
-		return nil, o.failure(helm.ErrLocked)
+		return nil, head{}, o.failure(helm.ErrLocked)
 	case last.Info.Status != releasecommon.StatusDeployed:
-		return nil, o.failure(fmt.Errorf("revision %d is %s: there is nothing to compare with", last.Version, last.Info.Status))
+		return nil, head{}, o.failure(fmt.Errorf("revision %d is %s: there is nothing to compare with", last.Version, last.Info.Status))
 	}
-	return last, nil
+	return last, record, nil
 }
 
 type comparison struct {
 	helm.Comparison
-	client dynamic.Interface
-	mapper meta.RESTMapper
+	client    dynamic.Interface
+	mapper    meta.RESTMapper
+	seen      map[place]state // what was right, and in which state
+	unchanged map[place]state // what of it still is
 
-	mu   sync.Mutex
-	emit func(helm.Change)
+	mu    sync.Mutex
+	emit  func(helm.Change)
+	found *sight
 }
 
 func (c *comparison) tell(change helm.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.found.whole = false
 	c.emit(change)
+}
+
+// right remembers an object that is as the release says.
+func (c *comparison) right(where place, s state) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.found.states[where] = s
 }
 
 // object compares one. Trouble with it is its problem, not the others'.
 func (c *comparison) object(ctx context.Context, o object) error {
 	want := o.unstructured()
 	k := o.key(c.Ref.Namespace)
-	resource, err := c.resource(want)
-	if err == nil && want.GetNamespace() == "" {
+	where, err := c.place(want)
+	if err == nil && where.Namespace == "" {
 		k.namespace = ""
 	}
 	change := helm.Change{Kind: k.kind, Namespace: k.namespace, Name: k.name, Action: "update"}
 	if err == nil {
-		err = c.live(ctx, resource, want, k, &change)
+		err = c.live(ctx, where, want, k, &change)
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
@@ -120,69 +147,49 @@ func (c *comparison) object(ctx context.Context, o object) error {
 	return nil
 }
 
-// resource is where the object is, which gets its namespace.
-func (c *comparison) resource(want *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
+// place is where the object is, which gets its namespace.
+func (c *comparison) place(want *unstructured.Unstructured) (place, error) {
 	gvk := want.GroupVersionKind()
 	mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 	if err != nil {
-		return nil, err
+		return place{}, err
 	}
-	if mapping.Scope.Name() != meta.RESTScopeNameNamespace {
+	switch {
+	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
 		want.SetNamespace("")
-		return c.client.Resource(mapping.Resource), nil
-	}
-	if want.GetNamespace() == "" {
+	case want.GetNamespace() == "":
 		want.SetNamespace(c.Ref.Namespace)
 	}
-	return c.client.Resource(mapping.Resource).Namespace(want.GetNamespace()), nil
+	return place{mapping.Resource, types.NamespacedName{Namespace: want.GetNamespace(), Name: want.GetName()}}, nil
 }
 
 // live compares the live object, if there is one.
-func (c *comparison) live(ctx context.Context, r dynamic.ResourceInterface, want *unstructured.Unstructured, k key, change *helm.Change) error {
+func (c *comparison) live(ctx context.Context, where place, want *unstructured.Unstructured, k key, change *helm.Change) error {
 	paths, all := c.ignored(k)
 	if all {
 		return nil
 	}
+	if same, ok := c.unchanged[where]; ok {
+		c.right(where, same)
+		return nil
+	}
 	mark(want, c.Ref)
-	is, would, err := states(ctx, r, want, paths)
+	var r dynamic.ResourceInterface = c.client.Resource(where.resource)
+	if where.Namespace != "" {
+		r = c.client.Resource(where.resource).Namespace(where.Namespace)
+	}
+	l, err := c.look(ctx, r, want, c.seen[where], paths)
 	switch {
 	case err != nil:
 		return err
-	case is == nil:
+	case l.is == nil:
 		change.Action = "create"
 		return c.settle(ctx, r, want, k, nil, want.Object, change)
-	case slices.ContainsFunc(ignoring, func(name string) bool { return is.GetAnnotations()[name] == "true" }):
+	case l.right:
+		c.right(where, l.state)
 		return nil
 	}
-	strip(is, paths)
-	strip(would, paths)
-	if reflect.DeepEqual(is.Object, would.Object) {
-		return nil
-	}
-	return c.settle(ctx, r, want, k, is.Object, would.Object, change)
-}
-
-// states returns the live object, nil if there is none, and what it would be.
-// Both are of the same moment, unless it never stops changing.
-func states(ctx context.Context, r dynamic.ResourceInterface, want *unstructured.Unstructured, paths [][]string) (is, would *unstructured.Unstructured, err error) {
-	const attempts = 5
-	for range attempts {
-		is, err = r.Get(ctx, want.GetName(), metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return nil, nil, nil
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, path := range paths {
-			unstructured.RemoveNestedField(want.Object, path...)
-		}
-		would, err = r.Apply(ctx, want.GetName(), want, metav1.ApplyOptions{DryRun: []string{metav1.DryRunAll}, Force: true, FieldManager: fieldManager})
-		if err != nil || would.GetResourceVersion() == is.GetResourceVersion() {
-			break
-		}
-	}
-	return is, would, err
+	return c.settle(ctx, r, want, k, l.is.Object, l.would.Object, change)
 }
 
 // settle makes the object as it should be, if asked to, and tells.
@@ -242,23 +249,4 @@ func mark(u *unstructured.Unstructured, ref helm.ReleaseRef) {
 	annotations["meta.helm.sh/release-name"] = ref.Name
 	annotations["meta.helm.sh/release-namespace"] = ref.Namespace
 	u.SetAnnotations(annotations)
-}
-
-// kept are the fields of metadata that a release declares.
-var kept = []string{"name", "namespace", "labels", "annotations", "finalizers", "ownerReferences"}
-
-// strip takes away what the API server keeps about every object, and what is
-// to be ignored.
-func strip(u *unstructured.Unstructured, paths [][]string) {
-	delete(u.Object, "status")
-	if m, ok := u.Object["metadata"].(map[string]any); ok {
-		for name := range m {
-			if !slices.Contains(kept, name) {
-				delete(m, name)
-			}
-		}
-	}
-	for _, path := range paths {
-		unstructured.RemoveNestedField(u.Object, path...)
-	}
 }

@@ -23,7 +23,7 @@ func (o *operation) leftovers(last *release.Release) ([]string, error) {
 	if last == nil || last.Info.Status != releasecommon.StatusFailed {
 		return nil, nil
 	}
-	heads, err := o.manager.revisions(o.ctx, o.ref)
+	heads, err := o.session.revisions(o.ctx, o.ref)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (o *operation) leftovers(last *release.Release) ([]string, error) {
 		if h.Status != releasecommon.StatusFailed.String() {
 			break
 		}
-		r, err := o.manager.read(o.ref, h.object)
+		r, err := o.session.read(o.ref, h.record)
 		if err != nil {
 			return nil, err
 		}

@@ -70,7 +70,7 @@ func TestCompare(t *testing.T) {
 	if got := compare(helm.Comparison{}); got != nil {
 		t.Errorf("right after the install: %v", got)
 	}
-	core := m.records.CoreV1()
+	core := m.api(t).CoreV1()
 	patch := func(kind, text string) {
 		t.Helper()
 		var err error
@@ -90,7 +90,7 @@ func TestCompare(t *testing.T) {
 	}
 	patch("ConfigMap", `{"data": {"greeting": null}}`)
 	patch("Secret", `{"data": {"password": "Y2hhbmdlZA=="}}`)
-	if err := m.records.AppsV1().Deployments(ns).Delete(ctx, "app", metav1.DeleteOptions{}); err != nil {
+	if err := m.api(t).AppsV1().Deployments(ns).Delete(ctx, "app", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	all := []string{"create Deployment", "update ConfigMap", "update Secret"}
@@ -145,7 +145,7 @@ func TestDefinitions(t *testing.T) {
 	}
 	described := func() string {
 		t.Helper()
-		raw, err := m.records.CoreV1().RESTClient().Get().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things." + ns + ".example.com").DoRaw(ctx)
+		raw, err := m.api(t).CoreV1().RESTClient().Get().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things." + ns + ".example.com").DoRaw(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestDefinitions(t *testing.T) {
 		return text
 	}
 	t.Cleanup(func() {
-		_, err := m.records.CoreV1().RESTClient().Delete().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things." + ns + ".example.com").DoRaw(t.Context())
+		_, err := m.api(t).CoreV1().RESTClient().Delete().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things." + ns + ".example.com").DoRaw(t.Context())
 		_ = err // the test's context has ended; the cluster is the tests' own
 	})
 	for _, step := range []struct {
@@ -211,7 +211,7 @@ func TestObjectsOfOthers(t *testing.T) {
 	m, ns := real(t)
 	r := simple(t, ns, "one")
 	other := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Data: map[string]string{"greeting": "mine"}}
-	if _, err := m.records.CoreV1().ConfigMaps(ns).Create(t.Context(), other, metav1.CreateOptions{}); err != nil {
+	if _, err := m.api(t).CoreV1().ConfigMaps(ns).Create(t.Context(), other, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := m.Upgrade(t.Context(), r, nil); err == nil || !strings.Contains(err.Error(), `ConfigMap "web"`) {

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"helm.sh/helm/v4/pkg/action"
@@ -28,8 +29,6 @@ import (
 	release "helm.sh/helm/v4/pkg/release/v1"
 	"helm.sh/helm/v4/pkg/storage"
 	"helm.sh/helm/v4/pkg/storage/driver"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/metadata"
 
 	"github.com/sluice-gitops/sluice/plugins/helm/cluster"
 	"github.com/sluice-gitops/sluice/sdk"
@@ -52,34 +51,24 @@ const defaultTimeout = 5 * time.Minute
 type Manager struct {
 	cluster *cluster.Cluster
 	storage Storage
-	records kubernetes.Interface // without an end: see cluster.Lasting
-	heads   metadata.Interface   // of records
+	seen    sights
+
+	mu      sync.Mutex
+	current *session
 }
 
 // New makes a Manager. It sends no request.
 func New(c *cluster.Cluster, s Storage) (*Manager, error) {
-	records, err := kubernetes.NewForConfig(c.Lasting())
-	if err != nil {
-		return nil, fmt.Errorf("releases: %w", err)
+	m := &Manager{cluster: c, storage: s, seen: sights{of: map[helm.ReleaseRef]*sight{}}}
+	if _, err := m.session(); err != nil {
+		return nil, err
 	}
-	heads, err := metadata.NewForConfig(c.Lasting())
-	if err != nil {
-		return nil, fmt.Errorf("releases: %w", err)
-	}
-	return &Manager{cluster: c, storage: s, records: records, heads: heads}, nil
-}
-
-// driver is where Helm's own code records the releases of a namespace.
-func (m *Manager) driver(namespace string) driver.Driver {
-	if m.storage == ConfigMaps {
-		return driver.NewConfigMaps(m.records.CoreV1().ConfigMaps(namespace))
-	}
-	return driver.NewSecrets(m.records.CoreV1().Secrets(namespace))
+	return m, nil
 }
 
 // operation is one thing that is done with one release.
 type operation struct {
-	manager *Manager
+	session *session
 	ref     helm.ReleaseRef
 	ctx     context.Context
 	config  *action.Configuration
@@ -94,9 +83,18 @@ func (m *Manager) begin(ctx context.Context, ref helm.ReleaseRef, emit func(helm
 	if err := check(ref); err != nil {
 		return nil, err
 	}
-	o := &operation{manager: m, ref: ref, ctx: ctx, log: newProgress(emit), start: &starting{Driver: m.driver(ref.Namespace)}}
-	o.getter = m.cluster.For(ctx, ref.Namespace)
+	s, err := m.session()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.confine(ref); err != nil {
+		return nil, err
+	}
+	o := &operation{session: s, ref: ref, ctx: ctx, log: newProgress(emit), start: &starting{Driver: s.driver(ref.Namespace)}}
+	o.getter = s.connection.For(ctx, ref.Namespace)
+	o.start.confine = o.confineRelease
 	o.kube = newClient(ctx, o.getter, ref.Namespace, o.log)
+	o.kube.confine = o.confineManifest
 	o.config = action.NewConfiguration(action.ConfigurationSetLogger(o.log))
 	o.config.RESTClientGetter = o.getter
 	o.config.KubeClient = o.kube
@@ -118,21 +116,26 @@ func check(ref helm.ReleaseRef) error {
 
 // capable gives the templates what they may ask about the cluster.
 func (o *operation) capable() error {
-	capabilities, err := o.manager.cluster.Capabilities()
+	capabilities, err := o.session.connection.Capabilities()
 	o.config.Capabilities = capabilities
 	return err
 }
 
 // last returns the newest revision, nil if there is none.
 func (o *operation) last() (*release.Release, error) {
-	got, err := o.config.Releases.Last(o.ref.Name)
-	if errors.Is(err, driver.ErrReleaseNotFound) {
-		return nil, nil
+	last, _, err := o.newest()
+	return last, err
+}
+
+// newest is last with its record. It does not read the revisions before it, as
+// Helm does.
+func (o *operation) newest() (*release.Release, head, error) {
+	heads, err := o.session.revisions(context.WithoutCancel(o.ctx), o.ref) // also asked for when it has been cancelled
+	if err != nil || len(heads) == 0 {
+		return nil, head{}, err
 	}
-	if err != nil {
-		return nil, o.failure(err)
-	}
-	return v1(got)
+	last, err := o.session.read(o.ref, heads[0].record)
+	return last, heads[0], err
 }
 
 // v1 is a release in the only version of its format.
@@ -175,11 +178,19 @@ func (o *operation) failure(err error) error {
 // change the cluster: Helm records a revision before it does.
 type starting struct {
 	driver.Driver
-	begin func() error
+	begin   func() error
+	confine func(*release.Release) error
 }
 
 // Create implements driver.Driver.
 func (s *starting) Create(key string, r releaser.Releaser) error {
+	made, err := v1(r)
+	if err != nil {
+		return err
+	}
+	if err := s.confine(made); err != nil {
+		return err
+	}
 	if s.begin != nil {
 		if err := s.begin(); err != nil {
 			return err

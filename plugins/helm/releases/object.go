@@ -16,6 +16,7 @@ import (
 // object is one of a manifest.
 type object struct {
 	content map[string]any
+	file    string // of the chart
 	hook    bool
 }
 
@@ -78,11 +79,11 @@ func objects(manifest string, hook bool) ([]object, error) {
 			items, _ := content["items"].([]any)
 			for _, item := range items {
 				if m, ok := item.(map[string]any); ok {
-					all = append(all, object{m, hook})
+					all = append(all, object{m, source(parts[name]), hook})
 				}
 			}
 		default:
-			all = append(all, object{content, hook})
+			all = append(all, object{content, source(parts[name]), hook})
 		}
 	}
 	return all, nil

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/sluice-gitops/sluice/plugins/helm/cluster"
 	"github.com/sluice-gitops/sluice/sdk/helm"
@@ -37,7 +38,7 @@ func real(t *testing.T) (*Manager, string) {
 		t.Fatal(err)
 	}
 	name := fmt.Sprintf("h%d-%d", os.Getpid(), time.Now().UnixNano()%1e10)
-	namespaces := m.records.CoreV1().Namespaces()
+	namespaces := m.api(t).CoreV1().Namespaces()
 	if _, err := namespaces.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +48,16 @@ func real(t *testing.T) (*Manager, string) {
 		}
 	})
 	return m, name
+}
+
+// api reaches the test cluster without Helm.
+func (m *Manager) api(t *testing.T) kubernetes.Interface {
+	t.Helper()
+	s, err := m.session()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.records
 }
 
 // chartOf writes a chart; Chart.yaml is there unless files has one.

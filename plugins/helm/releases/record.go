@@ -1,154 +1,31 @@
 package releases
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"helm.sh/helm/v4/pkg/chart/common/util"
 	releasecommon "helm.sh/helm/v4/pkg/release/common"
 	release "helm.sh/helm/v4/pkg/release/v1"
-	"helm.sh/helm/v4/pkg/storage/driver"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
-// Labels of a record, beside Helm's own. Helm copies them to the next revision
-// whoever makes it, so that revisionLabel tells whether they are about this one.
-const (
-	ownerLabel    = "sluice.dev/owner"
-	digestLabel   = "sluice.dev/digest"
-	revisionLabel = "sluice.dev/revision"
-)
-
-// head is what the labels of a record tell.
-type head struct {
-	ref    helm.ReleaseRef
-	object string // name of the record
-	helm.Revision
-}
-
-// pageSize is how many records are listed at once.
-const pageSize = 500
-
-// list calls each for every record of a namespace, all if it is empty, that
-// the selector takes. It reads labels only, not the releases.
-func (m *Manager) list(ctx context.Context, namespace string, selector labels.Set, each func(head)) error {
-	resource := schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
-	if m.storage == ConfigMaps {
-		resource.Resource = "configmaps"
-	}
-	selector["owner"] = "helm"
-	options := metav1.ListOptions{LabelSelector: selector.String(), Limit: pageSize}
-	for {
-		page, err := m.heads.Resource(resource).Namespace(namespace).List(ctx, options)
-		if err != nil {
-			return err
-		}
-		for i := range page.Items {
-			if h, ok := headOf(&page.Items[i].ObjectMeta); ok {
-				each(h)
-			}
-		}
-		if options.Continue = page.Continue; options.Continue == "" {
-			return nil
-		}
-	}
-}
-
-func headOf(o *metav1.ObjectMeta) (head, bool) {
-	number, err := strconv.Atoi(o.Labels["version"])
-	if err != nil || o.Labels["name"] == "" {
-		return head{}, false
-	}
-	updated := o.CreationTimestamp.Time
-	if seconds, err := strconv.ParseInt(o.Labels["modifiedAt"], 10, 64); err == nil {
-		updated = time.Unix(seconds, 0)
-	}
-	return head{
-		ref:    helm.ReleaseRef{Namespace: o.Namespace, Name: o.Labels["name"]},
-		object: o.Name,
-		Revision: helm.Revision{
-			Number: number, Status: o.Labels["status"], Updated: updated.UTC(),
-			Owner: o.Labels[ownerLabel], Digest: digestOf(o.Labels, number),
-		},
-	}, true
-}
-
-// digestOf is what a revision was declared from, if its labels are about it.
-func digestOf(labels map[string]string, number int) string {
-	if labels[revisionLabel] != strconv.Itoa(number) {
-		return ""
-	}
-	return labels[digestLabel]
-}
-
-// List implements helm.Lister.
-func (m *Manager) List(ctx context.Context, namespace string, emit func(helm.ReleaseRef, helm.Revision)) error {
-	newest := map[helm.ReleaseRef]helm.Revision{}
-	err := m.list(ctx, namespace, labels.Set{}, func(h head) {
-		if h.Number > newest[h.ref].Number {
-			newest[h.ref] = h.Revision
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("list releases: %w", err)
-	}
-	refs := make([]helm.ReleaseRef, 0, len(newest))
-	for ref := range newest {
-		refs = append(refs, ref)
-	}
-	slices.SortFunc(refs, func(a, b helm.ReleaseRef) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
-	})
-	for _, ref := range refs {
-		emit(ref, newest[ref])
-	}
-	return nil
-}
-
-// heads of the revisions of a release, newest first.
-func (m *Manager) revisions(ctx context.Context, ref helm.ReleaseRef) ([]head, error) {
-	if err := check(ref); err != nil {
-		return nil, err
-	}
-	var all []head
-	if err := m.list(ctx, ref.Namespace, labels.Set{"name": ref.Name}, func(h head) { all = append(all, h) }); err != nil {
-		return nil, fmt.Errorf("release %s/%s: %w", ref.Namespace, ref.Name, err)
-	}
-	slices.SortFunc(all, func(a, b head) int { return b.Number - a.Number })
-	return all, nil
-}
-
-// read returns the release of a record, nil if it has gone.
-func (m *Manager) read(ref helm.ReleaseRef, object string) (*release.Release, error) {
-	got, err := m.driver(ref.Namespace).Get(object)
-	if errors.Is(err, driver.ErrReleaseNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("release %s/%s: %w", ref.Namespace, ref.Name, err)
-	}
-	return v1(got)
-}
-
 // Status implements helm.Helm. It costs a list of labels and one read.
 func (m *Manager) Status(ctx context.Context, ref helm.ReleaseRef) (helm.Revision, error) {
-	heads, err := m.revisions(ctx, ref)
+	s, err := m.session()
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	heads, err := s.revisions(ctx, ref)
 	if err != nil || len(heads) == 0 {
 		return helm.Revision{}, err
 	}
-	r, err := m.read(ref, heads[0].object)
+	r, err := s.read(ref, heads[0].record)
 	if err != nil || r == nil {
 		return helm.Revision{}, err
 	}
@@ -157,7 +34,11 @@ func (m *Manager) Status(ctx context.Context, ref helm.ReleaseRef) (helm.Revisio
 
 // History implements helm.Helm. One revision is in memory at a time.
 func (m *Manager) History(ctx context.Context, ref helm.ReleaseRef, emit func(helm.Revision)) error {
-	heads, err := m.revisions(ctx, ref)
+	s, err := m.session()
+	if err != nil {
+		return err
+	}
+	heads, err := s.revisions(ctx, ref)
 	if err != nil {
 		return err
 	}
@@ -165,7 +46,7 @@ func (m *Manager) History(ctx context.Context, ref helm.ReleaseRef, emit func(he
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		switch r, err := m.read(ref, h.object); {
+		switch r, err := s.read(ref, h.record); {
 		case err != nil:
 			return err
 		case r != nil:
@@ -177,7 +58,11 @@ func (m *Manager) History(ctx context.Context, ref helm.ReleaseRef, emit func(he
 
 // Content implements helm.Reader.
 func (m *Manager) Content(ctx context.Context, ref helm.ReleaseRef, number int) (helm.Content, error) {
-	heads, err := m.revisions(ctx, ref)
+	s, err := m.session()
+	if err != nil {
+		return helm.Content{}, err
+	}
+	heads, err := s.revisions(ctx, ref)
 	if err != nil {
 		return helm.Content{}, err
 	}
@@ -185,7 +70,7 @@ func (m *Manager) Content(ctx context.Context, ref helm.ReleaseRef, number int) 
 	if i < 0 {
 		return helm.Content{}, fmt.Errorf("release %s/%s has no revision %d: %w", ref.Namespace, ref.Name, number, helm.ErrNotFound)
 	}
-	r, err := m.read(ref, heads[i].object)
+	r, err := s.read(ref, heads[i].record)
 	if err != nil {
 		return helm.Content{}, err
 	}
@@ -254,6 +139,7 @@ func testsOf(r *release.Release) string {
 
 // Unlock implements helm.Helm.
 func (m *Manager) Unlock(ctx context.Context, ref helm.ReleaseRef) (helm.Revision, error) {
+	defer m.seen.forget(ref)
 	o, err := m.begin(ctx, ref, nil)
 	if err != nil {
 		return helm.Revision{}, err

@@ -72,7 +72,7 @@ func TestLife(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if list, err := m.records.CoreV1().ConfigMaps(ns).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=Helm"}); err != nil || len(list.Items) > 0 {
+	if list, err := m.api(t).CoreV1().ConfigMaps(ns).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/managed-by=Helm"}); err != nil || len(list.Items) > 0 {
 		t.Errorf("left behind: %v, %v", list.Items, err)
 	}
 }

@@ -67,7 +67,11 @@ func (o *operation) render(c *chart.Chart, values map[string]any, last *release.
 		}
 		return rendering{}, o.failure(err)
 	}
-	return o.sort(c, files)
+	made, err := o.sort(c, files)
+	if err != nil {
+		return rendering{}, err
+	}
+	return made, o.confineRelease(&release.Release{Manifest: made.manifest, Hooks: made.hooks})
 }
 
 // sort takes the rendered files apart.
@@ -109,6 +113,9 @@ func (m *Manager) template(ctx context.Context, r helm.Release, out string) (hel
 	}
 	o, err := m.begin(ctx, r.Ref, nil)
 	if err != nil {
+		return helm.Rendered{}, err
+	}
+	if err := o.confineDefinitions(c, r.CRDs); err != nil {
 		return helm.Rendered{}, err
 	}
 	made, err := o.render(c, values, nil)
@@ -179,6 +186,9 @@ func (m *Manager) plan(ctx context.Context, r helm.Release, emit func(helm.Chang
 	}
 	o, err := m.begin(ctx, r.Ref, nil)
 	if err != nil {
+		return helm.Rendered{}, err
+	}
+	if err := o.confineDefinitions(c, r.CRDs); err != nil {
 		return helm.Rendered{}, err
 	}
 	last, err := o.last()

@@ -109,7 +109,7 @@ func run(ctx context.Context, m *Manager, r helm.Release, event string) error {
 
 // awaitPod waits until a pod exists.
 func (m *Manager) awaitPod(t *testing.T, namespace, name string) {
-	w, err := m.records.CoreV1().Pods(namespace).Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+	w, err := m.api(t).CoreV1().Pods(namespace).Watch(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 	if err != nil {
 		t.Error(err)
 		return
@@ -192,7 +192,7 @@ func TestKilled(t *testing.T) {
 			if rev, err := m.Upgrade(t.Context(), r, nil); err != nil || rev.Status != "deployed" || rev.Digest != "d-one" {
 				t.Fatalf("afterwards: %+v, %v", rev, err)
 			}
-			if cm, err := m.records.CoreV1().ConfigMaps(ns).Get(t.Context(), "web", metav1.GetOptions{}); err != nil || cm.Data["greeting"] != "one" {
+			if cm, err := m.api(t).CoreV1().ConfigMaps(ns).Get(t.Context(), "web", metav1.GetOptions{}); err != nil || cm.Data["greeting"] != "one" {
 				t.Errorf("afterwards there is %v, %v", cm.Data, err)
 			}
 		})
@@ -259,7 +259,7 @@ func TestAtomic(t *testing.T) {
 	if rev, err := m.Status(t.Context(), r.Ref); err != nil || rev.Number != 3 || rev.Status != "deployed" || rev.Digest != "" {
 		t.Errorf("it is %+v, %v", rev, err)
 	}
-	if cm, err := m.records.CoreV1().ConfigMaps(ns).Get(t.Context(), "web", metav1.GetOptions{}); err != nil || cm.Data["greeting"] != "one" {
+	if cm, err := m.api(t).CoreV1().ConfigMaps(ns).Get(t.Context(), "web", metav1.GetOptions{}); err != nil || cm.Data["greeting"] != "one" {
 		t.Errorf("there is %v, %v", cm.Data, err)
 	}
 }
@@ -368,7 +368,7 @@ func TestLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"first", "second"} {
-		if _, err := m.records.CoreV1().ConfigMaps(ns).Get(t.Context(), name, metav1.GetOptions{}); err == nil {
+		if _, err := m.api(t).CoreV1().ConfigMaps(ns).Get(t.Context(), name, metav1.GetOptions{}); err == nil {
 			t.Errorf("%s is still there", name)
 		}
 	}
@@ -385,7 +385,7 @@ func TestCreateNamespace(t *testing.T) {
 	if _, err := m.Upgrade(t.Context(), r, nil); err != nil {
 		t.Error(err)
 	}
-	if err := m.records.CoreV1().Namespaces().Delete(t.Context(), ns+"-new", metav1.DeleteOptions{}); err != nil {
+	if err := m.api(t).CoreV1().Namespaces().Delete(t.Context(), ns+"-new", metav1.DeleteOptions{}); err != nil {
 		t.Error(err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 // Rollback implements helm.Helm.
 func (m *Manager) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.Event)) (helm.Revision, error) {
+	defer m.seen.forget(r.Ref)
 	strategy, err := waiting(r.Wait)
 	if err != nil {
 		return helm.Revision{}, err
@@ -30,6 +31,9 @@ func (m *Manager) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.
 	}
 	last, to, err := o.target(ctx, r)
 	if err != nil {
+		return helm.Revision{}, err
+	}
+	if err := o.confineRelease(last); err != nil {
 		return helm.Revision{}, err
 	}
 	if err := o.capable(); err != nil {
@@ -52,7 +56,7 @@ func (m *Manager) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.
 
 // target finds the newest revision, and the one to return to.
 func (o *operation) target(ctx context.Context, r helm.Rollback) (last, to *release.Release, err error) {
-	heads, err := o.manager.revisions(ctx, r.Ref)
+	heads, err := o.session.revisions(ctx, r.Ref)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,7 +64,7 @@ func (o *operation) target(ctx context.Context, r helm.Rollback) (last, to *rele
 	if len(heads) == 0 {
 		return nil, nil, sdk.Permanent(missing)
 	}
-	if last, err = o.manager.read(r.Ref, heads[0].object); err != nil || last == nil {
+	if last, err = o.session.read(r.Ref, heads[0].record); err != nil || last == nil {
 		return nil, nil, errors.Join(missing, err)
 	}
 	if locked(last) {
@@ -78,7 +82,7 @@ func (o *operation) target(ctx context.Context, r helm.Rollback) (last, to *rele
 		}
 		return nil, nil, sdk.Permanent(missing)
 	}
-	to, err = o.manager.read(r.Ref, heads[1+i].object)
+	to, err = o.session.read(r.Ref, heads[1+i].record)
 	if err == nil && to == nil {
 		err = missing
 	}
@@ -87,6 +91,7 @@ func (o *operation) target(ctx context.Context, r helm.Rollback) (last, to *rele
 
 // Uninstall implements helm.Helm.
 func (m *Manager) Uninstall(ctx context.Context, u helm.Uninstall, emit func(helm.Event)) error {
+	defer m.seen.forget(u.Ref)
 	o, err := m.begin(ctx, u.Ref, emit)
 	if err != nil {
 		return err
@@ -102,6 +107,9 @@ func (m *Manager) Uninstall(ctx context.Context, u helm.Uninstall, emit func(hel
 		if err := owned(last, u.Ref, u.Owner); err != nil {
 			return err
 		}
+	}
+	if err := o.confineRelease(last); err != nil {
+		return err
 	}
 	if err := o.capable(); err != nil {
 		return o.failure(err)

@@ -22,6 +22,7 @@ import (
 
 // Upgrade implements helm.Helm.
 func (m *Manager) Upgrade(ctx context.Context, r helm.Release, emit func(helm.Event)) (helm.Revision, error) {
+	defer m.seen.forget(r.Ref)
 	rev, err := m.upgrade(ctx, r, emit)
 	return rev, redact(err, r.Values)
 }
@@ -65,6 +66,9 @@ func (m *Manager) upgrade(ctx context.Context, r helm.Release, emit func(helm.Ev
 // claims the release, and defines the kinds that the chart brings.
 func (o *operation) before(r helm.Release, c *chart.Chart, values map[string]any) (last *release.Release, leftovers []string, err error) {
 	o.kube.lenient = r.SkipOpenAPI
+	if err := o.confineDefinitions(c, r.CRDs); err != nil {
+		return nil, nil, err
+	}
 	if last, err = o.last(); err != nil {
 		return nil, nil, err
 	}
@@ -105,7 +109,7 @@ func (o *operation) result(made releaser.Releaser, err error) (helm.Revision, er
 		return helm.Revision{}, o.failure(err)
 	}
 	if strings.Contains(r.Manifest, "kind: CustomResourceDefinition") {
-		o.manager.cluster.Invalidate()
+		o.session.connection.Invalidate()
 	}
 	return revisionOf(r), nil
 }
@@ -245,6 +249,6 @@ func (o *operation) define(c *chart.Chart, policy helm.CRDs) error {
 	if err := waiter.Wait(changed, definitionTimeout); err != nil {
 		return fmt.Errorf("definitions: %w", err)
 	}
-	o.manager.cluster.Invalidate()
+	o.session.connection.Invalidate()
 	return nil
 }
