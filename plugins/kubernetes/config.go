@@ -25,6 +25,13 @@ type Config struct {
 	FieldManager       string `hcl:"field_manager,optional" default:"sluice" doc:"Name under which fields are owned. Two daemons that apply to one cluster need different ones."`
 }
 
+const (
+	// resourcesManager is what the field manager's name gets added where the
+	// host's changes of its resources are kept apart from what is applied.
+	resourcesManager = "-resources"
+	mostManager      = 128 - len(resourcesManager)
+)
+
 // Validate finds the mistakes that need no cluster.
 func (c *Config) Validate() diag.List {
 	var l diag.List
@@ -38,8 +45,8 @@ func (c *Config) Validate() diag.List {
 			l = append(l, diag.Errorf(diag.Attr("namespaces", i), "%q is not a namespace name: %s", name, problems[0]))
 		}
 	}
-	if len(c.FieldManager) > 128 {
-		l = append(l, diag.Errorf(diag.Attr("field_manager"), "field_manager is longer than 128 characters"))
+	if len(c.FieldManager) > mostManager {
+		l = append(l, diag.Errorf(diag.Attr("field_manager"), "field_manager is longer than %d characters", mostManager))
 	}
 	return l
 }

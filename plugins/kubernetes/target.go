@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/inventory"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/live"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/plan"
+	"github.com/sluice-gitops/sluice/plugins/kubernetes/resources"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/watch"
 	"github.com/sluice-gitops/sluice/plugins/kubernetes/workloads"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -29,6 +30,7 @@ type target struct {
 	ledger *watch.Ledger
 	runs   *workloads.Lister
 	marks  *marks
+	keeper *resources.Keeper
 
 	recordTimeout time.Duration // for writing down what was done, after a cancel too
 }
@@ -45,8 +47,11 @@ func newTarget(c Config, o cluster.Options, version string) (*target, error) {
 		Client: client, Namespaces: c.Namespaces, Owners: store.Owners, Log: o.Log,
 		ID: func(owner string) string { return inventory.ID(owner, c.InventoryNamespace) },
 	})
+	keeper := resources.New(resources.Options{
+		Client: client, Namespaces: c.Namespaces, Default: c.InventoryNamespace, Manager: c.FieldManager + resourcesManager, Log: o.Log,
+	})
 	return &target{
-		config: c, client: client, store: store, claims: newClaims(), hub: hub, ledger: watch.NewLedger(), runs: runs, marks: newMarks(),
+		config: c, client: client, store: store, claims: newClaims(), hub: hub, ledger: watch.NewLedger(), runs: runs, marks: newMarks(), keeper: keeper,
 		recordTimeout: 15 * time.Second,
 	}, nil
 }
