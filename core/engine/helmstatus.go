@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
@@ -54,10 +55,11 @@ type HelmRelease struct {
 // HelmDetail is a declared release with what its last run has done.
 type HelmDetail struct {
 	HelmRelease
-	Node      Node            `json:"node"`
-	Report    *release.Report `json:"report,omitempty"` // nil before the first run
-	Notes     string          `json:"notes,omitempty"`  // of the chart, for people
-	DependsOn []string        `json:"depends_on,omitempty"`
+	Node       Node                 `json:"node"`
+	Report     *release.Report      `json:"report,omitempty"` // nil before the first run
+	Notes      string               `json:"notes,omitempty"`  // of the chart, for people
+	DependsOn  []string             `json:"depends_on,omitempty"`
+	Conditions []resource.Condition `json:"conditions,omitempty"` // of a custom resource
 }
 
 // HelmValuesRequest asks for the values of a release.

@@ -7,14 +7,17 @@ import (
 	"os"
 	"slices"
 
+	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/rollout"
 )
 
-// PlanResult is what a run of one sync would do, or why that cannot be told.
+// PlanResult is what a run of one sync or release would do, or why that cannot be
+// told.
 type PlanResult struct {
-	Node  string        `json:"node"`
-	Plan  *rollout.Plan `json:"plan,omitempty"`
-	Error string        `json:"error,omitempty"`
+	Node    string        `json:"node"`
+	Plan    *rollout.Plan `json:"plan,omitempty"`    // of a sync
+	Release *release.Plan `json:"release,omitempty"` // of a release
+	Error   string        `json:"error,omitempty"`
 
 	// Problems are what the plugins of the sync's source and applier report
 	// about their configuration. There may be warnings beside a Plan.

@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/rollout"
 )
 
@@ -69,8 +70,9 @@ type Suspension struct {
 
 // Detail is a Node with the report of its last run.
 type Detail struct {
-	Node   Node            `json:"node"`
-	Report *rollout.Report `json:"report,omitempty"` // of a sync that has run
+	Node    Node            `json:"node"`
+	Report  *rollout.Report `json:"report,omitempty"`  // of a sync that has run
+	Release *release.Report `json:"release,omitempty"` // of a release that has run
 }
 
 // Explanation is the answer of Why: who is responsible for what was asked
