@@ -126,7 +126,7 @@ func checkPlace(s, instead string, schemes ...string) string {
 	case u.Host == "" && u.Scheme != "file":
 		return "is a URL without a host."
 	case u.User != nil && u.Scheme != "ssh":
-		return "is shown in messages, so that no credentials stand in it. " + instead
+		return "is shown in messages and cannot hold a user name or password. " + instead
 	case u.Fragment != "":
 		return "is a URL that ends before the #."
 	}

@@ -35,7 +35,7 @@ type ReleaseChart struct {
 func (a *arguments) chart() ReleaseChart {
 	b := a.block("chart", chartSchema)
 	if b == nil {
-		a.l.errorf(a.header, "Missing block", "A release needs a block \"chart\": write chart { source = ..., path = ... } or chart { repository = ..., name = ... }, each argument in a line of its own.")
+		a.l.errorf(a.header, "Missing block", "A release needs a block \"chart\" that says where its chart is: with source and path, or with repository, name and version.")
 		return ReleaseChart{}
 	}
 	c := ReleaseChart{Range: toRange(b.header)}

@@ -3,8 +3,10 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -71,9 +73,14 @@ func (e encoder) mismatch(v cty.Value, t schema.Type, at spot) (real, shown any)
 // scalar converts a string, number or bool as HCL does: "3" is a number.
 func (e encoder) scalar(v cty.Value, t schema.Type, at spot, hide bool) (real, shown any) {
 	want := v.Type()
-	if want.Equals(cty.Number) && v.AsBigFloat().IsInf() {
-		e.d.errorf(at.rng, "Wrong value", "%q takes a finite value; this is a division by zero.", at.name)
-		return nil, nil
+	if want.Equals(cty.Number) {
+		if f := v.AsBigFloat(); f.IsInf() {
+			e.d.errorf(at.rng, "Wrong value", "%q takes a finite value; this is a division by zero.", at.name)
+			return nil, nil
+		} else if n, _ := f.Float64(); math.IsInf(n, 0) {
+			e.d.errorf(at.rng, "Wrong value", "%q takes a number of at most 1.8e308; this one is larger.", at.name)
+			return nil, nil
+		}
 	}
 	switch {
 	case t.Kind == schema.String, e.attr.Format == schema.FormatBytes:
@@ -144,9 +151,24 @@ func (e encoder) byKey(v cty.Value, t schema.Type, at spot, hide bool) (any, any
 	for it := v.ElementIterator(); it.Next(); {
 		key, elem := it.Element()
 		name := key.AsString()
-		real[name], shown[name] = e.encode(elem, elemType(t), at.key(name), hide)
+		r, s := e.encode(elem, elemType(t), at.key(name), hide)
+		real[name], shown[e.shownKey(name, hide)] = r, s
 	}
 	return real, shown
+}
+
+// shownKey is the key name of an object as people may see it. A secret in a key
+// makes the whole object sensitive.
+func (e encoder) shownKey(name string, hide bool) string {
+	if !hide {
+		return name
+	}
+	for known := range e.d.l.secrets {
+		if known == name || len(known) >= minScrub && strings.Contains(name, known) {
+			return secret.Redacted
+		}
+	}
+	return name
 }
 
 // fields encodes an object with known fields. Optional ones that are absent or
@@ -186,10 +208,28 @@ func (p *place) child(name string) *place {
 	return &place{rng: p.rng}
 }
 
-// number formats f as JSON does, without an exponent for whole numbers.
+// maxDigits is how many digits of a number count. HCL calculates with about
+// 154, of which the last ones are off.
+const maxDigits = 150
+
+// number formats f as JSON does, without an exponent for whole numbers and
+// those of ordinary size.
 func number(f *big.Float) string {
-	if f.IsInt() && f.MantExp(nil) <= 1024 {
+	const small, large = -20, 70 // powers of two
+	exp := f.MantExp(nil)
+	switch {
+	case f.Sign() == 0:
+		return "0"
+	case f.IsInt() && exp <= 1024:
 		return f.Text('f', 0)
+	}
+	if len(f.Text('g', -1)) > maxDigits {
+		if rounded, _, err := big.ParseFloat(f.Text('g', maxDigits), 10, f.Prec(), big.ToNearestEven); err == nil {
+			f = rounded
+		}
+	}
+	if small <= exp && exp <= large {
+		return f.Text('f', -1)
 	}
 	return f.Text('g', -1)
 }

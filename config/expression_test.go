@@ -57,6 +57,22 @@ sync "a" {
   interval   = %[1]s
   prune { max = %[1]s }
 }
+release "a" {
+  name       = %[1]s
+  values     = %[1]s
+  depends_on = %[1]s
+  wait       = %[1]s
+  chart {
+    source     = %[1]s
+    repository = %[1]s
+    version    = %[1]s
+    password   = %[1]s
+  }
+  values_from { url = %[1]s }
+  drift {
+    ignore { paths = %[1]s }
+  }
+}
 `, expr)
 			if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
 				t.Fatal(err)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -17,7 +18,14 @@ const (
 
 var helmSchema = schema.Schema{Attributes: []schema.Attribute{
 	{Name: "for_each"}, {Name: "applier"}, {Name: "resources"}, {Name: "uninstall_on_crd_delete"}, {Name: "cross_namespace"},
+	{Name: "default_ref"}, {Name: "charts"}, {Name: "charts_path"},
 }}
+
+// What a Helm operator has where nobody says otherwise.
+const (
+	defaultChartRef   = "master"
+	defaultChartsPath = "charts"
+)
 
 // Helm is one helm block, or one instance of it: what manages the releases of
 // an applier's cluster. An applier has at most one.
@@ -27,6 +35,9 @@ type Helm struct {
 	Resources            bool   // follow the custom resources of the cluster that declare releases
 	UninstallOnCRDDelete bool   // also when their definition is what is deleted
 	CrossNamespace       bool   // they may read secrets and config maps of other namespaces
+	DefaultRef           string // of git, for a HelmRelease that names a repository and no ref
+	Charts               string // address of the source that a FluxHelmRelease has its chart from; "": none
+	ChartsPath           string // in the tree of Charts: slash-separated, relative to its root, clean
 	Implicit             bool   // there is no block; it has the name of the applier
 	Plugin               PluginConfig
 }
@@ -38,7 +49,14 @@ func (l *loader) addHelm(b Block, a *arguments, p PluginConfig) {
 		Resources:            a.bool("resources", true),
 		UninstallOnCRDDelete: a.bool("uninstall_on_crd_delete", false),
 		CrossNamespace:       a.bool("cross_namespace", false),
+		DefaultRef:           a.ref("default_ref", defaultChartRef),
+		Charts:               a.reference("charts", kindSource),
 		Plugin:               p,
+	}
+	if h.Charts != "" {
+		h.ChartsPath, _ = l.within(element{text: a.string("charts_path", defaultChartsPath), at: a.at("charts_path")}, "source")
+	} else if a.absent("charts") {
+		a.stray("charts", "charts_path")
 	}
 	if h.Applier != "" {
 		if first, ok := l.claim("helm of "+h.Applier, b.Address, a.at("applier")); !ok {
@@ -47,6 +65,15 @@ func (l *loader) addHelm(b Block, a *arguments, p PluginConfig) {
 		}
 	}
 	l.cfg.Helms = append(l.cfg.Helms, h)
+}
+
+// ref returns a name of git: a branch, a tag or a commit.
+func (a *arguments) ref(name, def string) string {
+	s := a.string(name, def)
+	if problem := checkRefName(strings.TrimPrefix(s, "refs/")); problem != "" {
+		a.l.errorf(a.at(name), "Wrong ref", "%q can be no branch, tag or commit: %s.", s, problem)
+	}
+	return s
 }
 
 // addImplicitHelms adds a helm for each Kubernetes applier without one. A
@@ -72,7 +99,11 @@ func (l *loader) addImplicitHelms() {
 // addImplicitHelm adds the helm of applier, which the block at needs.
 func (l *loader) addImplicitHelm(applier Applier, at hcl.Range) {
 	b := Block{Address: kindHelm + "." + helmType + "." + applier.Name, Type: helmType, Name: applier.Name, Range: applier.Range}
+	l.claim("helm of "+applier.Address, b.Address, at) // so that it is not missed again
 	if other := l.blockOf(b.Address); other != nil {
+		if slices.ContainsFunc(l.cfg.Helms, func(h Helm) bool { return h.Address == b.Address && h.Applier == "" }) {
+			return // it may well be the one for this applier, which it fails to name
+		}
 		l.errorf(other.LabelRanges[1], "Name taken", "%s has no helm block, so that it gets one by this name. Name this block after the applier that it is for, or write one for %[1]s.", applier.Address)
 		return
 	}
@@ -86,7 +117,7 @@ func (l *loader) addImplicitHelm(applier Applier, at hcl.Range) {
 		body := inheriting{hcl.EmptyBody(), l.attributesOf(applier.Address)}
 		l.fillPlugin(&p, body, header, s, scope{})
 	}
-	l.cfg.Helms = append(l.cfg.Helms, Helm{Block: b, Applier: applier.Address, Resources: true, Implicit: true, Plugin: p})
+	l.cfg.Helms = append(l.cfg.Helms, Helm{Block: b, Applier: applier.Address, Resources: true, DefaultRef: defaultChartRef, Implicit: true, Plugin: p})
 }
 
 // headerOf returns the place of an applier's block, or of what made an
@@ -118,7 +149,7 @@ func (a *arguments) helmOf(applier string) string {
 	if i >= 0 {
 		return a.l.cfg.Helms[i].Address
 	}
-	if !a.l.noSchema[kindHelm+"/"+helmType] {
+	if _, failed := a.l.claims["helm of "+applier]; !failed {
 		a.l.errorf(a.at("applier"), "No helm", "Nothing manages Helm releases for %s. Write helm \"helm\" \"NAME\" { applier = %[1]s } with what its plugin needs.", applier)
 	}
 	return ""

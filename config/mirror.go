@@ -50,7 +50,7 @@ func checkMirrored(s string) string {
 	if scpLike.MatchString(s) {
 		return ""
 	}
-	return checkPlace(s, "The URL is only compared: leave them out.", mirrored...)
+	return checkPlace(s, "Leave them out: it is only compared.", mirrored...)
 }
 
 // canonical returns a URL in the form in which two of the same prefix are equal.

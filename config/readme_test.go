@@ -25,7 +25,7 @@ func section(t *testing.T, heading string) string {
 	if !ok {
 		t.Fatalf("README.md has no %q", heading)
 	}
-	if end := regexp.MustCompile("\n(#|The block|Any number)").FindStringIndex(rest); end != nil && end[0] > 0 {
+	if end := regexp.MustCompile("\n(#|The blocks?|Any number)").FindStringIndex(rest); end != nil && end[0] > 0 {
 		rest = rest[:end[0]]
 	}
 	return rest
@@ -56,6 +56,16 @@ func TestReadmeListsArguments(t *testing.T) {
 		"### `registry_credential TYPE NAME`": credentialSchema,
 		"### `sync NAME`":                     syncSchema,
 		"### `renderer TYPE NAME`":            rendererSchema,
+		"### `helm TYPE NAME`":                helmSchema,
+		"### `release NAME`":                  releaseSchema,
+		"The block `chart`":                   chartSchema,
+		"The blocks `values_from`":            valuesFromSchema,
+		"The block `on_failure`":              onFailureSchema,
+		"The block `test`":                    testSchema,
+		"The block `drift`":                   driftSchema,
+		"Any number of `ignore`":              ignoreSchema,
+		"The block `uninstall`":               uninstallSchema,
+		"### `mirror URL`":                    mirrorSchema,
 		"### `image_automation NAME`":         automationSchema,
 		"The block `health`":                  healthSchema,
 		"### `image_policy NAME`":             policySchema,

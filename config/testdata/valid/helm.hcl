@@ -24,6 +24,9 @@ helm "helm" "prod" {
   cross_namespace         = true
   context                 = "admin@prod"
   storage                 = "configmap"
+  default_ref             = "release/1.x"
+  charts                  = source.git.platform
+  charts_path             = "flux/charts/"
 }
 helm "helm" "region" {
   for_each = toset(["eu"])
@@ -43,7 +46,7 @@ release "ghost" {
   create_namespace = true
   values = {
     replicas = 3
-    exact    = [0.1, 12345678901234567890123, 1e-7, 1e400, -0.5, 1.10]
+    exact    = [0.1, 12345678901234567890123, 1e-7, 1e300, -0.5, 1.10]
     nothing  = null
     image    = { repository = "ghost", tag = "5.0" }
     mail     = { user = "ghost", password = var.password, empty = {}, list = [] }

@@ -1,0 +1,85 @@
+package config_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/schema"
+)
+
+// TestHelmPluginIsMissing loads a configuration without the plugin: it is
+// missed only where a block asks for it.
+func TestHelmPluginIsMissing(t *testing.T) {
+	o := options()
+	o.Schemas = func(config.Settings, []config.Plugin) config.SchemaSource {
+		return schemas{"source/git": {Attributes: []schema.Attribute{{Name: "url", Type: schema.Type{Kind: schema.String}}}}, "applier/kubernetes": {}}
+	}
+	const source = "source \"git\" \"a\" { url = \"https://git.example.com/a.git\" }\n"
+	tests := map[string]struct {
+		src  string
+		want []string // summaries
+	}{
+		"syncs do not need it": {source + "sync \"a\" { source = source.git.a }\n", nil},
+		"releases do":          {"release \"a\" {\n  chart { repository = \"oci://registry.example.com/a\" }\n}\n", []string{`No usable plugin for helm "helm"`}},
+		"a block does": {source + "applier \"kubernetes\" \"prod\" {}\nhelm \"helm\" \"prod\" {}\nsync \"a\" { source = source.git.a }\n",
+			[]string{`No usable plugin for helm "helm"`}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg, diags := config.Load([]string{write(t, tt.src)}, o)
+			var got []string
+			for _, d := range diags {
+				got = append(got, d.Summary)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			for _, h := range cfg.Helms {
+				if h.Implicit {
+					t.Errorf("there is %s without its plugin", h.Address)
+				}
+			}
+		})
+	}
+}
+
+// TestHelmInherits loads a helm block and looks where what it has from its
+// applier is said to stand.
+func TestHelmInherits(t *testing.T) {
+	cfg := load(t, `applier "kubernetes" "region" {
+  for_each          = { eu = secret("eu-context") }
+  context           = each.value
+  kubeconfig        = "k"
+  default_namespace = "x"
+}
+helm "helm" "eu" {
+  kubeconfig = "own"
+}
+release "a" {
+  chart { repository = "oci://registry.example.com/a" }
+}
+`, options())
+	p := cfg.Helms[0].Plugin
+	var got map[string]any
+	if err := json.Unmarshal(p.JSON, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got["context"] != "eu-context" || !strings.HasSuffix(fmt.Sprint(got["kubeconfig"]), "/own") || got["default_namespace"] != nil {
+		t.Errorf("the plugin gets %v", got)
+	}
+	if diff := cmp.Diff([]string{"eu-context"}, p.Secrets); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+	if at := p.Locate(diag.Attr("context")); at.Start.Line != 3 {
+		t.Errorf("the inherited argument stands at %s", at)
+	}
+	if at := p.Locate(diag.Attr("kubeconfig")); at.Start.Line != 8 {
+		t.Errorf("the own argument stands at %s", at)
+	}
+}

@@ -1,0 +1,4 @@
+helm "helm3" "prod" {}
+release "x" {
+  chart { repository = "oci://registry.example.com/x" }
+}
