@@ -111,6 +111,13 @@ func (p *proxy) take() map[string]int {
 	return counts
 }
 
+// count returns one count since the last call of take.
+func (p *proxy) count(class string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.counts[class]
+}
+
 func total(counts map[string]int) int {
 	sum := 0
 	for _, n := range counts {
