@@ -2,26 +2,20 @@ package release
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
-// Seen is what the cluster has of a release.
-type Seen struct {
-	Revision helm.Revision // newest; zero if there is none
-	Others   []Owned       // of the same owner under other names
-}
-
-// Owned is a release that somebody owns.
-type Owned struct {
-	Ref      helm.ReleaseRef
-	Revision helm.Revision
-}
-
 // ObserverOptions configures an Observer.
 type ObserverOptions struct {
-	// Can tells whether the helm has a capability; see helm.CanList.
+	// Can tells whether the helm has a capability, see helm.CanList; nil:
+	// whether the helm implements it.
 	Can func(capability string) bool
 	// Age is how old a listing may be; zero: 10 seconds.
 	Age time.Duration
@@ -31,23 +25,185 @@ type ObserverOptions struct {
 // Observer tells how the releases of one helm stand, with one listing for all
 // of them. Safe for concurrent use.
 type Observer struct {
-	helm helm.Helm
-	opts ObserverOptions
+	helm   helm.Helm
+	lister helm.Lister // nil if it cannot list
+	age    time.Duration
+	now    func() time.Time
+
+	mu      sync.Mutex
+	all     map[helm.ReleaseRef]helm.Revision
+	began   time.Time // of the listing that all is from; zero: none yet
+	flight  chan struct{}
+	changes map[helm.ReleaseRef]change
+}
+
+// change is what is known of a release beyond the listing.
+type change struct {
+	at    time.Time
+	rev   helm.Revision
+	known bool // or else it must be asked for
 }
 
 // NewObserver makes an Observer of h.
-func NewObserver(h helm.Helm, o ObserverOptions) *Observer { return &Observer{h, o} }
+func NewObserver(h helm.Helm, o ObserverOptions) *Observer {
+	obs := &Observer{helm: h, age: o.Age, now: o.Now, changes: map[helm.ReleaseRef]change{}}
+	if obs.age <= 0 {
+		obs.age = 10 * time.Second
+	}
+	if obs.now == nil {
+		obs.now = time.Now
+	}
+	if lister, ok := h.(helm.Lister); ok && (o.Can == nil || o.Can(helm.CanList)) {
+		obs.lister = lister
+	}
+	return obs
+}
 
-// Observe returns how a release stands, no older than the options say, and
-// never older than a Changed of it.
+// Observe returns the newest revision of a release, and the releases of owner
+// that have other names, no older than the options say and never older than a
+// Changed of it. Revisions of a listing have no more than helm.Lister gives.
 func (o *Observer) Observe(ctx context.Context, ref helm.ReleaseRef, owner string) (Seen, error) {
-	return Seen{}, nil
+	if o.lister == nil {
+		rev, err := o.Fresh(ctx, ref)
+		return Seen{Revision: rev}, err
+	}
+	if err := o.list(ctx); err != nil {
+		return Seen{}, err
+	}
+	o.mu.Lock()
+	c, changed := o.changes[ref]
+	seen := Seen{Revision: o.all[ref], Others: o.others(ref, owner)}
+	o.mu.Unlock()
+	if changed && !c.known {
+		rev, err := o.Fresh(ctx, ref)
+		seen.Revision = rev
+		return seen, err
+	}
+	return seen, nil
+}
+
+// others are the releases of owner but for one. o.mu is held.
+func (o *Observer) others(ref helm.ReleaseRef, owner string) (list []Owned) {
+	if owner == "" {
+		return nil
+	}
+	for other, rev := range o.all {
+		if rev.Owner == owner && other != ref && exists(rev) {
+			list = append(list, Owned{other, rev})
+		}
+	}
+	slices.SortFunc(list, byName)
+	return list
+}
+
+func byName(a, b Owned) int { return strings.Compare(refString(a.Ref), refString(b.Ref)) }
+
+// Fresh asks for the newest revision of a release, all of it; a zero Revision
+// if there is no release.
+func (o *Observer) Fresh(ctx context.Context, ref helm.ReleaseRef) (helm.Revision, error) {
+	at := o.now()
+	rev, err := o.helm.Status(ctx, ref)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if c := o.changes[ref]; !c.at.After(at) {
+		o.note(ref, change{at: at, rev: rev, known: true})
+	}
+	return rev, nil
+}
+
+// note keeps what is known of a release. o.mu is held.
+func (o *Observer) note(ref helm.ReleaseRef, c change) {
+	o.changes[ref] = c
+	if o.all == nil || !c.known {
+		return
+	}
+	if c.rev.Number == 0 {
+		delete(o.all, ref)
+		return
+	}
+	o.all[ref] = c.rev
+}
+
+// Changed says that something has changed a release: what was known of it does
+// not count any more.
+func (o *Observer) Changed(ref helm.ReleaseRef) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.note(ref, change{at: o.now()})
+}
+
+// learned says what an operation has made of a release.
+func (o *Observer) learned(ref helm.ReleaseRef, rev helm.Revision) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.note(ref, change{at: o.now(), rev: rev, known: true})
 }
 
 // List returns the newest revision of every release of a namespace, of all if
-// it is empty.
-func (o *Observer) List(ctx context.Context, namespace string) ([]Owned, error) { return nil, nil }
+// it is empty, ordered by name.
+func (o *Observer) List(ctx context.Context, namespace string) ([]Owned, error) {
+	if o.lister == nil {
+		return nil, fmt.Errorf("this helm cannot list releases")
+	}
+	if err := o.list(ctx); err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var list []Owned
+	for ref, rev := range o.all {
+		if namespace == "" || ref.Namespace == namespace {
+			list = append(list, Owned{ref, rev})
+		}
+	}
+	slices.SortFunc(list, byName)
+	return list, nil
+}
 
-// Changed says that a release was changed by something that the Observer does
-// not know of.
-func (o *Observer) Changed(ref helm.ReleaseRef) {}
+// list sees to a listing that is young enough. Who comes while one is under way
+// waits for it, and makes one if that fails.
+func (o *Observer) list(ctx context.Context) error {
+	for {
+		o.mu.Lock()
+		now := o.now()
+		if o.all != nil && now.Sub(o.began) < o.age {
+			o.mu.Unlock()
+			return nil
+		}
+		flight := o.flight
+		if flight == nil {
+			o.flight = make(chan struct{})
+			o.mu.Unlock()
+			return o.lead(ctx, now)
+		}
+		o.mu.Unlock()
+		select {
+		case <-flight:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// lead makes a listing.
+func (o *Observer) lead(ctx context.Context, began time.Time) error {
+	all := map[helm.ReleaseRef]helm.Revision{}
+	err := o.lister.List(ctx, "", func(ref helm.ReleaseRef, rev helm.Revision) { all[ref] = rev })
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.flight)
+	o.flight = nil
+	if err != nil {
+		return fmt.Errorf("list releases: %w", err)
+	}
+	o.all, o.began = all, began
+	// What changed before the listing began is in it.
+	maps.DeleteFunc(o.changes, func(_ helm.ReleaseRef, c change) bool { return c.at.Before(began) })
+	for ref, c := range o.changes {
+		o.note(ref, c)
+	}
+	return nil
+}

@@ -13,8 +13,11 @@
 package release
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
+	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -67,7 +70,10 @@ type Chart struct {
 	Name       string
 	Version    string // exact or a range; empty: the newest release
 
-	Auth             helm.Auth
+	Auth helm.Auth
+	// AuthFrom is a Secret with a user name and password for Repository, in the
+	// keys username and password, or in .dockerconfigjson. Its Key is empty.
+	AuthFrom         *ObjectKey
 	Keyring          string // armored OpenPGP keys; if set, the chart must be signed by one of them
 	KeepDependencies bool
 	IgnoreLock       bool
@@ -171,6 +177,15 @@ type Uninstall struct {
 	DisableHooks bool          `json:"disable_hooks,omitempty"`
 }
 
+// Defaults of a Spec.
+const (
+	DefaultInterval = 5 * time.Minute
+	DefaultTimeout  = 5 * time.Minute
+)
+
+func (s *Spec) interval() time.Duration { return cmp.Or(s.Interval, DefaultInterval) }
+func (s *Spec) timeout() time.Duration  { return cmp.Or(s.Timeout, DefaultTimeout) }
+
 // OwnerOf makes a label value of the identity of a declaration, such as
 // "release.ghost" or "helmrelease.prod/demo/ghost". Different identities have
 // different owners.
@@ -192,6 +207,17 @@ func OwnerOf(id string) string {
 	plain = strings.Trim(plain[:min(len(plain), maxLabel-sum-1)], "-_.")
 	return strings.TrimPrefix(plain+"_"+short([]byte(id), sum), "_")
 }
+
+// CheckName tells whether a release may be called so.
+func CheckName(name string) error {
+	const most = 53
+	if len(name) == 0 || len(name) > most || !nameForm.MatchString(name) {
+		return fmt.Errorf("release name %q: a name has at most %d lower-case letters, digits, - and ., and begins and ends with a letter or digit", name, most)
+	}
+	return nil
+}
+
+var nameForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
 // maxLabel is how long a label value may be.
 const maxLabel = 63

@@ -3,6 +3,7 @@ package release
 import (
 	"time"
 
+	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -50,6 +51,8 @@ type Decision struct {
 	Reason string `json:"reason"`
 	// Again is when to look again, for ActWait; zero: at the next interval.
 	Again time.Time `json:"again,omitzero"`
+
+	back int // revision to return to, for ActRollback
 }
 
 // Step is one thing that a run did.
@@ -94,6 +97,8 @@ type Report struct {
 	// they are known (see diag.From); nil if it is, or if the run only waits.
 	Err   error  `json:"-"`
 	Error string `json:"error,omitempty"` // text of Err
+	// Problems are the diagnostics of Err, if it has any.
+	Problems []Problem `json:"problems,omitempty"`
 	// Refused says that the run did nothing because somebody must do something
 	// first: the release is another's, or has moved.
 	Refused bool `json:"refused,omitempty"`
@@ -168,33 +173,32 @@ type Plan struct {
 	Notes    string        `json:"notes,omitempty"`
 	Warnings []string      `json:"warnings,omitempty"`
 	// Err is why an upgrade would fail, with places in files.
-	Err   error  `json:"-"`
-	Error string `json:"error,omitempty"`
+	Err      error     `json:"-"`
+	Error    string    `json:"error,omitempty"`
+	Problems []Problem `json:"problems,omitempty"`
 }
 
-// Record is what a run leaves for the next one. The zero Record is that of a
-// release that never ran.
-type Record struct {
-	Owner     string          `json:"owner,omitempty"`
-	Ref       helm.ReleaseRef `json:"ref"`
-	Uninstall Uninstall       `json:"uninstall,omitzero"` // as declared last
-
-	Digest   string    `json:"digest,omitempty"` // what the release was last to be made from
-	Chart    ChartInfo `json:"chart,omitzero"`
-	ChartKey string    `json:"chart_key,omitempty"` // of the declaration that Chart was resolved from
-
-	Attempts  int    `json:"attempts,omitempty"`  // at Digest that failed
-	GivenUp   string `json:"given_up,omitempty"`  // digest that was rolled back or uninstalled
-	Rollbacks int    `json:"rollbacks,omitempty"` // of GivenUp
-	Tested    int    `json:"tested,omitempty"`    // revision whose tests passed, or failed and are to be ignored
-	Failures  int    `json:"failures,omitempty"`  // runs in a row that failed
-
-	Revision  int       `json:"revision,omitempty"`
-	LastReady time.Time `json:"last_ready,omitzero"`
+// Problem is a diagnostic, for JSON.
+type Problem struct {
+	Severity string `json:"severity"` // error or warning
+	Summary  string `json:"summary"`
+	Detail   string `json:"detail,omitempty"`
+	Path     string `json:"path,omitempty"` // in the values, where File is not known
+	File     string `json:"file,omitempty"`
+	Line     int    `json:"line,omitempty"`
+	Column   int    `json:"column,omitempty"`
 }
 
-// Forgive is r after somebody asked to try again: what failed counts no more.
-func (r Record) Forgive() Record {
-	r.Attempts, r.GivenUp, r.Rollbacks, r.Failures = 0, "", 0, 0
-	return r
+// problemsOf are the diagnostics that err carries.
+func problemsOf(err error) []Problem {
+	list, _ := diag.From(err)
+	var problems []Problem
+	for _, d := range list {
+		p := Problem{Severity: d.Severity.String(), Summary: d.Summary, Detail: d.Detail, Path: d.Path.String()}
+		if d.Subject != nil {
+			p.File, p.Line, p.Column = d.Subject.File, d.Subject.Start.Line, d.Subject.Start.Column
+		}
+		problems = append(problems, p)
+	}
+	return problems
 }

@@ -2,10 +2,14 @@ package release
 
 import (
 	"context"
-	"io"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/tree"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
@@ -14,13 +18,14 @@ import (
 type Tree struct {
 	Dir      string // absolute path
 	Revision string // of the source, for people
-	Digest   string // of the content; trees with the same digest are equal
+	Digest   string // of the content: equal trees have equal ones; empty: not known
 	Release  func()
 }
 
 // Host is what a run needs of the world around it. It is used while the call
 // that it is passed to lasts.
 type Host struct {
+	Name     string // tells this helm apart from others
 	Helm     helm.Helm
 	Observer *Observer // of the same helm; shared between its releases
 	// Tree returns the newest tree of a source.
@@ -30,62 +35,89 @@ type Host struct {
 	Secret  func(ctx context.Context, namespace, name, key string) (secret.Secret, error)
 	Config  func(ctx context.Context, namespace, name, key string) (string, error)
 	Remotes []helm.Remote // mirrors
+	// Declared names the living declaration that is an owner, "" if there is
+	// none. If it is nil, every owner is taken for living.
+	Declared func(owner string) string
+	// Can tells whether Helm has a capability, see helm.CanCompare; nil:
+	// whether it implements it.
+	Can func(capability string) bool
 }
+
+func (h *Host) can(capability string) bool { return h.Can == nil || h.Can(capability) }
 
 // Options configures a Runner.
 type Options struct {
-	Dir    string // for charts and downloaded values; made if needed, and the Runner's own
-	Logger *slog.Logger
-	Now    func() time.Time // nil: time.Now
+	Dir    string       // for charts; made if needed, and the Runner's own
+	Logger *slog.Logger // nil: none
+	Now    func() time.Time
 }
 
-// Runner runs releases. Safe for concurrent use; the same release must not run
-// twice at once.
+// Runner runs releases. It is safe for concurrent use; the same release must
+// not run twice at once.
 type Runner struct {
-	opts Options
+	charts *tree.Store
+	fetch  *fetcher
+	marks  marks
+	tmp    string // for what is rendered
+	log    *slog.Logger
+	now    func() time.Time
 }
 
-// New makes a Runner.
-func New(o Options) (*Runner, error) { return &Runner{opts: o}, nil }
-
-// Run makes the release as s says, as far as one run may. tell is called from
-// Run's goroutine. Errors are in the Report.
-func (r *Runner) Run(ctx context.Context, s Spec, h Host, rec Record, tell func(Progress)) (Report, Record) {
-	return Report{}, rec
+// New makes a Runner. It sends nothing.
+func New(o Options) (*Runner, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Dir == "" {
+		return nil, errors.New("releases: no directory for charts")
+	}
+	charts, err := tree.Open(filepath.Join(o.Dir, "charts"), tree.Options{Keep: chartsKept, MaxFiles: chartFiles, MaxBytes: chartMax})
+	if err != nil {
+		return nil, fmt.Errorf("releases: charts: %w", err)
+	}
+	r := &Runner{
+		charts: charts, fetch: newFetcher(o.Now), log: o.Logger, now: o.Now,
+		marks: marks(filepath.Join(o.Dir, "underway")), tmp: filepath.Join(o.Dir, "tmp"),
+	}
+	// What was being rendered when a process was killed goes.
+	if err := errors.Join(os.RemoveAll(r.tmp), os.MkdirAll(r.tmp, 0o700), os.MkdirAll(string(r.marks), 0o700)); err != nil {
+		return nil, fmt.Errorf("releases: %w", err)
+	}
+	return r, nil
 }
 
-// Plan tells what Run would do, without doing it.
-func (r *Runner) Plan(ctx context.Context, s Spec, h Host, rec Record) (Plan, error) {
-	return Plan{}, nil
+// Close ends what is kept between runs, after the last of them.
+func (r *Runner) Close() error {
+	r.fetch.close()
+	return r.charts.Close()
 }
 
-// Template writes the objects of the release as YAML documents.
-func (r *Runner) Template(ctx context.Context, s Spec, h Host, out io.Writer) error { return nil }
+// marks is a directory of marks for operations under way, so that a run knows
+// whether what it finds locked was left by this operator, before it was killed.
+// A pending install or upgrade tells by itself; a rollback or an uninstall looks
+// like one of the helm command.
+type marks string
 
-// Values returns the composed values as a JSON object.
-func (r *Runner) Values(ctx context.Context, s Spec, h Host) (Composed, error) {
-	return Composed{}, nil
+func (m marks) file(helm string, ref helm.ReleaseRef) string {
+	return filepath.Join(string(m), short(fmt.Appendf(nil, "%q %q %q", helm, ref.Namespace, ref.Name), 32))
 }
 
-// Composed are values from all places.
-type Composed struct {
-	Values secret.Secret // JSON object
-	// Secrets are the JSON pointers of values that come from a Secret.
-	Secrets []string
+// set marks a release.
+func (m marks) set(helm string, ref helm.ReleaseRef) error {
+	if err := os.WriteFile(m.file(helm, ref), []byte(refString(ref)+"\n"), 0o600); err != nil {
+		return fmt.Errorf("mark release %s as being worked on: %w", refString(ref), err)
+	}
+	return nil
 }
 
-// Removal is the end of a release.
-type Removal struct {
-	Owner     string
-	Ref       helm.ReleaseRef
-	Uninstall Uninstall
-}
+// clear takes the mark away. One that stays frees a release too early, at worst,
+// that somebody else is at work on.
+func (m marks) clear(helm string, ref helm.ReleaseRef) { _ = os.Remove(m.file(helm, ref)) }
 
-// Removal is how to remove the release that r is of: as it was declared last.
-func (r Record) Removal() Removal { return Removal{Owner: r.Owner, Ref: r.Ref, Uninstall: r.Uninstall} }
-
-// Remove uninstalls a release of m.Owner. One that does not exist, or belongs to
-// somebody else by now, is left alone: that is no error, and removed is false.
-func (r *Runner) Remove(ctx context.Context, m Removal, h Host, tell func(Progress)) (removed bool, err error) {
-	return false, nil
+func (m marks) has(helm string, ref helm.ReleaseRef) bool {
+	_, err := os.Lstat(m.file(helm, ref))
+	return err == nil
 }

@@ -1,0 +1,350 @@
+package release
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// Wanted is what a declaration comes to.
+type Wanted struct {
+	Digest Digest
+	Chart  ChartInfo
+}
+
+// Seen is what the cluster has of a release.
+type Seen struct {
+	Revision helm.Revision // newest; zero if there is none
+	Others   []Owned       // of the same owner under other names
+	// Past is the history, newest first. Decide needs it only where needsPast
+	// says so.
+	Past []helm.Revision
+	// Ours says that the operation that left the release locked was of this
+	// operator, which knows that it has ended.
+	Ours bool
+	// Rival is the living declaration whose release it is, if it is another's.
+	Rival string
+	// Compared says that Drift tells which live objects are not as the release
+	// says.
+	Compared bool
+	Drift    []helm.Change
+}
+
+// Owned is a release that somebody owns.
+type Owned struct {
+	Ref      helm.ReleaseRef `json:"ref"`
+	Revision helm.Revision   `json:"revision"`
+}
+
+// Words of Helm for the status of a revision.
+const (
+	deployed     = "deployed"
+	failed       = "failed"
+	uninstalled  = "uninstalled"
+	uninstalling = "uninstalling"
+	superseded   = "superseded"
+)
+
+func isLocked(status string) bool {
+	return strings.HasPrefix(status, "pending-") || status == uninstalling
+}
+
+// exists reports whether there is more than a history.
+func exists(r helm.Revision) bool { return r.Number > 0 && r.Status != uninstalled }
+
+// needsPast reports whether Decide needs the history to tell how the newest
+// revision came about.
+func needsPast(r helm.Revision, rec Record) bool {
+	return r.Status == failed || r.Tests == failed || r.Status == deployed && r.Digest == "" && rec.Digest == ""
+}
+
+// Decide tells how a release stands and what is to be done about it. It is
+// pure: the same arguments give the same decision.
+func Decide(s Spec, w Wanted, seen Seen, rec Record, now time.Time) Decision {
+	d := deciding{&s, w, seen, rec, now, w.Digest.String()}
+	rev := seen.Revision
+	foreign := exists(rev) && rev.Owner != s.Owner
+	switch {
+	case foreign && (!s.Adopt || seen.Rival != ""):
+		return d.unmanaged()
+	case len(seen.Others) > 0:
+		return d.moved()
+	case isLocked(rev.Status):
+		return d.locked()
+	case foreign:
+		return d.adopt()
+	case !exists(rev):
+		return d.absent()
+	case rev.Status == failed:
+		return d.failed()
+	case rev.Status != deployed:
+		return d.say(OutOfSync, ActUpgrade, "Revision %d is %s, and no newer one is deployed.", rev.Number, rev.Status)
+	case rev.Digest == d.want:
+		return d.tested()
+	case d.gaveUp():
+		return d.rolledBack()
+	}
+	return d.outOfSync()
+}
+
+// deciding is one decision.
+type deciding struct {
+	s    *Spec
+	w    Wanted
+	seen Seen
+	rec  Record
+	now  time.Time
+	want string
+}
+
+func (d *deciding) say(state State, action Action, format string, args ...any) Decision {
+	return Decision{State: state, Action: action, Reason: fmt.Sprintf(format, args...)}
+}
+
+func (d *deciding) ref() string { return refString(d.s.Ref) }
+
+func refString(r helm.ReleaseRef) string { return r.Namespace + "/" + r.Name }
+
+func (d *deciding) unmanaged() Decision {
+	owner := d.seen.Revision.Owner
+	switch {
+	case d.seen.Rival != "":
+		return d.say(Unmanaged, ActRefuse, "Release %s belongs to %s, which goes on with it: remove one of the two declarations, or give it another name.", d.ref(), d.seen.Rival)
+	case owner != "":
+		return d.say(Unmanaged, ActRefuse, "Release %s belongs to %s, which is not declared here: set adopt = true to take it over, or choose another name.", d.ref(), owner)
+	}
+	return d.say(Unmanaged, ActRefuse, "Release %s exists and nobody declares it: set adopt = true to take it over, or choose another name.", d.ref())
+}
+
+func (d *deciding) adopt() Decision {
+	return d.say(Unmanaged, ActAdopt, "Release %s exists and nobody declares it, so it is taken over.", d.ref())
+}
+
+func (d *deciding) moved() Decision {
+	var names []string
+	for _, o := range d.seen.Others {
+		names = append(names, refString(o.Ref))
+	}
+	old := strings.Join(names, ", ")
+	if d.s.OnMove == MoveReinstall {
+		return d.say(Moved, ActMove, "The release was %s before and is %s now: the old one is uninstalled first.", old, d.ref())
+	}
+	return d.say(Moved, ActRefuse, "The release was %s before and is %s now: set on_move = \"reinstall\" to have the old one uninstalled, or uninstall it yourself (sluice helm uninstall %s), so that not two remain.",
+		old, d.ref(), names[0])
+}
+
+// locked frees a release that nobody can be at work on any more.
+func (d *deciding) locked() Decision {
+	rev := d.seen.Revision
+	ours := d.seen.Ours || rev.Owner == d.s.Owner && rev.Digest != "" && rev.Status != uninstalling && rev.Status != "pending-rollback"
+	if ours {
+		return d.say(Locked, ActUnlock, "Revision %d is %s, left by an operation of ours that was interrupted.", rev.Number, rev.Status)
+	}
+	grace := d.s.timeout()
+	until := rev.Updated.Add(grace)
+	if latest := d.now.Add(grace); until.After(latest) { // a clock that is ahead
+		until = latest
+	}
+	if d.now.Before(until) {
+		dec := d.say(Locked, ActWait, "Revision %d is %s: somebody else is at work on it. If that has not ended by %s, it is taken for interrupted.",
+			rev.Number, rev.Status, until.UTC().Format("15:04:05 MST"))
+		dec.Again = until
+		return dec
+	}
+	return d.say(Locked, ActUnlock, "Revision %d has been %s for longer than the timeout of %s, so whoever was at work on it was interrupted.", rev.Number, rev.Status, grace)
+}
+
+func (d *deciding) absent() Decision {
+	if d.rec.GivenUp == d.want && d.s.Remedy.Action == RemedyUninstall {
+		return d.say(Failed, ActRefuse, "The release failed and was uninstalled, as on_failure says. It is installed again when its chart, values or options change, or on request (sluice sync).")
+	}
+	return d.say(Absent, ActInstall, "There is no release %s.", d.ref())
+}
+
+// failed retries, or remedies.
+func (d *deciding) failed() Decision {
+	rev := d.seen.Revision
+	if rev.Digest != d.want && (rev.Digest != "" || d.rec.Digest != d.want) {
+		return d.say(Failed, ActUpgrade, "Revision %d failed, and %s is different since.", rev.Number, d.w.Digest.changes(rev.Digest, d.rec.Info, d.w.Chart))
+	}
+	switch attempts := d.attempts(); {
+	case attempts == 0:
+		return d.say(Failed, ActUpgrade, "Revision %d was interrupted.", rev.Number)
+	case d.exhausted(attempts):
+		return d.remedy(fmt.Sprintf("revision %d", rev.Number))
+	case d.now.Before(d.rec.RetryAt):
+		return d.later(fmt.Sprintf("Revision %d failed. Attempt %s follows at %s.", rev.Number, d.nth(attempts+1), d.clock(d.rec.RetryAt)))
+	default:
+		return d.say(Failed, ActUpgrade, "Revision %d failed. This is attempt %s.", rev.Number, d.nth(attempts+1))
+	}
+}
+
+func (d *deciding) later(reason string) Decision {
+	return Decision{State: Failed, Action: ActWait, Reason: reason, Again: d.rec.RetryAt}
+}
+
+func (d *deciding) clock(t time.Time) string { return t.UTC().Format("15:04:05 MST") }
+
+// nth is the number of an attempt, with how many there are.
+func (d *deciding) nth(n int) string {
+	if d.s.Remedy.Retries < 0 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%d of %d", n, d.s.Remedy.Retries+1)
+}
+
+// attempts is how often what is wanted has failed. Without a record, the
+// history tells.
+func (d *deciding) attempts() int {
+	if d.rec.Digest == d.want {
+		return d.rec.Attempts
+	}
+	n := 0
+	for _, r := range d.seen.Past {
+		if r.Digest == d.want && (r.Status == failed || r.Tests == failed) && !strings.HasPrefix(r.Message, "interrupted") {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *deciding) exhausted(attempts int) bool {
+	return d.s.Remedy.Retries >= 0 && attempts > d.s.Remedy.Retries
+}
+
+// mostUndone is how often a rollback is tried at least, if it fails.
+const mostUndone = 3
+
+// remedy is for what failed too often.
+func (d *deciding) remedy(what string) Decision {
+	const until = "It stays as it is until its chart, values or options change, or on request (sluice sync)."
+	switch d.s.Remedy.Action {
+	case RemedyUninstall:
+		return d.say(Failed, ActUninstall, "%s failed after %s, so the release is uninstalled, as on_failure says.", upper(what), d.tries())
+	case RemedyRollback:
+		back := d.back()
+		switch {
+		case back == 0:
+			return d.say(Failed, ActRefuse, "%s failed after %s, and there is no earlier revision to roll back to. %s", upper(what), d.tries(), until)
+		case d.rec.Undone >= max(mostUndone, d.s.Remedy.Retries):
+			return d.say(Failed, ActRefuse, "%s failed, and %d rollbacks to revision %d failed, too. %s", upper(what), d.rec.Undone, back, until)
+		case d.rec.Undone > 0 && d.now.Before(d.rec.RetryAt):
+			return d.later(fmt.Sprintf("%s failed, and so did its rollback, which is tried again at %s.", upper(what), d.clock(d.rec.RetryAt)))
+		}
+		dec := d.say(Failed, ActRollback, "%s failed after %s, so the release goes back to revision %d, as on_failure says.", upper(what), d.tries(), back)
+		dec.back = back
+		return dec
+	}
+	return d.say(Failed, ActRefuse, "%s failed after %s. %s", upper(what), d.tries(), until)
+}
+
+func (d *deciding) tries() string {
+	if n := d.attempts(); n != 1 {
+		return fmt.Sprintf("%d attempts", n)
+	}
+	return "one attempt"
+}
+
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// back is the revision that a rollback would return to, zero if there is none.
+func (d *deciding) back() int {
+	for _, r := range d.seen.Past {
+		if r.Number < d.seen.Revision.Number && (r.Status == deployed || r.Status == superseded) && r.Tests != failed {
+			return r.Number
+		}
+	}
+	return 0
+}
+
+// gaveUp reports whether what is wanted was rolled back. Without a record, the
+// history tells: the revision before a rollback is the one that failed.
+func (d *deciding) gaveUp() bool {
+	if d.rec.Digest != "" || d.rec.GivenUp != "" {
+		return d.rec.GivenUp == d.want
+	}
+	past := d.seen.Past
+	return d.seen.Revision.Digest == "" && len(past) > 1 && past[1].Status == failed && past[1].Digest == d.want
+}
+
+func (d *deciding) rolledBack() Decision {
+	r := d.s.Remedy
+	if r.RetryRolledBack && (r.MaxRollbacks == 0 || d.rec.Rollbacks <= r.MaxRollbacks) {
+		if next := d.rec.RolledBackAt.Add(d.s.interval()); d.now.Before(next) {
+			dec := d.settled(RolledBack, "What is declared failed and was rolled back. It is tried again at %s.", d.clock(next))
+			dec.Again = next
+			return dec
+		}
+		return d.say(RolledBack, ActUpgrade, "What is declared failed and was rolled back %d times. It is tried again, as on_failure says.", d.rec.Rollbacks)
+	}
+	return d.settled(RolledBack, "What is declared failed and was rolled back. It is tried again when its chart, values or options change, or on request (sluice sync).")
+}
+
+func (d *deciding) outOfSync() Decision {
+	rev := d.seen.Revision
+	if rev.Digest == "" {
+		return d.say(OutOfSync, ActUpgrade, "Revision %d was made by somebody else, such as the helm command.", rev.Number)
+	}
+	return d.say(OutOfSync, ActUpgrade, "Revision %d was made before %s changed.", rev.Number, d.w.Digest.changes(rev.Digest, d.rec.Info, d.w.Chart))
+}
+
+// tested runs the tests of what is deployed, if there are to be any.
+func (d *deciding) tested() Decision {
+	rev, t := d.seen.Revision, d.s.Test
+	bad := rev.Tests == failed || d.rec.TestFailed == rev.Number
+	switch {
+	case t == nil, d.rec.Tested == rev.Number, rev.Tests == "passed" && len(t.Names) == 0, bad && t.IgnoreFailures:
+		return d.settled(InSync, "Revision %d is as declared.", rev.Number)
+	case !bad:
+		return d.say(Untested, ActTest, "The tests of revision %d have not run.", rev.Number)
+	}
+	switch attempts := max(d.attempts(), 1); {
+	case d.exhausted(attempts):
+		return d.remedy(fmt.Sprintf("the tests of revision %d", rev.Number))
+	case d.now.Before(d.rec.RetryAt):
+		return d.later(fmt.Sprintf("The tests of revision %d failed. Attempt %s follows at %s.", rev.Number, d.nth(attempts+1), d.clock(d.rec.RetryAt)))
+	default:
+		return d.say(Failed, ActTest, "The tests of revision %d failed. This is attempt %s.", rev.Number, d.nth(attempts+1))
+	}
+}
+
+// settled is for a deployed revision that stays: what is left to look at are
+// the live objects.
+func (d *deciding) settled(state State, format string, args ...any) Decision {
+	switch {
+	case d.s.Drift.Mode == DriftOff:
+	case !d.seen.Compared:
+		return d.say(state, ActCompare, format, args...)
+	case len(d.seen.Drift) > 0 && d.s.Drift.Mode == DriftWarn:
+		return d.say(Drifted, ActNone, "%s not as revision %d says; nothing is done about it, as drift says.", are(d.seen.Drift), d.seen.Revision.Number)
+	case len(d.seen.Drift) > 0:
+		return d.say(Drifted, ActCorrect, "%s not as revision %d says.", are(d.seen.Drift), d.seen.Revision.Number)
+	}
+	return d.say(state, ActNone, format, args...)
+}
+
+// are names objects, with the verb.
+func are(changes []helm.Change) string {
+	const most = 3
+	var names []string
+	for i, c := range changes {
+		if i == most {
+			names = append(names, fmt.Sprintf("%d more", len(changes)-most))
+			break
+		}
+		names = append(names, objectString(c))
+	}
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1] + " are"
+}
+
+func objectString(c helm.Change) string {
+	if c.Namespace == "" {
+		return c.Kind + " " + c.Name
+	}
+	return c.Kind + " " + c.Namespace + "/" + c.Name
+}

@@ -1,0 +1,69 @@
+package release
+
+import (
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// Record is what a run leaves for the next one. The zero Record is that of a
+// release that never ran, or whose record was lost.
+type Record struct {
+	Owner     string          `json:"owner,omitempty"`
+	Ref       helm.ReleaseRef `json:"ref"`
+	Uninstall Uninstall       `json:"uninstall,omitzero"` // as declared last
+
+	Chart Pinned    `json:"chart,omitzero"`
+	Info  ChartInfo `json:"info,omitzero"` // of Chart
+
+	Digest   string    `json:"digest,omitempty"`   // what the release was last to be made from
+	Attempts int       `json:"attempts,omitempty"` // at Digest that failed
+	Undone   int       `json:"undone,omitempty"`   // rollbacks of Digest that failed
+	RetryAt  time.Time `json:"retry_at,omitzero"`  // not before
+	Failures int       `json:"failures,omitempty"` // runs in a row that failed
+
+	GivenUp      string    `json:"given_up,omitempty"`  // digest that was rolled back or uninstalled
+	Rollbacks    int       `json:"rollbacks,omitempty"` // of GivenUp
+	RolledBackAt time.Time `json:"rolled_back_at,omitzero"`
+
+	Tested     int `json:"tested,omitempty"`      // revision whose tests need not run any more
+	TestFailed int `json:"test_failed,omitempty"` // revision whose tests failed, also without a word in Helm's record
+
+	Last      helm.Revision `json:"last,omitzero"`   // as it was read last
+	Listed    time.Time     `json:"listed,omitzero"` // Updated of Last in listings
+	LastReady time.Time     `json:"last_ready,omitzero"`
+}
+
+// Pinned is a chart as it was resolved from what Key stands for.
+type Pinned struct {
+	Key          string            `json:"key,omitempty"`
+	Version      string            `json:"version,omitempty"`
+	Digest       string            `json:"digest,omitempty"`
+	Dependencies []helm.Dependency `json:"dependencies,omitempty"`
+}
+
+// Forgive is r after somebody asked to try again: what failed counts no more.
+func (r Record) Forgive() Record {
+	r.Attempts, r.Undone, r.Failures, r.RetryAt = 0, 0, 0, time.Time{}
+	r.GivenUp, r.Rollbacks, r.RolledBackAt = "", 0, time.Time{}
+	return r
+}
+
+// Removal is how to remove the release that r is of: as it was declared last.
+func (r Record) Removal() Removal {
+	return Removal{Owner: r.Owner, Ref: r.Ref, Uninstall: r.Uninstall}
+}
+
+// aim is r when the release is to be made from a digest. Another one than
+// before starts anew.
+func (r Record) aim(digest string) Record {
+	if r.Digest == digest {
+		return r
+	}
+	failures := r.Failures
+	if r = r.Forgive(); r.Digest == "" {
+		r.Failures = failures
+	}
+	r.Digest = digest
+	return r
+}

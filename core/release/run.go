@@ -1,0 +1,331 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// run is one run, plan or rendering of a release.
+type run struct {
+	r    *Runner
+	s    *Spec
+	h    *Host
+	rec  Record
+	tell func(Progress)
+
+	trees   map[string]Tree
+	release []func()
+
+	chart  foundChart
+	values *composed
+	wanted Wanted
+
+	seen     Seen
+	compared bool
+	drift    []helm.Change
+	decision Decision
+	done     map[Action]bool
+	steps    []Step
+	warnings []string
+	failure  error // of what was done last, or of what had to be known
+}
+
+func (r *Runner) begin(s *Spec, h *Host, rec Record, tell func(Progress)) *run {
+	if tell == nil {
+		tell = func(Progress) {}
+	}
+	return &run{r: r, s: s, h: h, rec: rec, tell: tell, trees: map[string]Tree{}, done: map[Action]bool{}}
+}
+
+// end lets go of what the run has held.
+func (n *run) end() {
+	for _, release := range slices.Backward(n.release) {
+		release()
+	}
+}
+
+// Run makes the release as s says, as far as one run may: each kind of action
+// happens once at most, so that what fails is tried again by a later run.
+// tell is called from Run's goroutine and may be nil. Errors are in the Report.
+//
+// If ctx ends, so does what is being done, and the Report's Err is its cause.
+func (r *Runner) Run(ctx context.Context, s Spec, h Host, rec Record, tell func(Progress)) (Report, Record) {
+	n := r.begin(&s, &h, rec, tell)
+	defer n.end()
+	n.failure = n.pursue(ctx)
+	return n.report(ctx), n.rec
+}
+
+// pursue looks, decides and acts until there is nothing left to do. The error
+// is that of the last action that failed.
+func (n *run) pursue(ctx context.Context) (failure error) {
+	if err := n.prepare(ctx); err != nil {
+		n.unknown(err)
+		return err
+	}
+	for {
+		if err := n.look(ctx); err != nil {
+			n.unknown(err)
+			return errors.Join(failure, err)
+		}
+		n.decision = Decide(*n.s, n.wanted, n.seen, n.rec, n.r.now())
+		switch a := n.decision.Action; {
+		case a == ActNone, a == ActWait, a == ActRefuse, n.done[a]:
+			return failure
+		default:
+			n.done[a] = true
+		}
+		if err := n.act(ctx); err != nil {
+			failure = err
+		}
+		if ctx.Err() != nil {
+			return failure
+		}
+	}
+}
+
+func (n *run) unknown(err error) {
+	n.decision = Decision{State: Unknown, Action: ActNone, Reason: "It cannot be told how the release stands: " + oneLine(err) + "."}
+}
+
+func oneLine(err error) string {
+	return strings.TrimSuffix(strings.Join(strings.Fields(err.Error()), " "), ".")
+}
+
+// prepare finds out what the release is to be made from.
+func (n *run) prepare(ctx context.Context) error {
+	if err := n.find(ctx); err != nil {
+		n.say(PhaseChartFetchFailed, oneLine(err))
+		return err
+	}
+	reading := &reading{s: n.s, h: n.h, fetch: n.r.fetch, chart: n.pull, trees: n.tree}
+	c, err := reading.compose(ctx)
+	if err != nil {
+		return err
+	}
+	n.values = c
+	n.wanted = Wanted{Digest: digestOf(n.s, n.chart.chart.Digest, c.json), Chart: n.chart.info}
+	return nil
+}
+
+// tree returns the newest tree of a source, the same one for the whole run.
+func (n *run) tree(ctx context.Context, source string) (Tree, error) {
+	if t, ok := n.trees[source]; ok {
+		return t, nil
+	}
+	t, err := n.h.Tree(ctx, source)
+	if err != nil {
+		return Tree{}, err
+	}
+	n.trees[source] = t
+	if t.Release != nil {
+		n.release = append(n.release, t.Release)
+	}
+	return t, nil
+}
+
+// look finds out how the release stands.
+func (n *run) look(ctx context.Context) error {
+	seen, err := n.h.Observer.Observe(ctx, n.s.Ref, n.s.Owner)
+	if err != nil {
+		return err
+	}
+	if seen.Revision, err = n.whole(ctx, seen.Revision); err != nil {
+		return err
+	}
+	if seen.Others, err = n.others(ctx, seen.Others); err != nil {
+		return err
+	}
+	rev := seen.Revision
+	if needsPast(rev, n.rec) {
+		if err := n.h.Helm.History(ctx, n.s.Ref, func(r helm.Revision) { seen.Past = append(seen.Past, r) }); err != nil {
+			return fmt.Errorf("history: %w", err)
+		}
+	}
+	if exists(rev) && rev.Owner != "" && rev.Owner != n.s.Owner {
+		seen.Rival = "the declaration of " + rev.Owner
+		if n.h.Declared != nil {
+			seen.Rival = n.h.Declared(rev.Owner)
+		}
+	}
+	seen.Ours = isLocked(rev.Status) && n.r.marks.has(n.h.Name, n.s.Ref)
+	seen.Compared, seen.Drift = n.compared, n.drift
+	n.seen = seen
+	return nil
+}
+
+// whole is a revision with all there is to know: as it was read before, if
+// nothing has changed it since.
+func (n *run) whole(ctx context.Context, rev helm.Revision) (helm.Revision, error) {
+	last := n.rec.Last
+	same := last.Number == rev.Number && last.Status == rev.Status && last.Owner == rev.Owner && last.Digest == rev.Digest
+	switch {
+	case rev.Number == 0:
+		n.rec.Last, n.rec.Listed = helm.Revision{}, time.Time{}
+		return rev, nil
+	case rev.Chart != "": // not of a listing
+		n.rec.Last = rev
+		if !same {
+			n.rec.Listed = time.Time{}
+		}
+		return rev, nil
+	case same && n.rec.Listed.Equal(rev.Updated):
+		return last, nil
+	}
+	full, err := n.h.Observer.Fresh(ctx, n.s.Ref)
+	if err != nil {
+		return rev, err
+	}
+	n.rec.Last, n.rec.Listed = full, rev.Updated
+	return full, nil
+}
+
+// others are the releases that this declaration has made under other names. If
+// there is a record, it is the one that the record is of: an owner of the same
+// name may be another operator's.
+func (n *run) others(ctx context.Context, owned []Owned) ([]Owned, error) {
+	before := n.rec.Ref
+	if n.rec.Owner != n.s.Owner || before.Name == "" {
+		return owned, nil
+	}
+	if before == n.s.Ref {
+		return nil, nil
+	}
+	if n.h.Observer.lister == nil {
+		rev, err := n.h.Observer.Fresh(ctx, before)
+		if err != nil || !exists(rev) || rev.Owner != n.s.Owner {
+			return nil, err
+		}
+		return []Owned{{before, rev}}, nil
+	}
+	return slices.DeleteFunc(owned, func(o Owned) bool { return o.Ref != before }), nil
+}
+
+// say tells a phase.
+func (n *run) say(phase Phase, text string) {
+	p := Progress{Phase: phase, Text: text, Chart: n.chart.info, Revision: n.seen.Revision}
+	n.tell(p)
+}
+
+// report sums the run up, and prepares the record for the next one.
+func (n *run) report(ctx context.Context) Report {
+	d := n.decision
+	rep := Report{
+		State: d.State, Action: d.Action, Reason: d.Reason, Refused: d.Action == ActRefuse, Steps: n.steps,
+		Chart: n.chart.info, Revision: n.seen.Revision, Drift: n.drift, Warnings: n.warnings,
+	}
+	if n.done[d.Action] { // and it has not helped
+		rep.Action = ActNone
+	}
+	rep.Err = n.values.located(n.problem(ctx))
+	if rep.Err != nil {
+		rep.Error, rep.Problems = oneLine(rep.Err), problemsOf(rep.Err)
+	}
+	n.remember(&rep, ctx.Err() != nil)
+	if rep.Changed() {
+		if rep.Err == nil {
+			n.say(PhaseSucceeded, rep.Reason)
+		} else {
+			n.say(PhaseFailed, rep.Error)
+		}
+	}
+	return rep
+}
+
+// problem is why the release is not as declared.
+func (n *run) problem(ctx context.Context) error {
+	d := n.decision
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("release %s: %w", refString(n.s.Ref), context.Cause(ctx))
+	case d.State == Locked && d.Action == ActWait:
+		return nil
+	case n.failure != nil && (d.State == RolledBack || d.Action == ActRefuse):
+		return sdk.Permanent(fmt.Errorf("%w. %s", n.failure, d.Reason))
+	case n.failure != nil:
+		return n.failure
+	case d.State == RolledBack, d.Action == ActRefuse:
+		return sdk.Permanent(n.complaint())
+	case d.State == Failed:
+		return n.complaint()
+	case d.State == Drifted && n.s.Drift.Mode == DriftCorrect:
+		return uncorrected(n.drift)
+	}
+	return nil
+}
+
+// complaint is the reason, with what Helm has recorded about a failure.
+func (n *run) complaint() error {
+	d := n.decision
+	if rev := n.seen.Revision; d.State == Failed && rev.Status == failed && rev.Message != "" {
+		return fmt.Errorf("%s Helm has recorded: %s", d.Reason, rev.Message)
+	}
+	return errors.New(d.Reason)
+}
+
+func uncorrected(drift []helm.Change) error {
+	var list []string
+	for _, c := range drift {
+		list = append(list, objectString(c)+": "+c.Problem)
+	}
+	return fmt.Errorf("not corrected: %s", strings.Join(list, "; "))
+}
+
+// remember prepares the record for the next run and says when that is.
+func (n *run) remember(rep *Report, ended bool) {
+	now := n.r.now()
+	if n.chart.pin.Key != "" && n.rec.Chart.Key != "" || n.values != nil {
+		n.rec.Info = n.chart.info
+	}
+	if exists(n.seen.Revision) && n.seen.Revision.Owner == n.s.Owner {
+		n.own()
+	}
+	rep.Again = now.Add(n.s.interval())
+	switch {
+	case ended:
+		rep.Again = now
+	case rep.Err == nil:
+		n.rec.Failures = 0
+		if rep.State == InSync || rep.State == Drifted {
+			n.rec.Attempts, n.rec.Undone, n.rec.GivenUp, n.rec.Rollbacks = 0, 0, "", 0
+			n.rec.RetryAt, n.rec.RolledBackAt = time.Time{}, time.Time{}
+		}
+		if rep.State == InSync {
+			n.rec.LastReady = now
+		}
+	default:
+		n.rec.Failures++
+		rep.Again = n.retry(rep.Err, now)
+	}
+	if a := n.decision.Again; !a.IsZero() && !ended && (rep.State == Locked || n.decision.Action == ActWait || a.Before(rep.Again)) {
+		rep.Again = a
+	}
+}
+
+// own notes that the release is this declaration's.
+func (n *run) own() {
+	n.rec.Owner, n.rec.Ref, n.rec.Uninstall = n.s.Owner, n.s.Ref, n.s.Uninstall
+}
+
+// retry is when to run again after an error. What does not go away by trying is
+// tried at the interval.
+func (n *run) retry(err error, now time.Time) time.Time {
+	if _, ok := diag.From(err); ok || sdk.IsPermanent(err) {
+		return now.Add(n.s.interval())
+	}
+	delay := sched.Backoff{}.Delay(n.rec.Failures, rand.Float64())
+	if asked, ok := sdk.RetryDelay(err); ok {
+		delay = max(delay, min(asked, time.Hour))
+	}
+	return now.Add(delay)
+}
