@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
@@ -96,6 +97,10 @@ func (h *harbour) boats() dynamic.ResourceInterface { return h.boatsIn(h.namespa
 
 func (h *harbour) boatsIn(ns string) dynamic.ResourceInterface {
 	return h.client.Dynamic.Resource(gvr(h.group, "v1", "boats")).Namespace(ns)
+}
+
+func crdKind(h *harbour) schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: h.group, Version: "v1", Kind: "Boat"}
 }
 
 func (h *harbour) kinds() []applier.VersionedKind {

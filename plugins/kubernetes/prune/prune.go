@@ -17,8 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/metadata"
 
@@ -202,56 +200,6 @@ func (r *run) answer(v victim, err error) bool {
 		r.fail(v, err.Error())
 	}
 	return false
-}
-
-// wait waits for victims kind by kind, all at the same time.
-func (r *run) wait(ctx context.Context, victims []victim) {
-	type group struct {
-		gvr       schema.GroupVersionResource
-		namespace string
-		name      string // of one without the label
-	}
-	groups := map[group][]victim{}
-	for _, v := range victims {
-		g := group{gvr: v.kind.GVR()}
-		if len(r.Namespaces) > 0 || !v.member {
-			g.namespace = v.ref.Namespace
-		}
-		if !v.member || !v.kind.Namespaced && len(r.Namespaces) > 0 {
-			g.name = v.ref.Name
-		}
-		groups[g] = append(groups[g], v)
-	}
-	var wg sync.WaitGroup
-	for g, victims := range groups {
-		o := metav1.ListOptions{LabelSelector: live.MemberLabel + "=" + r.id, Limit: pageSize}
-		if g.name != "" {
-			o = metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", g.name).String()}
-		}
-		wg.Go(func() { r.confirm(ctx, r.Metadata.Resource(g.gvr).Namespace(g.namespace), o, victims) })
-	}
-	wg.Wait()
-}
-
-func (r *run) confirm(ctx context.Context, c metadata.ResourceInterface, o metav1.ListOptions, victims []victim) {
-	left := make(map[types.UID][]string, len(victims))
-	for _, v := range victims {
-		left[v.uid] = nil
-	}
-	err := cluster.WaitGone(ctx, c, o, left)
-	for _, v := range victims {
-		finalizers, there := left[v.uid]
-		switch {
-		case !there:
-			r.say(applier.Result{Ref: v.ref, Outcome: applier.Deleted})
-		case len(finalizers) > 0:
-			r.fail(v, "it is being deleted, but held by its finalizers: "+strings.Join(finalizers, ", "))
-		case errors.Is(err, context.DeadlineExceeded):
-			r.fail(v, "it is being deleted, but is not gone yet")
-		default:
-			r.fail(v, fmt.Sprintf("it is being deleted; whether it is gone is not known: %v", err))
-		}
-	}
 }
 
 func (r *run) fail(v victim, why string) {
