@@ -20,6 +20,8 @@ const (
 	AnnotationDependsOn = "sluice.dev/depends-on" // name or namespace/name, comma-separated
 	AnnotationDrift     = "sluice.dev/drift"      // correct, warn or off
 
+	prefix = "sluice.dev/"
+
 	// annotationMigrate told the Helm operator to convert a release of Helm 2.
 	annotationMigrate = "helm.fluxcd.io/migrate"
 )
@@ -61,7 +63,7 @@ func (p *parser) dependsOn(a *annotated) []string {
 		}
 		full := namespace + "/" + name
 		switch {
-		case badName(namespace, maxNamespace, false) != "" || badName(name, 253, true) != "":
+		case badName(namespace, maxNamespace, false) != "" || badName(name, maxName, true) != "":
 			a.advise(a.at(AnnotationDependsOn), "Separate resources by commas, each as name or as namespace/name.", "%q is no name of a resource", cut(entry, 100))
 		case full == p.Ref.Namespace+"/"+p.Ref.Name:
 			a.problem(a.at(AnnotationDependsOn), "a resource cannot depend on itself")
@@ -103,9 +105,14 @@ func (a *annotated) word(name string, words ...string) string {
 // misspelt warns of annotations that are nearly one of ours. Others may mean
 // something to somebody else.
 func (a *annotated) misspelt() {
+	var ours []string
+	for _, name := range annotationNames {
+		ours = append(ours, strings.TrimPrefix(name, prefix))
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.raw)) {
-		if near := diag.Nearest(name, annotationNames); !a.known[name] && strings.HasPrefix(name, "sluice.dev/") && near != "" {
-			a.warn(a.at(name), "Did you mean "+near+"?", "there is no such annotation")
+		rest, found := strings.CutPrefix(name, prefix)
+		if near := diag.Nearest(rest, ours); found && !a.known[name] && near != "" {
+			a.warn(a.at(name), "Did you mean "+prefix+near+"?", "there is no such annotation")
 		}
 	}
 }

@@ -62,7 +62,7 @@ func (p *parser) repositoryChart(f *fields) {
 	if c.Repository != "" && !slices.Contains([]string{"http", "https", "oci"}, scheme(c.Repository)) {
 		f.advise(f.at("repository"), "Want a URL that begins with https://, http:// or oci://. A repository that was configured by name has to be named by its URL.", "this is no URL of a chart repository")
 	}
-	p.PullSecret = p.secretRef(f.object("chartPullSecret"))
+	c.AuthFrom = p.secretRef(f.object("chartPullSecret"))
 	p.ignored(f, "secretRef", "A chart repository is read with chartPullSecret.")
 	p.ignored(f, "ref", "It belongs to a chart in git.")
 	p.ignored(f, "skipDepUpdate", "It belongs to a chart in git: an archive brings its dependencies.")

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	maxReleaseName = 53 // Helm's limit
-	maxNamespace   = 63
+	maxNamespace = 63
+	maxName      = 253 // of an object
 )
 
 var (

@@ -23,6 +23,11 @@ const (
 	defaultValuesKey  = "values.yaml"
 )
 
+// patient tries again for ever, ever more rarely: without a rollback there is
+// nothing to go back to, and what keeps an upgrade from working may end by
+// itself.
+var patient = release.Remedy{Retries: -1}
+
 // parser holds what is known of a resource while its spec is read.
 type parser struct {
 	Options
@@ -118,7 +123,7 @@ func (p *parser) spec(f *fields) {
 // options reads everything about how the release is made.
 func (p *parser) options(f *fields) {
 	s := &p.Spec
-	s.Timeout, s.MaxHistory = defaultTimeout, defaultMaxHistory
+	s.Timeout, s.MaxHistory, s.Remedy = defaultTimeout, defaultMaxHistory, patient
 	if p.Ref.Group == GroupFluxHelmRelease {
 		return
 	}
@@ -148,7 +153,6 @@ func (p *parser) helmVersion(f *fields) {
 
 // rollback reads what happens after a failed upgrade, and whether anything does.
 func (p *parser) rollback(f *fields) (enabled bool) {
-	enabled = f.flag("enable", false)
 	remedy := release.Remedy{
 		// The Helm operator rolled back at the first failure.
 		Action:          release.RemedyRollback,
@@ -162,13 +166,10 @@ func (p *parser) rollback(f *fields) (enabled bool) {
 	if f.flag("recreate", false) {
 		f.warn(f.at("recreate"), "Helm no longer restarts the pods of a rolled back release. It has no effect.", "pods are not recreated by a rollback")
 	}
-	f.end()
-	p.Spec.Remedy = remedy
-	if !enabled {
-		// Without a rollback there is nothing to go back to, and what keeps an
-		// upgrade from working may end by itself.
-		p.Spec.Remedy = release.Remedy{Retries: -1}
+	if enabled = f.flag("enable", false); enabled {
+		p.Spec.Remedy = remedy
 	}
+	f.end()
 	return enabled
 }
 
@@ -204,8 +205,8 @@ func (p *parser) name(f *fields) {
 		}
 	}
 	p.Spec.Ref = helm.ReleaseRef{Namespace: target, Name: name}
-	if why := badName(name, maxReleaseName, true); why != "" {
-		f.advise(f.at("releaseName"), "Set it to a name of lower-case letters, digits, '-' and '.', at most 53 long.", "the name of the release, %q, %s", cut(name, 100), why)
+	if err := release.CheckName(cut(name, maxName)); err != nil {
+		f.advise(f.at("releaseName"), "Set it.", "%v", err)
 	}
 	if why := badName(target, maxNamespace, false); why != "" {
 		f.problem(f.at("targetNamespace"), "the namespace %s", why)

@@ -53,13 +53,9 @@ type Resource struct {
 	Finalized  bool // it has Finalizer
 
 	Spec release.Spec
-	// Git is where the chart is, if it is named by the URL of a repository:
+	// Git is where the chart is, if it is named by the URL of a git repository:
 	// Spec.Chart.Tree is then for the caller to set.
 	Git *Git
-	// PullSecret holds the user name and password of the chart's repository;
-	// see Resource.PullAuth.
-	PullSecret *release.ObjectKey
-
 	// Declared is a digest of all that the resource says: it changes with the
 	// declaration and with nothing else. Generation does not do for that, since
 	// without a status subresource each change of the status counts as well.

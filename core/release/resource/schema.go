@@ -23,7 +23,7 @@ func text(description string) *schema {
 	return &schema{Type: "string", Description: description}
 }
 
-func flag(description string) *schema {
+func boolean(description string) *schema {
 	return &schema{Type: "boolean", Description: description}
 }
 
@@ -70,11 +70,11 @@ func specSchema(old bool) *schema {
 		"targetNamespace":          text("Namespace of the release, which must exist. Default: that of the resource."),
 		"maxHistory":               number("Revisions to keep; 0 keeps all. Default: 10."),
 		"timeout":                  number("Seconds that an install or upgrade may wait. Default: 300."),
-		"resetValues":              flag("Start from the chart's values at each upgrade; false starts from those of the revision before. Default: true."),
-		"skipCRDs":                 flag("Do not create what is in the chart's crds directory. Default: false."),
-		"wait":                     flag("Wait until all objects are ready. Default: true if rollback or tests are enabled."),
-		"forceUpgrade":             flag("Replace objects rather than change them. Default: false."),
-		"disableOpenAPIValidation": flag("Do not check objects against the cluster's schemas. Default: false."),
+		"resetValues":              boolean("Start from the chart's values at each upgrade; false starts from those of the revision before. Default: true."),
+		"skipCRDs":                 boolean("Do not create what is in the chart's crds directory. Default: false."),
+		"wait":                     boolean("Wait until all objects are ready. Default: true if rollback or tests are enabled."),
+		"forceUpgrade":             boolean("Replace objects rather than change them. Default: false."),
+		"disableOpenAPIValidation": boolean("Do not check objects against the cluster's schemas. Default: false."),
 		"rollback":                 rollbackSchema(),
 		"test":                     testSchema(),
 		"valuesFrom":               list("Places that values come from; later ones win.", valuesFromSchema()),
@@ -82,7 +82,7 @@ func specSchema(old bool) *schema {
 		"values":                   object("Values, which win over those from elsewhere.", nil),
 	}
 	if old {
-		fields["skipDepUpdate"] = flag("Take the chart's dependencies as they are in its charts directory. Default: false.")
+		fields["skipDepUpdate"] = boolean("Take the chart's dependencies as they are in its charts directory. Default: false.")
 	}
 	return object("The release that is wanted.", fields)
 }
@@ -105,7 +105,7 @@ func chartSchema() *schema {
 		"secretRef": object("Secret with username and password for an https URL of git.", properties{
 			"name": text("Name of the Secret."), "namespace": text("Its namespace. Default: that of the resource."),
 		}),
-		"skipDepUpdate": flag("Take the chart's dependencies as they are in its charts directory. Default: false."),
+		"skipDepUpdate": boolean("Take the chart's dependencies as they are in its charts directory. Default: false."),
 		"repository":    text("URL of the chart repository: https://, http:// or oci://."),
 		"name":          text("Name of the chart."),
 		"version":       text("Version of the chart, or a range."),
@@ -117,23 +117,23 @@ func chartSchema() *schema {
 
 func rollbackSchema() *schema {
 	return object("What happens after a failed upgrade.", properties{
-		"enable":       flag("Roll back. Default: false."),
-		"retry":        flag("Try the upgrade again after a rollback. Default: false."),
+		"enable":       boolean("Roll back. Default: false."),
+		"retry":        boolean("Try the upgrade again after a rollback. Default: false."),
 		"maxRetries":   number("How often to try again; 0 is without end. Default: 5."),
-		"force":        flag("Replace objects rather than change them. Default: false."),
-		"recreate":     flag("Has no effect."),
-		"disableHooks": flag("Do not run the hooks of a rollback. Default: false."),
+		"force":        boolean("Replace objects rather than change them. Default: false."),
+		"recreate":     boolean("Has no effect."),
+		"disableHooks": boolean("Do not run the hooks of a rollback. Default: false."),
 		"timeout":      number("Seconds that a rollback may wait. Default: 300."),
-		"wait":         flag("Wait until all objects are ready. Default: false."),
+		"wait":         boolean("Wait until all objects are ready. Default: false."),
 	})
 }
 
 func testSchema() *schema {
 	return object("What happens after an install or upgrade.", properties{
-		"enable":         flag("Run the chart's tests. Default: false."),
-		"ignoreFailures": flag("Keep a release whose tests fail. Default: false."),
+		"enable":         boolean("Run the chart's tests. Default: false."),
+		"ignoreFailures": boolean("Keep a release whose tests fail. Default: false."),
 		"timeout":        number("Seconds that a test may take. Default: 300."),
-		"cleanup":        flag("Delete the pods of the tests afterwards. Default: true."),
+		"cleanup":        boolean("Delete the pods of the tests afterwards. Default: true."),
 	})
 }
 
@@ -146,17 +146,17 @@ func valuesFromSchema() *schema {
 	key := func(what string) *schema {
 		return object("Key of a "+what+".", properties{
 			"name": text("Name of the " + what + "."), "namespace": text("Its namespace. Default: that of the resource, and no other unless configured."),
-			"key": text("Default: values.yaml."), "optional": flag("Do without if it does not exist or cannot be read. Default: false."),
+			"key": text("Default: values.yaml."), "optional": boolean("Do without if it does not exist or cannot be read. Default: false."),
 		})
 	}
 	return object("One place; exactly one of the fields.", properties{
 		"configMapKeyRef": key("ConfigMap"),
 		"secretKeyRef":    key("Secret"),
 		"externalSourceRef": object("A page of the web.", properties{
-			"url": text("https:// or http:// URL."), "optional": flag("Do without if it cannot be had or read. Default: false."),
+			"url": text("https:// or http:// URL."), "optional": boolean("Do without if it cannot be had or read. Default: false."),
 		}),
 		"chartFileRef": object("A file of the chart.", properties{
-			"path": text("Path below the chart's directory."), "optional": flag("Do without if it does not exist or cannot be read. Default: false."),
+			"path": text("Path below the chart's directory."), "optional": boolean("Do without if it does not exist or cannot be read. Default: false."),
 		}),
 	})
 }

@@ -120,18 +120,19 @@ func (r Resource) observed(before Status) Status {
 
 // fail keeps the phase that tells best what went wrong.
 func (s *Status) fail(before Status, rep release.Report, now time.Time) {
+	text := rep.Error
+	if rep.Err != nil {
+		text = rep.Err.Error()
+	}
+	text = cut(text, maxMessage)
+	same := rep.State == release.Failed || before.get(Released).Message == text
 	switch {
 	case slices.Contains(failures, before.run):
 	case rep.State == release.RolledBack:
 		s.Phase = release.PhaseRolledBack
-	case rep.State == release.Failed && slices.Contains(failures, s.Phase):
-		// Nothing was tried in this run: it stays at what failed before.
+	case same && slices.Contains(failures, s.Phase): // nothing new was tried
 	default:
 		s.Phase = release.PhaseFailed
-	}
-	text := rep.Error
-	if rep.Err != nil {
-		text = rep.Err.Error()
 	}
 	s.set(Released, False, s.Phase, text, now)
 }
