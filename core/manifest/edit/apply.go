@@ -58,8 +58,10 @@ func (e Edit) check() (image ref.Ref, err error) {
 	switch {
 	case forms != 1:
 		return image, errors.New("an edit names a workload, a marker or an image of a kustomization")
-	case (e.File != "" || e.Nth != 0) && (e.Kustomize == "" || e.Add):
-		return image, errors.New("a file, or a number, belongs to the entry of a kustomization")
+	case e.Nth != 0 && e.Kustomize == "", (e.File != "" || e.Nth != 0) && e.Add:
+		return image, errors.New("a file, or a number, belongs to the entry of a kustomization that is there")
+	case e.File != "" && e.Kustomize == "" && e.Container == "":
+		return image, errors.New("a file belongs to the entry of a kustomization, or to a container")
 	case e.Add && !isName(e.Kustomize):
 		return image, errors.New("what is added is an image of a kustomization, by its name alone")
 	case annotates && (e.Workload == "" || e.Container != "" || e.Image != ""):
@@ -236,10 +238,13 @@ func (a *application) plan(d *doc, i int) ([]change, error) {
 	if o == nil {
 		return nil, fmt.Errorf("%s: %w", e.Workload, ErrNotFound)
 	}
-	if e.Container == "" {
-		return o.planAnnotations(e.Set, e.Remove)
+	switch {
+	case e.Container != "":
+		return o.planImage(e, a.images[i])
+	case a.options.Values != "":
+		return nil, fmt.Errorf("%s is a release block, which has no annotations: write an image_policy about it", o.id)
 	}
-	return o.planImage(e, a.images[i])
+	return o.planAnnotations(e.Set, e.Remove)
 }
 
 // planImage returns the changes that give a container its image.

@@ -25,6 +25,11 @@ import (
 type Options struct {
 	Namespace string // of objects that name none; "" is "default"
 	Kinds     []Kind // whose images are found beside those of the built-in kinds
+
+	// Values is the ID of a Helm release that the files are values of: each
+	// holds one mapping of them, and no objects. The release is a Workload of
+	// each file, with the images that stand there.
+	Values string
 }
 
 // Kind tells where the objects of a kind have their images. Paths are dotted,
@@ -104,7 +109,8 @@ type Found struct {
 
 // Edit is one intention, in exactly one of these forms:
 //
-//   - Workload, Container and Image: a container's image;
+//   - Workload, Container and Image: a container's image. File says in which
+//     file of values, where a release has several;
 //   - Workload with Set, Remove or both: annotations;
 //   - Marker and Image: each scalar with the marker, which gets its part;
 //   - Kustomize and Image: the entries of that name or newName that make the
@@ -128,7 +134,7 @@ type Edit struct {
 	Marker    string            `json:"marker,omitempty"` // Policy of a Marker
 	Flux      bool              `json:"flux,omitempty"`   // of the Marker
 	Kustomize string            `json:"kustomize,omitempty"`
-	File      string            `json:"file,omitempty"` // of the entry; "" = any; Apply has but one
+	File      string            `json:"file,omitempty"` // of the entry, or of values; "" = any; Apply has but one
 	Nth       int               `json:"nth,omitempty"`  // of the entries whose name is Kustomize in a file; 0 = all
 	Add       bool              `json:"add,omitempty"`
 }

@@ -111,6 +111,9 @@ func (d *doc) planKustomize(e Edit, to ref.Ref) (changes []change, err error) {
 
 // kustomized returns the entries of the document, each with its field.
 func (d *doc) kustomized() (fields []field, entries []KustomizeImage) {
+	if d.options.Values != "" {
+		return nil, nil
+	}
 	fields = d.kustomizeImages()
 	for _, f := range fields {
 		entries = append(entries, d.kustomizeImage(f))

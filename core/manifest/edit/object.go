@@ -18,8 +18,13 @@ type object struct {
 	line int // of the file
 }
 
-// findObjects lists the objects that have a name.
+// findObjects lists the objects that have a name, or the release that the
+// document holds values of.
 func (d *doc) findObjects() {
+	if d.options.Values != "" {
+		d.findValues()
+		return
+	}
 	for i, root := range d.Roots {
 		f := field{doc: d, path: itoa(i), node: root}
 		m := f.mapping()
@@ -37,6 +42,21 @@ func (d *doc) findObjects() {
 		for _, item := range f.get("items").items() {
 			d.addObject(item, apiVersion, kind)
 		}
+	}
+}
+
+// findValues lists the release.
+func (d *doc) findValues() {
+	for i, root := range d.Roots {
+		f := field{doc: d, path: itoa(i), node: root}
+		if f.mapping() == nil {
+			continue
+		}
+		o := &object{field: f, line: d.line(root), id: canonicalID(d.options.Values, d.options)}
+		namespace, rest, _ := strings.Cut(o.id, ":")
+		kind, name, _ := strings.Cut(rest, "/")
+		o.ref = applier.Ref{Kind: kind, Namespace: namespace, Name: name}
+		d.objects = append(d.objects, o)
 	}
 }
 
@@ -104,6 +124,9 @@ var podPaths = map[string][]string{
 // images returns where the object has images, init containers last. isWorkload
 // is false for an object of a kind that has none.
 func (o *object) images() (list []*image, isWorkload bool) {
+	if o.doc.options.Values != "" {
+		return o.valuesImages(o.field), true
+	}
 	key := o.ref.Group + "/" + o.ref.Kind
 	switch path, ok := podPaths[key]; {
 	case ok:
@@ -112,7 +135,7 @@ func (o *object) images() (list []*image, isWorkload bool) {
 		list = append(list, containers(spec.get("initContainers"), FormContainer, true)...)
 		isWorkload = true
 	case isRelease(o.ref.Group, o.ref.Kind):
-		list, isWorkload = o.releaseImages(), true
+		list, isWorkload = o.valuesImages(o.in("spec", "values")), true
 	}
 	for _, k := range o.doc.options.Kinds {
 		if k.Group == o.ref.Group && k.Kind == o.ref.Kind {
@@ -156,6 +179,9 @@ func (o *object) workload() (Workload, bool) {
 // annotations returns the object's own annotations.
 func (o *object) annotations() map[string]string {
 	m := map[string]string{}
+	if o.doc.options.Values != "" {
+		return m
+	}
 	f := o.in("metadata", "annotations")
 	for _, key := range keys(f.mapping(), 0) {
 		if text, ok := f.get(key).text(); ok {

@@ -41,7 +41,10 @@ func scan(data []byte, o Options, relevant screen) (s scanned) {
 // screen tells by a quick look whether a document may hold anything that Found
 // names: parsing takes a hundred times as long, and most of the large documents
 // of a repository are others, such as CRDs and dashboards.
-type screen struct{ kind *regexp.Regexp }
+type screen struct {
+	kind *regexp.Regexp
+	all  bool
+}
 
 // newScreen returns a screen for the kinds that have images. A kind that is an
 // alias, or merged in, may be any.
@@ -57,11 +60,11 @@ func newScreen(o Options) screen {
 	}
 	slices.Sort(names)
 	kinds := strings.Join(slices.Compact(names), "|")
-	return screen{regexp.MustCompile(`kind["']?\s*:[^:{}\[\],#]{0,60}(?:` + kinds + `)`)}
+	return screen{all: o.Values != "", kind: regexp.MustCompile(`kind["']?\s*:[^:{}\[\],#]{0,60}(?:` + kinds + `)`)}
 }
 
 func (s screen) in(text []byte) bool {
-	return mayHaveMarkers(text) || bytes.Contains(text, []byte("images")) && bytes.Contains(text, []byte("name")) ||
+	return s.all || mayHaveMarkers(text) || bytes.Contains(text, []byte("images")) && bytes.Contains(text, []byte("name")) ||
 		bytes.Contains(text, []byte("<<")) || s.kind.Match(text)
 }
 

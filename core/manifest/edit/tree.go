@@ -103,7 +103,7 @@ func Open(ctx context.Context, root string, o TreeOptions) (*Tree, error) {
 	if err := files.Each(ctx, len(held), func(i int) { held[i] = t.read(w, w.Files[i], o) }); err != nil {
 		return nil, fmt.Errorf("read manifests to edit: %w", err)
 	}
-	t.listing = list(w, held)
+	t.listing = list(w, held, o.Values != "")
 	if o.Tree != "" && !w.Unread.Load() {
 		o.Cache.put(key, t.listing, t.found.size())
 	}
@@ -117,7 +117,7 @@ func (o TreeOptions) key() lru.Key {
 
 // fingerprint identifies the options. fmt prints maps in the order of keys.
 func (o Options) fingerprint() string {
-	return fmt.Sprintf("%q %q", o.Namespace, fmt.Sprintf("%#v", o.Kinds))
+	return fmt.Sprintf("%q %q %q", o.Namespace, fmt.Sprintf("%#v", o.Kinds), o.Values)
 }
 
 // read returns what a file holds.
@@ -150,15 +150,16 @@ func readError(err error) string {
 	return files.Cause(err).Error()
 }
 
-// list joins what the files of a walk hold.
-func list(w *files.Walker, held []*scanned) *listing {
+// list joins what the files of a walk hold. Several files of values are those
+// of one release.
+func list(w *files.Walker, held []*scanned, values bool) *listing {
 	l := &listing{workloads: map[string][]site{}, markers: map[markerKey][]string{}}
 	l.found.Problems = slices.Clone(w.Problems)
 	for i, s := range held {
 		l.add(w.Files[i], s.found)
 	}
 	for _, w := range l.found.Workloads {
-		if at := l.workloads[w.ID]; len(at) > 1 && at[1] == (site{w.File, w.Line}) {
+		if at := l.workloads[w.ID]; len(at) > 1 && !values && at[1] == (site{w.File, w.Line}) {
 			l.found.Problems = append(l.found.Problems, diag.Diagnostic{
 				Summary: w.ID + " is declared twice",
 				Detail:  fmt.Sprintf("It is declared first at %s:%d. Its images are not updated: remove one of the two.", at[0].file, at[0].line),

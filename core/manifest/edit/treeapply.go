@@ -83,7 +83,10 @@ func (t *Tree) filesOf(e Edit) (list []string, err error) {
 		}
 	default:
 		at := t.workloads[canonicalID(e.Workload, t.options)]
-		if len(at) > 1 {
+		if e.File != "" {
+			at = slices.DeleteFunc(slices.Clone(at), func(s site) bool { return s.file != e.File })
+		}
+		if len(at) > 1 && t.options.Values == "" {
 			return nil, &RefusedError{File: at[1].file, Line: at[1].line,
 				Reason: fmt.Sprintf("%s is declared twice, first at %s:%d", e.Workload, at[0].file, at[0].line)}
 		}

@@ -26,11 +26,10 @@ func isRelease(group, kind string) bool {
 	return false
 }
 
-// releaseImages returns the images in the values of a Helm release: of the
+// valuesImages returns the images in the values of a Helm release: of the
 // values themselves, of each mapping right below them, and those that
 // annotations name, which win over the others.
-func (o *object) releaseImages() []*image {
-	values := o.in("spec", "values")
+func (o *object) valuesImages(values field) []*image {
 	found := map[string]*image{}
 	add := func(name string, f field) {
 		if im := imageIn(f); im != nil {
