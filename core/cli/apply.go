@@ -19,11 +19,11 @@ func newApply(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply [NAME...]",
 		Short: "Plan, apply and exit, without a daemon",
-		Long: `Bring the cluster to the newest commit once, for the named syncs or all, and
-exit: for a pipeline, or a first try. The rules are the daemon's own: a large
-deletion is not done unless --approve names the plan's digest ("all" approves
-whatever there is to delete).`,
-		ValidArgsFunction: a.completeNodes(false),
+		Long: `Bring the cluster to the newest commit once, for the named syncs and releases or
+all, and exit: for a pipeline, or a first try. The rules are the daemon's own: a
+large deletion is not done unless --approve names the plan's digest ("all"
+approves whatever there is to delete).`,
+		ValidArgsFunction: a.completeNodes(plannable),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return a.withEngine(cmd.Context(), func(e *engine.Engine) error {
 				if f.dryRun {

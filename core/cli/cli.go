@@ -88,6 +88,8 @@ api { listen } or --server. validate, fmt, plan, apply, manifest and plugin
 need no daemon.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		PersistentPreRunE: a.checkOutput,
 	}
 	f := root.PersistentFlags()
 	f.StringArrayVarP(&a.configPaths, "config", "c", []string{"sluice.hcl"}, "configuration: a file or a directory; may be repeated")
@@ -97,11 +99,11 @@ need no daemon.`,
 	f.StringVar(&a.dataDir, "data-dir", "", "where the daemon keeps its state (default: data_dir of the configuration)")
 	f.StringVar(&a.server, "server", os.Getenv("SLUICE_SERVER"), "address of the daemon, unix:///path (default: api of the configuration)")
 	f.DurationVar(&a.connectTimeout, "connect-timeout", 0, "how long to wait for a daemon that does not answer yet")
-	f.VarP(&a.output, "output", "o", "output format: table, json, yaml; jsonl for manifest render")
+	f.VarP(&a.output, "output", "o", "output format: table, json, yaml; jsonl for manifest render, name for helm list")
 	f.StringVarP(&a.namespace, "namespace", "n", "", "namespace of the objects named on the command line")
 	f.StringVar(&a.logLevel, "log-level", "", "debug, info, warn or error (default: log_level of the configuration for run, else nothing)")
 	f.BoolVar(&a.noColor, "no-color", false, "no colours, even on a terminal")
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml", "jsonl"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml", "jsonl", "name"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = root.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions([]string{"debug", "info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
 	addCommands(root, a)
 	return root
@@ -115,6 +117,7 @@ func addCommands(root *cobra.Command, a *app) {
 	}{
 		{"daemon", "Run and ask the daemon:", []*cobra.Command{newRun(a), newStatus(a), newSync(a), newWhy(a), newEvents(a), newSuspend(a), newResume(a), newApprove(a)}},
 		{"images", "Images and registries:", []*cobra.Command{newWorkloads(a), newImages(a), newCredentials(a)}},
+		{"helm", "Helm:", []*cobra.Command{newHelm(a)}},
 		{"changes", "Change git:", []*cobra.Command{newRelease(a), newAutomate(a), newDeautomate(a), newLock(a), newUnlock(a), newPolicy(a), newJobs(a)}},
 		{"offline", "Without a daemon:", []*cobra.Command{newValidate(a), newFmt(a), newPlan(a), newApply(a), newManifest(a), newPlugin(a)}},
 	}
@@ -159,7 +162,11 @@ func (a *app) printError(err error) {
 
 // indented is visible text whose lines after the first cannot be taken for
 // another message.
-func indented(text string) string { return strings.ReplaceAll(visibleLines(text), "\n", "\n        ") }
+func indented(text string) string { return indentedBy("        ", text) }
+
+func indentedBy(blanks, text string) string {
+	return strings.ReplaceAll(visibleLines(text), "\n", "\n"+blanks)
+}
 
 // colour reports whether w is a terminal whose user wants colour
 // (https://no-color.org).

@@ -3,12 +3,14 @@ package cli
 import (
 	"cmp"
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
 )
@@ -105,4 +107,66 @@ func (a *app) completeQuarantined(cmd *cobra.Command, _ []string, prefix string)
 		}
 		return names, err
 	})
+}
+
+// nodeKinds is which nodes a command takes.
+type nodeKinds int
+
+const (
+	onlySyncs nodeKinds = iota
+	plannable           // syncs and releases
+	anyNode
+)
+
+// completeNodes offers the names of the configuration's syncs, and the addresses of
+// other nodes that kinds has. Releases that resources declare are known to the
+// daemon alone.
+func (a *app) completeNodes(kinds nodeKinds) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		var names []cobra.Completion
+		if c, _ := config.Load(a.configPaths, config.Options{Env: os.LookupEnv}); c != nil {
+			names = declaredNodes(c, kinds)
+		}
+		names = slices.DeleteFunc(names, func(n cobra.Completion) bool { return !strings.HasPrefix(n, prefix) })
+		if kinds == anyNode {
+			names = append(names, a.completeResources(cmd, prefix)...)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func declaredNodes(c *config.Config, kinds nodeKinds) []cobra.Completion {
+	var names []cobra.Completion
+	for _, s := range c.Syncs {
+		names = append(names, s.Name)
+	}
+	if kinds != onlySyncs {
+		for _, r := range c.Releases {
+			names = append(names, r.Address)
+		}
+	}
+	if kinds == anyNode {
+		for _, s := range c.Sources {
+			names = append(names, s.Address)
+		}
+		for _, m := range c.ImageAutomations {
+			names = append(names, m.Address)
+		}
+	}
+	return names
+}
+
+// completeResources offers the releases that no block declares.
+func (a *app) completeResources(cmd *cobra.Command, prefix string) []cobra.Completion {
+	found, _ := a.completeFrom(cmd, prefix, func(ctx context.Context, client *api.Client) ([]cobra.Completion, error) {
+		answer, err := client.HelmReleases(ctx, engine.HelmListRequest{})
+		var ids []cobra.Completion
+		for _, r := range answer.Releases {
+			if !strings.HasPrefix(r.ID, "release.") {
+				ids = append(ids, r.ID)
+			}
+		}
+		return ids, err
+	})
+	return found
 }

@@ -9,10 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
-	"strings"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/api"
@@ -162,33 +159,4 @@ func whoami() string {
 		return u.Username
 	}
 	return "unknown"
-}
-
-// completeNodes offers the names of the configuration's syncs, and with others
-// the addresses of sources and image automations too.
-func (a *app) completeNodes(others bool) cobra.CompletionFunc {
-	return func(_ *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		c, _ := config.Load(a.configPaths, config.Options{Env: os.LookupEnv})
-		if c == nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		var names []cobra.Completion
-		add := func(name string) {
-			if strings.HasPrefix(name, prefix) {
-				names = append(names, name)
-			}
-		}
-		for _, s := range c.Syncs {
-			add(s.Name)
-		}
-		if others {
-			for _, s := range c.Sources {
-				add(s.Address)
-			}
-			for _, m := range c.ImageAutomations {
-				add(m.Address)
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
 }

@@ -25,7 +25,7 @@ func newEvents(a *app) *cobra.Command {
   sluice events -f
   sluice events sync.shop -o json`,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: a.completeNodes(true),
+		ValidArgsFunction: a.completeNodes(anyNode),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				q.Node = args[0]

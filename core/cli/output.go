@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -19,6 +20,7 @@ const (
 	outputJSON  outputFormat = "json"
 	outputJSONL outputFormat = "jsonl"
 	outputYAML  outputFormat = "yaml"
+	outputName  outputFormat = "name"
 )
 
 func (o *outputFormat) String() string {
@@ -28,21 +30,37 @@ func (o *outputFormat) String() string {
 	return string(*o)
 }
 
-// Set accepts the formats that every command has, and jsonl, which those that
-// stream have.
+// Set accepts the formats that every command has, jsonl, which those that stream
+// have, and name, for those of printsNames.
 func (o *outputFormat) Set(s string) error {
 	switch outputFormat(s) {
-	case outputTable, outputJSON, outputJSONL, outputYAML:
+	case outputTable, outputJSON, outputJSONL, outputYAML, outputName:
 		*o = outputFormat(s)
 		return nil
 	}
-	return fmt.Errorf("want table, json, yaml or jsonl")
+	return fmt.Errorf("want table, json, yaml, jsonl or name")
 }
 
 func (o *outputFormat) Type() string { return "format" }
 
 // machine reports whether a program reads the output.
 func (o outputFormat) machine() bool { return o != "" && o != outputTable }
+
+// namesAnnotation is set on commands that can print names alone.
+const namesAnnotation = "sluice.dev/names"
+
+// printsNames has cmd accept -o name.
+func printsNames(cmd *cobra.Command) {
+	cmd.Annotations = map[string]string{namesAnnotation: "true"}
+}
+
+// checkOutput refuses a format that cmd does not have, before it does anything.
+func (a *app) checkOutput(cmd *cobra.Command, _ []string) error {
+	if a.output == outputName && cmd.Annotations[namesAnnotation] == "" {
+		return withHint(fmt.Errorf("%s has no -o name", cmd.CommandPath()), "it has table, json and yaml")
+	}
+	return nil
+}
 
 // view prints data in the format that the user asked for: human writes the
 // table, the others encode data.

@@ -16,12 +16,13 @@ import (
 func newPlan(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "plan [NAME...]",
-		Short: "Show what syncs would change, with a diff",
-		Long: `Show what the named syncs, or all, would change in the cluster, with a diff of
-each object. Nothing is changed, and no daemon is needed.
+		Short: "Show what syncs and releases would change, with a diff",
+		Long: `Show what the named syncs and releases, or all, would change in the cluster, with
+a diff of each object. Nothing is changed, and no daemon is needed. A release
+whose HelmRelease is in what a sync applies is planned as git declares it.
 
 Exit code 0: nothing would change. 2: something would. 1: something is wrong.`,
-		ValidArgsFunction: a.completeNodes(false),
+		ValidArgsFunction: a.completeNodes(plannable),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return a.withEngine(cmd.Context(), func(e *engine.Engine) error { return a.plan(cmd.Context(), e, names) })
 		},
@@ -50,15 +51,28 @@ func (a *app) plan(ctx context.Context, e *engine.Engine, names []string) error 
 func planCode(results []engine.PlanResult) error {
 	changes := false
 	for _, r := range results {
-		if r.Error != "" || r.Plan == nil || r.Plan.Failures() > 0 {
+		changed, failed := planned(r)
+		if failed {
 			return exitCode(ExitError)
 		}
-		changes = changes || r.Plan.Changes()
+		changes = changes || changed
 	}
 	if changes {
 		return exitCode(ExitChanges)
 	}
 	return nil
+}
+
+// planned reports whether a plan has changes, and whether something is wrong with
+// it.
+func planned(r engine.PlanResult) (changes, failed bool) {
+	switch {
+	case r.Error != "":
+		return false, true
+	case r.Release != nil:
+		return plannedRelease(*r.Release)
+	}
+	return r.Plan != nil && r.Plan.Changes(), r.Plan == nil || r.Plan.Failures() > 0
 }
 
 // planPrinter writes plans for people.
@@ -75,7 +89,11 @@ func (p planPrinter) result(r engine.PlanResult) {
 		p.printf("%s:\n", r.Node)
 		p.problems(r.Problems)
 	}
-	if r.Plan == nil {
+	switch {
+	case r.Release != nil:
+		p.release(r.Node, *r.Release)
+		return
+	case r.Plan == nil:
 		if len(r.Problems) == 0 {
 			p.printf("%s: %s\n", r.Node, r.Error)
 		}
@@ -125,9 +143,13 @@ func (p planPrinter) object(o rollout.Object) {
 		line += "  (" + o.Reason + ")"
 	}
 	p.printf("%s\n", p.paint(mark, line))
-	for l := range strings.Lines(hunks(o.Diff)) {
-		l = strings.TrimSuffix(l, "\n")
-		p.printf("      %s\n", p.paint(firstByte(l), l))
+	p.diff(o.Diff, "      ")
+}
+
+func (p planPrinter) diff(diff, indent string) {
+	for l := range strings.Lines(hunks(diff)) {
+		l = visibleLines(strings.TrimSuffix(l, "\n"))
+		p.printf("%s%s\n", indent, p.paint(firstByte(l), l))
 	}
 }
 

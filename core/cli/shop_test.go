@@ -70,6 +70,7 @@ type shop struct {
 	items      []*shopItem
 	tags       map[string][]policy.Tag // by canonical name of the repository
 	jobs       []*shopJob
+	releases   []*shopRelease
 	quarantine []engine.Quarantine
 	looks      int // at the rollout since the last commit was applied
 }
@@ -122,6 +123,7 @@ func newShop() *shop {
 		}},
 	}
 	s.items[3].running = nil
+	s.releases = newShopReleases()
 	return s
 }
 

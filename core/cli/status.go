@@ -20,11 +20,11 @@ func newStatus(a *app) *cobra.Command {
 	var check bool
 	cmd := &cobra.Command{
 		Use:   "status [NAME...]",
-		Short: "Show the state of everything, or what came of one sync",
+		Short: "Show the state of everything, or what came of one sync or release",
 		Example: `  sluice status
   sluice status shop
   sluice status -o json`,
-		ValidArgsFunction: a.completeNodes(true),
+		ValidArgsFunction: a.completeNodes(anyNode),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return a.status(cmd.Context(), names, check)
 		},
@@ -180,7 +180,7 @@ func (a *app) writeDetails(w io.Writer, details []engine.Detail) error {
 
 func (a *app) writeDetail(w io.Writer, d engine.Detail) error {
 	n := d.Node
-	err := table(w, n.ID, func(row func(...any)) {
+	err := table(w, visible(n.ID), func(row func(...any)) {
 		field := func(name, value string) {
 			if value != "" {
 				row("  "+name, value)
@@ -195,6 +195,10 @@ func (a *app) writeDetail(w io.Writer, d engine.Detail) error {
 		if !n.NextAttempt.IsZero() {
 			field("next", "in "+until(n.NextAttempt))
 		}
+		if d.Release != nil {
+			field("release", words(string(d.Release.State)))
+			field("chart", chartText(d.Release.Chart.Name, d.Release.Chart.Version))
+		}
 		field("depends on", strings.Join(n.DependsOn, ", "))
 		field("declared", n.Declared)
 		if d.Report != nil {
@@ -203,17 +207,19 @@ func (a *app) writeDetail(w io.Writer, d engine.Detail) error {
 		}
 	})
 	a.renderProblems(w, n.Problems)
-	if err != nil || d.Report == nil {
-		return err
+	if d.Report != nil {
+		writeReport(w, d.Report, "  ")
 	}
-	writeReport(w, d.Report, "  ")
-	return nil
+	if d.Release != nil {
+		planPrinter{w: w, colour: a.colour(w)}.report(d.Release, n.Reason, "  ")
+	}
+	return err
 }
 
 // revision shortens a hash as git does, after the name people know it by.
 func revision(ref, id string) string {
 	const short = 10
-	if len(id) > short && !strings.ContainsAny(id, ":/@ ") {
+	if len(id) > short && strings.Trim(id, "0123456789abcdef") == "" {
 		id = id[:short]
 	}
 	if ref != "" && id != "" {

@@ -16,12 +16,13 @@ func newSuspend(a *app) *cobra.Command {
 	var period time.Duration
 	cmd := &cobra.Command{
 		Use:   "suspend NAME...",
-		Short: "Stop a source, a sync or an image automation until it is resumed",
+		Short: "Stop a source, a sync, a release or an image automation until it is resumed",
 		Example: `  sluice suspend shop --reason "database migration" --for 2h
   sluice suspend image_automation.shop --reason "code freeze"
+  sluice suspend release.ghost --reason "restoring a backup"
   sluice suspend source.git.platform --reason "moving the repository"`,
 		Args:              needs("NAME", 1, -1),
-		ValidArgsFunction: a.completeNodes(true),
+		ValidArgsFunction: a.completeNodes(anyNode),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			req := engine.SuspendRequest{Names: names, By: whoami(), Reason: reason}
 			if cmd.Flags().Changed("for") {
@@ -48,7 +49,7 @@ func newResume(a *app) *cobra.Command {
 		Use:               "resume NAME...",
 		Short:             "End a suspension",
 		Args:              needs("NAME", 1, -1),
-		ValidArgsFunction: a.completeNodes(true),
+		ValidArgsFunction: a.completeNodes(anyNode),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			client, err := a.client(cmd.Context())
 			if err != nil {
@@ -70,7 +71,7 @@ func newApprove(a *app) *cobra.Command {
 The approval holds for exactly the objects that were shown: if the list
 changes before they are deleted, the sync asks again.`,
 		Args:              needs("NAME", 1, 1),
-		ValidArgsFunction: a.completeNodes(false),
+		ValidArgsFunction: a.completeNodes(onlySyncs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := a.client(cmd.Context())
 			if err != nil {

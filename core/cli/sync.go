@@ -23,14 +23,16 @@ func newSync(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sync [NAME...]",
 		Short: "Look for new commits and apply them now",
-		Long: `Look for new commits and apply them now, for the named syncs or for all.
+		Long: `Look for new commits and apply them now, for the named syncs and releases or for
+all. A release that has failed too often to be tried again is tried again.
 
 With --wait the command shows the progress and ends when every sync has
 finished: exit code 0 if all are ready, 2 if one waits for an approval, 1 if
 one failed.`,
 		Example: `  sluice sync shop --wait
+  sluice sync release.ghost -w
   sluice sync`,
-		ValidArgsFunction: a.completeNodes(true),
+		ValidArgsFunction: a.completeNodes(anyNode),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return a.sync(cmd.Context(), names, f)
 		},
@@ -100,8 +102,14 @@ func (a *app) writeOutcomes(w io.Writer, details []engine.Detail) error {
 		if n.Unblock != "" {
 			_, _ = fmt.Fprintf(w, "  to go on: %s\n", n.Unblock)
 		}
-		if d.Report != nil && n.State != engine.Blocked { // a blocked sync has only the report of an earlier run
+		if n.State == engine.Blocked { // it has only the report of an earlier run
+			continue
+		}
+		if d.Report != nil {
 			writeReport(w, d.Report, "  ")
+		}
+		if d.Release != nil {
+			planPrinter{w: w, colour: a.colour(w)}.report(d.Release, n.Reason, "  ")
 		}
 	}
 	return nil

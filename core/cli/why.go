@@ -10,15 +10,16 @@ import (
 func newWhy(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "why TARGET",
-		Short: "Explain the state of a sync, a source, an image automation or an object",
-		Long: `Explain the state of a sync, a source, an image automation or an object: who is
-responsible for it, what became of it, and what would change that. For the
-images of a workload, see ` + "`sluice images why`" + `.`,
+		Short: "Explain the state of a sync, a source, a release, an image automation or an object",
+		Long: `Explain the state of a sync, a source, a release, an image automation or an
+object: who is responsible for it, what became of it, and what would change that.
+For the images of a workload, see ` + "`sluice images why`" + `.`,
 		Example: `  sluice why shop
   sluice why source.git.shop
+  sluice why release.ghost
   sluice why -n shop deployment/web`,
 		Args:              needs("TARGET", 1, 1),
-		ValidArgsFunction: a.completeNodes(true),
+		ValidArgsFunction: a.completeNodes(anyNode),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := a.client(cmd.Context())
 			if err != nil {

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gitops/sluice/core/api"
+	"github.com/sluice-gitops/sluice/core/engine"
+)
+
+func newHelm(a *app) *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "helm",
+		Short: "Show and operate Helm releases",
+		Long: `Show and operate the Helm releases that release blocks and HelmRelease resources
+declare.
+
+A release is named by its namespace and name, demo/ghost, or ghost with -n demo;
+by the name of its block, ghost; or as ` + "`sluice status`" + ` names it, release.ghost.
+The helm command sees the same releases. What it changes of a declared one is
+put back, so that ` + "`sluice helm rollback`" + ` is the way to do that by hand.`,
+	}, newHelmList(a), newHelmStatus(a), newHelmHistory(a), newHelmDiff(a), newHelmValues(a), newHelmTemplate(a),
+		newHelmRollback(a), newHelmTest(a), newHelmUninstall(a))
+}
+
+// releaseName is how the daemon is asked for a release that a person has named:
+// with the namespace of -n, unless the name has one, or is a node's.
+func (a *app) releaseName(name string) string {
+	if a.namespace == "" || strings.ContainsAny(name, "/:") || strings.HasPrefix(name, "release.") {
+		return name
+	}
+	return a.namespace + "/" + name
+}
+
+// completeReleases offers the declared releases: names with -n, else with their
+// namespaces.
+func (a *app) completeReleases(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.completeFrom(cmd, prefix, func(ctx context.Context, client *api.Client) ([]cobra.Completion, error) {
+		answer, err := client.HelmReleases(ctx, engine.HelmListRequest{Namespace: a.namespace})
+		var names []cobra.Completion
+		for _, r := range answer.Releases {
+			if a.namespace != "" {
+				names = append(names, r.Name)
+			} else {
+				names = append(names, releaseKey(r))
+			}
+		}
+		return names, err
+	})
+}
+
+func releaseKey(r engine.HelmRelease) string { return r.Namespace + "/" + r.Name }
+
+// chartText is a chart as Helm writes it: ghost-1.2.3.
+func chartText(name, version string) string {
+	if version == "" {
+		return name
+	}
+	return name + "-" + version
+}
+
+// releaseState is how a release stands, in a word or two: what its declaration
+// makes of it, unless that is stopped.
+func releaseState(r engine.HelmRelease) string {
+	state, release := string(r.State), strings.ReplaceAll(string(r.Release), "_", " ")
+	switch {
+	case r.State == engine.Ready && release != "":
+		return release
+	case release == "" || release == state || r.State == engine.Suspended || r.State == engine.Running:
+		return state
+	}
+	return state + ", " + release
+}

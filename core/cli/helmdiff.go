@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+func newHelmDiff(a *app) *cobra.Command {
+	var exit bool
+	cmd := &cobra.Command{
+		Use:   "diff NAME",
+		Short: "Show what an upgrade would change, and which live objects differ",
+		Long: `Show what making a release as it is declared would change, and which live objects
+are not as the release says. Nothing is changed. What is in Secrets is not shown.
+
+The release is compared as it is declared in the daemon's configuration;
+` + "`sluice plan NAME`" + ` does the same with the configuration on disk, and without a
+daemon.`,
+		Example: `  sluice helm diff demo/ghost
+  sluice helm diff demo/ghost --exit-code || echo it would change`,
+		Args:              needs("NAME", 1, 1),
+		ValidArgsFunction: a.completeReleases,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.helmDiff(cmd.Context(), args[0], exit) },
+	}
+	cmd.Flags().BoolVar(&exit, "exit-code", false, "exit with 2 if something differs")
+	return cmd
+}
+
+func (a *app) helmDiff(ctx context.Context, name string, exit bool) error {
+	client, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	plan, err := client.HelmDiff(ctx, a.releaseName(name))
+	if err != nil {
+		return err
+	}
+	if err := a.view(plan, func(w io.Writer) error {
+		planPrinter{w: w, colour: a.colour(w)}.release(name, plan)
+		return nil
+	}); err != nil {
+		return err
+	}
+	changes, failed := plannedRelease(plan)
+	switch {
+	case failed:
+		return exitCode(ExitError)
+	case exit && (changes || len(plan.Drift) > 0):
+		return exitCode(ExitChanges)
+	}
+	return nil
+}
+
+// plannedRelease reports whether a run would change something, and whether it
+// would fail or refuse to.
+func plannedRelease(p release.Plan) (changes, failed bool) {
+	switch p.Action {
+	case release.ActRefuse:
+		return false, true
+	case "", release.ActNone, release.ActCompare, release.ActWait:
+		return len(p.Changes) > 0, p.Error != ""
+	}
+	return true, p.Error != ""
+}
+
+// release writes what would be done to a release.
+func (p planPrinter) release(name string, r release.Plan) {
+	head := name + ": " + words(string(r.State))
+	if chart := chartText(r.Chart.Name, r.Chart.Version); chart != "" {
+		head += ", " + chart
+	}
+	if next := releaseAction(r); next != "" {
+		head += ": " + next
+	}
+	p.printf("%s\n", visible(head))
+	if r.Reason != "" {
+		p.printf("  %s\n", indentedBy("  ", r.Reason))
+	}
+	for _, warning := range r.Warnings {
+		p.printf("  warning: %s\n", indentedBy("  ", warning))
+	}
+	if !tells(r.Reason, r.Error) {
+		p.printf("  error: %s\n", indentedBy("    ", r.Error))
+	}
+	p.changes(r.Changes, "  ")
+	if len(r.Drift) > 0 {
+		p.printf("  not as the release says:\n")
+		p.changes(r.Drift, "    ")
+	}
+}
+
+// releaseAction is what would be done, and to how many objects.
+func releaseAction(r release.Plan) string {
+	todo := words(string(r.Action))
+	switch r.Action {
+	case "", release.ActNone, release.ActCompare:
+		todo = ""
+	case release.ActAdopt:
+		todo = "upgrade, and take over"
+	case release.ActRefuse:
+		todo = "refused"
+	case release.ActMove:
+		todo = "uninstall under the old name, then install"
+	}
+	return joined(todo, cmp.Or(changeCounts(r.Changes), changeCounts(r.Drift)))
+}
+
+func changeCounts(list []helm.Change) string {
+	var parts []string
+	for _, c := range []struct{ action, word string }{{"create", "to create"}, {"update", "to update"}, {"delete", "to delete"}} {
+		n := 0
+		for _, change := range list {
+			if change.Action == c.action {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, c.word))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
