@@ -19,7 +19,7 @@ const (
 var (
 	automationSchema = schema.Schema{
 		Attributes: []schema.Attribute{
-			{Name: "for_each"}, {Name: "sync", Required: true}, {Name: "interval"}, {Name: "soak"},
+			{Name: "for_each"}, {Name: "sync"}, {Name: "release"}, {Name: "interval"}, {Name: "soak"},
 			{Name: "suspend"}, {Name: "suspend_reason"}, {Name: "branch"}, {Name: "message"},
 		},
 		Blocks: []schema.Block{{Name: "health", Nesting: schema.Single, Body: healthSchema}},
@@ -28,10 +28,11 @@ var (
 )
 
 // ImageAutomation is one image_automation block, or one instance of it: how
-// the images of a sync are kept up to date. A sync has at most one.
+// the images of a sync, or of a release's files of values, are kept up to date.
+// Each has at most one.
 type ImageAutomation struct {
 	Block
-	Sync          string        // address
+	Sync          string        // address of the sync, or of the release
 	Interval      time.Duration // between two looks when nothing new is heard of
 	Soak          time.Duration // that a tag is known before it is taken
 	Suspend       bool
@@ -52,7 +53,6 @@ type HealthGate struct {
 func (l *loader) addAutomation(b Block, a *arguments) {
 	auto := ImageAutomation{
 		Block:         b,
-		Sync:          a.reference("sync", kindSync),
 		Interval:      a.duration("interval", defaultAutomationInterval, minInterval),
 		Soak:          a.duration("soak", 0, 0),
 		Suspend:       a.bool("suspend", false),
@@ -62,9 +62,16 @@ func (l *loader) addAutomation(b Block, a *arguments) {
 		MessageRange:  toRange(a.at("message")),
 		Health:        a.health(),
 	}
+	what := a.choice("whose images are updated", "sync", "release")
+	switch what {
+	case "sync":
+		auto.Sync = a.reference(what, kindSync)
+	case "release":
+		auto.Sync = a.reference(what, kindRelease)
+	}
 	if auto.Sync != "" {
-		if first, ok := l.claim("automation of "+auto.Sync, b.Address, a.at("sync")); !ok {
-			l.errorf(a.at("sync"), "Two automations", "%s has the image automation %s already, at %s. Remove %s or that one.",
+		if first, ok := l.claim("automation of "+auto.Sync, b.Address, a.at(what)); !ok {
+			l.errorf(a.at(what), "Two automations", "%s has the image automation %s already, at %s. Remove %s or that one.",
 				auto.Sync, first.address, toRange(first.at), b.Address)
 		}
 	}

@@ -70,6 +70,23 @@ func (l *loader) checkUnused() {
 	}
 }
 
+// checkAutomations finds automations of releases whose values stand nowhere
+// where they could be changed.
+func (l *loader) checkAutomations() {
+	where := map[string]string{}
+	for _, r := range l.cfg.Releases {
+		source, _ := r.ValuesFiles()
+		where[r.Address] = source
+	}
+	for _, auto := range l.cfg.ImageAutomations {
+		if source, is := where[auto.Sync]; is && source == "" {
+			b := l.blockOf(auto.Address)
+			l.errorf(b.Body.Attributes["release"].Expr.Range(), "Nothing to write to",
+				"The values of %s are in no source. Put those with images into a file there, and name it in the release: values_from { source = ..., path = ... }, each argument in a line of its own.", auto.Sync)
+		}
+	}
+}
+
 // checkUpdates warns of what keeps images from being updated that are meant to be.
 func (l *loader) checkUpdates() {
 	automated := map[string]bool{}

@@ -37,6 +37,7 @@ func Load(paths []string, o Options) (*Config, diag.List) {
 	l.loadDecls()
 	l.askPlugins()
 	l.checkDependencies()
+	l.checkAutomations()
 	if !l.list.HasErrors() {
 		// With errors, much looks unused that is not.
 		l.checkUnused()

@@ -3,6 +3,7 @@ package config
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
@@ -67,6 +68,22 @@ type ValuesFrom struct {
 	SHA256            string // of what URL has, in lower case hexadecimal; "": not checked
 	Optional          bool   // what is missing is no error
 	Range             diag.Range
+}
+
+// ValuesFiles returns the files of values that are in a source's tree, weakest
+// first, and the source; "" if there are none. Of several sources it is the one
+// whose values are strongest.
+func (r Release) ValuesFiles() (source string, paths []string) {
+	for _, from := range slices.Backward(r.From) {
+		if source == "" {
+			source = from.Source
+		}
+		if from.Source != "" && from.Source == source && !slices.Contains(paths, from.Path) {
+			paths = append(paths, from.Path)
+		}
+	}
+	slices.Reverse(paths)
+	return source, paths
 }
 
 // ObjectKey is one entry of an object in the release's cluster.

@@ -46,3 +46,15 @@ image_automation "secret" {
   message = secret("hunter2 {{ hunter2 }}")
   branch  = secret("hunter3..")
 }
+release "ghost" {
+  chart { repository = "oci://registry.example.com/charts/ghost" }
+  values_from { config_map = "defaults" }
+}
+image_automation "ghost" { release = release.ghost }
+image_automation "both" {
+  sync    = sync.shop
+  release = release.ghost
+}
+image_automation "neither" {}
+image_automation "twice" { release = release.ghost }
+image_automation "kind" { release = sync.shop }

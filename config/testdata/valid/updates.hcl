@@ -82,3 +82,18 @@ image_kind "core" {
   kind   = "Widget"
   images = { main = "spec.image", side = "spec.side.image" }
 }
+
+release "ghost" {
+  namespace = "demo"
+  chart { repository = "oci://registry.example.com/charts/ghost" }
+  values_from { config_map = "defaults" }
+  values_from {
+    source = source.git.shop
+    path   = "values/base.yaml"
+  }
+  values_from {
+    source = source.git.shop
+    path   = "values/prod.yaml"
+  }
+}
+image_automation "ghost" { release = release.ghost }
