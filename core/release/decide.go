@@ -167,7 +167,7 @@ func (d *deciding) absent() Decision {
 func (d *deciding) failed() Decision {
 	rev := d.seen.Revision
 	if rev.Digest != d.want && (rev.Digest != "" || d.rec.Digest != d.want) {
-		return d.say(Failed, ActUpgrade, "Revision %d failed, and %s is different since.", rev.Number, d.w.Digest.changes(rev.Digest, d.rec.Info, d.w.Chart))
+		return d.say(Failed, ActUpgrade, "Revision %d failed, before %s changed.", rev.Number, d.w.Digest.changes(rev.Digest, d.rec.Info, d.w.Chart))
 	}
 	switch attempts := d.attempts(); {
 	case attempts == 0:
