@@ -34,14 +34,16 @@ type Options struct {
 	UserAgent  string
 }
 
-// Cluster keeps one Connection, and replaces it when a kubeconfig changes. It
-// is safe for concurrent use.
+// Cluster keeps one Connection, and replaces it when a kubeconfig or a token
+// changes. It is safe for concurrent use.
 type Cluster struct {
 	options Options
 
 	mu      sync.Mutex
 	current *Connection
-	made    [sha256.Size]byte // digest of the files that current was made of
+	configs sum    // of the kubeconfigs that current was made of
+	token   string // file that current reads its token from, if there is one
+	read    sum    // of token
 }
 
 // Connect reads the configuration. It sends no request.
@@ -54,15 +56,14 @@ func Connect(o Options) (*Cluster, error) {
 }
 
 // Connection returns the one for an operation that begins now: the same as
-// before, unless a kubeconfig has changed since. Tokens, certificates and
-// authorities that a kubeconfig names by file, those of a pod's service account
-// and those of credential plugins need no new one: the connection itself reads
-// them anew.
+// before, unless a kubeconfig or a file with a token has changed since.
+// Certificates and authorities that a kubeconfig names by file, and the answers
+// of credential plugins, the connection itself keeps up to date.
 func (c *Cluster) Connection() (*Connection, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	found := digest(c.options.files())
-	if c.current != nil && found == c.made {
+	configs := digest(c.options.kubeconfigs()...)
+	if c.current != nil && configs == c.configs && (c.token == "" || digest(c.token) == c.read) {
 		return c.current, nil
 	}
 	config, err := load(c.options)
@@ -76,7 +77,7 @@ func (c *Cluster) Connection() (*Connection, error) {
 	if c.current != nil {
 		c.current.close()
 	}
-	c.current, c.made = fresh, found
+	c.current, c.configs, c.token, c.read = fresh, configs, config.BearerTokenFile, digest(config.BearerTokenFile)
 	return fresh, nil
 }
 
@@ -94,23 +95,25 @@ func (o Options) rules() *clientcmd.ClientConfigLoadingRules {
 	return rules
 }
 
-// files are the kubeconfigs that there may be.
-func (o Options) files() []string {
+// kubeconfigs are the files that there may be.
+func (o Options) kubeconfigs() []string {
 	if o.InCluster {
 		return nil
 	}
 	return o.rules().GetLoadingPrecedence()
 }
 
+type sum [sha256.Size]byte
+
 // digest tells whether files have changed, come or gone.
-func digest(files []string) [sha256.Size]byte {
+func digest(files ...string) sum {
 	h := sha256.New()
 	for _, name := range files {
 		content, err := os.ReadFile(name)
 		_, _ = fmt.Fprintf(h, "%q %t %d ", name, err == nil, len(content)) // a hash takes everything
 		_, _ = h.Write(content)
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return sum(h.Sum(nil))
 }
 
 func load(o Options) (*rest.Config, error) {
