@@ -61,13 +61,15 @@ func TestPlanOfReleases(t *testing.T) {
 		{Node: "release.calm", Release: &release.Plan{State: release.InSync, Action: release.ActNone, Chart: release.ChartInfo{Name: "calm", Version: "1.0.0"}}},
 		{Node: "release.mine", Release: &release.Plan{State: release.Unmanaged, Action: release.ActRefuse, Reason: "helm installed demo/mine; adopt = true takes it over"}},
 		{Node: "release.bad", Release: &release.Plan{State: release.Unknown, Action: release.ActNone, Reason: "the chart cannot be found", Error: "https://charts.example.com/index.yaml: 404\nsee the mirror blocks"}},
+		{Node: "release.typo", Release: &release.Plan{State: release.OutOfSync, Action: release.ActUpgrade, Reason: "the values are others", Error: "values.port: want a number", Problems: []release.Problem{{Severity: "error", Summary: "want a number", Path: "values.port"}}}},
 		{Node: "release.away", Error: "source.git.platform is failed: no such host"},
 	}
 	var plain, coloured strings.Builder
-	for _, r := range results {
-		planPrinter{w: &plain}.result(r)
-		planPrinter{w: &coloured, colour: true}.result(r)
-	}
+	a := &app{}
+	a.planPrinter(&plain).results(results)
+	loud := a.planPrinter(&coloured)
+	loud.colour = true
+	loud.results(results)
 	golden(t, "plan_releases.txt", plain.String())
 	if want := "\x1b[33m  ~ demo:Deployment/ghost\x1b[0m\n"; !strings.Contains(coloured.String(), want) {
 		t.Errorf("no %q in\n%q", want, coloured.String())
@@ -75,13 +77,30 @@ func TestPlanOfReleases(t *testing.T) {
 	if want := "\x1b[31m-  image: ghost:5.0\x1b[0m\n"; !strings.Contains(coloured.String(), want) {
 		t.Errorf("no %q in\n%q", want, coloured.String())
 	}
-	for i, want := range []int{ExitChanges, ExitChanges, ExitOK, ExitError, ExitError, ExitError} {
+	for i, want := range []int{ExitChanges, ExitChanges, ExitOK, ExitError, ExitError, ExitError, ExitError} {
 		if got := codeOf(planCode(results[i : i+1])); got != want {
 			t.Errorf("%s: exit code %d, want %d", results[i].Node, got, want)
 		}
 	}
 	if got := codeOf(planCode(results[:3])); got != ExitChanges {
 		t.Errorf("of several: %d", got)
+	}
+}
+
+// TestPlanOfManyReleases: those that stay as they are take one line.
+func TestPlanOfManyReleases(t *testing.T) {
+	var results []engine.PlanResult
+	for _, name := range []string{"a", "b", "c", "d"} {
+		results = append(results, engine.PlanResult{Node: "release." + name, Release: &release.Plan{State: release.InSync, Action: release.ActCompare}})
+	}
+	results = append(results, engine.PlanResult{Node: "release.e", Release: &release.Plan{State: release.Absent, Action: release.ActInstall}})
+	var out strings.Builder
+	(&app{}).planPrinter(&out).results(results)
+	const want = `release.e: absent: install
+4 releases in sync: release.a, release.b, release.c, release.d
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -44,7 +46,7 @@ func (a *app) helmDiff(ctx context.Context, name string, exit bool) error {
 		return err
 	}
 	if err := a.view(plan, func(w io.Writer) error {
-		planPrinter{w: w, colour: a.colour(w)}.release(name, plan)
+		a.planPrinter(w).release(name, plan)
 		return nil
 	}); err != nil {
 		return err
@@ -87,7 +89,10 @@ func (p planPrinter) release(name string, r release.Plan) {
 	for _, warning := range r.Warnings {
 		p.printf("  warning: %s\n", indentedBy("  ", warning))
 	}
-	if !tells(r.Reason, r.Error) {
+	switch {
+	case len(r.Problems) > 0:
+		p.problems(placed(r.Problems))
+	case !tells(r.Reason, r.Error):
 		p.printf("  error: %s\n", indentedBy("    ", r.Error))
 	}
 	p.changes(r.Changes, "  ")
@@ -127,4 +132,36 @@ func changeCounts(list []helm.Change) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// calm reports whether there is nothing to tell about a release.
+func calm(r engine.PlanResult) bool {
+	p := r.Release
+	if r.Error != "" || len(r.Problems) > 0 || p == nil {
+		return false
+	}
+	changes, failed := plannedRelease(*p)
+	return p.State == release.InSync && !changes && !failed && len(p.Drift) == 0 && len(p.Warnings) == 0
+}
+
+// placed are problems with their places. Where the file is not known the summary
+// says which value it is about.
+func placed(list []release.Problem) []rollout.Problem {
+	problems := make([]rollout.Problem, 0, len(list))
+	for _, p := range list {
+		summary := p.Summary
+		if p.File == "" && p.Path != "" {
+			summary = p.Path + ": " + summary
+		}
+		problems = append(problems, rollout.Problem{Severity: p.Severity, Summary: summary, Detail: p.Detail, File: p.File, Line: p.Line, Column: p.Column})
+	}
+	return problems
+}
+
+// nodeProblems are those of a node, or else of the last run of its release.
+func nodeProblems(n engine.Node, r *release.Report) []rollout.Problem {
+	if len(n.Problems) > 0 || r == nil {
+		return n.Problems
+	}
+	return placed(r.Problems)
 }

@@ -84,8 +84,24 @@ run would undo it. ` + "`sluice resume NAME`" + ` makes it as declared again.`,
 	f.bind(a, cmd)
 	f.bindChange(cmd)
 	cmd.Args = needs("NAME", 1, 2)
+	cmd.ValidArgsFunction = a.completeRollback
 	cmd.Flags().BoolVar(&f.op.Force, "force", false, "replace objects rather than change them")
 	return cmd
+}
+
+// completeRollback offers releases, then the revisions of the one that is named.
+func (a *app) completeRollback(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return a.completeReleases(cmd, args, prefix)
+	}
+	return a.completeFrom(cmd, prefix, func(ctx context.Context, client *api.Client) ([]cobra.Completion, error) {
+		list, err := client.HelmHistory(ctx, a.releaseName(args[0]))
+		var numbers []cobra.Completion
+		for _, r := range list {
+			numbers = append(numbers, cobra.CompletionWithDesc(strconv.Itoa(r.Number), r.Chart+" "+r.Status))
+		}
+		return numbers, err
+	})
 }
 
 func newHelmTest(a *app) *cobra.Command {
@@ -236,7 +252,7 @@ func (a *app) writeOutcome(w io.Writer, o engine.HelmOutcome) error {
 		what = "%s: dry run: %s\n"
 	}
 	_, _ = fmt.Fprintf(w, what, visible(releaseKey(o.HelmRelease)), indentedBy("  ", o.Done))
-	planPrinter{w: w, colour: a.colour(w)}.changes(o.Changes, "  ")
+	a.planPrinter(w).changes(o.Changes, "  ")
 	if o.DryRun || o.Suspension == nil {
 		return nil
 	}

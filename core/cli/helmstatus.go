@@ -52,9 +52,9 @@ func (a *app) writeRelease(w io.Writer, d engine.HelmDetail) error {
 	if err := table(w, visible(releaseKey(d.HelmRelease)), func(row func(...any)) { releaseFields(d, row) }); err != nil {
 		return err
 	}
-	a.renderProblems(w, d.Node.Problems)
+	a.renderProblems(w, nodeProblems(d.Node, d.Report))
 	if d.Report != nil {
-		planPrinter{w: w, colour: a.colour(w)}.report(d.Report, cmp.Or(d.Reason, d.Node.Reason), "  ")
+		a.planPrinter(w).report(d.Report, cmp.Or(d.Reason, d.Node.Reason), "  ")
 	}
 	if len(d.Conditions) > 0 {
 		_, _ = fmt.Fprintln(w)
@@ -139,7 +139,7 @@ func (p planPrinter) report(r *release.Report, reason, indent string) {
 	for _, warning := range r.Warnings {
 		p.printf("%swarning: %s\n", indent, indentedBy(indent+"  ", warning))
 	}
-	if !tells(reason, r.Error) {
+	if len(r.Problems) == 0 && !tells(reason, r.Error) { // problems are told by whoever tells of the node
 		p.printf("%serror: %s\n", indent, indentedBy(indent+"  ", r.Error))
 	}
 	if len(r.Drift) > 0 {

@@ -37,10 +37,7 @@ func (a *app) plan(ctx context.Context, e *engine.Engine, names []string) error 
 		return err
 	}
 	if err := a.view(map[string]any{"plans": results}, func(w io.Writer) error {
-		p := planPrinter{w: w, colour: a.colour(w), problems: func(list []rollout.Problem) { a.renderProblems(w, list) }}
-		for _, r := range results {
-			p.result(r)
-		}
+		a.planPrinter(w).results(results)
 		return nil
 	}); err != nil {
 		return err
@@ -80,6 +77,30 @@ type planPrinter struct {
 	w        io.Writer
 	colour   bool
 	problems func([]rollout.Problem)
+}
+
+func (a *app) planPrinter(w io.Writer) planPrinter {
+	return planPrinter{w: w, colour: a.colour(w), problems: func(list []rollout.Problem) { a.renderProblems(w, list) }}
+}
+
+// results tells of all, and at the end in one line of the releases that there is
+// nothing to tell about, if these are many.
+func (p planPrinter) results(list []engine.PlanResult) {
+	const few = 3
+	var quiet []string
+	for _, r := range list {
+		if calm(r) {
+			quiet = append(quiet, r.Node)
+		}
+	}
+	for _, r := range list {
+		if len(quiet) <= few || !calm(r) {
+			p.result(r)
+		}
+	}
+	if len(quiet) > few {
+		p.printf("%s in sync: %s\n", plural(len(quiet), "release"), visible(strings.Join(quiet, ", ")))
+	}
 }
 
 func (p planPrinter) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format, args...) }

@@ -206,12 +206,12 @@ func (a *app) writeDetail(w io.Writer, d engine.Detail) error {
 			field("held", d.Report.Held)
 		}
 	})
-	a.renderProblems(w, n.Problems)
+	a.renderProblems(w, nodeProblems(n, d.Release))
 	if d.Report != nil {
 		writeReport(w, d.Report, "  ")
 	}
 	if d.Release != nil {
-		planPrinter{w: w, colour: a.colour(w)}.report(d.Release, n.Reason, "  ")
+		a.planPrinter(w).report(d.Release, n.Reason, "  ")
 	}
 	return err
 }

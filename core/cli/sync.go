@@ -85,9 +85,9 @@ func (a *app) syncAndWait(ctx context.Context, client *api.Client, req engine.Sy
 func (a *app) writeOutcomes(w io.Writer, details []engine.Detail) error {
 	for _, d := range details {
 		n := d.Node
-		if len(n.Problems) > 0 && n.State != engine.Ready { // the reason is their text on one line
+		if problems := nodeProblems(n, d.Release); len(problems) > 0 && n.State != engine.Ready { // the reason is their text on one line
 			_, _ = fmt.Fprintf(w, "%s %s:\n", n.ID, n.State)
-			a.renderProblems(w, n.Problems)
+			a.renderProblems(w, problems)
 			continue
 		}
 		reason := n.Reason
@@ -109,7 +109,7 @@ func (a *app) writeOutcomes(w io.Writer, details []engine.Detail) error {
 			writeReport(w, d.Report, "  ")
 		}
 		if d.Release != nil {
-			planPrinter{w: w, colour: a.colour(w)}.report(d.Release, n.Reason, "  ")
+			a.planPrinter(w).report(d.Release, n.Reason, "  ")
 		}
 	}
 	return nil
