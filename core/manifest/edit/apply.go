@@ -58,10 +58,8 @@ func (e Edit) check() (image ref.Ref, err error) {
 	switch {
 	case forms != 1:
 		return image, errors.New("an edit names a workload, a marker or an image of a kustomization")
-	case e.Nth != 0 && e.Kustomize == "", (e.File != "" || e.Nth != 0) && e.Add:
-		return image, errors.New("a file, or a number, belongs to the entry of a kustomization that is there")
-	case e.File != "" && e.Kustomize == "" && e.Container == "":
-		return image, errors.New("a file belongs to the entry of a kustomization, or to a container")
+	case (e.File != "" || e.Nth != 0) && (e.Kustomize == "" || e.Add):
+		return image, errors.New("a file, or a number, belongs to the entry of a kustomization")
 	case e.Add && !isName(e.Kustomize):
 		return image, errors.New("what is added is an image of a kustomization, by its name alone")
 	case annotates && (e.Workload == "" || e.Container != "" || e.Image != ""):

@@ -28,7 +28,8 @@ type Options struct {
 
 	// Values is the ID of a Helm release that the files are values of: each
 	// holds one mapping of them, and no objects. The release is a Workload of
-	// each file, with the images that stand there.
+	// each file, with the images that stand there. Of several files, in the
+	// order of TreeOptions.Paths, later ones win.
 	Values string
 }
 
@@ -64,6 +65,11 @@ type Workload struct {
 	Line        int               `json:"-"`        // of its first key, from 1
 	Annotations map[string]string `json:"-"`        // its own, not those of its pods
 	Containers  []Container       `json:"containers"`
+
+	// Sets are, of a file of values, the lines at which it says something of an
+	// image, by the name of the container, even if that is no whole image: it
+	// replaces what weaker values say.
+	Sets map[string]int `json:"-"`
 }
 
 // Container is a place with an image. Init containers come last.
@@ -109,8 +115,8 @@ type Found struct {
 
 // Edit is one intention, in exactly one of these forms:
 //
-//   - Workload, Container and Image: a container's image. File says in which
-//     file of values, where a release has several;
+//   - Workload, Container and Image: a container's image. Of several files of
+//     values it is the one that wins;
 //   - Workload with Set, Remove or both: annotations;
 //   - Marker and Image: each scalar with the marker, which gets its part;
 //   - Kustomize and Image: the entries of that name or newName that make the
@@ -134,7 +140,7 @@ type Edit struct {
 	Marker    string            `json:"marker,omitempty"` // Policy of a Marker
 	Flux      bool              `json:"flux,omitempty"`   // of the Marker
 	Kustomize string            `json:"kustomize,omitempty"`
-	File      string            `json:"file,omitempty"` // of the entry, or of values; "" = any; Apply has but one
+	File      string            `json:"file,omitempty"` // of the entry; "" = any; Apply has but one
 	Nth       int               `json:"nth,omitempty"`  // of the entries whose name is Kustomize in a file; 0 = all
 	Add       bool              `json:"add,omitempty"`
 }

@@ -169,6 +169,9 @@ func (o *object) workload() (Workload, bool) {
 		return Workload{}, false
 	}
 	w := Workload{ID: o.id, Ref: o.ref, Line: o.line, Annotations: o.annotations(), Containers: []Container{}}
+	if o.doc.options.Values != "" {
+		w.Sets = o.setsImages()
+	}
 	for _, im := range images {
 		w.Containers = append(w.Containers, Container{Name: im.name, Image: im.read(), Init: im.init,
 			Line: o.doc.line(im.ref.value()), Form: im.form, Markers: o.doc.markersAt(im.fields()...)})

@@ -83,10 +83,10 @@ func (t *Tree) filesOf(e Edit) (list []string, err error) {
 		}
 	default:
 		at := t.workloads[canonicalID(e.Workload, t.options)]
-		if e.File != "" {
-			at = slices.DeleteFunc(slices.Clone(at), func(s site) bool { return s.file != e.File })
+		if t.options.Values != "" {
+			return t.fileOfValues(e)
 		}
-		if len(at) > 1 && t.options.Values == "" {
+		if len(at) > 1 {
 			return nil, &RefusedError{File: at[1].file, Line: at[1].line,
 				Reason: fmt.Sprintf("%s is declared twice, first at %s:%d", e.Workload, at[0].file, at[0].line)}
 		}
@@ -98,6 +98,26 @@ func (t *Tree) filesOf(e Edit) (list []string, err error) {
 		return nil, fmt.Errorf("%s: %w", e.subject(), ErrNotFound)
 	}
 	return list, nil
+}
+
+// fileOfValues returns the file of values that has the image of an edit. What a
+// stronger one has a part of would change to no effect, or to half of it.
+func (t *Tree) fileOfValues(e Edit) ([]string, error) {
+	for _, w := range slices.Backward(t.found.Workloads) {
+		line, says := w.Sets[e.Container]
+		switch {
+		case w.ID != canonicalID(e.Workload, t.options) || !says && e.Container != "":
+		case e.Container == "" || w.has(e.Container):
+			return []string{w.File}, nil
+		default:
+			return nil, &RefusedError{File: w.File, Line: line, Reason: fmt.Sprintf("a part of the image of %s stands here, and not all of it: put them together, or mark each part", e.Container)}
+		}
+	}
+	return nil, fmt.Errorf("%s of %s: %w", e.Container, e.Workload, ErrNotFound)
+}
+
+func (w Workload) has(container string) bool {
+	return slices.ContainsFunc(w.Containers, func(c Container) bool { return c.Name == container })
 }
 
 // filesWith returns the files of the entries that are related to an edit.

@@ -55,6 +55,50 @@ func (o *object) valuesImages(values field) []*image {
 	return list
 }
 
+// The fields that spell an image out side by side, and those of a mapping image.
+var (
+	imageFields  = []string{"registry", "image", "tag", "digest"}
+	imageMapping = []string{"registry", "repository", "tag", "digest"}
+)
+
+// setsImages tells where values say something of images, see Workload.Sets.
+func (o *object) setsImages() map[string]int {
+	sets := map[string]int{}
+	note := func(name string, f field) {
+		if n := f.value(); n != nil && sets[name] == 0 {
+			sets[name] = o.doc.line(n)
+		}
+	}
+	for _, key := range keys(o.mapping(), 0) {
+		f := o.get(key)
+		if f.mapping() == nil { // whatever was a mapping there is none any more
+			note(key, f)
+		}
+		for _, part := range imageParts(f) {
+			note(key, part)
+		}
+	}
+	for _, part := range imageParts(o.field) {
+		note(chartImage, part)
+	}
+	return sets
+}
+
+// imageParts are the fields of a mapping that may be parts of an image.
+func imageParts(m field) (parts []field) {
+	for _, name := range imageFields {
+		f := m.get(name)
+		if name != "image" || f.mapping() == nil {
+			parts = append(parts, f)
+			continue
+		}
+		for _, name := range imageMapping {
+			parts = append(parts, f.get(name))
+		}
+	}
+	return parts
+}
+
 // imageIn returns the image of a mapping in one of the eight shapes, or nil:
 // image is a reference, with a tag and a registry beside it or not, or image is
 // a mapping with repository, and a tag and a registry beside that or not. A

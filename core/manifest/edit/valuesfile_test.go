@@ -29,7 +29,7 @@ images:
 deep: { below: { image: x:1 } }
 numeric: { image: redis, tag: 7 }
 `
-	prodValues = "mysql:\r\n  image:\r\n    tag: \"8.1\" # {\"$sluice\": \"mysql:tag\"}\r\nexporter: {image: 'acme/exporter', tag: v1}"
+	prodValues = "mysql:\r\n  image:\r\n    tag: \"8.1\" # {\"$sluice\": \"mysql:tag\"}\r\nsidecar: {image: {pullPolicy: Always}}\r\nexporter: {image: 'acme/exporter', tag: v1}"
 )
 
 // values writes two files of values and opens them as those of one release.
@@ -88,12 +88,12 @@ func TestValuesFiles(t *testing.T) {
 func TestValuesFilesAreEdited(t *testing.T) {
 	const id = "demo:release/web"
 	changes, errs := values(t, nil).Apply(t.Context(), []edit.Edit{
-		{Workload: id, Container: "chart-image", Image: "ghost:5.0", From: "ghost:4.0", File: "base.yaml"},
-		{Workload: id, Container: "sidecar", Image: "quay.io/acme/sidecar:v2", File: "base.yaml"},
-		{Workload: id, Container: "exporter", Image: "acme/exporter:v2", File: "charts/web/prod.values"},
+		{Workload: id, Container: "chart-image", Image: "ghost:5.0", From: "ghost:4.0"},
+		{Workload: id, Container: "sidecar", Image: "quay.io/acme/sidecar:v2"},
+		{Workload: id, Container: "exporter", Image: "acme/exporter:v2"},
 		{Marker: "mysql", Image: "bitnami/mysql:8.2"},
-		{Workload: id, Container: "exporter", Image: "acme/exporter:v2", File: "base.yaml"},
-		{Workload: id, Container: "nobody", Image: "acme/exporter:v2", File: "elsewhere.yaml"},
+		{Workload: id, Container: "mysql", Image: "bitnami/mysql:9.0"},
+		{Workload: id, Container: "nobody", Image: "acme/exporter:v2"},
 		{Workload: id, Set: map[string]string{"sluice.dev/locked": "true"}},
 	})
 	var failed []string
@@ -103,9 +103,9 @@ func TestValuesFilesAreEdited(t *testing.T) {
 		}
 	}
 	wantErrs := []string{
-		`base.yaml: container "exporter" of demo:release/web: not found: it has chart-image, mysql, numeric, sidecar`,
-		`demo:release/web: not found`,
-		`base.yaml: demo:release/web is a release block, which has no annotations: write an image_policy about it`,
+		`charts/web/prod.values:3: a part of the image of mysql stands here, and not all of it: put them together, or mark each part`,
+		`nobody of demo:release/web: not found`,
+		`charts/web/prod.values: demo:release/web is a release block, which has no annotations: write an image_policy about it`,
 	}
 	if diff := cmp.Diff(wantErrs, failed); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
