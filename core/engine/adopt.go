@@ -1,11 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -41,7 +41,9 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.unfollow(ch.stop)
 	errs := []error{e.stopJobs(ctx, ch.stop), closeAll(ctx, ch.close)}
+	c.protectSecrets()
 	e.configureImaging(c)
 	e.configureUpdating(c)
 	for _, n := range ch.removed {
@@ -52,6 +54,7 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 	}
 	e.schedule()
 	e.forgetWorkloads()
+	e.followResources()
 	if err := errors.Join(errs...); err != nil {
 		e.log.WarnContext(ctx, "stopping what the new configuration does not hold", "err", err)
 	}
@@ -68,8 +71,12 @@ func (e *Engine) swap(c *candidate) (*change, error) {
 		return nil, err
 	}
 	for _, id := range ch.stop {
-		if n := e.nodes[id]; n.sync != nil {
+		n := e.nodes[id]
+		if n.sync != nil {
 			n.sync.unsettle()
+		}
+		if n.release != nil && n.release.endRun != nil {
+			n.release.endRun(errSuperseded)
 		}
 	}
 	if e.running != nil && e.running.host != c.host {
@@ -104,6 +111,7 @@ func (e *Engine) runNow(ids []string) {
 		n := e.nodes[id]
 		switch {
 		case n == nil:
+		case n.isHelm(): // is opened when a release needs it
 		case n.plugin != nil && n.source == nil:
 			e.triggerLocked(id, sched.Interactive)
 		case n.sync != nil && n.begun == 0 && !e.nodes[n.sync.cfg.Source].source.told:
@@ -141,7 +149,7 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 	ch := &change{nodes: map[string]*node{}}
 	sameHost := e.running == nil || e.running.host == c.host
 	for _, s := range c.cfg.Sources {
-		e.compareSource(ch, s, e.takeOver(ch, s.Block, &s.Plugin, sameHost))
+		e.compareSource(ch, c, s, sameHost)
 	}
 	for _, a := range c.cfg.Appliers {
 		e.takeOver(ch, a.Block, &a.Plugin, sameHost)
@@ -149,12 +157,20 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 	for _, r := range c.cfg.Renderers {
 		e.takeOver(ch, r.Block, &r.Plugin, sameHost).timeout = r.Timeout
 	}
+	for _, h := range c.cfg.Helms {
+		e.compareHelm(h, e.takeOver(ch, h.Block, &h.Plugin, sameHost))
+	}
+	for _, r := range c.cfg.Releases {
+		e.compareRelease(ch, r, e.takeOver(ch, r.Block, nil, true))
+	}
 	for _, s := range c.cfg.Syncs {
 		e.compareSync(ch, s, e.takeOver(ch, s.Block, nil, true))
 	}
 	for _, a := range c.cfg.ImageAutomations {
 		e.compareAutomation(ch, a, e.takeOver(ch, a.Block, nil, true))
 	}
+	e.partings(ch)
+	e.keepCharts(ch)
 	for id, n := range e.nodes {
 		if ch.nodes[id] == nil {
 			ch.remove(n)
@@ -166,7 +182,11 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 	}
 	for _, id := range ch.stop {
 		// Whoever uses an instance has ended before the instance is closed.
-		ch.stop = append(ch.stop, e.dependentsOf(id)...)
+		for _, other := range e.dependentsOf(id) {
+			if n := e.nodes[other]; n.release == nil || slices.Contains(n.release.declared.instances(), id) {
+				ch.stop = append(ch.stop, other)
+			}
+		}
 	}
 	slices.Sort(ch.stop)
 	ch.stop = slices.Compact(ch.stop)
@@ -175,12 +195,18 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 			ch.nodes[id].set(Suspended, s.String(), resumeHint(s, id))
 		}
 	}
-	return ch, ch.link(c.cfg)
+	var err error
+	ch.graph, err = link(ch.nodes)
+	return ch, err
 }
 
-// compareSource gives n the declaration s. What was fetched by another
+// compareSource puts the node of s into ch. What was fetched by another
 // configuration is forgotten.
-func (e *Engine) compareSource(ch *change, s config.Source, n *node) {
+func (e *Engine) compareSource(ch *change, c *candidate, s config.Source, sameHost bool) {
+	plugin, original, instead := e.mirrored(c.mirrors, s.Plugin)
+	s.Plugin = plugin
+	n := e.takeOver(ch, s.Block, &s.Plugin, sameHost)
+	defer func() { n.source.original, n.source.mirror = original, instead }()
 	switch {
 	case n.source == nil:
 		n.source = &sourceNode{}
@@ -242,28 +268,6 @@ func (e *Engine) takeOver(ch *change, b config.Block, p *config.PluginConfig, sa
 	return n
 }
 
-// link builds the graph: an edge for each reference.
-func (ch *change) link(cfg *config.Config) error {
-	var b graph.Builder[*node]
-	for _, id := range slices.Sorted(maps.Keys(ch.nodes)) {
-		b.Add(id, ch.nodes[id])
-	}
-	for _, s := range cfg.Syncs {
-		for _, d := range slices.Concat(instancesOf(s), s.DependsOn) {
-			b.Depend(s.Address, d)
-		}
-	}
-	for _, a := range cfg.ImageAutomations {
-		b.Depend(a.Address, a.Sync)
-	}
-	g, err := b.Build()
-	if err != nil {
-		return fmt.Errorf("engine: %w", err) // config has checked: a bug there
-	}
-	ch.graph = g
-	return nil
-}
-
 // instancesOf are the nodes whose plugins a run of s uses.
 func instancesOf(s config.Sync) []string {
 	ids := []string{s.Source, s.Applier}
@@ -287,17 +291,19 @@ func withoutRange(s config.Sync) config.Sync {
 // forget drops what is kept for a removed node, and says so: the objects of a
 // removed sync stay in the target.
 func (e *Engine) forget(ctx context.Context, n *node) {
-	if e.times != nil {
-		e.times.Remove(n.id)
-		e.times.Remove(resumeKey + n.id)
-		e.times.Remove(discoverKey + n.id)
-	}
+	e.unschedule(n.id)
 	e.mu.Lock()
 	if n.sync != nil && n.sync.report != nil {
 		e.publish(n, eventRemoved, fmt.Sprintf("not in the configuration any more: %s of it stay in the target, where nothing manages them",
 			rollout.Objects(n.sync.report.Counts.Owned)))
 	}
 	e.mu.Unlock()
+	if r := n.release; r != nil {
+		r.failTasks()
+		if r.installed() {
+			e.publishEvent(eventOf(n.id, eventRemoved, "not in the configuration any more: the release stays installed, where nothing manages it"))
+		}
+	}
 	if n.automation != nil && e.updating != nil {
 		err := e.updating.gate.Forget(func(sub string) bool { return strings.HasPrefix(sub, n.id+" ") })
 		if err != nil {
@@ -316,20 +322,45 @@ func (e *Engine) schedule() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for id, n := range e.nodes {
-		switch {
-		case n.source != nil:
-			e.times.Set(id, n.source.cfg.Interval, n.source.cfg.Interval)
-		case n.sync != nil:
-			e.times.Set(id, n.sync.cfg.Interval, n.sync.cfg.Interval)
-		case n.automation != nil:
-			e.times.Set(id, n.automation.cfg.Interval, n.automation.cfg.Interval)
-		default:
-			e.times.Set(id, 0, 0)
-		}
-		if n.suspension != nil && !n.suspension.Until.IsZero() {
-			e.times.Set(resumeKey+id, time.Until(n.suspension.Until), 0)
-		}
+	for _, n := range e.nodes {
+		e.schedulePart(n)
 	}
 	e.scheduleDiscovery()
+}
+
+// schedulePart gives n its interval. e.mu is held.
+func (e *Engine) schedulePart(n *node) {
+	if e.times == nil {
+		return
+	}
+	interval := n.interval()
+	e.times.Set(n.id, interval, interval)
+	if n.suspension != nil && !n.suspension.Until.IsZero() {
+		e.times.Set(resumeKey+n.id, time.Until(n.suspension.Until), 0)
+	}
+}
+
+// interval is how often n works if nothing happens; 0: it does not.
+func (n *node) interval() time.Duration {
+	switch {
+	case n.source != nil:
+		return n.source.cfg.Interval
+	case n.sync != nil:
+		return n.sync.cfg.Interval
+	case n.automation != nil:
+		return n.automation.cfg.Interval
+	case n.release != nil:
+		return cmp.Or(n.release.declared.spec.Interval, defaultReleaseInterval)
+	}
+	return 0
+}
+
+// unschedule forgets when a node is due.
+func (e *Engine) unschedule(id string) {
+	if e.times == nil {
+		return
+	}
+	e.times.Remove(id)
+	e.times.Remove(resumeKey + id)
+	e.times.Remove(discoverKey + id)
 }

@@ -25,6 +25,7 @@ func (e *Engine) SyncAndWait(ctx context.Context, req SyncRequest, progress func
 	}
 	stop := e.listen(slices.Concat(ids, e.sourcesOf(ids)), progress)
 	defer stop()
+	e.forgive(ids)
 	return e.runAndWait(ctx, ids)
 }
 

@@ -19,6 +19,9 @@ func (e *Engine) Status() Status {
 	defer e.mu.Unlock()
 	st := Status{Nodes: make([]Node, 0, len(e.nodes)), Pending: pending}
 	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
+		if e.isIdle(e.nodes[id]) {
+			continue
+		}
 		v := e.show(e.nodes[id])
 		v.noteDown(down)
 		st.Nodes = append(st.Nodes, v)
@@ -116,6 +119,9 @@ func (e *Engine) detail(id string) Detail {
 	d := Detail{Node: e.show(n)}
 	if n.sync != nil {
 		d.Report = n.sync.report
+	}
+	if n.release != nil {
+		d.Release = n.release.report
 	}
 	return d
 }
@@ -238,11 +244,17 @@ func (e *Engine) resume(id, why string) error {
 	}
 	if n.suspension == nil {
 		if s := n.suspended(); s != nil {
+			if n.release != nil && n.release.declared.resource != nil {
+				return refuse(ErrConflict, "%s is suspended by its resource: remove the annotation there", id)
+			}
 			return refuse(ErrConflict, "%s is suspended by the configuration: remove `suspend = true` there", id)
 		}
 		return refuse(ErrConflict, "%s is not suspended", id)
 	}
 	n.suspension = nil
+	if n.release != nil {
+		n.release.forgive = true
+	}
 	n.set(Waiting, "for its next run", "")
 	if e.times != nil {
 		e.times.Remove(resumeKey + id)
@@ -290,9 +302,9 @@ func (e *Engine) Approve(ctx context.Context, req ApproveRequest) (string, error
 	return pending, nil
 }
 
-// Sync has syncs run now, with the newest revisions of their sources, and
-// returns their ids without waiting. The name of a source means its syncs, that
-// of an image automation means itself.
+// Sync has syncs and releases run now, with the newest revisions of their
+// sources, and returns their ids without waiting. The name of a source means
+// what takes files of it, that of an image automation means itself.
 func (e *Engine) Sync(_ context.Context, req SyncRequest) ([]string, error) {
 	if err := e.checkAlive(); err != nil {
 		return nil, err
@@ -301,17 +313,29 @@ func (e *Engine) Sync(_ context.Context, req SyncRequest) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.forgive(ids)
 	for _, id := range slices.Concat(e.sourcesOf(ids), ids) {
 		e.trigger(id, sched.Interactive)
 	}
 	return ids, nil
 }
 
+// forgive has releases tried again that were given up: somebody asks for it.
+func (e *Engine) forgive(ids []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range ids {
+		if n := e.nodes[id]; n != nil && n.release != nil {
+			n.release.forgive = true
+		}
+	}
+}
+
 // syncTargets resolves names of syncs, sources and image automations to what is
 // to run.
 func (e *Engine) syncTargets(names []string) ([]string, error) {
 	if len(names) == 0 {
-		return e.resolveNames(nil, syncNodes)
+		return e.resolveNames(nil, appliedNodes)
 	}
 	ids, err := e.resolveNames(names, stoppable)
 	if err != nil {
@@ -321,7 +345,7 @@ func (e *Engine) syncTargets(names []string) ([]string, error) {
 	defer e.mu.Unlock()
 	var syncs []string
 	for _, id := range ids {
-		if isSync(id) || isAutomation(id) {
+		if n := e.nodes[id]; n == nil || n.source == nil {
 			syncs = append(syncs, id)
 		} else if e.graph != nil {
 			syncs = append(syncs, e.graph.Dependents(id)...)
@@ -341,8 +365,8 @@ func (e *Engine) sourcesOf(ids []string) []string {
 		if n != nil && n.automation != nil {
 			n = e.nodes[n.automation.cfg.Sync]
 		}
-		if n != nil && n.sync != nil {
-			sources = append(sources, n.sync.cfg.Source)
+		if n != nil {
+			sources = append(sources, n.sources()...)
 		}
 	}
 	slices.Sort(sources)

@@ -46,6 +46,7 @@ type Engine struct {
 	log  *slog.Logger
 
 	reloading sync.Mutex // held by whoever reads and adopts a configuration
+	refollow  sync.Mutex // held by whoever begins or ends to follow custom resources
 
 	mu       sync.Mutex // guards what follows; never held during a call of a plugin
 	read     *candidate // what Load read last
@@ -61,6 +62,8 @@ type Engine struct {
 	aside    bool            // a plan beside the daemon that has the records
 
 	workloads map[string][]Workload // what runs, by applier, when it was last looked at
+	followed  map[string]*following // custom resources, by applier
+	orphans   []instance            // to be closed
 
 	// Set by start, and constant until Close.
 	dataDir   string
@@ -76,6 +79,7 @@ type Engine struct {
 	broker    *credentials.Broker
 	imaging   *imaging  // nil in a one-shot
 	updating  *updating // nil in a one-shot
+	releases  *releases
 	closers   []func(ctx context.Context) error
 }
 
@@ -87,7 +91,7 @@ func New(o Options) (*Engine, error) {
 	}
 	return &Engine{
 		opts: o, log: o.Logger,
-		nodes: map[string]*node{}, workloads: map[string][]Workload{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
+		nodes: map[string]*node{}, workloads: map[string][]Workload{}, followed: map[string]*following{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
 		status: ConfigStatus{Paths: o.ConfigPaths},
 	}, nil
 }
@@ -120,6 +124,10 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 		return fmt.Errorf("engine: %w", err)
 	}
 	e.onClose(e.closeInstances)
+	e.onClose(e.closeFollowing)
+	if err := e.openReleases(); err != nil {
+		return err
+	}
 	e.openBroker()
 	if daemon {
 		if err := e.openImaging(c.cfg); err != nil {

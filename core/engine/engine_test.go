@@ -23,6 +23,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/rollout/rollouttest"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/registry"
 	"github.com/sluice-gitops/sluice/sdk/renderer"
 	"github.com/sluice-gitops/sluice/sdk/schema"
@@ -146,6 +147,8 @@ func (h *memoryHost) Status() []pluginhost.PluginStatus {
 	return slices.Clone(h.w.plugins)
 }
 
+func (h *memoryHost) Protect(...string) {}
+
 func (h *memoryHost) Close(context.Context) error { return nil }
 
 type memoryInstance struct {
@@ -154,11 +157,13 @@ type memoryInstance struct {
 	applier applier.Applier
 	name    string // of a credential instance
 	renders bool
+	helm    helm.Helm
 }
 
 func (i *memoryInstance) Source() source.Source       { return i.source }
 func (i *memoryInstance) Applier() applier.Applier    { return i.applier }
 func (i *memoryInstance) Renderer() renderer.Renderer { return apps{i.w} }
+func (i *memoryInstance) Helm() helm.Helm             { return i.helm }
 func (i *memoryInstance) Registry() registryInstance  { return accounts{i.w, i.name} }
 func (i *memoryInstance) Has(capability string) bool {
 	switch capability {

@@ -41,6 +41,14 @@ const (
 	eventRegistryDown  = "registry_unavailable"
 	eventRegistryBack  = "registry_available"
 	eventMarkFailed    = "marker_failed"
+	eventInstalled     = "installed"
+	eventUpgraded      = "upgraded"
+	eventRolledBack    = "rolled_back"
+	eventUninstalled   = "uninstalled"
+	eventUnlocked      = "unlocked"
+	eventCorrected     = "drift_corrected"
+	eventTested        = "tested"
+	eventOperated      = "operated"
 )
 
 // severities of the reasons that are more than news.
@@ -60,6 +68,9 @@ var severities = map[string]event.Severity{
 	eventQuarantined:   event.Warning,
 	eventRegistryDown:  event.Warning,
 	eventMarkFailed:    event.Warning,
+	eventRolledBack:    event.Warning,
+	eventUnlocked:      event.Warning,
+	eventCorrected:     event.Warning,
 }
 
 // levels are those of the log.

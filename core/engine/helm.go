@@ -3,52 +3,290 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
-var errNoReleases = errors.New("releases are not run yet")
+// inspect resolves the name of a declared release and collects what a look at
+// it needs. A helm that is not open is opened.
+func (e *Engine) inspect(ctx context.Context, name string) (*releaseJob, error) {
+	if err := e.checkAlive(); err != nil {
+		return nil, err
+	}
+	id, err := e.resolveRelease(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.awaitHelm(ctx, id); err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil || n.release == nil {
+		return nil, refuse(ErrNotFound, "%s is not there any more", id)
+	}
+	h := e.nodes[n.release.declared.helm]
+	if h == nil || h.handle == nil {
+		return nil, refuse(ErrConflict, "%s is not open", n.release.declared.helm)
+	}
+	return &releaseJob{id: id, declared: n.release.declared, record: n.release.record, host: e.releaseHost(n, h), leaving: n.release.leaving}, nil
+}
 
-// HelmReleases lists releases.
-func (e *Engine) HelmReleases(ctx context.Context, req HelmListRequest) (HelmListAnswer, error) {
-	return HelmListAnswer{}, errNoReleases
+// awaitHelm waits until the helm of a release is open.
+func (e *Engine) awaitHelm(ctx context.Context, id string) error {
+	for asked := false; ; asked = true {
+		e.mu.Lock()
+		n := e.nodes[id]
+		if n == nil || n.release == nil {
+			e.mu.Unlock()
+			return nil
+		}
+		h := e.nodes[n.release.declared.helm]
+		if h == nil || h.handle != nil {
+			e.mu.Unlock()
+			return nil
+		}
+		if !h.busy() {
+			if asked {
+				defer e.mu.Unlock()
+				return refuse(ErrConflict, "%s is not open: %s", h.id, h.view.Reason)
+			}
+			e.triggerLocked(h.id, interactive)
+		}
+		changed := e.changed
+		e.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // HelmStatus tells about one declared release, with the notes of its chart.
 func (e *Engine) HelmStatus(ctx context.Context, name string) (HelmDetail, error) {
-	return HelmDetail{}, errNoReleases
+	ctx, cancel := bounded(ctx, operationTimeout)
+	defer cancel()
+	job, err := e.inspect(ctx, name)
+	if errors.Is(err, ErrConflict) {
+		id, err := e.resolveRelease(name) // what the daemon knows is better than nothing
+		if err != nil {
+			return HelmDetail{}, err
+		}
+		return e.helmDetail(id), nil
+	}
+	if err != nil {
+		return HelmDetail{}, err
+	}
+	detail := e.helmDetail(job.id)
+	rev, err := job.host.Helm.Status(ctx, job.ref())
+	if err != nil {
+		return detail, because(ctx, err)
+	}
+	detail.showRevision(rev)
+	if reader, ok := job.host.Helm.(helm.Reader); ok && rev.Number > 0 && job.can(helm.CanRead) {
+		if c, err := reader.Content(ctx, job.ref(), rev.Number); err == nil {
+			detail.Notes = c.Notes
+		}
+	}
+	return detail, nil
 }
 
 // HelmHistory returns the revisions of a release, newest first.
 func (e *Engine) HelmHistory(ctx context.Context, name string) ([]helm.Revision, error) {
-	return nil, errNoReleases
+	ctx, cancel := bounded(ctx, operationTimeout)
+	defer cancel()
+	job, err := e.inspect(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	revisions := []helm.Revision{}
+	err = job.host.Helm.History(ctx, job.ref(), func(rev helm.Revision) { revisions = append(revisions, rev) })
+	return revisions, because(ctx, err)
 }
 
 // HelmDiff tells what a run of the release would change now: an upgrade, or the
 // correction of live objects.
 func (e *Engine) HelmDiff(ctx context.Context, name string) (release.Plan, error) {
-	return release.Plan{}, errNoReleases
+	job, err := e.inspect(ctx, name)
+	if err != nil {
+		return release.Plan{}, err
+	}
+	return e.planJobOfRelease(ctx, job)
+}
+
+func (e *Engine) planJobOfRelease(ctx context.Context, job *releaseJob) (release.Plan, error) {
+	if err := job.runnable(); err != nil {
+		return release.Plan{}, err
+	}
+	plan, err := e.releases.runner.Plan(ctx, job.declared.spec, job.host, job.record)
+	return plan, because(ctx, releaseError(err))
+}
+
+// runnable returns why nothing can be made of what the job's release declares.
+func (j *releaseJob) runnable() error {
+	switch {
+	case j.leaving != nil:
+		return refuse(ErrConflict, "%s is about to be uninstalled: %s", j.id, j.leaving.Why)
+	case j.declared.err != nil:
+		return releaseError(j.declared.err)
+	}
+	return nil
 }
 
 // HelmValues returns the values of a release.
 func (e *Engine) HelmValues(ctx context.Context, req HelmValuesRequest) (HelmValues, error) {
-	return HelmValues{}, errNoReleases
+	ctx, cancel := bounded(ctx, operationTimeout)
+	defer cancel()
+	job, err := e.inspect(ctx, req.Name)
+	if err != nil {
+		return HelmValues{}, err
+	}
+	if err := job.runnable(); err == nil && (req.Declared || req.Revision == 0) {
+		composed, err := e.releases.runner.Values(ctx, job.declared.spec, job.host)
+		if req.Declared {
+			return HelmValues{Values: composed.Values, Secrets: composed.Secrets}, because(ctx, releaseError(err))
+		}
+		values, err := job.installedValues(ctx, req)
+		values.Secrets = composed.Secrets // good enough: what is declared now is what was installed, but for the last change
+		return values, err
+	} else if req.Declared {
+		return HelmValues{}, err
+	}
+	return job.installedValues(ctx, req)
+}
+
+// installedValues are those of a revision.
+func (j *releaseJob) installedValues(ctx context.Context, req HelmValuesRequest) (HelmValues, error) {
+	reader, ok := j.host.Helm.(helm.Reader)
+	if !ok || !j.can(helm.CanRead) {
+		return HelmValues{}, refuse(ErrInvalid, "%s cannot read the values of what is installed: this plugin is too old for that", j.declared.helm)
+	}
+	c, err := reader.Content(ctx, j.ref(), req.Revision)
+	if errors.Is(err, helm.ErrNotFound) {
+		return HelmValues{}, refuse(ErrNotFound, "%s: %v", j.id, err)
+	}
+	if err != nil {
+		return HelmValues{}, because(ctx, err)
+	}
+	values := c.Values
+	if req.All {
+		values = c.Computed
+	}
+	return HelmValues{Values: values, Revision: c.Revision.Number}, nil
 }
 
 // HelmTemplate writes the objects of a release, as its declaration says now, as
 // documents of YAML.
 func (e *Engine) HelmTemplate(ctx context.Context, name string, w io.Writer) error {
-	return errNoReleases
+	job, err := e.inspect(ctx, name)
+	if err != nil {
+		return err
+	}
+	if err := job.runnable(); err != nil {
+		return err
+	}
+	return because(ctx, releaseError(e.releases.runner.Template(ctx, job.declared.spec, job.host, w)))
 }
 
-// HelmOperate does op to a release, as a job of its node, so never beside a run,
-// and suspends the release where the next run would undo it. progress may be
-// nil.
-func (e *Engine) HelmOperate(ctx context.Context, op HelmOperation, progress func(release.Progress)) (HelmOutcome, error) {
-	return HelmOutcome{}, errNoReleases
+// resolveRelease turns what people write into the id of a release: its id, the
+// name of its block, or namespace/name of the Helm release or of its resource.
+func (e *Engine) resolveRelease(name string) (string, error) {
+	e.mu.Lock()
+	ids := e.releasesNamed(name)
+	e.mu.Unlock()
+	switch len(ids) {
+	case 0:
+		return e.resolveOne(name, releaseNodes)
+	case 1:
+		return ids[0], nil
+	}
+	return "", refuse(ErrInvalid, "%q may be any of %s: name one of them", name, strings.Join(ids, ", "))
 }
 
-// HelmMetrics returns figures about the declared releases. It asks nobody.
-func (e *Engine) HelmMetrics() HelmMetrics { return HelmMetrics{} }
+// releasesNamed finds releases by what people know them by; an id is found by
+// itself. e.mu is held.
+func (e *Engine) releasesNamed(name string) []string {
+	if n := e.nodes[name]; n != nil {
+		return nil
+	}
+	if n := e.nodes["release."+name]; n != nil && n.release != nil {
+		return []string{n.id}
+	}
+	namespace, short, qualified := strings.Cut(name, "/")
+	if ns, rest, ok := strings.Cut(name, ":"); ok { // demo:helmrelease/ghost
+		if _, resourceName, ok := strings.Cut(rest, "/"); ok {
+			namespace, short, qualified = ns, resourceName, true
+		}
+	}
+	if !qualified {
+		namespace, short = "", name
+	}
+	var ids []string
+	for _, n := range sortedNodes(e.nodes) {
+		if n.release != nil && n.release.isNamed(namespace, short) {
+			ids = append(ids, n.id)
+		}
+	}
+	return ids
+}
+
+// isNamed reports whether people may call r so: as Helm does, or as its resource
+// is called. An empty namespace is any.
+func (r *releaseNode) isNamed(namespace, name string) bool {
+	refs := []helm.ReleaseRef{r.declared.spec.Ref}
+	if r.declared.spec.Ref.Name == "" {
+		refs[0] = r.record.Ref
+	}
+	if c := r.declared.resource; c != nil {
+		refs = append(refs, helm.ReleaseRef{Namespace: c.Ref.Namespace, Name: c.Ref.Name})
+	}
+	return slices.ContainsFunc(refs, func(ref helm.ReleaseRef) bool {
+		return ref.Name == name && (namespace == "" || ref.Namespace == namespace)
+	})
+}
+
+// resourcePrefix returns the name of the applier in the id of a custom resource's
+// node, "" if id is none: helmrelease.prod/demo/ghost.
+func resourcePrefix(id string) string {
+	kind, rest, _ := strings.Cut(id, ".")
+	if !strings.Contains(kind, "helmrelease") {
+		return ""
+	}
+	name, _, ok := strings.Cut(rest, "/")
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// tellSteps publishes what a run has done. e.mu is held.
+func (e *Engine) tellSteps(n *node, report release.Report) {
+	for _, s := range report.Steps {
+		reason, ok := stepEvents[s.Action]
+		if !ok || s.Error != "" {
+			continue
+		}
+		e.publish(n, reason, strings.TrimSpace(fmt.Sprintf("%s %s: %s", pastOf[s.Action], releaseRevision(report), s.Reason)))
+	}
+}
+
+// stepEvents are the events of what a run did.
+var stepEvents = map[release.Action]string{
+	release.ActInstall: eventInstalled, release.ActUpgrade: eventUpgraded, release.ActAdopt: eventUpgraded, release.ActRollback: eventRolledBack,
+	release.ActUninstall: eventUninstalled, release.ActMove: eventUninstalled, release.ActUnlock: eventUnlocked, release.ActCorrect: eventCorrected,
+	release.ActTest: eventTested,
+}
+
+// pastOf says what was done.
+var pastOf = map[release.Action]string{
+	release.ActInstall: "installed", release.ActUpgrade: "upgraded to", release.ActAdopt: "took over, as", release.ActRollback: "rolled back from",
+	release.ActUninstall: "uninstalled", release.ActMove: "uninstalled under its old name", release.ActUnlock: "unlocked", release.ActCorrect: "corrected objects of",
+	release.ActTest: "tested",
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/renderer"
 	"github.com/sluice-gitops/sluice/sdk/schema"
 	"github.com/sluice-gitops/sluice/sdk/source"
@@ -22,6 +23,8 @@ type pluginHost interface {
 	Schema(kind, typ string) (*schema.Schema, string, error)
 	Open(ctx context.Context, kind, typ, name string, cfg json.RawMessage) (instance, diag.List, error)
 	Status() []pluginhost.PluginStatus
+	// Protect keeps values that are secret out of all texts of plugins.
+	Protect(values ...string)
 	Close(ctx context.Context) error
 }
 
@@ -31,6 +34,7 @@ type instance interface {
 	Applier() applier.Applier
 	Registry() registryInstance
 	Renderer() renderer.Renderer
+	Helm() helm.Helm
 	Has(capability string) bool
 	Close(ctx context.Context) error
 }
@@ -102,6 +106,9 @@ func (s subprocesses) Open(ctx context.Context, kind, typ, name string, cfg json
 	return process{in}, warnings, nil
 }
 
+// Protect implements pluginHost.
+func (s subprocesses) Protect(values ...string) { s.Scrubber().Add(values...) }
+
 // process is an instance in a plugin process.
 type process struct{ *pluginhost.Instance }
 
@@ -109,6 +116,7 @@ func (p process) Source() source.Source       { return p.Instance.Source() }
 func (p process) Applier() applier.Applier    { return p.Instance.Applier() }
 func (p process) Registry() registryInstance  { return p.Instance.Registry() }
 func (p process) Renderer() renderer.Renderer { return p.Instance.Renderer() }
+func (p process) Helm() helm.Helm             { return p.Instance.Helm() }
 
 // declarations converts plugin blocks. The values of env leave the protection
 // of their type here: they are for the environment of a process.

@@ -54,6 +54,9 @@ func (e *Engine) runInstance(ctx context.Context, id string) {
 		e.discoverLocked(id)
 		return
 	}
+	if n.isHelm() {
+		return
+	}
 	for _, sync := range e.graph.Dependents(id) {
 		e.lookSoon(sync, sched.Webhook)
 	}
@@ -68,12 +71,22 @@ func (e *Engine) open(ctx context.Context, id string) (instance, error) {
 		e.mu.Unlock()
 		return nil, refuse(ErrNotFound, "%s is not in the configuration any more", id)
 	}
-	handle, cfg, host := n.handle, *n.plugin, e.running.host
+	handle, cfg, host, json := n.handle, *n.plugin, e.running.host, n.plugin.JSON
+	var charts *chartSource
+	if n.source != nil && n.source.charts != nil {
+		charts = new(*n.source.charts)
+	}
 	e.mu.Unlock()
 	if handle != nil {
 		return handle, nil
 	}
-	handle, found, err := host.Open(ctx, cfg.Kind, cfg.Type, id, cfg.JSON)
+	if charts != nil {
+		var err error
+		if json, err = e.chartsConfig(ctx, id, *charts); err != nil {
+			return nil, fmt.Errorf("open: %w", because(ctx, err))
+		}
+	}
+	handle, found, err := host.Open(ctx, cfg.Kind, cfg.Type, id, json)
 	warnings := onlyWarnings(locate(cfg, found))
 	for _, d := range warnings {
 		e.log.WarnContext(ctx, d.Error(), "node", id)
@@ -86,6 +99,9 @@ func (e *Engine) open(ctx context.Context, id string) (instance, error) {
 	current := n != nil && n.plugin != nil && pluginKey(*n.plugin) == pluginKey(cfg) && e.running.host == host
 	if current {
 		n.handle, n.warnings = handle, rollout.Problems(warnings)
+		if n.isHelm() {
+			n.helm.observer = nil
+		}
 	}
 	e.mu.Unlock()
 	if !current {
@@ -97,7 +113,8 @@ func (e *Engine) open(ctx context.Context, id string) (instance, error) {
 // closeInstances closes what is open, at the end of the engine.
 func (e *Engine) closeInstances(ctx context.Context) error {
 	e.mu.Lock()
-	var open []instance
+	open := e.orphans
+	e.orphans = nil
 	for _, n := range e.nodes {
 		if n.handle != nil {
 			open = append(open, n.handle)

@@ -66,6 +66,8 @@ func (e *Engine) triggerLocked(id string, p sched.Priority) {
 		run = e.runSync
 	case n.automation != nil:
 		run = e.runAutomation
+	case n.release != nil:
+		run = e.runRelease
 	default:
 		run = e.runInstance
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/engine/mirror"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -24,6 +25,7 @@ type candidate struct {
 	key  string // of the host: settings and plugin blocks
 
 	readOnly map[string]bool // sources that say that they only read, by address
+	mirrors  mirror.Table
 }
 
 func (c *candidate) hostOrNil() pluginHost {
@@ -68,7 +70,7 @@ func (e *Engine) readConfig(ctx context.Context) (*candidate, diag.List) {
 			return host
 		},
 	})
-	c.cfg = cfg
+	c.cfg, c.mirrors = cfg, mirror.New(cfg.Mirrors)
 	diags = append(diags, checkCredentials(cfg)...)
 	diags = append(diags, checkPolicies(cfg)...)
 	diags = append(diags, checkMessages(cfg)...)

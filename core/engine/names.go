@@ -13,10 +13,18 @@ import (
 // suspended.
 func anyNode(*node) bool     { return true }
 func syncNodes(n *node) bool { return n.sync != nil }
-func stoppable(n *node) bool { return n.sync != nil || n.source != nil || n.automation != nil }
+func stoppable(n *node) bool {
+	return n.sync != nil || n.source != nil || n.automation != nil || n.release != nil
+}
 
-// resolveNames turns what people write into node ids: an id, or the name of a
-// sync or an image automation. No names mean all nodes that accept takes.
+// appliedNodes are those that bring something into a target.
+func appliedNodes(n *node) bool { return n.sync != nil || n.release != nil }
+func releaseNodes(n *node) bool { return n.release != nil }
+
+// resolveNames turns what people write into node ids: an id, the name of a sync,
+// an image automation or a release, or what a Helm release or the resource that
+// declares it is called, with its namespace or without. No names mean all nodes
+// that accept takes.
 func (e *Engine) resolveNames(names []string, accept func(*node) bool) ([]string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -55,7 +63,7 @@ func (e *Engine) resolveOne(name string, accept func(*node) bool) (string, error
 // resolveName finds the node called name, or the instances of the for_each that
 // is. e.mu is held.
 func (e *Engine) resolveName(name string, accept func(*node) bool) ([]string, error) {
-	for _, id := range []string{name, "sync." + name, automationPrefix + name} {
+	for _, id := range []string{name, "sync." + name, automationPrefix + name, "release." + name} {
 		if n := e.nodes[id]; n != nil && !accept(n) {
 			return nil, refuse(ErrInvalid, "%s is %s: that is not possible with it", id, n.kind())
 		} else if n != nil {
@@ -71,7 +79,14 @@ func (e *Engine) resolveName(name string, accept func(*node) bool) ([]string, er
 			return instances, nil
 		}
 	}
-	return nil, refuse(ErrNotFound, "%q is not in the configuration%s", name, e.suggest(name, accept))
+	switch ids := slices.DeleteFunc(e.releasesNamed(name), func(id string) bool { return !accept(e.nodes[id]) }); len(ids) {
+	case 0:
+		return nil, refuse(ErrNotFound, "%q is not in the configuration%s", name, e.suggest(name, accept))
+	case 1:
+		return ids, nil
+	default:
+		return nil, refuse(ErrInvalid, "%q may be any of %s: name one of them", name, strings.Join(ids, ", "))
+	}
 }
 
 // suggest names what may have been meant. e.mu is held.
@@ -83,7 +98,7 @@ func (e *Engine) suggest(name string, accept func(*node) bool) string {
 			continue
 		}
 		all = append(all, id)
-		for _, typed := range []string{id, strings.TrimPrefix(id, "sync."), strings.TrimPrefix(id, automationPrefix)} {
+		for _, typed := range []string{id, strings.TrimPrefix(id, "sync."), strings.TrimPrefix(id, automationPrefix), strings.TrimPrefix(id, "release.")} {
 			known = append(known, typed)
 			byName[typed] = id
 		}

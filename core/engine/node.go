@@ -39,6 +39,8 @@ type node struct {
 	source     *sourceNode
 	sync       *syncNode
 	automation *automationNode
+	helm       *helmNode
+	release    *releaseNode
 }
 
 // isApplier and isRenderer tell what n is of the nodes that only hold an open
@@ -66,6 +68,9 @@ type sourceNode struct {
 	revision source.Revision // of tree
 	tree     *tree.Tree      // the newest one, held; nil before the first
 	told     bool            // the syncs know of tree
+	charts   *chartSource    // nil: a block declares it
+	original string          // the URL that a mirror stands in for
+	mirror   string          // the URL of that mirror
 	resolved uint64          // the last run that has seen which revision is the newest
 }
 
@@ -134,6 +139,10 @@ func (n *node) kind() string {
 		return "a sync"
 	case n.automation != nil:
 		return "an image automation"
+	case n.release != nil:
+		return "a release"
+	case n.isHelm():
+		return "a helm"
 	case n.isRenderer():
 		return "a renderer"
 	}
@@ -162,12 +171,29 @@ func (n *node) suspended() *Suspension {
 	case n.suspension != nil:
 		return n.suspension
 	case n.source != nil && n.source.cfg.Suspend, n.sync != nil && n.sync.cfg.Suspend:
-		return &Suspension{By: "the configuration", Reason: "suspend = true", Since: n.view.Since, Config: true}
+		return n.since(suspendedByConfig(""))
 	case n.automation != nil && n.automation.cfg.Suspend:
-		reason := cmp.Or(n.automation.cfg.SuspendReason, "suspend = true")
-		return &Suspension{By: "the configuration", Reason: reason, Since: n.view.Since, Config: true}
+		return n.since(suspendedByConfig(n.automation.cfg.SuspendReason))
+	case n.release != nil && n.release.declared.suspended != nil:
+		return n.since(n.release.declared.suspended)
 	}
 	return nil
+}
+
+// since is s from when n entered its state.
+func (n *node) since(s *Suspension) *Suspension {
+	at := *s
+	at.Since = n.view.Since
+	return &at
+}
+
+func suspendedByConfig(reason string) *Suspension {
+	return suspendedBy("the configuration", cmp.Or(reason, "suspend = true"))
+}
+
+// suspendedBy is a suspension that only a change of the declaration ends.
+func suspendedBy(who, reason string) *Suspension {
+	return &Suspension{By: who, Reason: reason, Config: true}
 }
 
 // String says who, why and until when.

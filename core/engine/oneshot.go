@@ -31,8 +31,9 @@ type ApplyOptions struct {
 	Progress func(Progress) // may be nil
 }
 
-// Plan tells what runs of the named syncs, or of all, would change, without a
-// daemon and without changing anything. It works beside a running daemon, from
+// Plan tells what runs of the named syncs and releases, or of all, would change,
+// without a daemon and without changing anything. The custom resources among the
+// objects of a sync that declare releases are planned as such. It works beside a running daemon, from
 // a temporary data directory. Load must have been called and found no errors.
 func (e *Engine) Plan(ctx context.Context, names []string, progress func(Progress)) ([]PlanResult, error) {
 	if err := e.ConfigError(); err != nil {
@@ -45,7 +46,7 @@ func (e *Engine) Plan(ctx context.Context, names []string, progress func(Progres
 	if err != nil {
 		return nil, err
 	}
-	ids, err := e.resolveNames(names, syncNodes)
+	ids, err := e.resolveNames(names, appliedNodes)
 	if err != nil {
 		return nil, err
 	}
@@ -54,9 +55,14 @@ func (e *Engine) Plan(ctx context.Context, names []string, progress func(Progres
 	if err := e.prepare(ctx, ids); err != nil {
 		return nil, err
 	}
-	results := make([]PlanResult, len(ids))
-	for i, id := range ids {
-		results[i] = e.planOne(ctx, id)
+	var results []PlanResult
+	for _, id := range ids {
+		if e.isRelease(id) {
+			results = append(results, e.planOneRelease(ctx, id))
+			continue
+		}
+		results = append(results, e.planOne(ctx, id))
+		results = append(results, e.planResources(ctx, id)...)
 	}
 	return results, ctx.Err()
 }
@@ -75,7 +81,7 @@ func (e *Engine) prepare(ctx context.Context, ids []string) error {
 // held.
 func (e *Engine) unprepared(n *node) error {
 	var errs []error
-	for _, id := range instancesOf(n.sync.cfg) {
+	for _, id := range n.instances() {
 		switch need := e.nodes[id]; {
 		case need.failure != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", id, need.failure))
@@ -150,7 +156,7 @@ func (e *Engine) Apply(ctx context.Context, o ApplyOptions) ([]Detail, error) {
 	if err := e.start(ctx, false); err != nil {
 		return nil, err
 	}
-	ids, err := e.resolveNames(o.Names, syncNodes)
+	ids, err := e.resolveNames(o.Names, appliedNodes)
 	if err != nil {
 		return nil, err
 	}
@@ -204,24 +210,24 @@ func (e *Engine) handlesOf(ids []string) []string {
 	defer e.mu.Unlock()
 	var open []string
 	for _, id := range ids {
-		cfg := e.nodes[id].sync.cfg
-		open = append(open, cfg.Applier)
-		if cfg.Renderer != "" {
-			open = append(open, cfg.Renderer)
+		for _, in := range e.nodes[id].instances() {
+			if e.nodes[in].source == nil {
+				open = append(open, in)
+			}
 		}
 	}
 	slices.Sort(open)
 	return slices.Compact(open)
 }
 
-// withDependencies adds the syncs that ids need.
+// withDependencies adds the syncs and releases that ids need.
 func (e *Engine) withDependencies(ids []string) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	all := slices.Clone(ids)
 	for _, id := range ids {
 		for _, dep := range e.graph.AllDependencies(id) {
-			if e.nodes[dep].sync != nil {
+			if appliedNodes(e.nodes[dep]) {
 				all = append(all, dep)
 			}
 		}

@@ -41,6 +41,8 @@ func (e *Engine) writeRecords(ids []string) {
 			}))
 		case n.sync != nil:
 			changes = append(changes, syncRecords.Change(id, storedSync{Record: n.sync.record, Report: n.sync.report}))
+		case n.release != nil:
+			changes = append(changes, releaseRecords.Change(id, n.release.stored()))
 		case n.automation != nil:
 			changes = append(changes, automationRecords.Change(id, automationRecord{Offered: maps.Clone(n.automation.offered)}))
 		}
@@ -110,35 +112,37 @@ func (e *Engine) forgetUndeclared(ctx context.Context) {
 	syncs, err2 := syncRecords.IDs(e.store)
 	suspended, err3 := suspensions.IDs(e.store)
 	automations, err4 := automationRecords.IDs(e.store)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	releases, err5 := releaseRecords.IDs(e.store)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		e.log.WarnContext(ctx, "cannot tell what is not declared any more", "err", err)
 		return
 	}
-	ids := slices.Concat(sources, syncs, suspended, automations)
+	cared := e.leaveUndeclared(releases)
+	ids := slices.Concat(sources, syncs, suspended, automations, releases)
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
 		e.mu.Lock()
 		declared := e.nodes[id] != nil
 		e.mu.Unlock()
-		if declared {
+		if declared || cared[id] || e.unseen(id) {
 			continue
 		}
 		gone := &node{id: id, view: Node{ID: id}}
 		if isSync(id) {
 			gone.sync = &syncNode{}
 			e.recallSync(gone)
+		} else if r, ok, err := releaseRecords.Get(e.store, id); err == nil && ok {
+			gone.release = r.recalled()
 		}
 		e.forget(ctx, gone)
 	}
 }
 
 func (e *Engine) deleteRecords(id string) error {
-	return e.store.Write([]state.Change{sourceRecords.Removal(id), syncRecords.Removal(id), suspensions.Removal(id), automationRecords.Removal(id)})
+	return e.store.Write([]state.Change{sourceRecords.Removal(id), syncRecords.Removal(id), suspensions.Removal(id), automationRecords.Removal(id), releaseRecords.Removal(id)})
 }
 
 func isSync(id string) bool { return strings.HasPrefix(id, "sync.") }
 
 // automationPrefix begins the ids of image automations.
 const automationPrefix = "image_automation."
-
-func isAutomation(id string) bool { return strings.HasPrefix(id, automationPrefix) }

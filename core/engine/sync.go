@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -163,11 +164,14 @@ func (e *Engine) blocked(n, by *node, lack string) {
 // that n is about to apply. One that is suspended only has to have been
 // applied once. e.mu is held.
 func (e *Engine) satisfied(n, dep *node) bool {
+	if dep.release != nil {
+		return e.releaseSatisfied(n, dep)
+	}
 	d := dep.sync
 	if d.record.Config != syncFingerprint(d.cfg) {
 		return false
 	}
-	if d.cfg.Source != n.sync.cfg.Source || dep.suspended() != nil {
+	if !slices.Contains(n.sources(), d.cfg.Source) || dep.suspended() != nil {
 		return true
 	}
 	return d.record.Revision.ID == e.nodes[d.cfg.Source].source.revision.ID

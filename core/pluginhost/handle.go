@@ -89,7 +89,7 @@ func (i *Instance) Renderer() renderer.Renderer {
 }
 
 // Helm is the instance as a helm.
-func (i *Instance) Helm() *client.Helm { return client.NewHelm(i) }
+func (i *Instance) Helm() *Helm { return &Helm{client.NewHelm(i), i.p.h.scrub} }
 
 // Name returns the address it was opened with.
 func (i *Instance) Name() string { return i.name }

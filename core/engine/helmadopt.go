@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/engine/mirror"
+)
+
+const defaultReleaseInterval = 5 * time.Minute
+
+// protectSecrets keeps the secrets of releases and mirrors out of what plugins
+// say.
+func (c *candidate) protectSecrets() {
+	for _, r := range c.cfg.Releases {
+		c.host.Protect(r.Secrets()...)
+	}
+	for _, m := range c.cfg.Mirrors {
+		c.host.Protect(m.Secrets()...)
+	}
+}
+
+// compareHelm gives n the declaration h.
+func (e *Engine) compareHelm(h config.Helm, n *node) {
+	if n.helm == nil {
+		n.helm = &helmNode{slots: newSlots(helmSlots, helmPatience)}
+	}
+	n.helm.cfg = h
+	if n.handle == nil {
+		n.helm.observer = nil
+	}
+}
+
+// compareRelease gives n the declaration r.
+func (e *Engine) compareRelease(ch *change, r config.Release, n *node) {
+	d := declareRelease(r)
+	switch {
+	case n.release == nil:
+		e.recallRelease(n, d)
+	case n.release.leaving != nil || n.release.declared.key != d.key:
+		ch.changed = append(ch.changed, r.Address)
+	}
+	n.release.declared, n.release.leaving = d, nil
+	n.view.DependsOn = n.needs()
+}
+
+// keepCharts takes over the sources of charts that no block declares: who needs
+// them stays as well. e.mu is held.
+func (e *Engine) keepCharts(ch *change) {
+	for id, n := range e.nodes {
+		if n.source == nil || n.source.charts == nil {
+			continue
+		}
+		for _, other := range ch.nodes {
+			if other.release != nil && slices.Contains(other.release.declared.sources(), id) {
+				ch.nodes[id] = n
+			}
+		}
+	}
+}
+
+// unseen reports whether id is of what only a look at a cluster shows, and that
+// look has not been yet.
+func (e *Engine) unseen(id string) bool {
+	ref := resourcePrefix(id)
+	if ref == "" {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, n := range e.nodes {
+		if n.isHelm() && n.helm.cfg.Resources && nameOf(n.helm.cfg.Applier) == ref {
+			return true
+		}
+	}
+	return false
+}
+
+// sources are those that n takes files from.
+func (n *node) sources() []string {
+	switch {
+	case n.sync != nil:
+		return []string{n.sync.cfg.Source}
+	case n.release != nil:
+		return n.release.declared.sources()
+	}
+	return nil
+}
+
+// releaseSatisfied reports whether the release dep holds n back no more: it is
+// as declared now and, where both take files of the same source, was made at the
+// revision that n is about to use. One that is suspended only has to have been
+// made once. e.mu is held.
+func (e *Engine) releaseSatisfied(n, dep *node) bool {
+	r := dep.release
+	switch {
+	case r.leaving != nil || r.synced == "":
+		return false
+	case dep.suspended() != nil:
+		return true
+	case r.synced != r.declared.key:
+		return false
+	}
+	for _, id := range r.declared.sources() {
+		if slices.Contains(n.sources(), id) && r.at[id] != e.nodes[id].source.revision.ID {
+			return false
+		}
+	}
+	return true
+}
+
+// failTasks ends what waits to be done by hand with a release that is gone.
+func (r *releaseNode) failTasks() {
+	for _, t := range r.asked {
+		t.finish(errors.New("the release is not declared any more"))
+	}
+	r.asked = nil
+}
+
+// sortedNodes are nodes in the order of their ids.
+func sortedNodes(nodes map[string]*node) []*node {
+	return slices.SortedFunc(maps.Values(nodes), func(a, b *node) int { return cmp.Compare(a.id, b.id) })
+}
+
+// mirrored is the configuration of a source that is read from a mirror, if there
+// is one for its URL: original is that URL then, and instead what stands in for
+// it. Credentials are for the original and stay behind.
+func (e *Engine) mirrored(t mirror.Table, p config.PluginConfig) (mirrored config.PluginConfig, original, instead string) {
+	var cfg map[string]json.RawMessage
+	if json.Unmarshal(p.JSON, &cfg) != nil || json.Unmarshal(cfg["url"], &original) != nil {
+		return p, "", ""
+	}
+	to, m, ok := t.Find(original)
+	if !ok {
+		return p, "", ""
+	}
+	changes := map[string]any{"url": to}
+	if _, has := cfg["auth"]; has || m.Username != "" {
+		changes["auth"] = nil
+	}
+	if m.Username != "" {
+		changes["auth"] = map[string]string{"username": m.Username, "password": m.Password.Reveal()}
+	}
+	if m.CA != "" {
+		changes["tls"] = map[string]string{"ca_file": e.pemFile(m.CA)}
+	}
+	for name, value := range changes {
+		cfg[name], _ = json.Marshal(value) // strings and maps of them
+	}
+	p.JSON, _ = json.Marshal(cfg)
+	return p, original, to
+}
+
+// pemFile keeps certificates in a file, for plugins that read one, and returns
+// its path.
+func (e *Engine) pemFile(text string) string {
+	dir := filepath.Join(e.dataDir, "certificates")
+	path := filepath.Join(dir, fingerprint(text)+".pem")
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+		e.log.Error("cannot keep the certificates of a mirror", "err", err)
+	}
+	return path
+}
+
+// viaMirror says of an error that the source was read from a mirror.
+func (s *sourceNode) viaMirror(err error) error {
+	if s.mirror == "" || err == nil {
+		return err
+	}
+	return fmt.Errorf("%w (%s stands in for %s)", err, s.mirror, s.original)
+}

@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/resource"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/source"
+)
+
+// A repository that only custom resources name has a source of its own, shared
+// by all that name it: charts change rarely.
+const (
+	chartsInterval = 5 * time.Minute
+	chartsTimeout  = 5 * time.Minute
+)
+
+// chartSource is what only the source of charts has that no block declares.
+type chartSource struct {
+	git     resource.Git
+	applier string // that keeps git.Secret
+	tag     bool   // git.Ref is looked for among the tags
+}
+
+// placeCharts gives each release that names the repository of its chart a
+// source: a declared one of the same repository, or one of its own. It returns
+// the sources that are to run, and drops those that nobody needs any more. e.mu
+// is held.
+func (e *Engine) placeCharts() (added []string) {
+	used := map[string]bool{}
+	for _, n := range sortedNodes(e.nodes) {
+		if n.release == nil || n.release.declared.resource == nil || n.release.declared.resource.Git == nil || n.release.declared.err != nil {
+			continue
+		}
+		d := &n.release.declared
+		git := *d.resource.Git
+		id := declaredSource(e.nodes, git)
+		if id == "" {
+			id = chartSourceID(git, d.applier)
+			if e.nodes[id] == nil {
+				e.nodes[id] = newChartSource(id, git, d.applier)
+				added = append(added, id)
+			}
+		}
+		used[id] = true
+		d.spec.Chart.Tree = &release.TreeChart{Source: id, Path: git.Path}
+	}
+	for id, n := range e.nodes {
+		if n.source != nil && n.source.charts != nil && !used[id] {
+			e.dropSource(n)
+		}
+	}
+	return added
+}
+
+// dropSource ends a source that nobody needs any more. e.mu is held.
+func (e *Engine) dropSource(n *node) {
+	n.source.keep(nil, source.Revision{})
+	delete(e.nodes, n.id)
+	e.unschedule(n.id)
+	e.closeLater(n.handle)
+	n.handle = nil
+	_ = e.deleteRecords(n.id) // what is left is recalled by the next process, and dropped again
+}
+
+// declaredSource finds a declared source of the repository and the ref.
+func declaredSource(nodes map[string]*node, git resource.Git) string {
+	for _, n := range sortedNodes(nodes) {
+		if n.source == nil || n.source.charts != nil || n.plugin.Type != "git" {
+			continue
+		}
+		var cfg struct{ URL, Branch, Tag, Commit string }
+		if json.Unmarshal(n.plugin.JSON, &cfg) != nil {
+			continue
+		}
+		if (cfg.URL == git.URL || n.source.original == git.URL) && (cfg.Branch == git.Ref || cfg.Tag == git.Ref || cfg.Commit == git.Ref) {
+			return n.id
+		}
+	}
+	return ""
+}
+
+func chartSourceID(git resource.Git, applier string) string {
+	const enough = 8
+	who := ""
+	if git.Secret != nil {
+		who = applier
+	}
+	return "source.git.charts-" + fingerprint(git.URL, git.Ref, git.Secret, who)[:enough]
+}
+
+func newChartSource(id string, git resource.Git, applier string) *node {
+	plugin := config.PluginConfig{Kind: "source", Type: "git"}
+	n := &node{id: id, plugin: &plugin, view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now(), Declared: git.URL}}
+	n.source = &sourceNode{
+		cfg: config.Source{
+			Block:    config.Block{Address: id, Type: "git", Name: nameOf(id)},
+			Interval: chartsInterval, Timeout: chartsTimeout, Plugin: plugin,
+		},
+		charts: &chartSource{git: git, applier: applier},
+	}
+	return n
+}
+
+// commitID is a full hash.
+var commitID = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+// chartsConfig is the configuration of the git plugin for a source of charts,
+// with the credentials as they are now.
+func (e *Engine) chartsConfig(ctx context.Context, id string, c chartSource) (json.RawMessage, error) {
+	cfg := map[string]any{"url": c.git.URL}
+	switch {
+	case commitID.MatchString(c.git.Ref):
+		cfg["commit"] = c.git.Ref
+	case c.tag:
+		cfg["tag"] = c.git.Ref
+	case c.git.Ref != "":
+		cfg["branch"] = c.git.Ref
+	}
+	if s := c.git.Secret; s != nil {
+		auth := map[string]string{}
+		e.mu.Lock()
+		at := e.nodes[c.applier]
+		e.mu.Unlock()
+		for _, key := range []string{"username", "password"} {
+			value, err := e.readSecretFor(ctx, at, applier.SecretRef{Namespace: s.Namespace, Name: s.Name, Key: key})
+			if err != nil {
+				return nil, fmt.Errorf("the credentials of the chart's repository, %s of secret %s/%s: %w", key, s.Namespace, s.Name, err)
+			}
+			auth[key] = value.Reveal()
+		}
+		cfg["auth"] = auth
+	}
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	plugin, original, instead := e.mirrored(e.running.mirrors, config.PluginConfig{JSON: text})
+	if n := e.nodes[id]; n != nil && n.source != nil {
+		n.source.original, n.source.mirror = original, instead
+	}
+	return plugin.JSON, nil
+}
+
+// tryOtherwise has the next run of a source of charts, which has failed, read
+// its credentials again and, if it has never found its ref among the branches,
+// look among the tags, and the other way round. e.mu is held.
+func (e *Engine) tryOtherwise(n *node) {
+	c := n.source.charts
+	if c == nil {
+		return
+	}
+	if n.source.tree == nil {
+		c.tag = !c.tag && c.git.Ref != "" && !commitID.MatchString(c.git.Ref)
+	}
+	e.closeLater(n.handle)
+	n.handle = nil
+}
+
+// closeKey begins the pool's keys of instances that are closed.
+const closeKey = "close "
+
+// closeLater closes the instance of a node that is gone, beside what holds the
+// engine. e.mu is held.
+func (e *Engine) closeLater(in instance) {
+	if in == nil {
+		return
+	}
+	e.orphans = append(e.orphans, in)
+	e.pool.Submit(closeKey, sched.Interval, e.closeOrphans)
+}
+
+// closeOrphans closes the instances that no node has any more.
+func (e *Engine) closeOrphans(ctx context.Context) {
+	e.mu.Lock()
+	orphans := e.orphans
+	e.orphans = nil
+	e.mu.Unlock()
+	if err := closeAll(ctx, orphans); err != nil {
+		e.log.WarnContext(ctx, "closing what is not needed any more", "err", err)
+	}
+}

@@ -1,0 +1,261 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/state"
+)
+
+const releaseRecords state.Kind[storedRelease] = "release"
+
+// leaving is the end of a release whose declaration is gone, or about to go.
+type leaving struct {
+	Since time.Time `json:"since"`
+	Why   string    `json:"why"`            // for people
+	Keep  bool      `json:"keep,omitempty"` // the release stays, only the declaration goes
+	// Held is the digest of a removal that waits for an approval, together
+	// with Many others; "": it waits for none.
+	Held string `json:"held,omitempty"`
+	Many int    `json:"many,omitempty"`
+	Of   int    `json:"of,omitempty"`
+
+	resource bool // a custom resource that exists as yet: its finalizer is to go afterwards
+	doomed   bool // the resource's namespace goes, with all that is in it
+}
+
+// ends reports whether the job is to end the release.
+func (j *releaseJob) ends() bool { return j.leaving != nil && j.task == nil }
+
+// reason says what a held removal waits for.
+func (l *leaving) reason() string {
+	return fmt.Sprintf("for an approval: %d of %d releases left the configuration at once, and are to be uninstalled", l.Many, l.Of)
+}
+
+// A reload that takes away more than this many releases, or all of more than
+// that many, is taken for a mistake until somebody approves it.
+const (
+	removalBudget = 10
+	removalAll    = 3
+)
+
+// leave has the releases go whose blocks are not in the configuration any more,
+// out of those that were declared before. e.mu is held.
+func (ch *change) leave(gone []*node, before int) {
+	l := leaving{Since: now(), Why: "its block is not in the configuration any more"}
+	if n := len(gone); n > removalBudget || n == before && n > removalAll {
+		ids := make([]string, n)
+		for i, g := range gone {
+			ids[i] = g.id
+		}
+		l.Held, l.Many, l.Of = fingerprint(ids), n, before
+	}
+	for _, n := range gone {
+		own := l
+		n.release.leaving = &own
+		n.view.DependsOn = nil
+		ch.nodes[n.id] = n
+		ch.changed = append(ch.changed, n.id)
+	}
+}
+
+// partings sorts out the releases that c does not declare any more: those that
+// are to be uninstalled leave, the others are removed. e.mu is held.
+func (e *Engine) partings(ch *change) {
+	var gone []*node
+	before := 0
+	for _, n := range sortedNodes(e.nodes) {
+		if n.release == nil {
+			continue
+		}
+		if n.release.declared.block != nil && n.release.leaving == nil {
+			before++
+		}
+		if ch.nodes[n.id] != nil {
+			continue
+		}
+		switch there := ch.nodes[n.release.declared.helm] != nil; {
+		case !there: // nobody is left to do it
+		case n.release.leaving != nil, n.release.declared.resource != nil:
+			ch.nodes[n.id] = n
+		case n.release.installed() && !n.release.declared.keep:
+			gone = append(gone, n)
+		}
+	}
+	ch.leave(gone, before)
+}
+
+// recallRelease gives n what an earlier process knew of it. A record of another
+// cluster is not good for this one. e.mu is held.
+func (e *Engine) recallRelease(n *node, d releaseDeclaration) {
+	stored, ok, err := releaseRecords.Get(e.store, n.id)
+	if err != nil {
+		e.log.Warn("cannot recall", "node", n.id, "err", err)
+	}
+	n.release = &releaseNode{}
+	if ok {
+		n.release = stored.recalled()
+		n.release.leaving = nil
+		n.view.LastReady = stored.Record.LastReady
+	}
+	n.release.declared = d
+	if r := n.release.report; r != nil {
+		n.view.Revision = releaseRevision(*r)
+	}
+}
+
+// leaveUndeclared has the releases go whose blocks left the configuration while
+// no daemon ran. It returns the ids that it takes care of.
+func (e *Engine) leaveUndeclared(ids []string) (cared map[string]bool) {
+	cared = map[string]bool{}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ch := &change{nodes: e.nodes}
+	var gone []*node
+	declared := 0
+	for _, n := range e.nodes {
+		if n.release != nil {
+			declared++
+		}
+	}
+	for _, id := range ids {
+		stored, ok, err := releaseRecords.Get(e.store, id)
+		if err != nil || !ok || e.nodes[id] != nil || e.nodes[stored.Helm] == nil {
+			continue
+		}
+		if stored.Resource != nil && stored.Leaving == nil {
+			cared[id] = true // the first pass over the custom resources tells
+			continue
+		}
+		n := &node{id: id, release: stored.recalled(), view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}
+		if stored.Target != e.targetOf(n.release.declared) || stored.Keep {
+			continue
+		}
+		cared[id] = true
+		if stored.Leaving != nil {
+			e.nodes[id] = n
+			ch.changed = append(ch.changed, id)
+			continue
+		}
+		gone = append(gone, n)
+	}
+	ch.leave(gone, declared+len(gone))
+	if len(ch.changed) > 0 {
+		e.relink()
+	}
+	for _, id := range ch.changed {
+		e.recorder.mark(id)
+		e.schedulePart(e.nodes[id])
+		e.triggerLocked(id, 0)
+	}
+	return cared
+}
+
+// removeRelease ends a release.
+func (e *Engine) removeRelease(ctx context.Context, job *releaseJob, tell func(release.Progress)) {
+	e.showRemoval(job)
+	text := "it stays installed, where nothing manages it"
+	if !job.leaving.Keep {
+		m := job.record.Removal()
+		if m.Ref.Name == "" { // never run, or the record was lost: what is declared counts
+			m = release.Removal{Owner: job.declared.spec.Owner, Ref: job.declared.spec.Ref, Uninstall: job.declared.spec.Uninstall}
+		}
+		removed, err := e.uninstall(ctx, job, m, tell)
+		if ctx.Err() != nil {
+			e.abandonRelease(job, context.Cause(ctx))
+			return
+		}
+		if err != nil {
+			e.endRemoval(job, err)
+			return
+		}
+		text = "there was nothing left of it to uninstall"
+		if removed {
+			text = fmt.Sprintf("uninstalled %s from %s", m.Ref.Name, m.Ref.Namespace)
+		}
+	}
+	if err := e.releaseResource(ctx, job, text); err != nil {
+		if ctx.Err() != nil {
+			e.abandonRelease(job, context.Cause(ctx))
+			return
+		}
+		e.endRemoval(job, err)
+		return
+	}
+	e.removedRelease(job, text)
+}
+
+// uninstall removes the release, unless a namespace that goes takes it along
+// whatever comes of that.
+func (e *Engine) uninstall(ctx context.Context, job *releaseJob, m release.Removal, tell func(release.Progress)) (removed bool, err error) {
+	doomed := job.leaving.doomed
+	if doomed {
+		m.Uninstall.DisableHooks, m.Uninstall.Wait = true, false // nothing new begins in such a namespace
+	}
+	removed, err = e.releases.runner.Remove(ctx, m, job.host, tell)
+	e.mu.Lock()
+	if removed || err != nil {
+		e.releases.counted(string(HelmUninstall), err != nil)
+	}
+	e.mu.Unlock()
+	if err != nil && doomed && ctx.Err() == nil {
+		e.log.WarnContext(ctx, "the namespace goes: what is left of the release goes with it", "node", job.id, "err", err)
+		return true, nil
+	}
+	return removed, err
+}
+
+func (e *Engine) showRemoval(job *releaseJob) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := e.nodes[job.id]; n != nil {
+		n.set(Running, "uninstalling: "+job.leaving.Why, "")
+		e.nodeChanged()
+	}
+}
+
+// endRemoval ends a removal that has to be tried again.
+func (e *Engine) endRemoval(job *releaseJob, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[job.id]
+	if n == nil || n.release == nil {
+		return
+	}
+	n.release.endRun = nil
+	e.failed(n, fmt.Errorf("to be uninstalled (%s): %w", job.leaving.Why, releaseError(err)), "")
+	e.recorder.mark(n.id)
+}
+
+// removedRelease drops the node of a release that was removed. That of a
+// resource that is there as yet goes when the resource has.
+func (e *Engine) removedRelease(job *releaseJob, text string) {
+	e.mu.Lock()
+	n := e.nodes[job.id]
+	if n == nil || n.release == nil {
+		e.mu.Unlock()
+		return
+	}
+	e.publish(n, eventUninstalled, job.leaving.Why+": "+text)
+	n.release.record, n.release.report, n.release.synced, n.release.endRun = release.Record{}, nil, "", nil
+	if !job.leaving.resource || n.release.gone {
+		e.drop(n)
+	} else {
+		e.succeeded(n, Waiting, "for the end of its resource: "+text, "its other finalizers being removed")
+	}
+	e.mu.Unlock()
+	if err := e.deleteRecords(job.id); err != nil {
+		e.log.ErrorContext(context.Background(), "cannot remove what was kept", "node", job.id, "err", err)
+	}
+}
+
+// drop takes a node out that came while the configuration ran. e.mu is held.
+func (e *Engine) drop(n *node) {
+	n.ended = n.begun
+	delete(e.nodes, n.id)
+	e.relink()
+	e.unschedule(n.id)
+	e.nodeChanged()
+}

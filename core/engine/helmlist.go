@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+const interactive = sched.Interactive
+
+// listTimeout bounds how long a listing waits for one cluster.
+const listTimeout = 10 * time.Second
+
+// HelmReleases lists releases: what the daemon knows of the declared ones, with
+// the newest revisions as the clusters tell them now.
+func (e *Engine) HelmReleases(ctx context.Context, req HelmListRequest) (HelmListAnswer, error) {
+	if err := e.checkAlive(); err != nil {
+		return HelmListAnswer{}, err
+	}
+	byRef := map[string]map[helm.ReleaseRef]int{} // of the answer, by applier
+	answer := HelmListAnswer{Releases: []HelmRelease{}}
+	for _, r := range e.declaredReleases(req) {
+		if byRef[r.Applier] == nil {
+			byRef[r.Applier] = map[helm.ReleaseRef]int{}
+		}
+		byRef[r.Applier][helm.ReleaseRef{Namespace: r.Namespace, Name: r.Name}] = len(answer.Releases)
+		answer.Releases = append(answer.Releases, r)
+	}
+	for _, h := range e.openHelms(req.Applier) {
+		listing, cancel := bounded(ctx, listTimeout)
+		found, err := h.observer.List(listing, req.Namespace)
+		err = because(listing, err)
+		cancel()
+		if err != nil {
+			answer.Problems = append(answer.Problems, h.id+": "+oneLine(err))
+			continue
+		}
+		for _, o := range found {
+			if i, ok := byRef[h.applier][o.Ref]; ok {
+				answer.Releases[i].showRevision(o.Revision)
+			} else if req.All {
+				answer.Releases = append(answer.Releases, undeclaredRelease(h.applier, o))
+			}
+		}
+	}
+	slices.SortFunc(answer.Releases, func(a, b HelmRelease) int {
+		return cmp.Or(cmp.Compare(a.Applier, b.Applier), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return answer, nil
+}
+
+// openHelm is a helm that can be asked.
+type openHelm struct {
+	id, applier string
+	observer    *release.Observer
+}
+
+// openHelms are the helms that are open, of one applier if it is named.
+func (e *Engine) openHelms(applier string) []openHelm {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list []openHelm
+	for _, n := range sortedNodes(e.nodes) {
+		if n.isHelm() && n.handle != nil && (applier == "" || n.helm.cfg.Applier == applier) {
+			list = append(list, openHelm{n.id, n.helm.cfg.Applier, e.observerOf(n)})
+		}
+	}
+	return list
+}
+
+// declaredReleases are the nodes that req selects.
+func (e *Engine) declaredReleases(req HelmListRequest) []HelmRelease {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list []HelmRelease
+	for _, n := range sortedNodes(e.nodes) {
+		if n.release == nil {
+			continue
+		}
+		r := e.helmRelease(n)
+		if (req.Namespace == "" || r.Namespace == req.Namespace) && (req.Applier == "" || r.Applier == req.Applier) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func undeclaredRelease(applier string, o release.Owned) HelmRelease {
+	r := HelmRelease{Namespace: o.Ref.Namespace, Name: o.Ref.Name, Applier: applier, Chart: o.Revision.Chart, AppVersion: o.Revision.AppVersion}
+	r.showRevision(o.Revision)
+	return r
+}
+
+// showRevision shows what a cluster tells.
+func (r *HelmRelease) showRevision(rev helm.Revision) {
+	r.Revision, r.Status, r.Updated = rev.Number, rev.Status, rev.Updated
+	r.Owner = cmp.Or(rev.Owner, r.Owner)
+	r.Tests = cmp.Or(rev.Tests, r.Tests)
+}
+
+// helmRelease is what is known of a declared release. e.mu is held.
+func (e *Engine) helmRelease(n *node) HelmRelease {
+	r, view := n.release, e.show(n)
+	ref := (&releaseJob{declared: r.declared, record: r.record}).ref()
+	shown := HelmRelease{
+		ID: n.id, Namespace: ref.Namespace, Name: ref.Name, Applier: r.declared.applier, Owner: r.declared.spec.Owner, Declared: cmp.Or(r.declared.place, view.Declared),
+		State: view.State, Reason: view.Reason, Unblock: view.Unblock, NextAttempt: view.NextAttempt, Suspension: view.Suspension,
+	}
+	if rep := r.report; rep != nil {
+		shown.Release = rep.State
+		shown.Chart, shown.ChartVersion, shown.AppVersion, shown.ChartDigest = rep.Chart.Name, rep.Chart.Version, rep.Chart.AppVersion, rep.Chart.Digest
+		shown.ChartFrom = rep.Chart.From
+		if rep.Chart.Revision != "" {
+			shown.ChartFrom += "@" + short(rep.Chart.Revision)
+		}
+		shown.showRevision(rep.Revision)
+	}
+	return shown
+}
+
+// helmDetail is what is known of a declared release.
+func (e *Engine) helmDetail(id string) HelmDetail {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil || n.release == nil {
+		return HelmDetail{Node: Node{ID: id, State: Failed, Reason: "not declared any more"}}
+	}
+	d := HelmDetail{HelmRelease: e.helmRelease(n), Node: e.show(n), Report: n.release.report, DependsOn: n.release.declared.dependsOn}
+	if c := n.release.declared.resource; c != nil {
+		d.Conditions = c.Status.Conditions
+	}
+	return d
+}
+
+// isIdle reports whether n is a helm that nobody has declared, and that no
+// release needs: it is not worth a line. e.mu is held.
+func (e *Engine) isIdle(n *node) bool {
+	return n.isHelm() && n.helm.cfg.Implicit && n.handle == nil && len(e.graph.Dependents(n.id)) == 0
+}
+
+// HelmMetrics returns figures about the declared releases. It asks nobody.
+func (e *Engine) HelmMetrics() HelmMetrics {
+	m := HelmMetrics{Releases: e.declaredReleases(HelmListRequest{})}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.releases != nil {
+		m.Operations = maps.Clone(e.releases.counts)
+	}
+	return m
+}

@@ -1,0 +1,505 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/core/engine/resources"
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/resource"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// following is what goes on with the custom resources of one applier's cluster.
+// Engine.mu guards what is not constant.
+type following struct {
+	applier, helm string // ids
+	name          string // of the applier, as it stands in the ids of nodes
+	key           string // what it was begun with
+	options       resource.Options
+	uninstall     bool // also if the definition is what goes
+	keeper        applier.ResourceKeeper
+	follower      *resources.Follower
+	writer        *resources.Writer
+
+	passing  map[string]bool   // nodes seen in the first pass; nil once that is complete
+	problems map[string]string // why objects cannot be seen, by kind and namespace
+	lost     error             // why nothing can
+}
+
+// followResources begins to follow the custom resources of the clusters whose appliers
+// are open, where a helm wants that, and ends what is not wanted so any more.
+func (e *Engine) followResources() {
+	if e.oneShot() {
+		return
+	}
+	e.refollow.Lock()
+	defer e.refollow.Unlock()
+	e.mu.Lock()
+	wanted := map[string]*following{}
+	for _, h := range e.nodes {
+		if f := e.followingFor(h); f != nil && e.alive {
+			wanted[f.applier] = f
+		}
+	}
+	var stale []*following
+	for id, f := range e.followed {
+		if w := wanted[id]; w != nil && w.key == f.key && w.options == f.options {
+			delete(wanted, id)
+			continue
+		}
+		stale = append(stale, f)
+		delete(e.followed, id)
+	}
+	e.mu.Unlock()
+	for _, f := range stale {
+		f.close()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, f := range wanted {
+		f.begin(e)
+	}
+}
+
+// followingFor is how the resources of a helm's cluster are followed, nil if they
+// are not. e.mu is held.
+func (e *Engine) followingFor(h *node) *following {
+	if !h.isHelm() || !h.helm.cfg.Resources {
+		return nil
+	}
+	a := e.nodes[h.helm.cfg.Applier]
+	if a == nil || a.handle == nil || !a.handle.Has(applier.CanKeepResources) {
+		return nil
+	}
+	keeper, ok := a.handle.Applier().(applier.ResourceKeeper)
+	if !ok {
+		return nil
+	}
+	f := newFollowing(h)
+	f.keeper, f.key = keeper, fmt.Sprintf("%s %p %s", h.id, a.handle, pluginKey(*h.plugin))
+	return f
+}
+
+// newFollowing is what the custom resources of a helm's cluster mean.
+func newFollowing(h *node) *following {
+	cfg := h.helm.cfg
+	return &following{
+		applier: cfg.Applier, helm: h.id, name: nameOf(cfg.Applier),
+		options: resource.Options{
+			CrossNamespace: cfg.CrossNamespace, DefaultRef: cfg.DefaultRef, Charts: resource.Charts{Source: cfg.Charts, Path: cfg.ChartsPath},
+		},
+		uninstall: cfg.UninstallOnCRDDelete, problems: map[string]string{},
+	}
+}
+
+// nameOf is what comes after the kind and the type in an address.
+func nameOf(address string) string {
+	parts := strings.SplitN(address, ".", 3)
+	return parts[len(parts)-1]
+}
+
+// begin follows. e.mu is held.
+func (f *following) begin(e *Engine) {
+	f.writer = resources.NewWriter(f.keeper, e.log)
+	f.follower = resources.Follow(resources.Options{
+		Keeper: f.keeper, Filter: applier.ResourceFilter{Kinds: resource.Kinds()}, Logger: e.log.With("node", f.applier),
+		Handle: func(_ context.Context, b resources.Batch) { e.takeResources(f, b) },
+	})
+	e.followed[f.applier] = f
+}
+
+func (f *following) close() {
+	f.follower.Close()
+	f.writer.Close()
+}
+
+// unfollow ends all following that uses one of the nodes.
+func (e *Engine) unfollow(ids []string) {
+	e.refollow.Lock()
+	defer e.refollow.Unlock()
+	e.mu.Lock()
+	var stale []*following
+	for id, f := range e.followed {
+		if slices.Contains(ids, f.applier) || slices.Contains(ids, f.helm) {
+			stale = append(stale, f)
+			delete(e.followed, id)
+		}
+	}
+	e.mu.Unlock()
+	for _, f := range stale {
+		f.close()
+	}
+}
+
+// closeFollowing ends all following, at the end of the engine.
+func (e *Engine) closeFollowing(context.Context) error {
+	e.mu.Lock()
+	ids := slices.Collect(maps.Keys(e.followed))
+	e.mu.Unlock()
+	e.unfollow(ids)
+	return nil
+}
+
+// parsed is a resource with what it declares.
+type parsed struct {
+	applier.Resource
+	resource resource.Resource
+	err      error
+}
+
+// takeResources takes over what has changed among the custom resources of a
+// cluster.
+func (e *Engine) takeResources(f *following, b resources.Batch) {
+	list := make([]parsed, len(b.List)) // parsed before the lock is taken
+	for i, r := range b.List {
+		list[i].Resource = r
+		if r.Ref.Name != "" && !r.Deleted {
+			list[i].resource, list[i].err = resource.Parse(r.Object, f.options)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.followed[f.applier] != f || e.nodes[f.helm] == nil || e.nodes[f.applier] == nil {
+		return
+	}
+	if b.Began {
+		f.passing, f.problems = map[string]bool{}, map[string]string{}
+	}
+	f.lost = b.Lost
+	turn := &turnover{engine: e, following: f}
+	for _, p := range list {
+		turn.take(p)
+	}
+	turn.end()
+}
+
+// turnover is what one batch changes. Engine.mu is held while it lasts.
+type turnover struct {
+	engine    *Engine
+	following *following
+	run       []string // nodes to be run
+	relink    bool
+}
+
+func (t *turnover) take(p parsed) {
+	f := t.following
+	switch {
+	case p.Ref == (applier.Ref{}):
+		t.passed()
+		return
+	case p.Ref.Name == "":
+		t.problem(p)
+		return
+	}
+	r := p.resource
+	r.Ref = p.Ref
+	id := r.ID(f.name)
+	if f.passing != nil {
+		f.passing[id] = !p.Deleted
+	}
+	switch n := t.engine.nodes[id]; {
+	case p.Deleted:
+		t.deleted(n, p)
+	case n == nil:
+		t.added(id, p)
+	default:
+		t.changed(n, p)
+	}
+}
+
+func (t *turnover) problem(p parsed) {
+	key := p.Ref.Group + "/" + p.Ref.Kind + " " + p.Ref.Namespace
+	if p.Problem == "" {
+		delete(t.following.problems, key)
+		return
+	}
+	t.following.problems[key] = p.Problem
+	t.engine.log.Warn("custom resources cannot be seen", "node", t.following.applier, "kind", p.Ref.Kind, "namespace", p.Ref.Namespace, "err", p.Problem)
+}
+
+// blind reports whether objects of a kind and namespace cannot be seen, so that
+// nothing follows from their absence.
+func (f *following) blind(ref applier.Ref) bool {
+	kind := ref.Group + "/" + ref.Kind + " "
+	return f.problems[kind] != "" || f.problems[kind+ref.Namespace] != ""
+}
+
+// declaration is what a resource declares. e.mu is held.
+func (t *turnover) declaration(p parsed) releaseDeclaration {
+	f, r := t.following, p.resource
+	d := releaseDeclaration{
+		spec: r.Spec, key: fingerprint(r.UID, r.Declared, f.options, fmt.Sprint(p.err)), helm: f.helm, applier: f.applier, keep: r.KeepOnRemove,
+		place: fmt.Sprintf("%s %s/%s", p.Ref.Kind, p.Ref.Namespace, p.Ref.Name), err: p.err, resource: &r,
+	}
+	for _, name := range r.DependsOn {
+		d.dependsOn = append(d.dependsOn, t.dependency(p.Ref, name))
+	}
+	if r.Suspended {
+		d.suspended = suspendedBy("the resource", r.SuspendReason)
+	}
+	return d
+}
+
+// dependency is the node of a resource that another one names: one of the same
+// kind, if there is no other.
+func (t *turnover) dependency(by applier.Ref, name string) string {
+	namespace, name, _ := strings.Cut(name, "/")
+	var same string
+	for _, k := range resource.Kinds() {
+		id := resource.Resource{Ref: applier.Ref{Group: k.Group, Kind: k.Kind, Namespace: namespace, Name: name}}.ID(t.following.name)
+		if k.Group == by.Group && k.Kind == by.Kind {
+			same = id
+		} else if t.engine.nodes[id] != nil && same == "" {
+			same = id
+		}
+	}
+	return same
+}
+
+// added makes the node of a resource that was not there.
+func (t *turnover) added(id string, p parsed) {
+	e := t.engine
+	n := &node{id: id, view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}
+	n.suspension = e.recallSuspension(id)
+	d := t.declaration(p)
+	e.recallRelease(n, d)
+	e.nodes[id] = n
+	t.relink = true
+	t.declare(n, d, p)
+	if s := n.suspended(); s != nil && n.release.leaving == nil {
+		n.set(Suspended, s.String(), resumeHint(s, id))
+	}
+	t.run = append(t.run, id)
+}
+
+// changed takes over what a resource declares now. A change of its status, or of
+// what is not about the release, is none.
+func (t *turnover) changed(n *node, p parsed) {
+	r := n.release
+	d := t.declaration(p)
+	same := r.declared.key == d.key && r.leaving == nil && !p.Deleting
+	again := r.leaving != nil && !p.Deleting // made anew while the release goes
+	if r.leaving != nil && p.Deleting && r.leaving.resource {
+		r.declared.resource = d.resource
+		return // that is under way
+	}
+	t.relink = t.relink || !same
+	t.declare(n, d, p)
+	if same {
+		return
+	}
+	if r.endRun != nil {
+		r.endRun(errSuperseded)
+	}
+	if again {
+		r.synced = ""
+	}
+	t.run = append(t.run, n.id)
+}
+
+// declare gives n what a resource declares, or has it leave if that goes.
+func (t *turnover) declare(n *node, d releaseDeclaration, p parsed) {
+	r := n.release
+	if old := r.declared.spec.Chart.Tree; old != nil && d.spec.Chart.Tree == nil && d.resource.Git != nil {
+		d.spec.Chart.Tree = old // until it is placed anew
+	}
+	r.declared, r.leaving, r.gone = d, nil, false
+	n.view.Declared = d.place
+	if !p.Deleting {
+		return
+	}
+	l := &leaving{Since: now(), Why: d.place + " was deleted", Keep: d.keep, resource: true, doomed: p.NamespaceDeleting}
+	switch {
+	case p.DefinitionDeleting && !t.following.uninstall:
+		l.Why, l.Keep = "the definition of "+d.place+" was deleted", true
+	case d.keep:
+		l.Why += ", which says that the release stays"
+	}
+	r.leaving = l
+}
+
+// deleted takes note that a resource is gone. If its release was not uninstalled
+// before, it is now.
+func (t *turnover) deleted(n *node, p parsed) {
+	if n == nil {
+		return
+	}
+	t.vanished(n)
+}
+
+// vanished has a node go whose resource does not exist any more.
+func (t *turnover) vanished(n *node) {
+	e, r := t.engine, n.release
+	if w := t.following.writer; w != nil {
+		w.Forget(n.id)
+	}
+	r.gone = true
+	switch {
+	case r.leaving != nil && n.busy():
+		return // its run drops it
+	case !r.installed() || r.declared.keep || r.leaving != nil && r.leaving.Keep:
+		if r.endRun != nil {
+			r.endRun(errSuperseded)
+		}
+		e.drop(n)
+		_ = e.deleteRecords(n.id) // what is left is recalled by the next process, and dropped again
+		t.relink = true
+		return
+	case r.leaving == nil:
+		r.leaving = &leaving{Since: now(), Why: r.declared.place + " is gone"}
+		if r.endRun != nil {
+			r.endRun(errSuperseded)
+		}
+	}
+	t.run = append(t.run, n.id)
+}
+
+// passed ends the first pass: what it has not shown does not exist.
+func (t *turnover) passed() {
+	e, f := t.engine, t.following
+	if f.passing == nil {
+		return
+	}
+	for _, n := range sortedNodes(e.nodes) {
+		if r := n.release; r != nil && r.declared.applier == f.applier && r.declared.resource != nil && !f.passing[n.id] && !f.blind(r.declared.resource.Ref) {
+			t.vanished(n)
+		}
+	}
+	t.recall()
+	f.passing = nil
+}
+
+// served reports whether the first pass has shown any resource of the kind of
+// the node id. If it has not, the definition may be gone, which is no reason to
+// uninstall what it declared.
+func (f *following) served(id string) bool {
+	kind, _, _ := strings.Cut(id, ".")
+	for other, there := range f.passing {
+		if there && strings.HasPrefix(other, kind+".") {
+			return true
+		}
+	}
+	return f.uninstall
+}
+
+// recall has the releases leave whose resources went while no daemon ran.
+func (t *turnover) recall() {
+	e, f := t.engine, t.following
+	ids, err := releaseRecords.IDs(e.store)
+	if err != nil {
+		e.log.Warn("cannot tell which resources are gone", "err", err)
+		return
+	}
+	for _, id := range ids {
+		stored, ok, err := releaseRecords.Get(e.store, id)
+		if err != nil || !ok || e.nodes[id] != nil || stored.Resource == nil || stored.Applier != f.applier || f.blind(*stored.Resource) {
+			continue
+		}
+		n := &node{id: id, release: stored.recalled(), view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}
+		if !f.served(id) {
+			e.publish(n, eventRemoved, "its resource is gone, and all of its kind: the release stays installed, where nothing manages it")
+			stored.Keep = true
+		}
+		if stored.Target != e.targetOf(n.release.declared) || stored.Keep || !n.release.installed() {
+			_ = e.deleteRecords(id) // it is recalled by the next process, and dropped again
+			continue
+		}
+		n.release.leaving = &leaving{Since: now(), Why: "its resource is gone"}
+		e.nodes[id] = n
+		t.relink = true
+		t.run = append(t.run, id)
+	}
+}
+
+// end has run what the batch concerns.
+func (t *turnover) end() {
+	e := t.engine
+	if t.relink {
+		t.run = append(t.run, e.placeCharts()...)
+		e.relink()
+	}
+	for _, id := range t.run {
+		n := e.nodes[id]
+		if n == nil {
+			continue
+		}
+		e.schedulePart(n)
+		n.view.DependsOn = n.needs()
+		e.triggerLocked(id, sched.Webhook)
+		e.recorder.mark(id)
+	}
+	if t.relink {
+		e.nodeChanged()
+	}
+}
+
+// writerOf returns who writes the status of n, nil if nobody does. e.mu is held.
+func (e *Engine) writerOf(d releaseDeclaration) *resources.Writer {
+	if f := e.followed[d.applier]; f != nil && d.resource != nil {
+		return f.writer
+	}
+	return nil
+}
+
+// tellResource has the status of the resource that a job is for changed.
+func (e *Engine) tellResource(job *releaseJob, change func(resource.Resource, resource.Status) resource.Status) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if w := e.writerOf(job.declared); w != nil {
+		w.Update(job.id, *job.declared.resource, change)
+	}
+}
+
+// tellReport writes what a run has come to.
+func (e *Engine) tellReport(job *releaseJob, report release.Report) {
+	e.tellResource(job, func(r resource.Resource, before resource.Status) resource.Status {
+		return r.Reported(before, report, now())
+	})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w := e.writerOf(job.declared)
+	if w == nil {
+		return
+	}
+	if ev, ok := job.declared.resource.EventOf(report); ok {
+		w.Tell(ev)
+	}
+}
+
+// holdResource keeps the resource of a job until its release is uninstalled.
+func (e *Engine) holdResource(ctx context.Context, job *releaseJob) error {
+	r := job.declared.resource
+	if r == nil || r.Finalized {
+		return nil
+	}
+	_, err := job.keeper.PatchResource(ctx, applier.ResourcePatch{Ref: r.Ref, UID: r.UID, AddFinalizer: resource.Finalizer})
+	if err != nil {
+		return fmt.Errorf("hold the resource until the release is uninstalled: %w", err)
+	}
+	return nil
+}
+
+// releaseResource lets the resource of a job go, for which text was done.
+func (e *Engine) releaseResource(ctx context.Context, job *releaseJob, text string) error {
+	r := job.declared.resource
+	if r == nil || !job.leaving.resource {
+		return nil
+	}
+	e.mu.Lock()
+	if w := e.writerOf(job.declared); w != nil {
+		w.Forget(job.id)
+		w.Tell(applier.ResourceEvent{Ref: r.Ref, UID: r.UID, Reason: "ReleaseRemoved", Message: job.leaving.Why + ": " + text})
+	}
+	e.mu.Unlock()
+	_, err := job.keeper.PatchResource(ctx, applier.ResourcePatch{Ref: r.Ref, UID: r.UID, RemoveFinalizer: resource.Finalizer})
+	if errors.Is(err, applier.ErrNoResource) {
+		return nil
+	}
+	return err
+}
