@@ -57,7 +57,7 @@ func exists(r helm.Revision) bool { return r.Number > 0 && r.Status != uninstall
 // needsPast reports whether Decide needs the history to tell how the newest
 // revision came about.
 func needsPast(r helm.Revision, rec Record) bool {
-	return r.Status == failed || r.Tests == failed || r.Status == deployed && r.Digest == "" && rec.Digest == ""
+	return r.Status == failed || r.Tests == failed || rec.TestFailed == r.Number && r.Number > 0 || r.Status == deployed && r.Digest == "" && rec.Digest == ""
 }
 
 // Decide tells how a release stands and what is to be done about it. It is

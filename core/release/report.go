@@ -43,6 +43,9 @@ const (
 	ActRefuse    Action = "refuse"  // nothing until somebody does something
 )
 
+// makes reports whether an action makes a revision as declared.
+func (a Action) makes() bool { return a == ActInstall || a == ActUpgrade || a == ActAdopt }
+
 // Decision is what Decide found and why, in a sentence for the people who run
 // the cluster.
 type Decision struct {

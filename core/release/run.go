@@ -85,8 +85,11 @@ func (n *run) pursue(ctx context.Context) (failure error) {
 		default:
 			n.done[a] = true
 		}
-		if err := n.act(ctx); err != nil {
+		switch err := n.act(ctx); {
+		case err != nil:
 			failure = err
+		case n.decision.Action.makes(): // whatever failed before is mended
+			failure = nil
 		}
 		if ctx.Err() != nil {
 			return failure

@@ -24,7 +24,7 @@ var ErrNoValues = errors.New("does not exist")
 
 // Bounds of values. What a plugin takes in one message has 16 MiB.
 const (
-	partMax  = 8 << 20 // of each place, as text
+	partMax  = 8 << 20  // of each place, as text
 	totalMax = 15 << 20 // of all together, as JSON
 )
 

@@ -1,0 +1,578 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+	"github.com/sluice-gitops/sluice/sdk/secret"
+)
+
+// bubble runs a test with a clock of its own.
+func bubble(t *testing.T, f func(t *testing.T, g *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, newRig(t)) })
+}
+
+func TestInstallUpgradeAndQuiet(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.values(`{"colour": "red"}`)
+		rep := g.expect("in_sync: install", "deployed")
+		if diff := cmp.Diff([]string{"ChartFetched", "Installing", "Deployed", "Succeeded"}, g.phases); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(ChartInfo{Name: "ghost", Version: "1.0.0", AppVersion: "5.1", Digest: g.charts["1.0.0"].Digest, From: "https://charts.example.com"}, rep.Chart); diff != "" {
+			t.Error(diff)
+		}
+		later(rep)
+		rep = g.expect("in_sync:", "deployed")
+		if len(g.phases) > 0 || rep.Changed() || rep.Reason != "Revision 1 is as declared." {
+			t.Errorf("a quiet run says %v: %s", g.phases, rep.Reason)
+		}
+		g.values(`{"colour": "blue"}`)
+		rep = g.expect("in_sync: upgrade", "superseded deployed")
+		if r := rep.Steps[0].Reason; r != "Revision 1 was made before the values changed." {
+			t.Error(r)
+		}
+		if diff := cmp.Diff([]string{"Upgrading", "Deployed", "Succeeded"}, g.phases); diff != "" {
+			t.Error(diff)
+		}
+		g.publish("2.0.0", "second")
+		g.spec.Chart.Version = "2.0.0"
+		rep = g.expect("in_sync: upgrade", "superseded superseded deployed")
+		if r := rep.Steps[0].Reason; r != "Revision 2 was made before the chart (1.0.0 to 2.0.0) changed." {
+			t.Error(r)
+		}
+	})
+}
+
+// A quiet interval costs one listing for all releases and a comparison for each.
+func TestQuietIntervalsAreCheap(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		later(g.run(t.Context()))
+		later(g.run(t.Context()))
+		clear(g.calls)
+		for range 5 {
+			later(g.run(t.Context()))
+		}
+		if diff := cmp.Diff(map[string]int{"List": 5, "Compare": 5}, g.calls); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// A lost record, and a runner without a directory of charts, cost no upgrade.
+func TestLostRecord(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.values(`{"a": 1}`)
+		later(g.run(t.Context()))
+		g.rec = Record{}
+		g.expect("in_sync:", "deployed")
+		if g.rec.Ref != ghost || g.rec.Owner != mine {
+			t.Errorf("record %+v", g.rec)
+		}
+	})
+}
+
+func TestFailedInstallIsUpgradedNotReinstalled(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Remedy.Retries = 3
+		g.values(`{"fail": 2}`)
+		rep := g.expect("failed: install(the pod crashed) | the pod crashed", "failed")
+		if !strings.HasPrefix(rep.Reason, "Revision 1 failed. Attempt 2 of 4 follows at ") || rep.Action != ActWait {
+			t.Errorf("%s: %s", rep.Action, rep.Reason)
+		}
+		// Whoever runs it too early only looks.
+		if rep := g.expect("failed: | Revision 1 failed. Attempt 2 of 4 follows at", "failed"); rep.Changed() || !strings.Contains(rep.Error, "Helm has recorded: the pod crashed") {
+			t.Error(rep.Error)
+		}
+		later(rep)
+		rep = g.expect("failed: upgrade(the pod crashed)", "failed failed")
+		later(rep)
+		rep = g.expect("in_sync: upgrade", "failed failed deployed")
+		if g.rec.Attempts != 0 || g.rec.Failures != 0 || g.calls["Uninstall"] > 0 {
+			t.Errorf("attempts %d, failures %d, uninstalls %d", g.rec.Attempts, g.rec.Failures, g.calls["Uninstall"])
+		}
+		later(rep)
+		g.expect("in_sync:", "failed failed deployed")
+	})
+}
+
+// Waiting grows from a second to five minutes.
+func TestBackOff(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Remedy.Retries = -1
+		g.values(`{"fail": 1000}`)
+		var waits []time.Duration
+		for range 15 {
+			began := time.Now()
+			rep := g.run(t.Context())
+			waits = append(waits, rep.Again.Sub(began))
+			later(rep)
+		}
+		for i, wait := range waits {
+			full := min(time.Second<<i, 5*time.Minute)
+			if wait > full || wait < full*8/10 {
+				t.Errorf("wait %d is %s, want about %s", i, wait, full)
+			}
+		}
+		if got := g.calls["Upgrade"]; got != 15 {
+			t.Errorf("%d upgrades in 15 runs", got)
+		}
+	})
+}
+
+func TestRetriesEnd(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Remedy.Retries = 1
+		g.values(`{"fail": 100}`)
+		later(g.expect("failed: install(the pod crashed)", "failed"))
+		rep := g.expect("failed: upgrade(the pod crashed) | the pod crashed. Revision 2 failed after 2 attempts.", "failed failed")
+		if !rep.Refused || !sdk.IsPermanent(rep.Err) || time.Until(rep.Again) != DefaultInterval {
+			t.Errorf("refused %v, permanent %v, again in %s", rep.Refused, sdk.IsPermanent(rep.Err), time.Until(rep.Again))
+		}
+		for range 3 {
+			later(rep)
+			rep = g.expect("failed: | Revision 2 failed after 2 attempts. It stays as it is until its chart, values or options change, or on request (sluice sync). Helm has recorded: the pod crashed", "failed failed")
+		}
+		g.rec = g.rec.Forgive() // somebody asks
+		rep = g.expect("failed: upgrade(the pod crashed)", "failed failed failed")
+		later(rep)
+		g.values(`{"fail": 0}`)
+		g.expect("in_sync: upgrade", "failed failed failed deployed")
+	})
+}
+
+func TestRollback(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Remedy = Remedy{Retries: 1, Action: RemedyRollback}
+		g.values(`{"a": 1}`)
+		later(g.expect("in_sync: install", "deployed"))
+		g.values(`{"a": 2, "fail": 100}`)
+		later(g.expect("failed: upgrade(the pod crashed)", "deployed failed"))
+		rep := g.expect("rolled_back: upgrade(the pod crashed) rollback | the pod crashed. What is declared failed and was rolled back.", "superseded failed failed deployed")
+		if diff := cmp.Diff([]string{"Upgrading", "DeployFailed", "RollingBack", "RolledBack", "Failed"}, g.phases); diff != "" {
+			t.Error(diff)
+		}
+		for range 3 {
+			later(rep)
+			rep = g.expect("rolled_back: | What is declared failed and was rolled back.", "superseded failed failed deployed")
+		}
+		g.rec = Record{} // and without it
+		rep = g.expect("rolled_back: |", "superseded failed failed deployed")
+		later(rep)
+		g.values(`{"a": 3}`)
+		rep = g.expect("in_sync: upgrade", "superseded failed failed superseded deployed")
+		if g.rec.GivenUp != "" || rep.Err != nil {
+			t.Errorf("given up %q: %v", g.rec.GivenUp, rep.Err)
+		}
+	})
+}
+
+func TestRolledBackIsTriedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Remedy = Remedy{Action: RemedyRollback, RetryRolledBack: true, MaxRollbacks: 2}
+		later(g.run(t.Context()))
+		g.values(`{"fail": 100}`)
+		rep := g.expect("rolled_back: upgrade(the pod crashed) rollback |", "superseded failed deployed")
+		for i := range 2 {
+			if wait := time.Until(rep.Again); wait != DefaultInterval {
+				t.Errorf("again in %s", wait)
+			}
+			later(rep)
+			rep = g.run(t.Context())
+			if got := summary(rep); !strings.HasPrefix(got, "rolled_back: upgrade(the pod crashed) rollback") {
+				t.Errorf("retry %d: %s", i, got)
+			}
+		}
+		later(rep)
+		if rep = g.run(t.Context()); rep.Changed() {
+			t.Error(summary(rep))
+		}
+	})
+}
+
+func TestRollbackFails(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Remedy = Remedy{Action: RemedyRollback}
+		later(g.run(t.Context()))
+		g.values(`{"fail": 100, "norollback": true}`)
+		rep := g.expect("failed: upgrade(the pod crashed) rollback(roll back to revision 1: cannot go back)", "deployed failed failed")
+		later(rep)
+		rep = g.expect("rolled_back: rollback", "superseded failed failed deployed") // what failed is a rollback now, which allows one
+		later(rep)
+		g.expect("rolled_back: |", "superseded failed failed deployed")
+	})
+}
+
+func TestNothingToRollBackTo(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Remedy = Remedy{Action: RemedyRollback}
+		g.values(`{"fail": 100}`)
+		g.expect("failed: install(the pod crashed) | the pod crashed. Revision 1 failed after one attempt, and there is no earlier revision to roll back to.", "failed")
+	})
+}
+
+func TestUninstalledAsRemedy(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Remedy = Remedy{Action: RemedyUninstall}
+		g.values(`{"fail": 100}`)
+		rep := g.expect("failed: install(the pod crashed) uninstall |", "")
+		for range 2 { // no endless reinstalls
+			later(rep)
+			rep = g.expect("failed: | The release failed and was uninstalled", "")
+		}
+		g.values(`{}`)
+		g.expect("in_sync: install", "deployed")
+	})
+}
+
+// A plugin that is killed leaves the release locked. It is freed at once if the
+// operation was ours, and that it was interrupted is no failed attempt.
+func TestKilled(t *testing.T) {
+	t.Run("installing", func(t *testing.T) {
+		bubble(t, func(t *testing.T, g *rig) {
+			g.values(`{"killed": 1}`)
+			rep := g.expect("in_sync: install(the plugin was killed) unlock upgrade", "failed deployed")
+			if rep.Err != nil {
+				t.Error(rep.Err)
+			}
+		})
+	})
+	t.Run("upgrading, with the daemon", func(t *testing.T) {
+		bubble(t, func(t *testing.T, g *rig) {
+			later(g.run(t.Context()))
+			g.add(ghost, "pending-upgrade", stored{Revision: helm.Revision{Owner: mine, Digest: "a.b.c", Chart: "ghost-1"}})
+			g.expect("in_sync: unlock upgrade", "superseded failed deployed")
+		})
+	})
+	t.Run("rolling back", func(t *testing.T) {
+		bubble(t, func(t *testing.T, g *rig) {
+			g.spec.Remedy = Remedy{Action: RemedyRollback}
+			g.values(`{"a": 1}`)
+			later(g.run(t.Context()))
+			g.values(`{"a": 2, "fail": 100}`)
+			g.killed = 1
+			rep := g.expect("failed: upgrade(the pod crashed) rollback(roll back to revision 1: the plugin was killed) unlock", "deployed failed failed")
+			later(rep)
+			g.expect("rolled_back: rollback", "superseded failed failed deployed")
+		})
+	})
+	t.Run("uninstalling", func(t *testing.T) {
+		bubble(t, func(t *testing.T, g *rig) {
+			later(g.run(t.Context()))
+			g.killed = 1
+			if _, err := g.runner.Remove(t.Context(), g.rec.Removal(), g.host, nil); !errors.Is(err, errKilled) {
+				t.Error(err)
+			}
+			if removed, err := g.runner.Remove(t.Context(), g.rec.Removal(), g.host, nil); !removed || err != nil {
+				t.Error(removed, err)
+			}
+			if g.history() != "" {
+				t.Error(g.history())
+			}
+		})
+	})
+	t.Run("uninstalling, and declared again", func(t *testing.T) {
+		bubble(t, func(t *testing.T, g *rig) {
+			later(g.run(t.Context()))
+			g.killed = 1
+			_, _ = g.runner.Remove(t.Context(), g.rec.Removal(), g.host, nil)
+			g.expect("in_sync: unlock upgrade", "failed deployed")
+		})
+	})
+}
+
+// What somebody else is at work on is left alone for as long as its timeout.
+func TestLockedByOthers(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		later(g.run(t.Context()))
+		g.add(ghost, "pending-upgrade", stored{Revision: helm.Revision{Owner: mine, Chart: "ghost-1"}})
+		rep := g.expect("locked:", "deployed pending-upgrade")
+		if rep.Err != nil || rep.Action != ActWait || time.Until(rep.Again) != DefaultTimeout {
+			t.Errorf("%v, %s, again in %s", rep.Err, rep.Action, time.Until(rep.Again))
+		}
+		later(rep)
+		g.expect("in_sync: unlock upgrade", "superseded failed deployed")
+	})
+}
+
+func TestAdoption(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		install := func(owner string) {
+			g.releases[ghost] = nil
+			g.add(ghost, deployed, stored{Revision: helm.Revision{Owner: owner, Chart: "ghost-1"}})
+			g.host.Observer.Changed(ghost)
+			g.rec = Record{}
+		}
+		install("")
+		rep := g.expect("unmanaged: | Release demo/ghost exists and nobody declares it", "deployed")
+		if !rep.Refused || g.rec.Owner != "" {
+			t.Errorf("refused %v, record of %q", rep.Refused, g.rec.Owner)
+		}
+		g.spec.Adopt = true
+		g.expect("in_sync: adopt", "superseded deployed")
+
+		install("release.other")
+		g.expect("unmanaged: | Release demo/ghost belongs to the declaration of release.other, which goes on with it", "deployed")
+		g.host.Declared = func(owner string) string { return owner + " (a.hcl:1)" }
+		g.expect("unmanaged: | Release demo/ghost belongs to release.other (a.hcl:1), which goes on with it", "deployed")
+		g.host.Declared = func(string) string { return "" }
+		g.expect("in_sync: adopt", "superseded deployed")
+	})
+}
+
+func TestMoved(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		later(g.run(t.Context()))
+		g.spec.Ref = helm.ReleaseRef{Namespace: "demo", Name: "blog"}
+		rep := g.expect("moved: | The release was demo/ghost before and is demo/blog now", "")
+		if g.rec.Ref != ghost || !rep.Refused {
+			t.Errorf("the record forgets %v", g.rec.Ref)
+		}
+		g.spec.OnMove = MoveReinstall
+		g.expect("in_sync: move install", "deployed")
+		if len(g.releases) != 1 || g.rec.Ref != g.spec.Ref {
+			t.Errorf("releases %v, record of %v", g.releases, g.rec.Ref)
+		}
+	})
+}
+
+// An owner of the same name elsewhere may be another operator's.
+func TestWhatTheRecordDoesNotKnowHasNotMoved(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.OnMove = MoveReinstall
+		later(g.run(t.Context()))
+		others := helm.ReleaseRef{Namespace: "theirs", Name: "ghost"}
+		g.add(others, deployed, stored{Revision: helm.Revision{Owner: mine, Chart: "ghost-1"}})
+		g.expect("in_sync:", "deployed")
+		if len(g.releases[others]) != 1 {
+			t.Error("another's release was uninstalled")
+		}
+	})
+}
+
+func TestTests(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Test = &Test{}
+		later(g.expect("in_sync: install test", "deployed"))
+		if diff := cmp.Diff([]string{"ChartFetched", "Installing", "Deployed", "Testing", "Tested", "Succeeded"}, g.phases); diff != "" {
+			t.Error(diff)
+		}
+		later(g.expect("in_sync:", "deployed"))
+		g.rec = Record{}
+		g.expect("in_sync:", "deployed") // Helm knows that they passed
+
+		g.spec.Remedy = Remedy{Retries: 1, Action: RemedyRollback}
+		g.values(`{"test": "fail"}`)
+		later(g.expect("failed: upgrade test(the test pod failed) | the test pod failed", "superseded deployed"))
+		rep := g.expect("rolled_back: test(the test pod failed) rollback |", "superseded superseded deployed")
+		later(rep)
+		g.expect("rolled_back: |", "superseded superseded deployed")
+
+		g.values(`{"test": "silent"}`)
+		later(g.expect("failed: upgrade test(the test did not end)", "superseded superseded superseded deployed"))
+		g.expect("rolled_back: test(the test did not end) rollback", "superseded superseded superseded superseded deployed")
+
+		g.spec.Test.IgnoreFailures = true
+		g.values(`{"test": "fail", "a": 1}`)
+		rep = g.run(t.Context())
+		if rep.State != InSync || rep.Err != nil || len(rep.Warnings) != 1 {
+			t.Errorf("%s, warnings %q", summary(rep), rep.Warnings)
+		}
+	})
+}
+
+func TestDrift(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.values(`{"a": 1, "b": 2, "stuck": "b"}`)
+		later(g.run(t.Context()))
+		g.live[ghost]["a"] = "changed"
+		rep := g.expect("in_sync: correct", "deployed")
+		if g.live[ghost]["a"] != "1" || rep.Steps[0].Reason != "ConfigMap demo/a is not as revision 1 says." || len(rep.Drift) != 0 {
+			t.Errorf("%q: %s", g.live[ghost], rep.Steps[0].Reason)
+		}
+		later(rep)
+		delete(g.live[ghost], "b")
+		rep = g.expect("drifted: correct | not corrected: ConfigMap demo/b: the API server refuses it", "deployed")
+		if len(rep.Drift) != 1 {
+			t.Error(rep.Drift)
+		}
+		later(rep)
+		g.spec.Drift.Mode = DriftWarn
+		rep = g.expect("drifted:", "deployed")
+		if rep.Err != nil || len(rep.Drift) != 1 || g.rec.Failures != 0 {
+			t.Error(rep.Err, rep.Drift)
+		}
+		later(rep)
+		g.spec.Drift.Mode = DriftOff
+		clear(g.calls)
+		rep = g.expect("in_sync:", "deployed")
+		if len(rep.Drift) != 0 || g.calls["Compare"] != 0 {
+			t.Error(rep.Drift, g.calls)
+		}
+	})
+}
+
+// A cancelled run is no failed attempt, and what it leaves, the next one mends.
+func TestCancelled(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Remedy = Remedy{Action: RemedyUninstall}
+		g.values(`{"hang": true}`)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		stopping := errors.New("the daemon stops")
+		time.AfterFunc(time.Minute, func() { cancel(stopping) })
+		rep := g.run(ctx)
+		if !errors.Is(rep.Err, stopping) || g.history() != "failed" || g.rec.Attempts != 0 {
+			t.Errorf("%v, history %s, attempts %d", rep.Err, g.history(), g.rec.Attempts)
+		}
+		g.values(`{}`)
+		g.expect("in_sync: upgrade", "failed deployed")
+	})
+}
+
+// An operation that does not end is ended.
+func TestOperationsAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Timeout = time.Minute
+		g.values(`{"hang": true}`)
+		began := time.Now()
+		rep := g.run(t.Context())
+		if took := time.Since(began); took != 3*time.Minute {
+			t.Errorf("took %s", took)
+		}
+		if !strings.Contains(rep.Error, "not done within 3m0s") || g.rec.Attempts != 1 {
+			t.Errorf("%s, attempts %d", rep.Error, g.rec.Attempts)
+		}
+	})
+}
+
+func TestClusterDown(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		later(g.run(t.Context()))
+		g.down = errors.New("connection refused")
+		rep := g.expect("unknown: |", "deployed")
+		if wait := time.Until(rep.Again); wait > time.Second {
+			t.Errorf("again in %s", wait)
+		}
+		later(rep)
+		rep = g.run(t.Context())
+		later(rep)
+		g.down = nil
+		g.expect("in_sync:", "deployed")
+	})
+}
+
+func TestSchemaErrorsHavePlaces(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.values(`{"schema": true}`)
+		g.spec.Locate = func(p diag.Path) *diag.Range {
+			return &diag.Range{File: "sluice.hcl", Start: diag.Pos{Line: 7, Column: 3}}
+		}
+		rep := g.expect("absent: install(sluice.hcl:7:3: must not be true) | sluice.hcl:7:3: must not be true", "")
+		want := []Problem{{Severity: "error", Summary: "must not be true", Path: "values.schema", File: "sluice.hcl", Line: 7, Column: 3}}
+		if diff := cmp.Diff(want, rep.Problems); diff != "" {
+			t.Error(diff)
+		}
+		if wait := time.Until(rep.Again); wait != DefaultInterval {
+			t.Errorf("again in %s: it stays until something changes", wait)
+		}
+	})
+}
+
+func TestPlan(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.values(`{"a": 1}`)
+		p, err := g.runner.Plan(t.Context(), g.spec, g.host, g.rec)
+		if err != nil || p.Action != ActInstall || len(p.Changes) != 2 || p.Notes == "" || p.Chart.AppVersion != "5.1" {
+			t.Errorf("%+v, %v", p, err)
+		}
+		if g.history() != "" {
+			t.Error("a plan has changed something")
+		}
+		later(g.run(t.Context()))
+		g.live[ghost]["a"] = "changed"
+		p, err = g.runner.Plan(t.Context(), g.spec, g.host, g.rec)
+		if err != nil || p.State != Drifted || len(p.Drift) != 1 || len(p.Changes) != 0 || g.live[ghost]["a"] != "changed" {
+			t.Errorf("%+v, %v", p, err)
+		}
+		g.values(`{"a": 1, "schema": true}`)
+		p, err = g.runner.Plan(t.Context(), g.spec, g.host, g.rec)
+		if err != nil || p.Action != ActUpgrade || p.Error != "values.schema: must not be true" {
+			t.Errorf("%+v, %v", p, err)
+		}
+		throughJSON(t, p)
+		g.spec.Chart.Version = "3"
+		if _, err := g.runner.Plan(t.Context(), g.spec, g.host, g.rec); err == nil || !strings.Contains(err.Error(), "no version 3") {
+			t.Error(err)
+		}
+	})
+}
+
+func TestTemplate(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		var out strings.Builder
+		if err := g.runner.Template(t.Context(), g.spec, g.host, &out); err != nil {
+			t.Fatal(err)
+		}
+		const want = "---\ndata:\n  value: there\nkind: ConfigMap\nmetadata:\n  name: always\nnumber: 3\n"
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestRemove(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		remove := func(want bool) {
+			t.Helper()
+			removed, err := g.runner.Remove(t.Context(), Removal{Owner: mine, Ref: ghost}, g.host, nil)
+			if err != nil || removed != want {
+				t.Errorf("removed %v, %v", removed, err)
+			}
+		}
+		remove(false)
+		later(g.run(t.Context()))
+		remove(true)
+		remove(false)
+		g.add(ghost, deployed, stored{Revision: helm.Revision{Owner: "release.other", Chart: "ghost-1"}})
+		remove(false)
+		if g.history() != "deployed" {
+			t.Error("another's release was removed")
+		}
+	})
+}
+
+// 200 releases at once: one listing, and each its own operation.
+func TestManyAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		results := make(chan string, 200)
+		for i := range 200 {
+			s := g.spec
+			s.Ref.Name = fmt.Sprintf("r%d", i)
+			s.Owner = OwnerOf("release." + s.Ref.Name)
+			s.Values = secret.New(fmt.Sprintf(`{"a": %d}`, i))
+			go func() {
+				rep, _ := g.runner.Run(t.Context(), s, g.host, Record{}, nil)
+				results <- summary(rep)
+			}()
+		}
+		for range 200 {
+			if got := <-results; got != "in_sync: install" {
+				t.Error(got)
+			}
+		}
+		if g.calls["List"] != 1 || g.calls["Pull"] != 1 || g.calls["Upgrade"] != 200 {
+			t.Errorf("calls %v", g.calls)
+		}
+	})
+}
