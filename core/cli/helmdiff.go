@@ -118,18 +118,24 @@ func releaseAction(r release.Plan) string {
 	return joined(todo, cmp.Or(changeCounts(r.Changes), changeCounts(r.Drift)))
 }
 
+// changeCounts counts objects by what becomes of them, and hooks.
 func changeCounts(list []helm.Change) string {
+	counts, hooks := map[string]int{}, 0
+	for _, c := range list {
+		if c.Hook {
+			hooks++
+		} else {
+			counts[c.Action]++
+		}
+	}
 	var parts []string
-	for _, c := range []struct{ action, word string }{{"create", "to create"}, {"update", "to update"}, {"delete", "to delete"}} {
-		n := 0
-		for _, change := range list {
-			if change.Action == c.action {
-				n++
-			}
+	for _, action := range []string{"create", "update", "delete"} {
+		if n := counts[action]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d to %s", n, action))
 		}
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, c.word))
-		}
+	}
+	if hooks > 0 {
+		parts = append(parts, plural(hooks, "hook"))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -168,8 +168,11 @@ func writeReleaseReasons(w io.Writer, list []engine.HelmRelease) error {
 			_, _ = fmt.Fprintln(w)
 			first = false
 		}
-		text := fmt.Sprintf("%s %s: %s", releaseKey(r), releaseState(r), r.Reason)
-		if _, err := fmt.Fprintln(w, indentedBy("  ", text)); err != nil {
+		state := " " + releaseState(r) + ":"
+		if r.State == engine.Suspended { // the reason says so
+			state = ""
+		}
+		if _, err := fmt.Fprintln(w, indentedBy("  ", releaseKey(r)+state+" "+r.Reason)); err != nil {
 			return err
 		}
 		if r.Unblock != "" {

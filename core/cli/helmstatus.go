@@ -88,11 +88,12 @@ func releaseFields(d engine.HelmDetail, row func(...any)) {
 		state += " for " + age(d.Node.Since)
 	}
 	field("state", state)
-	field("reason", cmp.Or(r.Reason, d.Node.Reason))
-	field("to go on", cmp.Or(r.Unblock, d.Node.Unblock))
 	if s := r.Suspension; s != nil {
 		field("suspended", suspensionText(*s))
+	} else {
+		field("reason", cmp.Or(r.Reason, d.Node.Reason))
 	}
+	field("to go on", cmp.Or(r.Unblock, d.Node.Unblock))
 	if !r.NextAttempt.IsZero() {
 		field("next", "in "+until(r.NextAttempt))
 	}

@@ -206,6 +206,7 @@ func (s *shop) HelmOperate(ctx context.Context, op engine.HelmOperation, progres
 	s.wait(s.pushes)
 	if err == nil && op.Kind != engine.HelmTest {
 		r.State, r.Suspension = engine.Suspended, &engine.Suspension{By: op.By, Reason: op.Reason, Since: time.Now()}
+		r.Reason, r.Unblock = fmt.Sprintf("suspended by %s: %s by hand: %s", op.By, op.Kind, op.Reason), "sluice resume "+r.ID
 	}
 	o.HelmDetail = r.detail()
 	return o, err
