@@ -7,6 +7,22 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n=== %s (%s)\n' "$1" "$(date +%T)"; }
 
+# finish takes the cluster down and says last what failed: each test with the
+# first lines of its message, packages, and panics.
+finish() {
+  local status=$?
+  bin/devcluster down "$cluster" || true
+  if ((status)) && [[ -s $log ]]; then
+    step "failed"
+    awk '/^ *--- FAIL: /   { print; left = 5; next }
+         /^(panic:|FAIL\t|failed in |[^ ]+\.go:[0-9]+:[0-9]+: )/
+         /^ / && left-- > 0 { print substr($0, 1, 300); next }
+                            { left = 0 }' "$log"
+  fi
+  rm -f "$log"
+  exit "$status"
+}
+
 step "tools"
 scripts/deps.sh
 
@@ -18,7 +34,8 @@ make --no-print-directory lint
 
 step "control plane"
 cluster="test-$$"
-trap 'status=$?; bin/devcluster down "$cluster" || true; exit $status' EXIT
+log=$(mktemp)
+trap finish EXIT
 bin/devcluster up "$cluster"
 SLUICE_TEST_KUBECONFIG=$(bin/devcluster kubeconfig "$cluster")
 SLUICE_TEST_AUDIT=$(bin/devcluster audit "$cluster")
@@ -30,6 +47,6 @@ step "tests"
 # machine, and its own timeouts should not be what is tested.
 race=(-race)
 command -v cc >/dev/null || { race=(); echo "no C compiler: without the race detector"; }
-CGO_ENABLED=${#race[@]} scripts/modules.sh go test "${race[@]}" -p 2 -timeout 30m ./...
+CGO_ENABLED=${#race[@]} scripts/modules.sh go test "${race[@]}" -p 2 -timeout 30m ./... 2>&1 | tee "$log"
 
 step "done"
