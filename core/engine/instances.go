@@ -39,9 +39,16 @@ func (e *Engine) runInstance(ctx context.Context, id string) {
 		return
 	}
 
+	e.endOpening(id, err)
+	e.followResources()
+}
+
+// endOpening takes note of what came of opening an instance.
+func (e *Engine) endOpening(id string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n = e.nodes[id]; n == nil {
+	n := e.nodes[id]
+	if n == nil {
 		return
 	}
 	if err != nil {
