@@ -105,21 +105,21 @@ func (n *run) auth(ctx context.Context, from *ObjectKey, repository string) (use
 	read := func(key string) (secret.Secret, error) { return n.h.Secret(ctx, from.Namespace, from.Name, key) }
 	name, err := read("username")
 	if err == nil {
+		user = name.Reveal()
 		password, err = read("password")
-		if err == nil {
-			return name.Reveal(), password, nil
-		}
-	}
-	if errors.Is(err, ErrNoValues) {
+	} else if errors.Is(err, ErrNoValues) {
 		var config secret.Secret
 		if config, err = read(".dockerconfigjson"); err == nil {
-			return dockerAuth(config, repository)
+			user, password, err = dockerAuth(config, repository)
 		}
 	}
-	if errors.Is(err, ErrNoValues) {
-		return "", secret.Secret{}, fmt.Errorf("Secret %s/%s has neither username and password nor .dockerconfigjson: %w", from.Namespace, from.Name, err)
+	switch {
+	case errors.Is(err, ErrNoValues):
+		err = fmt.Errorf("the Secret %s/%s has neither username and password nor .dockerconfigjson: %w", from.Namespace, from.Name, err)
+	case err != nil:
+		err = fmt.Errorf("the Secret %s/%s: %w", from.Namespace, from.Name, err)
 	}
-	return "", secret.Secret{}, fmt.Errorf("Secret %s/%s: %w", from.Namespace, from.Name, err)
+	return user, password, err
 }
 
 // dockerAuth finds the entry of a pull secret for the server of a repository.

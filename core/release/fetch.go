@@ -99,7 +99,10 @@ func (f *fetcher) fetch(ctx context.Context, address, sum string, remotes []helm
 		}
 		own := transport(t)
 		defer own.CloseIdleConnections()
-		client = &http.Client{Transport: own, CheckRedirect: redirectWithin}
+		client = &http.Client{Transport: own, CheckRedirect: redirect}
+		if auth.Cert != "" {
+			client.CheckRedirect = redirectWithin
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
