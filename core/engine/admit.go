@@ -214,11 +214,8 @@ func describeLock(p policy.Workload) string {
 func (e *Engine) ignoredLive(sync, id string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n := e.nodes[sync]
-	if n == nil || n.sync == nil {
-		return false
-	}
-	for _, w := range e.workloads[n.sync.cfg.Applier] {
+	files, _ := e.nodes[sync].files()
+	for _, w := range e.workloads[files.Applier] {
 		if w.ID == id {
 			return w.policy.Ignored
 		}

@@ -120,8 +120,9 @@ func (e *Engine) beginAutomation(id string) (cfg config.ImageAutomation, running
 		e.blocked(n, by, lack)
 		return cfg, nil, false
 	}
-	if src := e.nodes[cfg.Sync].sync.cfg.Source; e.running.readOnly[src] {
-		e.rest(n, Blocked, readOnlyText(src), "write { } in the block of "+src)
+	files, _ := e.nodes[cfg.Sync].files()
+	if e.running.readOnly[files.Source] {
+		e.rest(n, Blocked, readOnlyText(files.Source), "write { } in the block of "+files.Source)
 		return cfg, nil, false
 	}
 	if images.Mode(e.running.cfg.Images.Scan) == images.None {
@@ -133,14 +134,17 @@ func (e *Engine) beginAutomation(id string) (cfg config.ImageAutomation, running
 		e.dueBy(id, time.Now().Add(firstStep)) // nobody tells of scans that fail
 		return cfg, nil, false
 	}
-	return cfg, e.workloads[e.nodes[cfg.Sync].sync.cfg.Applier], true
+	return cfg, e.workloads[files.Applier], true
 }
 
 // automationObstacle returns the node that an automation has to wait for. A
 // revision that only an earlier process has seen may lack what that has pushed.
 // e.mu is held.
 func (e *Engine) automationObstacle(cfg config.ImageAutomation) (by *node, lack string) {
-	sync := e.nodes[cfg.Sync].sync.cfg
+	sync, ok := e.nodes[cfg.Sync].files()
+	if !ok {
+		return e.nodes[cfg.Sync], "has no files of values"
+	}
 	src := e.nodes[sync.Source]
 	switch {
 	case src.source.tree == nil:
@@ -169,8 +173,8 @@ func (e *Engine) endAutomation(id string, l *look, err error) {
 	a := n.automation
 	a.looked, a.held = l.results, l.held
 	e.forgetOffers(n, l)
-	if sync := e.nodes[a.cfg.Sync]; sync != nil && sync.sync != nil {
-		n.showRevision(e.nodes[sync.sync.cfg.Source].source.revision)
+	if files, ok := e.nodes[a.cfg.Sync].files(); ok {
+		n.showRevision(e.nodes[files.Source].source.revision)
 	}
 	for _, m := range []map[string]string{a.trouble, a.dropped} {
 		maps.DeleteFunc(m, func(sub string, _ string) bool { return !l.wants(sub) })
@@ -227,7 +231,7 @@ func (e *Engine) commitsWait(source string) {
 		if n.automation == nil || n.busy() || n.suspended() != nil {
 			continue
 		}
-		if sync := e.nodes[n.automation.cfg.Sync]; sync == nil || sync.sync == nil || sync.sync.cfg.Source != source {
+		if files, _ := e.nodes[n.automation.cfg.Sync].files(); files.Source != source {
 			continue
 		}
 		if text := e.waits(n); text != "" {

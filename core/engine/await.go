@@ -49,7 +49,8 @@ func (e *Engine) lookWhatRuns(ctx context.Context, ids []string) {
 	var appliers []string
 	for _, id := range ids {
 		if n := e.nodes[id]; n != nil && n.automation != nil && e.imaging != nil {
-			appliers = append(appliers, e.nodes[n.automation.cfg.Sync].sync.cfg.Applier)
+			files, _ := e.nodes[n.automation.cfg.Sync].files()
+			appliers = append(appliers, files.Applier)
 		}
 	}
 	e.mu.Unlock()

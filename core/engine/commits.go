@@ -77,8 +77,17 @@ func (m *commitMarks) add(revision string, run uint64) {
 }
 
 // hasApplied reports whether a sync has applied a revision that was committed
-// here, or a later one. e.mu is held.
+// here, or a later one; so it has if it is not there any more. A release has
+// when it was tried. e.mu is held.
 func (e *Engine) hasApplied(n *node, revision string) bool {
+	files, ok := n.files()
+	if !ok {
+		return true
+	}
+	if n.release != nil {
+		tried, src := n.release.tried[files.Source], e.nodes[files.Source].source
+		return tried == revision || tried == src.revision.ID && src.resolved > e.updating.marks.runs[revision]
+	}
 	s := n.sync
 	if s.record.Config != syncFingerprint(s.cfg) {
 		return false

@@ -17,7 +17,8 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
-// estate is all that decisions about the images of one sync are taken from:
+// estate is all that decisions about the images of one sync, or of the files of
+// values of one release, are taken from:
 // what git declares, and what runs of it. What registries have is asked for
 // where it is needed.
 type estate struct {
@@ -37,12 +38,13 @@ type estate struct {
 func (e *Engine) estate(ctx context.Context, id string, running []Workload) (*estate, error) {
 	e.mu.Lock()
 	n := e.nodes[id]
-	if n == nil || n.sync == nil {
+	cfg, ok := n.files()
+	if !ok {
 		e.mu.Unlock()
 		return nil, refuse(ErrNotFound, "%s is not in the configuration any more", id)
 	}
 	s := &estate{
-		sync: n.sync.cfg, setup: e.setup(),
+		sync: cfg, setup: e.setup(),
 		running: make(map[string]Workload, len(running)), inputs: map[string]func() policy.Input{},
 	}
 	src := e.nodes[s.sync.Source]
@@ -69,6 +71,9 @@ func (s *estate) release() { s.tree.Release() }
 
 // declaredIn tells what images the files of a sync have, or what they render to.
 func (e *Engine) declaredIn(ctx context.Context, id string, t *tree.Tree) (edit.Found, error) {
+	if block := e.releaseBlock(id); block != nil {
+		return e.imagesOf(ctx, releaseValues{block: *block, tree: t})
+	}
 	cfg, o, err := e.filesOf(id)
 	if err != nil {
 		return edit.Found{}, err
@@ -107,10 +112,13 @@ func (e *Engine) filesOf(id string) (config.Sync, edit.Options, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := e.nodes[id]
-	if n == nil || n.sync == nil {
+	cfg, ok := n.files()
+	if !ok {
 		return config.Sync{}, edit.Options{}, refuse(ErrNotFound, "%s is not in the configuration any more", id)
 	}
-	cfg := n.sync.cfg
+	if block := n.block(); block != nil {
+		return cfg, edit.Options{Values: workloadID(releaseRef(block))}, nil
+	}
 	return cfg, e.setup().options(defaultNamespace(e.nodes[cfg.Applier].plugin)), nil
 }
 
@@ -152,6 +160,9 @@ func (e *Engine) updatableContainer(ctx context.Context, s *estate, w update.Wor
 	u.Rules, u.Automated = s.setup.book.of(about{sync: s.sync.Address, workload: w.ID, container: c.Name, image: image}, w.Policy)
 	if b := s.deciders.ofAny(c.Markers); b != nil {
 		u.Rules, u.Automated, u.Decider = w.Policy.Refine(c.Name, b.rules), b.Automated, b.String()
+	}
+	if c.Fixed != "" {
+		u.Decider = c.Fixed
 	}
 	t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: who, Rules: &u.Rules}
 	s.targets = append(s.targets, t)

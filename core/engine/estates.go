@@ -21,7 +21,7 @@ const (
 // nil for all. A sync that cannot be read is a problem, and keeps nobody from
 // the others. The caller owes each a release.
 func (e *Engine) estates(ctx context.Context, named []string) (list []*estate, problems []string, err error) {
-	ids, err := e.resolveNames(nil, syncNodes)
+	ids, err := e.resolveNames(nil, filedNodes)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,11 +61,10 @@ func (e *Engine) concerned(ids, named []string, live []Workload) (likely, rest [
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, id := range ids {
-		n := e.nodes[id]
-		if n == nil || n.sync == nil {
+		cfg, ok := e.nodes[id].files()
+		if !ok {
 			continue
 		}
-		cfg := n.sync.cfg
 		owns := slices.ContainsFunc(live, func(w Workload) bool {
 			return w.Applier == cfg.Applier && w.Owner == cfg.Name && slices.Contains(named, w.ID)
 		})
@@ -123,9 +122,9 @@ func releaseAll(list []*estate) {
 func (e *Engine) ofApplier(sync string, all []Workload) []Workload {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n := e.nodes[sync]
-	if n == nil || n.sync == nil {
+	cfg, ok := e.nodes[sync].files()
+	if !ok {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(all), func(w Workload) bool { return w.Applier != n.sync.cfg.Applier })
+	return slices.DeleteFunc(slices.Clone(all), func(w Workload) bool { return w.Applier != cfg.Applier })
 }

@@ -63,7 +63,7 @@ func (e *Engine) awaitsScans(n *node) string {
 	if !now.Before(a.patient) {
 		return ""
 	}
-	sync := e.nodes[a.cfg.Sync].sync.cfg
+	sync, _ := e.nodes[a.cfg.Sync].files()
 	own := map[string]bool{}
 	for _, w := range e.workloads[sync.Applier] {
 		own[w.ID] = w.sync() == a.cfg.Sync

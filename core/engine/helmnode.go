@@ -38,6 +38,7 @@ type releaseNode struct {
 	asked   []*helmTask       // by hand, to be done by the next runs
 	leaving *leaving          // nil: it is declared
 	gone    bool              // of a resource: it does not exist any more
+	tried   map[string]string // the revisions of sources that the last run began with, however it ended, by address
 	circle  string            // of resources that depend on each other, if it is in one
 }
 

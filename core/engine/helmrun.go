@@ -287,6 +287,7 @@ func (e *Engine) endRelease(job *releaseJob, report release.Report, record relea
 	r := n.release
 	changed := r.report == nil || report.Changed() || fingerprint(record) != fingerprint(r.record) || !sameOutcome(*r.report, report)
 	r.report, r.record, r.target, r.endRun = &report, record, job.target, nil
+	r.tried = maps.Clone(job.at)
 	e.releases.count(report)
 	e.tellSteps(n, report)
 	e.concludeRelease(n, job, report)

@@ -133,10 +133,11 @@ func (w Workload) target(c applier.Container, book rulebook) (images.Target, err
 	return t, nil
 }
 
-// sync is the address of the sync that owns the workload, "" if none does.
+// sync is the address of the sync that owns the workload, "" if none does. A
+// release block owns itself.
 func (w Workload) sync() string {
-	if w.Owner == "" {
-		return ""
+	if w.Owner == "" || strings.HasPrefix(w.Owner, releasePrefix) {
+		return w.Owner
 	}
 	return "sync." + w.Owner
 }

@@ -57,8 +57,8 @@ func (e *Engine) lookForUpdates(ctx context.Context, id string, cfg config.Image
 func (e *Engine) resolvedRun(sync string) uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n := e.nodes[sync]; n != nil && n.sync != nil {
-		return e.nodes[n.sync.cfg.Source].source.resolved
+	if cfg, ok := e.nodes[sync].files(); ok {
+		return e.nodes[cfg.Source].source.resolved
 	}
 	return 0
 }

@@ -170,7 +170,7 @@ func (e *Engine) showJob(j storedJob) Job {
 	for i, c := range j.Commits {
 		j.Commits[i].Applied = c.Branch == ""
 		for _, id := range c.Syncs {
-			if n := e.nodes[id]; n != nil && n.sync != nil && !e.hasApplied(n, c.Revision) {
+			if !e.hasApplied(e.nodes[id], c.Revision) {
 				j.Commits[i].Applied = false
 			}
 		}

@@ -88,7 +88,7 @@ func (l *rolloutLook) applied(w gate.Watch) bool {
 	l.e.mu.Lock()
 	defer l.e.mu.Unlock()
 	n := l.e.nodes[w.Sync]
-	return n == nil || n.sync == nil || l.e.hasApplied(n, w.Revision)
+	return l.e.hasApplied(n, w.Revision)
 }
 
 // sync reads the report of a sync once.
@@ -98,12 +98,17 @@ func (l *rolloutLook) sync(address string) *syncLook {
 	}
 	l.e.mu.Lock()
 	n := l.e.nodes[address]
-	if n == nil || n.sync == nil {
+	files, ok := n.files()
+	if !ok {
 		l.e.mu.Unlock()
 		l.syncs[address] = nil
 		return nil
 	}
-	s, report := &syncLook{applier: n.sync.cfg.Applier}, n.sync.report
+	s := &syncLook{applier: files.Applier}
+	var report *rollout.Report
+	if n.sync != nil {
+		report = n.sync.report // a release tells by its own rollout
+	}
 	l.e.mu.Unlock()
 	s.stalled = stalledIn(report)
 	l.syncs[address] = s

@@ -123,11 +123,10 @@ func (e *Engine) watchedImage(w gate.Watch, image ref.Ref) images.Target {
 	t := images.Target{Workload: w.Workload, Container: w.Container, Image: image}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n := e.nodes[w.Sync]; n != nil && n.sync != nil {
-		for _, live := range e.workloads[n.sync.cfg.Applier] {
-			if live.ID == w.Workload {
-				t.Consumer = live.consumer()
-			}
+	files, _ := e.nodes[w.Sync].files()
+	for _, live := range e.workloads[files.Applier] {
+		if live.ID == w.Workload {
+			t.Consumer = live.consumer()
 		}
 	}
 	return t
@@ -155,15 +154,13 @@ func (e *Engine) revert(w gate.Watch, reason string) error {
 		return nil
 	}
 	e.mu.Lock()
-	n := e.nodes[w.Sync]
-	if n == nil || n.sync == nil {
-		e.mu.Unlock()
+	files, ok := e.nodes[w.Sync].files()
+	e.mu.Unlock()
+	if !ok {
 		return nil
 	}
-	src := n.sync.cfg.Source
-	e.mu.Unlock()
 	return e.updating.queue.Submit(writeback.Change{
-		ID: "revert " + w.Revision + " " + w.ID(), Source: src, Sync: w.Sync, At: now(),
+		ID: "revert " + w.Revision + " " + w.ID(), Source: files.Source, Sync: w.Sync, At: now(),
 		Edits:   []edit.Edit{{Workload: w.Workload, Container: w.Container, Image: w.From, From: w.To}},
 		Cause:   writeback.Cause{Kind: writeback.Revert, Job: w.Automation},
 		Subject: writeback.Subject{Reverts: w.Revision, Reason: reason},

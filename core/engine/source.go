@@ -168,7 +168,8 @@ func (e *Engine) resumeCommits(n *node) {
 	}
 	source := n.id
 	if n.automation != nil {
-		source = e.nodes[n.automation.cfg.Sync].sync.cfg.Source
+		files, _ := e.nodes[n.automation.cfg.Sync].files()
+		source = files.Source
 	}
 	e.updating.queue.Reconfigure(source)
 }

@@ -28,7 +28,7 @@ func (e *Engine) WhyImages(ctx context.Context, req WhyImagesRequest) ([]WhyImag
 	if err != nil {
 		return nil, err
 	}
-	syncs, err := e.resolveNames(nil, syncNodes)
+	syncs, err := e.resolveNames(nil, filedNodes)
 	if err != nil {
 		return nil, err
 	}

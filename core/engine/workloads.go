@@ -14,11 +14,12 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
-// Workload is something that runs containers in one of the clusters.
+// Workload is something that runs containers in one of the clusters, or a
+// release block, whose containers are the images in its values.
 type Workload struct {
 	ID         string              `json:"id"` // shop:deployment/web
 	Applier    string              `json:"applier"`
-	Owner      string              `json:"owner,omitempty"` // the sync that owns it
+	Owner      string              `json:"owner,omitempty"` // name of the sync that owns it; of a release block, its address
 	Containers []applier.Container `json:"containers"`      // in the order of the pod, init containers last
 	Rollout    applier.Rollout     `json:"rollout"`
 	Policies   []string            `json:"policies"` // of automated, ignore, locked; sorted
@@ -63,6 +64,10 @@ func (e *Engine) Workloads(ctx context.Context, req WorkloadsRequest) (Workloads
 		if err != nil {
 			errs = append(errs, err)
 			answer.Problems = append(answer.Problems, oneLine(err))
+		}
+		if err == nil {
+			list = append(list, e.releaseWorkloads(ctx, a.id, req.Namespace)...)
+			slices.SortFunc(list, func(a, b Workload) int { return cmp.Compare(a.ID, b.ID) })
 		}
 		answer.Workloads = append(answer.Workloads, list...)
 	}
@@ -128,7 +133,7 @@ func (e *Engine) openAppliers(address string) ([]openApplier, error) {
 	return found, nil
 }
 
-// workloads lists what runs there, ordered by id.
+// workloads lists what runs there, in any order.
 func (a openApplier) workloads(ctx context.Context, namespace string, setup *imageSetup) ([]Workload, error) {
 	if a.handle == nil {
 		return nil, fmt.Errorf("%s is not open: %s", a.id, a.closed)
@@ -146,7 +151,6 @@ func (a openApplier) workloads(ctx context.Context, namespace string, setup *ima
 	if err != nil {
 		return nil, fmt.Errorf("%s: what runs: %w", a.id, err)
 	}
-	slices.SortFunc(list, func(a, b Workload) int { return cmp.Compare(a.ID, b.ID) })
 	return list, nil
 }
 

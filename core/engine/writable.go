@@ -62,6 +62,9 @@ func (c *candidate) checkWritable() diag.List {
 			warn("the marker of "+s.Address, s.Source, s.Marker.Range)
 		}
 	}
+	for _, r := range c.cfg.Releases {
+		sources[r.Address], _ = r.ValuesFiles()
+	}
 	for _, a := range c.cfg.ImageAutomations {
 		warn(a.Address, sources[a.Sync], a.Range)
 	}
