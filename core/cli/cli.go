@@ -119,7 +119,7 @@ func addCommands(root *cobra.Command, a *app) {
 		{"images", "Images and registries:", []*cobra.Command{newWorkloads(a), newImages(a), newCredentials(a)}},
 		{"helm", "Helm:", []*cobra.Command{newHelm(a)}},
 		{"changes", "Change git:", []*cobra.Command{newRelease(a), newAutomate(a), newDeautomate(a), newLock(a), newUnlock(a), newPolicy(a), newJobs(a)}},
-		{"offline", "Without a daemon:", []*cobra.Command{newValidate(a), newFmt(a), newPlan(a), newApply(a), newManifest(a), newPlugin(a)}},
+		{"offline", "Without a daemon:", []*cobra.Command{newValidate(a), newFmt(a), newPlan(a), newApply(a), newManifest(a), newPlugin(a), newInstall(a)}},
 	}
 	for _, g := range groups {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/install"
+	"github.com/sluice-gitops/sluice/core/release/resource"
+)
+
+// installFlags are the flags of install.
+type installFlags struct {
+	definitions bool
+	image       string
+	storage     string
+}
+
+func newInstall(a *app) *cobra.Command {
+	var f installFlags
+	cmd := &cobra.Command{
+		Use:   "install",
+		Short: "Print the manifests that Sluice runs with in a cluster",
+		Long: `Print the manifests that Sluice runs with in a cluster, as YAML:
+
+  sluice install --crds | kubectl apply --server-side -f -
+  sluice install --image registry.example.com/sluice:1 | kubectl apply --server-side -f -
+
+--crds prints only the definitions of HelmRelease and FluxHelmRelease, which the
+daemon follows wherever it runs. They may be applied over those of the Helm
+operator of Flux v1: no resource becomes invalid.
+
+Without --crds, these come along: a Namespace (-n, default sluice), a
+ServiceAccount with its rights, the configuration (-c), and a Deployment of one
+pod. A configuration that holds secrets, or reads files with file(), goes into a
+Secret, else into a ConfigMap; its files have to be in one directory.
+
+The rights are those that the configuration needs in the pod's own cluster:
+everything in the namespaces that its appliers are limited to; everything, where
+they have no limit; nothing, where every applier has a kubeconfig of its own.
+
+The image is yours to build: it holds sluice, the plugins beside it, and git, and
+names its user by number. Nothing is applied.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.install(cmd.Context(), f) },
+	}
+	cmd.Flags().BoolVar(&f.definitions, "crds", false, "only the definitions of the custom resources")
+	cmd.Flags().StringVar(&f.image, "image", "", "image of the pod")
+	cmd.Flags().StringVar(&f.storage, "storage", "", "size of a volume for the daemon's state, such as 1Gi (default: none, what is lost with the pod is found out anew)")
+	return cmd
+}
+
+func (a *app) install(ctx context.Context, f installFlags) error {
+	switch {
+	case a.output.machine() && a.output != outputYAML:
+		return errors.New("sluice install prints YAML only")
+	case f.definitions && (f.image != "" || f.storage != ""):
+		return errors.New("--crds prints the definitions alone: leave out the other flags")
+	case f.definitions:
+		_, err := a.Out.Write(resource.CRDs())
+		return err
+	case f.image == "":
+		return withHint(errors.New("--image is missing"), "name the image of the pod, or use --crds for the definitions alone")
+	}
+	return a.withEngine(ctx, func(e *engine.Engine) error {
+		o, err := install.Of(e.Config())
+		if err != nil {
+			return err
+		}
+		o.Namespace, o.Image, o.Storage = a.namespace, f.image, f.storage
+		if o.Namespace == "" {
+			o.Namespace = "sluice"
+		}
+		manifests, err := install.Manifests(o)
+		if err != nil {
+			return fmt.Errorf("manifests: %w", err)
+		}
+		_, err = a.Out.Write(slices.Concat(manifests, []byte("---\n"), resource.CRDs()))
+		return err
+	})
+}
