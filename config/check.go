@@ -57,7 +57,11 @@ func (l *loader) checkUnused() {
 	for _, d := range l.decls {
 		count[d.kind]++
 	}
+	followed := l.followed()
 	for _, d := range l.decls {
+		if slices.ContainsFunc(d.each.instances, func(i *instance) bool { return followed[i.address] }) {
+			continue
+		}
 		if d.kind == kindSource || d.kind == kindRenderer || d.kind == kindApplier && count[kindApplier] > 1 {
 			if !l.used[d.address()] {
 				l.warnf(d.block.DefRange(), "Unused "+d.kind, "Nothing refers to %s. Name it in a sync, or remove it.", d.address())
@@ -65,9 +69,20 @@ func (l *loader) checkUnused() {
 		}
 	}
 	l.checkUpdates()
-	if count[kindSync]+count[kindRelease] == 0 {
+	if count[kindSync]+count[kindRelease]+len(followed) == 0 {
 		l.warnf(l.somewhere(), "Nothing to do", "There is no sync and no release. Write sync \"NAME\" { source = ... } to apply a source to a cluster.")
 	}
+}
+
+// followed are the appliers whose custom resources say what is to be done there.
+func (l *loader) followed() map[string]bool {
+	set := map[string]bool{}
+	for _, h := range l.cfg.Helms {
+		if h.Resources {
+			set[h.Applier] = true
+		}
+	}
+	return set
 }
 
 // checkAutomations finds automations of releases whose values stand nowhere

@@ -81,10 +81,7 @@ func (a *arguments) ref(name, def string) string {
 // can wait for it.
 func (l *loader) addImplicitHelms() {
 	at, needed := l.firstOf(kindRelease)
-	if !needed {
-		if _, applies := l.firstOf(kindSync); !applies || l.schemas == nil {
-			return
-		}
+	if !needed && l.schemas != nil {
 		if _, _, err := l.schemas.Schema(kindHelm, helmType); err != nil {
 			return
 		}

@@ -29,6 +29,9 @@ func TestHelmPluginIsMissing(t *testing.T) {
 		"releases do":          {"release \"a\" {\n  chart { repository = \"oci://registry.example.com/a\" }\n}\n", []string{`No usable plugin for helm "helm"`}},
 		"a block does": {source + "applier \"kubernetes\" \"prod\" {}\nhelm \"helm\" \"prod\" {}\nsync \"a\" { source = source.git.a }\n",
 			[]string{`No usable plugin for helm "helm"`}},
+		"nobody follows an applier": {source + "applier \"kubernetes\" \"a\" {}\napplier \"kubernetes\" \"b\" {}\nsync \"a\" {\n  source = source.git.a\n  applier = applier.kubernetes.a\n}\n",
+			[]string{"Unused applier"}},
+		"there is nothing to do": {source + "applier \"kubernetes\" \"a\" {}\n", []string{"Unused source", "Nothing to do"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -172,7 +172,7 @@ func (l *loader) addImplicitApplier() {
 	if _, declared := l.firstOf(kindApplier); declared {
 		return
 	}
-	user := slices.IndexFunc(l.decls, func(d *decl) bool { return d.kind == kindSync || d.kind == kindRelease })
+	user := slices.IndexFunc(l.decls, func(d *decl) bool { return slices.Contains([]string{kindSync, kindRelease, kindHelm}, d.kind) })
 	if user < 0 {
 		return
 	}

@@ -1,0 +1,3 @@
+# Only what HelmReleases of the cluster say.
+
+helm "helm" "cluster" { namespaces = ["demo"] }
