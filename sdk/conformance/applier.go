@@ -35,6 +35,11 @@ var applierChecks = []Check{
 	{"applier-says-when-there-is-no-secret", withApplier(saysWhenThereIsNoSecret)},
 	{"applier-lists-workloads", withApplier(listsWorkloads)},
 	{"applier-marks-its-owners", withApplier(marksItsOwners)},
+	{"applier-follows-resources", withKeeper(followsResources)},
+	{"applier-heeds-finalizers", withKeeper(heedsFinalizers)},
+	{"applier-changes-only-what-is-meant", withKeeper(changesOnlyWhatIsMeant)},
+	{"applier-tells-resources", withKeeper(tellsResources)},
+	{"applier-says-when-there-is-no-config", withKeeper(saysWhenThereIsNoConfig)},
 }
 
 func plansNothingForNothing(t T, a *openApplier) {

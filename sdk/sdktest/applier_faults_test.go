@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"testing"
@@ -58,6 +59,11 @@ var applierFaults = []struct{ fault, check string }{
 	{"makes up a phase", "applier-lists-workloads"},
 	{"does not say whose a workload is", "applier-lists-workloads"},
 	{"marks whom it does not know", "applier-marks-its-owners"},
+	{"leaves one out of the first pass", "applier-follows-resources"},
+	{"ignores finalizers", "applier-heeds-finalizers"},
+	{"changes what has the name", "applier-changes-only-what-is-meant"},
+	{"tells nothing twice", "applier-tells-resources"},
+	{"has an empty configuration for everything", "applier-says-when-there-is-no-config"},
 }
 
 func TestSuiteFindsApplierFaults(t *testing.T) {
@@ -275,4 +281,45 @@ func (b *bad) Mark(ctx context.Context, owner, name, value string) error {
 		return nil
 	}
 	return b.target.Mark(ctx, owner, name, value)
+}
+
+func (b *bad) Follow(ctx context.Context, f applier.ResourceFilter, emit func(applier.Resource)) error {
+	first := true
+	return b.target.Follow(ctx, f, func(r applier.Resource) {
+		if b.fault != "leaves one out of the first pass" || !first {
+			emit(r)
+		}
+		first = false
+	})
+}
+
+func (b *bad) PatchResource(ctx context.Context, p applier.ResourcePatch) (applier.Resource, error) {
+	switch b.fault {
+	case "ignores finalizers":
+		p.AddFinalizer = ""
+	case "changes what has the name":
+		b.mu.Lock()
+		p.UID = b.keep(p.Ref).uid
+		b.mu.Unlock()
+	}
+	return b.target.PatchResource(ctx, p)
+}
+
+func (b *bad) TellResource(ctx context.Context, e applier.ResourceEvent) error {
+	if err := b.target.TellResource(ctx, e); err != nil || b.fault != "tells nothing twice" {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.told[e] > 1 {
+		return errors.New("there is such an event already")
+	}
+	return nil
+}
+
+func (b *bad) ReadConfig(ctx context.Context, ref applier.ConfigRef) (string, error) {
+	if b.fault == "has an empty configuration for everything" {
+		return "", nil
+	}
+	return b.target.ReadConfig(ctx, ref)
 }

@@ -318,7 +318,7 @@ func TestCapabilities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{applier.CanListWorkloads, applier.CanKeepSecrets, applier.CanLease, applier.CanMark}
+	want := []string{applier.CanListWorkloads, applier.CanKeepSecrets, applier.CanLease, applier.CanMark, applier.CanKeepResources}
 	if diff := cmp.Diff(want, d.Kinds[0].Capabilities); diff != "" {
 		t.Errorf("described (-want +got):\n%s", diff)
 	}

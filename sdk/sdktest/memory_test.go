@@ -26,7 +26,9 @@ type target struct {
 	secrets map[applier.SecretRef]secret.Secret
 	leases  map[string]bool
 	marks   map[string]string // by owner and name
-	changed chan struct{}     // closed and replaced by each change
+	kept    map[applier.Ref]*keeping
+	told    map[applier.ResourceEvent]int
+	changed chan struct{} // closed and replaced by each change
 }
 
 type stored struct {
@@ -41,6 +43,8 @@ func newTarget() *target {
 		secrets: map[applier.SecretRef]secret.Secret{},
 		leases:  map[string]bool{},
 		marks:   map[string]string{},
+		kept:    map[applier.Ref]*keeping{},
+		told:    map[applier.ResourceEvent]int{},
 		changed: make(chan struct{}),
 	}
 }
@@ -151,7 +155,7 @@ func (m *target) Apply(_ context.Context, set applier.Set, emit func(applier.Res
 	return applier.Summary{Owned: len(m.owned(set.Owner))}, nil
 }
 
-func (m *target) Delete(_ context.Context, del applier.Deletion, emit func(applier.Result)) (applier.Summary, error) {
+func (m *target) Delete(ctx context.Context, del applier.Deletion, emit func(applier.Result)) (applier.Summary, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, ref := range del.Refs {
@@ -160,7 +164,9 @@ func (m *target) Delete(_ context.Context, del applier.Deletion, emit func(appli
 			emit(applier.Result{Ref: ref, Outcome: applier.Failed, Diagnostic: &d})
 			continue
 		}
-		delete(m.objects, ref)
+		if err := m.remove(ctx, ref); err != nil {
+			return applier.Summary{}, err
+		}
 		emit(applier.Result{Ref: ref, Outcome: applier.Deleted})
 	}
 	m.notify()

@@ -324,7 +324,8 @@ type OpenResponse struct {
 	// What the instance can do beyond what its kind demands: "source.watch",
 	// "source.log", "source.commit", "source.branch", "source.mark", "source.verify",
 	// "source.identity", "applier.workloads", "applier.secrets",
-	// "applier.lease", "applier.mark", "registry.tags", "renderer.update". The host ignores what it does not know.
+	// "applier.lease", "applier.mark", "applier.resources", "registry.tags",
+	// "renderer.update". The host ignores what it does not know.
 	Capabilities []string `protobuf:"bytes,2,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	// Warnings.
 	Diagnostics   []*Diagnostic `protobuf:"bytes,3,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
