@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/release"
 )
 
 func newHelm(a *app) *cobra.Command {
@@ -67,12 +68,12 @@ func chartText(name, version string) string {
 // releaseState is how a release stands, in a word or two: what its declaration
 // makes of it, unless that is stopped.
 func releaseState(r engine.HelmRelease) string {
-	state, release := string(r.State), strings.ReplaceAll(string(r.Release), "_", " ")
+	state, stands := string(r.State), strings.ReplaceAll(string(r.Release), "_", " ")
 	switch {
-	case r.State == engine.Ready && release != "":
-		return release
-	case release == "" || release == state || r.State == engine.Suspended || r.State == engine.Running:
+	case r.State == engine.Ready && stands != "":
+		return stands
+	case r.Release == "" || r.Release == release.Unknown || stands == state || r.State == engine.Suspended || r.State == engine.Running:
 		return state
 	}
-	return state + ", " + release
+	return state + ", " + stands
 }

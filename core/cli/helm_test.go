@@ -174,6 +174,7 @@ func TestReleaseState(t *testing.T) {
 		{engine.Ready, release.InSync, "in sync"},
 		{engine.Ready, release.Drifted, "drifted"}, // mode = warn
 		{engine.Ready, "", "ready"},
+		{engine.Failed, release.Unknown, "failed"},
 		{engine.Failed, release.Failed, "failed"},
 		{engine.Failed, release.RolledBack, "failed, rolled back"},
 		{engine.Waiting, release.Locked, "waiting, locked"},
@@ -235,7 +236,7 @@ func TestReleasesAreVisible(t *testing.T) {
 	}
 	d := engine.HelmDetail{HelmRelease: r, Node: engine.Node{ID: evil}, Notes: evil, DependsOn: []string{evil}, Report: &release.Report{Steps: steps, Drift: change, Warnings: []string{evil}, Error: evil}}
 	plan := release.Plan{State: evil, Action: evil, Reason: evil, Error: evil + "!", Chart: release.ChartInfo{Name: evil, Version: evil}, Changes: change, Drift: change, Warnings: []string{evil}}
-	planPrinter{w: &out}.release(evil, plan)
+	planPrinter{w: &out}.release(evil, plan, nil)
 	for _, err := range []error{
 		writeReleases(&out, []engine.HelmRelease{r}, false, 0),
 		writeReleaseReasons(&out, []engine.HelmRelease{r}),

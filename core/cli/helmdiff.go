@@ -46,7 +46,7 @@ func (a *app) helmDiff(ctx context.Context, name string, exit bool) error {
 		return err
 	}
 	if err := a.view(plan, func(w io.Writer) error {
-		a.planPrinter(w).release(name, plan)
+		a.planPrinter(w).release(name, plan, placed(plan.Problems))
 		return nil
 	}); err != nil {
 		return err
@@ -73,8 +73,8 @@ func plannedRelease(p release.Plan) (changes, failed bool) {
 	return true, p.Error != ""
 }
 
-// release writes what would be done to a release.
-func (p planPrinter) release(name string, r release.Plan) {
+// release writes what would be done to a release, and what is wrong with it.
+func (p planPrinter) release(name string, r release.Plan, problems []rollout.Problem) {
 	head := name + ": " + words(string(r.State))
 	if chart := chartText(r.Chart.Name, r.Chart.Version); chart != "" {
 		head += ", " + chart
@@ -90,8 +90,8 @@ func (p planPrinter) release(name string, r release.Plan) {
 		p.printf("  warning: %s\n", indentedBy("  ", warning))
 	}
 	switch {
-	case len(r.Problems) > 0:
-		p.problems(placed(r.Problems))
+	case len(problems) > 0:
+		p.problems(problems)
 	case !tells(r.Reason, r.Error):
 		p.printf("  error: %s\n", indentedBy("    ", r.Error))
 	}

@@ -135,7 +135,7 @@ func (p planPrinter) report(r *release.Report, reason, indent string) {
 		p.printf("%slast run:\n", indent)
 	}
 	for _, s := range r.Steps {
-		p.printf("%s  %s\n", indent, indentedBy(indent+"    ", stepText(s)))
+		p.printf("%s  %s\n", indent, indentedBy(indent+"    ", stepText(s, reason)))
 	}
 	for _, warning := range r.Warnings {
 		p.printf("%swarning: %s\n", indent, indentedBy(indent+"  ", warning))
@@ -155,14 +155,19 @@ func tells(reason, text string) bool {
 	return strings.Contains(fold(reason), fold(text))
 }
 
-// stepText is what was done, when and why.
-func stepText(s release.Step) string {
-	text := s.At.Local().Format(time.DateTime) + "  " + joined(words(string(s.Action)), s.Reason)
-	if took := time.Duration(s.Took); took > 0 {
-		text += fmt.Sprintf(" (%s)", took.Round(100*time.Millisecond))
-	}
+// stepText is what was done, when and why, and how it failed if reason does not say
+// so.
+func stepText(s release.Step, reason string) string {
+	what := words(string(s.Action))
 	if s.Error != "" {
-		text += "\nfailed: " + s.Error
+		what += " failed"
+	}
+	if took := time.Duration(s.Took).Round(100 * time.Millisecond); took > 0 {
+		what += ", " + took.String()
+	}
+	text := s.At.Local().Format(time.DateTime) + "  " + joined(what, s.Reason)
+	if !tells(reason, s.Error) {
+		text += "\n" + s.Error
 	}
 	return text
 }

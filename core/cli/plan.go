@@ -106,15 +106,19 @@ func (p planPrinter) results(list []engine.PlanResult) {
 func (p planPrinter) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format, args...) }
 
 func (p planPrinter) result(r engine.PlanResult) {
+	if r.Release != nil {
+		problems := r.Problems
+		if len(problems) == 0 {
+			problems = placed(r.Release.Problems)
+		}
+		p.release(r.Node, *r.Release, problems)
+		return
+	}
 	if len(r.Problems) > 0 {
 		p.printf("%s:\n", r.Node)
 		p.problems(r.Problems)
 	}
-	switch {
-	case r.Release != nil:
-		p.release(r.Node, *r.Release)
-		return
-	case r.Plan == nil:
+	if r.Plan == nil {
 		if len(r.Problems) == 0 {
 			p.printf("%s: %s\n", r.Node, r.Error)
 		}
