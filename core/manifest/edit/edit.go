@@ -80,6 +80,9 @@ type Container struct {
 	Line  int    `json:"-"`
 	File  string `json:"-"` // that Line is of; "" = that of the workload
 	Form  string `json:"-"`
+	// Fixed says why the image cannot be changed, where somebody who composes
+	// workloads of several files knows; "" if it can.
+	Fixed string `json:"-"`
 	// Markers are those that stand at its fields, in the file of the workload;
 	// their own File is empty.
 	Markers []Marker `json:"-"`

@@ -8,8 +8,8 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/ref"
 )
 
-// chartImage is what the image at the top of the values is called.
-const chartImage = "chart-image"
+// ChartImage is what the image at the top of values is called.
+const ChartImage = "chart-image"
 
 // aliasDomains are what annotations that map images may end their first part
 // with, in the order in which they count: repository.fluxcd.io/ALIAS.
@@ -42,11 +42,11 @@ func (o *object) valuesImages(values field) []*image {
 			add(key, f)
 		}
 	}
-	add(chartImage, values)
+	add(ChartImage, values)
 	o.aliases(values, found)
 	names := slices.Sorted(maps.Keys(found))
-	if i := slices.Index(names, chartImage); i > 0 {
-		names = slices.Insert(slices.Delete(names, i, i+1), 0, chartImage)
+	if i := slices.Index(names, ChartImage); i > 0 {
+		names = slices.Insert(slices.Delete(names, i, i+1), 0, ChartImage)
 	}
 	list := make([]*image, len(names))
 	for i, name := range names {
@@ -79,7 +79,7 @@ func (o *object) setsImages() map[string]int {
 		}
 	}
 	for _, part := range imageParts(o.field) {
-		note(chartImage, part)
+		note(ChartImage, part)
 	}
 	return sets
 }
