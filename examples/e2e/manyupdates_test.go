@@ -124,8 +124,12 @@ func (u *updates) committed(tag string) int {
 	return strings.Count(u.run("git", "-C", u.repo.bare(), "grep", "-h", ":"+tag+" # the newest", "main").out, "\n")
 }
 
+// writerPushes bounds what a writer pushes: where the machine is so busy that
+// its pushes leave no gap, nobody else's comes through before the last of them.
+const writerPushes = 150
+
 // writer pushes to a repository, again 50 ms after it has, until it is told to
-// stop.
+// stop or has pushed writerPushes times.
 type writer struct {
 	w       *world
 	dir     string
@@ -137,19 +141,25 @@ type writer struct {
 }
 
 // againstWriter has everything updated while somebody pushes all the time, now
-// and then to the files that are updated.
+// and then to the files that are updated. It is there when they are done at the
+// latest.
 func (u *updates) againstWriter(tag string) {
 	u.t.Helper()
 	before := u.repo.head()
 	w, pushes := u.writer(), u.server.count("app")
 	defer func() {
-		u.t.Logf("%d commits, %d attempts of ours", len(u.repo.commits(before)), u.server.count("app")-pushes)
+		u.t.Logf("%d commits, %d pushes of ours that were not refused at once", len(u.repo.commits(before)), u.server.count("app")-pushes)
 	}()
 	u.eventually(time.Minute, "the other one pushes", func() bool { return len(u.repo.commits(before)) > 3 })
 	u.news(tag)
-	u.eventually(2*time.Minute, "all is committed", func() bool { return u.committed(tag) == manyWorkloads })
+	if w.over() {
+		u.t.Error("the other one had pushed all before there was anything to update")
+	}
+	committed := func() bool { return u.committed(tag) == manyWorkloads }
+	u.eventually(10*time.Minute, "all is committed, or nobody else pushes any more", func() bool { return committed() || w.over() })
 	close(w.stop)
 	<-w.done
+	u.eventually(time.Minute, "all is committed", committed)
 	if w.err != nil {
 		u.t.Fatalf("the other one cannot push: %v", w.err)
 	}
@@ -187,13 +197,23 @@ func (u *updates) writer() *writer {
 
 func (w *writer) run() {
 	defer close(w.done)
-	for n := 0; w.err == nil; n++ {
+	for n := 0; n < writerPushes && w.err == nil; n++ {
 		select {
 		case <-w.stop:
 			return
 		case <-time.After(50 * time.Millisecond):
 			w.err = w.push(n)
 		}
+	}
+}
+
+// over reports whether the writer pushes no more.
+func (w *writer) over() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
 	}
 }
 
