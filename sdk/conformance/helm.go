@@ -11,8 +11,8 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
-// helmChecks need a chart and a namespace; those of releases that do not exist
-// do without the chart.
+// helmChecks work on Subject.Tree, a chart, or else on one of their own. Those
+// that ask the target need Subject.Namespace.
 var helmChecks = []Check{
 	{"helm-resolves-the-same-twice", withHelm(resolvesAChartTwice)},
 	{"helm-pulls-only-what-was-resolved", withHelm(pullsOnlyWhatWasResolved)},
@@ -21,6 +21,8 @@ var helmChecks = []Check{
 	{"helm-plans-without-changing", withHelm(plansWithoutChanging)},
 	{"helm-installs-upgrades-and-rolls-back", withHelm(installsUpgradesAndRollsBack)},
 	{"helm-respects-owners", withHelm(respectsOwners)},
+	{"helm-compares-with-the-deployed-revision", withHelm(comparesWithTheDeployedRevision)},
+	{"helm-lists-what-it-has-installed", withHelm(listsWhatItHasInstalled)},
 	{"helm-lacks-what-it-does-not-claim", withHelm(comparesOnlyIfClaimed)},
 }
 
@@ -36,16 +38,39 @@ func withHelm(check func(t T, h openHelm)) func(T, *Subject) {
 	return func(t T, s *Subject) {
 		o := s.open(t)
 		defer s.closed(t, o.Instance)
-		check(t, openHelm{client.NewHelm(s.caller(t, o)), o.Capabilities, s.Tree, s.Namespace})
+		tree := s.Tree
+		if tree == "" {
+			tree = chart(t)
+		}
+		check(t, openHelm{client.NewHelm(s.caller(t, o)), o.Capabilities, tree, s.Namespace})
 	}
+}
+
+// chart writes the smallest chart that has something to install.
+func chart(t T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "templates"), 0o755); err != nil {
+		t.Fatalf("sample chart: %v", err)
+	}
+	for name, content := range map[string]string{
+		"Chart.yaml": "apiVersion: v2\nname: conformance\nversion: 1.0.0\n",
+		"templates/configmap.yaml": `apiVersion: v1
+kind: ConfigMap
+metadata: {name: "{{ .Release.Name }}"}
+data: {sample: "true"}
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(name)), []byte(content), 0o600); err != nil {
+			t.Fatalf("sample chart: %v", err)
+		}
+	}
+	return dir
 }
 
 // sample resolves the sample chart.
 func (h openHelm) sample(t T) helm.Chart {
 	t.Helper()
-	if h.tree == "" {
-		t.Skipf("no sample chart")
-	}
 	c, err := h.Resolve(t.Context(), helm.ChartRef{Tree: h.tree, Path: "."})
 	if err != nil {
 		t.Fatalf("Resolve: %v", err)
@@ -207,6 +232,60 @@ func respectsOwners(t T, h openHelm) {
 	r.Adopt = true
 	if rev, err := h.Upgrade(t.Context(), r, none); err != nil || rev.Owner != r.Owner {
 		t.Errorf("adopting it returned %+v, %v", rev, err)
+	}
+}
+
+func comparesWithTheDeployedRevision(t T, h openHelm) {
+	if !slices.Contains(h.caps, helm.CanCompare) {
+		t.Skipf("it does not claim %s", helm.CanCompare)
+	}
+	r := h.release(t, "conformance-compare")
+	if _, err := h.Upgrade(t.Context(), r, func(helm.Event) {}); err != nil {
+		t.Fatalf("Upgrade: %v", err)
+	}
+	defer h.uninstall(t, r.Ref)
+	for _, c := range []helm.Comparison{{}, {}, {Fresh: true}, {Correct: true}} { // the second may be from memory
+		c.Ref = r.Ref
+		if err := h.Compare(t.Context(), c, func(c helm.Change) { t.Errorf("Compare of what was just installed emits %+v", c) }); err != nil {
+			t.Errorf("Compare: %v", err)
+		}
+	}
+	none := helm.ReleaseRef{Namespace: h.namespace, Name: "conformance-none"}
+	if err := h.Compare(t.Context(), helm.Comparison{Ref: none}, func(helm.Change) {}); !errors.Is(err, helm.ErrNotFound) {
+		t.Errorf("Compare of what does not exist: %v; want ErrNotFound", err)
+	}
+}
+
+func listsWhatItHasInstalled(t T, h openHelm) {
+	if !slices.Contains(h.caps, helm.CanList) {
+		t.Skipf("it does not claim %s", helm.CanList)
+	}
+	r := h.release(t, "conformance-list")
+	for number := range 2 {
+		if _, err := h.Upgrade(t.Context(), r, func(helm.Event) {}); err != nil {
+			t.Fatalf("Upgrade: %v", err)
+		}
+		for _, namespace := range []string{"", h.namespace} {
+			var found []helm.Revision
+			if err := h.List(t.Context(), namespace, func(ref helm.ReleaseRef, rev helm.Revision) {
+				if ref == r.Ref {
+					found = append(found, rev)
+				}
+			}); err != nil {
+				t.Fatalf("List: %v", err)
+			}
+			if len(found) != 1 || found[0].Number != number+1 || found[0].Status != "deployed" || found[0].Owner != r.Owner || found[0].Digest != r.Digest {
+				t.Errorf("List of namespace %q emits %+v", namespace, found)
+			}
+		}
+	}
+	h.uninstall(t, r.Ref)
+	if err := h.List(t.Context(), h.namespace, func(ref helm.ReleaseRef, rev helm.Revision) {
+		if ref == r.Ref {
+			t.Errorf("after Uninstall, List emits %+v", rev)
+		}
+	}); err != nil {
+		t.Errorf("List: %v", err)
 	}
 }
 
