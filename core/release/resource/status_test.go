@@ -110,6 +110,7 @@ func TestLifeOfARelease(t *testing.T) {
 	s.progress(release.Progress{Phase: release.PhaseDeployFailed, Chart: newer, Revision: broken}, "DeployFailed ChartFetched=True@0 Deployed=False@16 Released=False@16 1.2.3/2.0.0 2:failed")
 	s.phase(release.PhaseRollingBack, newer, "RollingBack ChartFetched=True@0 Deployed=False@16 Released=False@16 RolledBack=Unknown@17 1.2.3/2.0.0 2:failed")
 	s.progress(release.Progress{Phase: release.PhaseRolledBack, Chart: newer, Revision: back}, "RolledBack ChartFetched=True@0 Deployed=False@16 Released=False@16 RolledBack=True@18 1.2.3/2.0.0 3:deployed rollbacks=1")
+	s.phase(release.PhaseFailed, newer, "") // the report says more
 	failed := release.Report{State: release.RolledBack, Err: errors.New("hook failed"), Chart: newer, Revision: back}
 	s.report(failed, "RolledBack ChartFetched=True@0 Deployed=False@16 Released=False@16 RolledBack=True@18 1.2.3/2.0.0 3:deployed rollbacks=1")
 	if got := s.status.Conditions[2]; got.Message != "hook failed" || got.Reason != "RolledBack" || got.LastUpdateTime <= got.LastTransitionTime {
@@ -118,9 +119,9 @@ func TestLifeOfARelease(t *testing.T) {
 	s.phase(release.PhaseChartFetched, newer, "")
 	s.report(failed, "")
 
-	s.phase(release.PhaseUpgrading, newer, "Upgrading ChartFetched=True@0 Deployed=Unknown@22 Released=Unknown@22 RolledBack=True@18 1.2.3/2.0.0 3:deployed rollbacks=1")
-	s.phase(release.PhaseDeployed, newer, "Deployed ChartFetched=True@0 Deployed=True@23 Released=Unknown@22 RolledBack=True@18 1.2.3/2.0.0 3:deployed rollbacks=1")
-	s.report(release.Report{State: release.InSync, Chart: newer, Revision: helm.Revision{Number: 4, Status: "deployed"}}, "Succeeded ChartFetched=True@0 Deployed=True@23 Released=True@24 2.0.0/2.0.0 4:deployed")
+	s.phase(release.PhaseUpgrading, newer, "Upgrading ChartFetched=True@0 Deployed=Unknown@23 Released=Unknown@23 RolledBack=True@18 1.2.3/2.0.0 3:deployed rollbacks=1")
+	s.phase(release.PhaseDeployed, newer, "Deployed ChartFetched=True@0 Deployed=True@24 Released=Unknown@23 RolledBack=True@18 1.2.3/2.0.0 3:deployed rollbacks=1")
+	s.report(release.Report{State: release.InSync, Chart: newer, Revision: helm.Revision{Number: 4, Status: "deployed"}}, "Succeeded ChartFetched=True@0 Deployed=True@24 Released=True@25 2.0.0/2.0.0 4:deployed")
 }
 
 func TestTestsOfARelease(t *testing.T) {

@@ -46,7 +46,9 @@ var failures = []release.Phase{
 // the chart that it has, leaves it as it is.
 func (r Resource) Progressed(before Status, p release.Progress, now time.Time) Status {
 	changes, known := effects[p.Phase]
-	if p.Event != (helm.Event{}) || !known {
+	// The last phase of a run says less than the report that comes with it.
+	last := p.Phase == release.PhaseSucceeded || p.Phase == release.PhaseFailed
+	if p.Event != (helm.Event{}) || !known || last {
 		return before
 	}
 	after := before
