@@ -75,52 +75,55 @@ func wantOnlyForward(t *testing.T, repo *gittest.Repo) {
 // 500 edits go in while somebody else pushes all the time: nothing is lost,
 // and nothing is forced.
 func TestSecondWriter(t *testing.T) {
-	transports(t, func(t *testing.T, transport string) {
-		const commits, perCommit = 10, 50
-		root := t.TempDir()
-		repo := gittest.NewBareAt(t, filepath.Join(root, "shop"))
-		repo.Git("config", "core.logAllRefUpdates", "always")
-		files := map[string]string{}
-		for i := range commits * perCommit {
-			files[fmt.Sprintf("apps/%03d.yaml", i)] = "old"
-		}
-		repo.CommitFiles("main", files)
-		server := gittest.NewHTTP(t, root, gittest.HTTPOptions{})
-		s := start(t).Source("git", values{"url": server.URL + "/shop", "branch": "main", "transport": transport, "write": values{}})
+	t.Run("auto", func(t *testing.T) { secondWriter(t, "auto") })
+	transports(t, secondWriter)
+}
 
-		stop, pushed := make(chan struct{}), make(chan struct{}, 10_000)
-		var wg sync.WaitGroup
-		theirs := 0
-		wg.Go(func() { theirs = rival(t, server.URL+"/shop", stop, pushed) })
-		halt := sync.OnceFunc(func() { close(stop); wg.Wait() })
-		defer halt()
-		began := time.Now()
-		for c := range commits {
-			var edits []source.Edit
-			for i := range perCommit {
-				edits = append(edits, edit(fmt.Sprintf("apps/%03d.yaml", c*perCommit+i), "old", "new"))
-			}
-			<-pushed // neither side may have it all to itself
-			commit(t, s, edits...)
-		}
-		halt()
-		t.Logf("%d commits of ours in %s, %d of the rival", commits, time.Since(began).Round(time.Millisecond), theirs)
+func secondWriter(t *testing.T, transport string) {
+	const commits, perCommit = 10, 50
+	root := t.TempDir()
+	repo := gittest.NewBareAt(t, filepath.Join(root, "shop"))
+	repo.Git("config", "core.logAllRefUpdates", "always")
+	files := map[string]string{}
+	for i := range commits * perCommit {
+		files[fmt.Sprintf("apps/%03d.yaml", i)] = "old"
+	}
+	repo.CommitFiles("main", files)
+	server := gittest.NewHTTP(t, root, gittest.HTTPOptions{})
+	s := start(t).Source("git", values{"url": server.URL + "/shop", "branch": "main", "transport": transport, "write": values{}})
 
-		repo.Git("fsck")
-		wantOnlyForward(t, repo)
-		if got := repo.Git("rev-list", "--count", "main"); got != fmt.Sprint(1+commits+theirs) {
-			t.Errorf("%s commits, want 1 + %d + %d", got, commits, theirs)
+	stop, pushed := make(chan struct{}), make(chan struct{}, 10_000)
+	var wg sync.WaitGroup
+	theirs := 0
+	wg.Go(func() { theirs = rival(t, server.URL+"/shop", stop, pushed) })
+	halt := sync.OnceFunc(func() { close(stop); wg.Wait() })
+	defer halt()
+	began := time.Now()
+	for c := range commits {
+		var edits []source.Edit
+		for i := range perCommit {
+			edits = append(edits, edit(fmt.Sprintf("apps/%03d.yaml", c*perCommit+i), "old", "new"))
 		}
-		if got := strings.Count(repo.Git("grep", "--files-with-matches", "^new$", "main"), "apps/"); got != commits*perCommit {
-			t.Errorf("%d of %d edits are there", got, commits*perCommit)
-		}
-		if got := strings.Count(repo.Git("ls-tree", "-r", "main", "rival/"), "rival/"); got != theirs {
-			t.Errorf("%d of %d files of the rival are there", got, theirs)
-		}
-		if theirs < commits-1 {
-			t.Errorf("the rival pushed only %d times", theirs)
-		}
-	})
+		<-pushed // neither side may have it all to itself
+		commit(t, s, edits...)
+	}
+	halt()
+	t.Logf("%d commits of ours in %s, %d of the rival", commits, time.Since(began).Round(time.Millisecond), theirs)
+
+	repo.Git("fsck")
+	wantOnlyForward(t, repo)
+	if got := repo.Git("rev-list", "--count", "main"); got != fmt.Sprint(1+commits+theirs) {
+		t.Errorf("%s commits, want 1 + %d + %d", got, commits, theirs)
+	}
+	if got := strings.Count(repo.Git("grep", "--files-with-matches", "^new$", "main"), "apps/"); got != commits*perCommit {
+		t.Errorf("%d of %d edits are there", got, commits*perCommit)
+	}
+	if got := strings.Count(repo.Git("ls-tree", "-r", "main", "rival/"), "rival/"); got != theirs {
+		t.Errorf("%d of %d files of the rival are there", got, theirs)
+	}
+	if theirs < commits-1 {
+		t.Errorf("the rival pushed only %d times", theirs)
+	}
 }
 
 // Sources that share a mirror, and processes that do not, write at once.

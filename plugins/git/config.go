@@ -19,7 +19,7 @@ type Config struct {
 	Commit string `hcl:"commit,optional" doc:"Commit to stay at: its full hash."`
 
 	StallTimeout time.Duration `hcl:"stall_timeout,optional" default:"30s" doc:"Give up an exchange when the server is silent for this long. The time for a whole call is the source's timeout."`
-	Transport    string        `hcl:"transport,optional" default:"auto" enum:"auto,git,go-git" doc:"What talks to the server: the git program (and ssh), the built-in implementation, or auto: the programs if they are installed."`
+	Transport    string        `hcl:"transport,optional" default:"auto" enum:"auto,git,go-git" doc:"What talks to the server: the git program (and ssh), the built-in implementation, or auto: the programs if they are installed, and over http the built-in one for commits that have lost a race."`
 
 	Auth *Auth `hcl:"auth,block" doc:"Credentials for http and https."`
 	SSH  *SSH  `hcl:"ssh,block" doc:"Key and host keys for ssh."`

@@ -63,7 +63,7 @@ func (p *plugin) open(_ context.Context, c Config, env sdk.Env) (*gitSource, err
 		config: c,
 		url:    address.String(),
 		mirror: m,
-		access: mirror.Access{URL: address.String(), Transport: transport, Target: a.target, Log: env.Log},
+		access: mirror.Access{URL: address.String(), Transport: transport, Racer: racer(c.Transport, address), Target: a.target, Log: env.Log},
 		log:    env.Log,
 	}, nil
 }
@@ -125,4 +125,14 @@ func (p *plugin) chooseTransport(name string, a remote.Address) (remote.Transpor
 	d := diag.Errorf(diag.Attr("transport"), "the git program cannot be used: %s", err)
 	d.Detail = `Install it where the plugin's PATH leads, or use transport = "auto".`
 	return nil, d
+}
+
+// racer is what commits take instead of the transport once they have lost a
+// race, nil being that: over http the built-in implementation, which has no
+// processes to start while somebody else may push again.
+func racer(transport string, a remote.Address) remote.Transport {
+	if transport == "auto" && a.IsHTTP() {
+		return remote.Native{}
+	}
+	return nil
 }

@@ -17,33 +17,27 @@ type Form struct {
 	Sign func(payload []byte) (string, error)
 }
 
-// draft is a commit that has not been pushed.
-type draft struct {
-	Published
-	w *writer
-}
-
-// draft builds the commit for the remote as it is at at.
-func (p *publication) draft(ctx context.Context, w *writer, at tips) (draft, error) {
+// draft builds the commit for the remote as it is at at, in w.
+func (p *publication) draft(ctx context.Context, w *writer, at tips) (Published, error) {
 	s, err := p.proposal.start(ctx, w, at)
 	if err != nil {
-		return draft{}, err
+		return Published{}, err
 	}
 	tree, err := w.treeOf(s.parent)
 	if err != nil {
-		return draft{}, err
+		return Published{}, err
 	}
 	ed := &editor{w: w}
 	after, err := ed.tree(tree, p.edits, "")
 	if err != nil {
-		return draft{}, err
+		return Published{}, err
 	}
 	for i, c := range ed.conflicts {
 		if slices.Contains(s.diverged, c.Path) {
 			ed.conflicts[i].Reason = "it has been changed on both branches"
 		}
 	}
-	d := draft{Published{Conflicts: ed.conflicts, Diverged: s.diverged}, w}
+	d := Published{Conflicts: ed.conflicts, Diverged: s.diverged}
 	switch {
 	case ed.made > 0:
 		var hash plumbing.Hash

@@ -88,18 +88,19 @@ func (ed *editor) tree(hash plumbing.Hash, d dir, at string) (plumbing.Hash, err
 	if err != nil {
 		return plumbing.ZeroHash, err
 	}
-	before := ed.made
+	before, after := ed.made, make(map[string]*object.TreeEntry, len(entries))
+	for i := range entries {
+		after[entries[i].Name] = &entries[i]
+	}
 	for _, name := range slices.Sorted(maps.Keys(d)) {
-		it, have := d[name], find(entries, name)
-		if have, err = ed.item(have, it, at+name); err != nil {
+		if after[name], err = ed.item(after[name], d[name], at+name); err != nil {
 			return plumbing.ZeroHash, err
 		}
-		entries = set(entries, name, have)
 	}
 	if ed.made == before {
 		return hash, nil
 	}
-	return ed.w.tree(entries)
+	return ed.w.tree(listed(after))
 }
 
 // item returns what stands in the place of have, nil being nothing.

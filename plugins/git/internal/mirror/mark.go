@@ -113,7 +113,7 @@ func (m *Mirror) moveTag(ctx context.Context, a Access, mark Mark, old string) (
 	if err := m.push(ctx, a, u); err != nil {
 		return "", err
 	}
-	m.advance(ctx, u)
+	m.advance(u)
 	return u.New, nil
 }
 

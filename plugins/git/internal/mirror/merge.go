@@ -74,15 +74,15 @@ func (m *merger) tree(ctx context.Context, at string, base, ours, theirs plumbin
 			return plumbing.ZeroHash, err
 		}
 	}
-	var out []object.TreeEntry
+	out := map[string]*object.TreeEntry{}
 	for _, name := range names(sides[1], sides[2]) {
-		e, err := m.entry(ctx, path.Join(at, name), find(sides[0], name), find(sides[1], name), find(sides[2], name))
+		var err error
+		out[name], err = m.entry(ctx, path.Join(at, name), find(sides[0], name), find(sides[1], name), find(sides[2], name))
 		if err != nil {
 			return plumbing.ZeroHash, err
 		}
-		out = set(out, name, e)
 	}
-	return m.w.tree(out)
+	return m.w.tree(listed(out))
 }
 
 // names lists the names of all entries, each once, in order.

@@ -33,6 +33,9 @@ import (
 type Access struct {
 	URL       string // for messages
 	Transport remote.Transport
+	// Racer takes Transport's place in a Publish that has lost a race, if it
+	// is not nil.
+	Racer remote.Transport
 	// Target returns the repository with its credentials. fresh asks for
 	// credentials that are read anew, after the old ones were refused.
 	Target func(ctx context.Context, fresh bool) (remote.Target, error)

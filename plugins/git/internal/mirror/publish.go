@@ -68,6 +68,9 @@ func (m *Mirror) Publish(ctx context.Context, a Access, p Proposal) (Published, 
 	}
 	defer writing.release()
 	pub := &publication{mirror: m, access: a, proposal: p, edits: edits, until: time.Now().Add(patience)}
+	if pub.stock, err = m.stock(ctx, a, p.Edits); err != nil {
+		a.Log.Debug("contents cannot be written ahead", "url", a.URL, "error", err) // the attempt says what to do
+	}
 	for {
 		done, err := pub.attempt(ctx)
 		if err == nil {
@@ -85,9 +88,12 @@ type publication struct {
 	access   Access
 	proposal Proposal
 	edits    dir
+	stock    stock
 	until    time.Time
 
-	lost      int        // races
+	raced     bool       // the last attempt lost a race
+	seen      tips       // by the last attempt
+	lost      int        // races since they were others
 	sent      *Published // of a push whose fate is not known
 	sentFault error
 	rebuilt   bool // the mirror has been built anew
@@ -98,9 +104,16 @@ type tips struct{ read, branch plumbing.Hash }
 
 // attempt fetches, builds the commit, and pushes it.
 func (p *publication) attempt(ctx context.Context) (Published, error) {
-	at, err := p.proposal.fetch(ctx, p.mirror, p.access)
+	a := p.access
+	if p.raced && a.Racer != nil {
+		a.Transport = a.Racer
+	}
+	at, err := p.proposal.fetch(ctx, p.mirror, a)
 	if err != nil {
 		return Published{}, err
+	}
+	if at != p.seen {
+		p.seen, p.lost = at, 0
 	}
 	using, err := waitLock(ctx, p.mirror.useLock(), syscall.LOCK_SH)
 	if err != nil {
@@ -116,19 +129,30 @@ func (p *publication) attempt(ctx context.Context) (Published, error) {
 		}
 		return Published{}, fatal{p.sentFault}
 	}
-	d, err := p.draft(ctx, newWriter(st), at)
+	d, objects, err := p.build(ctx, st, at)
 	if err != nil || !d.New {
-		return d.Published, err
+		return d, err
 	}
-	u := remote.Update{Ref: p.proposal.Branch, Old: name(at.branch), New: d.Head}
-	if u.Objects, err = d.w.flush(); err != nil {
-		return Published{}, err
+	u := remote.Update{Ref: p.proposal.Branch, Old: name(at.branch), New: d.Head, Objects: objects}
+	if err := p.mirror.push(ctx, a, u); err != nil {
+		return Published{}, p.note(d, err)
 	}
-	if err := p.mirror.push(ctx, p.access, u); err != nil {
-		return Published{}, p.note(d.Published, err)
+	p.mirror.advance(u)
+	return d, nil
+}
+
+// build makes the commit and writes what it needs into the mirror.
+func (p *publication) build(ctx context.Context, st store, at tips) (Published, []plumbing.EncodedObject, error) {
+	w := newWriter(st)
+	if p.stock.there() {
+		w.held = p.stock.held
 	}
-	p.mirror.advance(ctx, u)
-	return d.Published, nil
+	d, err := p.draft(ctx, w, at)
+	if err != nil || !d.New {
+		return d, nil, err
+	}
+	objects, err := w.flush()
+	return d, objects, err
 }
 
 // note keeps in mind what may have been published although err says
@@ -169,7 +193,7 @@ func (p *publication) recover(ctx context.Context, err error) error {
 	case f != nil && f.Kind == remote.Raced && time.Now().Before(p.until):
 		return p.pause(ctx)
 	case (f != nil && f.Kind == remote.Corrupt || errors.Is(err, ErrDamaged)) && !p.rebuilt:
-		p.rebuilt = true
+		p.rebuilt, p.raced = true, false
 		p.access.Log.Warn("mirror is damaged and is built again", "url", p.access.URL, "cause", err)
 		return p.mirror.Rebuild(ctx)
 	}
@@ -177,7 +201,9 @@ func (p *publication) recover(ctx context.Context, err error) error {
 }
 
 func (p *publication) pause(ctx context.Context) error {
+	p.raced = true
 	p.lost++
+	p.access.Log.Debug("somebody else has pushed first", "url", p.access.URL, "lost", p.lost)
 	return pause(ctx, p.access.URL, p.lost)
 }
 

@@ -29,10 +29,10 @@ func (m *Mirror) push(ctx context.Context, a Access, u remote.Update) error {
 }
 
 // advance notes that the remote's ref has moved, so that what was pushed
-// belongs to the mirror and need not be fetched. What it cannot do the next
-// fetch does.
-func (m *Mirror) advance(ctx context.Context, u remote.Update) {
-	fetching, err := waitLock(ctx, m.fetchLock(), syscall.LOCK_EX)
+// belongs to the mirror and need not be fetched. It waits for nobody, since the
+// caller holds the use lock: what it cannot do the next fetch does.
+func (m *Mirror) advance(u remote.Update) {
+	fetching, err := tryLock(m.fetchLock(), syscall.LOCK_EX)
 	if err != nil {
 		return
 	}
@@ -48,8 +48,9 @@ func (m *Mirror) advance(ctx context.Context, u remote.Update) {
 	}
 }
 
-// pause waits a moment that grows with the races that were lost, never the
-// same as that of others.
+// pause waits a moment, never the same as that of others. It grows with the
+// races that were lost against nobody who has moved the ref: a server that
+// cannot move it is not to be stormed.
 func pause(ctx context.Context, url string, lost int) error {
 	const first, most = 5 * time.Millisecond, 200 * time.Millisecond
 	select {

@@ -133,10 +133,10 @@ func (m *Mirror) framework() error {
 // of the mirror: theirs stay while there is any. It looks only where git leaves
 // them.
 func (m *Mirror) tidy() error {
-	patterns := []string{"*.lock", "new-*", "objects/pack/tmp_[^o]*", "objects/??/tmp_obj_*", "objects/tmp_objdir-*", "objects/pack/.tmp-*"}
+	patterns := []string{"*.lock", "new-*", "objects/??/tmp_obj_*", "objects/tmp_objdir-*", "objects/pack/.tmp-*"}
 	if alone, err := tryLock(m.useLock(), syscall.LOCK_EX); err == nil {
 		defer alone.release()
-		patterns = append(patterns, "objects/pack/tmp_obj_*") // of go-git
+		patterns = append(patterns, "objects/pack/tmp_*")
 	}
 	stale := []string{m.aside()} // of a rebuild that was killed
 	for _, pattern := range patterns {

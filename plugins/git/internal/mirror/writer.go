@@ -15,7 +15,8 @@ import (
 type writer struct {
 	store store
 	fresh map[plumbing.Hash]plumbing.EncodedObject
-	order []plumbing.Hash
+	order []plumbing.EncodedObject
+	held  map[plumbing.Hash]bool // are in the mirror for certain
 }
 
 func newWriter(st store) *writer {
@@ -31,7 +32,7 @@ func (w *writer) put(encode func(plumbing.EncodedObject) error) (plumbing.Hash, 
 	h := o.Hash()
 	if w.fresh[h] == nil {
 		w.fresh[h] = o
-		w.order = append(w.order, h)
+		w.order = append(w.order, o)
 	}
 	return h, nil
 }
@@ -50,13 +51,12 @@ func (w *writer) blob(content []byte) (plumbing.Hash, error) {
 	})
 }
 
-// tree adds a tree of entries in any order. An empty one is the zero hash: git
-// keeps no empty directories.
+// tree adds a tree of entries in any order, which it sorts. An empty one is the
+// zero hash: git keeps no empty directories.
 func (w *writer) tree(entries []object.TreeEntry) (plumbing.Hash, error) {
 	if len(entries) == 0 {
 		return plumbing.ZeroHash, nil
 	}
-	entries = slices.Clone(entries)
 	sort.Sort(object.TreeEntrySorter(entries))
 	t := &object.Tree{Entries: entries}
 	return w.put(t.Encode)
@@ -128,29 +128,27 @@ func find(entries []object.TreeEntry, name string) *object.TreeEntry {
 	return &entries[i]
 }
 
-// set puts e in the place of the entry of its name, or removes that if e is
-// nil.
-func set(entries []object.TreeEntry, name string, e *object.TreeEntry) []object.TreeEntry {
-	entries = slices.DeleteFunc(slices.Clone(entries), func(x object.TreeEntry) bool { return x.Name == name })
-	if e == nil {
-		return entries
+// listed makes entries of what stands at each name, nil being nothing.
+func listed(byName map[string]*object.TreeEntry) []object.TreeEntry {
+	entries := make([]object.TreeEntry, 0, len(byName))
+	for name, e := range byName {
+		if e != nil {
+			entries = append(entries, object.TreeEntry{Name: name, Mode: e.Mode, Hash: e.Hash})
+		}
 	}
-	e.Name = name
-	return append(entries, *e)
+	return entries
 }
 
-// flush writes the objects into the mirror and returns their names. The
-// caller holds the use lock.
-func (w *writer) flush() ([]string, error) {
-	names := make([]string, len(w.order))
-	for i, h := range w.order {
-		names[i] = h.String()
-		if w.store.HasEncodedObject(h) == nil {
+// flush writes the objects into the mirror and returns them. The caller holds
+// the use lock.
+func (w *writer) flush() ([]plumbing.EncodedObject, error) {
+	for _, o := range w.order {
+		if h := o.Hash(); w.held[h] || w.store.HasEncodedObject(h) == nil {
 			continue
 		}
-		if _, err := w.store.SetEncodedObject(w.fresh[h]); err != nil {
-			return nil, fmt.Errorf("write object %s: %w", h, err)
+		if _, err := w.store.SetEncodedObject(o); err != nil {
+			return nil, fmt.Errorf("write object %s: %w", o.Hash(), err)
 		}
 	}
-	return names, nil
+	return w.order, nil
 }

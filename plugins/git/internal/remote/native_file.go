@@ -17,7 +17,7 @@ import (
 // first, then the ref under git's own lock, since git programs may be at work
 // there. A repository that only its hooks or its worktree may guard is left to
 // the git program.
-func pushFile(t Target, from storer.Storer, u Update) error {
+func pushFile(t Target, u Update) error {
 	repo, err := git.PlainOpen(t.Address.Path)
 	if errors.Is(err, git.ErrRepositoryNotExists) {
 		return fault(t, NotFound, "")
@@ -33,9 +33,9 @@ func pushFile(t Target, from storer.Storer, u Update) error {
 	if why := guarded(dir, repo, u.Ref); why != "" {
 		return pushFault(t, Declined, u.Ref, why)
 	}
-	pack, err := encodePack(from, u.Objects)
+	pack, _, err := Pack(u.Objects)
 	if err != nil {
-		return fault(t, Corrupt, err.Error())
+		return pushFault(t, Other, u.Ref, err.Error())
 	}
 	if err := unpack(st, pack); err != nil {
 		return pushFault(t, Other, u.Ref, err.Error())

@@ -7,23 +7,18 @@ import (
 	"io"
 	"strings"
 
-	git "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 	"github.com/go-git/go-git/v5/plumbing/transport"
+	"github.com/go-git/go-git/v5/storage/memory"
 )
 
 // Push sends u.Objects in one pack.
-func (n Native) Push(ctx context.Context, t Target, dir string, u Update) error {
-	repo, err := git.PlainOpen(dir)
-	if err != nil {
-		return fault(t, Corrupt, err.Error())
-	}
+func (n Native) Push(ctx context.Context, t Target, _ string, u Update) error {
 	if t.Address.Scheme == "file" {
-		return pushFile(t, repo.Storer, u)
+		return pushFile(t, u)
 	}
 	s, err := n.openPush(ctx, t)
 	if err != nil {
@@ -41,9 +36,9 @@ func (n Native) Push(ctx context.Context, t Target, dir string, u Update) error 
 		return pushFault(t, Raced, u.Ref, "")
 	}
 	said := &bounded{max: maxStderr}
-	req, err := updateRequest(caps, repo.Storer, u)
+	req, err := updateRequest(caps, u)
 	if err != nil {
-		return fault(t, Corrupt, err.Error())
+		return pushFault(t, Other, u.Ref, err.Error())
 	}
 	req.Progress = said
 	report, err := s.ReceivePack(ctx, req)
@@ -58,7 +53,7 @@ func (Native) openPush(ctx context.Context, t Target) (transport.ReceivePackSess
 	return pushHTTP(t)
 }
 
-func updateRequest(caps *capability.List, st storer.Storer, u Update) (*packp.ReferenceUpdateRequest, error) {
+func updateRequest(caps *capability.List, u Update) (*packp.ReferenceUpdateRequest, error) {
 	if caps == nil {
 		caps = capability.NewList()
 	}
@@ -69,20 +64,24 @@ func updateRequest(caps *capability.List, st storer.Storer, u Update) (*packp.Re
 		}
 	}
 	req.Commands = []*packp.Command{{Name: plumbing.ReferenceName(u.Ref), Old: plumbing.NewHash(u.Old), New: plumbing.NewHash(u.New)}}
-	pack, err := encodePack(st, u.Objects)
+	pack, _, err := Pack(u.Objects)
 	req.Packfile = io.NopCloser(pack)
 	return req, err
 }
 
-// encodePack puts objects into a pack, each whole.
-func encodePack(st storer.Storer, objects []string) (*bytes.Buffer, error) {
-	hashes := make([]plumbing.Hash, len(objects))
+// Pack puts objects into a pack, each whole, and returns its checksum, which
+// names it.
+func Pack(objects []plumbing.EncodedObject) (*bytes.Buffer, plumbing.Hash, error) {
+	st, hashes := memory.NewStorage(), make([]plumbing.Hash, len(objects))
 	for i, o := range objects {
-		hashes[i] = plumbing.NewHash(o)
+		var err error
+		if hashes[i], err = st.SetEncodedObject(o); err != nil {
+			return nil, plumbing.ZeroHash, err
+		}
 	}
 	var pack bytes.Buffer
-	_, err := packfile.NewEncoder(&pack, st, false).Encode(hashes, 0)
-	return &pack, err
+	sum, err := packfile.NewEncoder(&pack, st, false).Encode(hashes, 0)
+	return &pack, sum, err
 }
 
 // explainReport makes a Fault of a server's report and of what it said beside.

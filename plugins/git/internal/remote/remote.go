@@ -13,6 +13,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
+
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
@@ -116,7 +118,7 @@ type Update struct {
 	Ref string // full name
 	Old string // hash that it has; "" if it must not exist
 	New string // hash that it shall have
-	// Objects are hashes of what New needs and Old's repository does not
-	// have. A transport may find out by itself.
-	Objects []string
+	// Objects are what New needs and Old's repository does not have. They are
+	// in the local repository too, and a transport may find out by itself.
+	Objects []plumbing.EncodedObject
 }
