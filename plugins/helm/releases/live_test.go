@@ -230,6 +230,13 @@ func TestTests(t *testing.T) {
 	r := simple(t, ns, "one")
 	job := "apiVersion: batch/v1\nkind: Job\nmetadata: {name: check, annotations: {helm.sh/hook: test}}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: \"example.com/c:1\"}]}}}\n"
 	r.Chart = chartOf(t, map[string]string{"templates/cm.yaml": configMapTemplate, "templates/job.yaml": job})
+	if _, err := m.Plan(t.Context(), r, func(c helm.Change) {
+		if c.Kind == "Job" {
+			t.Errorf("a test is planned: %+v", c)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
 	if _, err := m.Upgrade(t.Context(), r, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -155,6 +155,13 @@ func (r *rendering) objects(noHooks bool) ([]object, error) {
 	return all, nil
 }
 
+// withoutTests leaves out the hooks that no install or upgrade runs.
+func withoutTests(hooks []*release.Hook) []*release.Hook {
+	return slices.DeleteFunc(slices.Clone(hooks), func(h *release.Hook) bool {
+		return !slices.ContainsFunc(h.Events, func(e release.HookEvent) bool { return e != release.HookTest })
+	})
+}
+
 // write writes objects, one a line. They may hold secrets: the file is the
 // owner's only.
 func write(name string, all []object) (err error) {
@@ -200,7 +207,7 @@ func (m *Manager) plan(ctx context.Context, r helm.Release, emit func(helm.Chang
 	}
 	var before rendering
 	if last != nil {
-		before = rendering{manifest: last.Manifest, hooks: last.Hooks}
+		before = rendering{manifest: last.Manifest, hooks: withoutTests(last.Hooks)}
 		if r.ReuseValues {
 			values = over(last.Config, values)
 		}
@@ -209,6 +216,7 @@ func (m *Manager) plan(ctx context.Context, r helm.Release, emit func(helm.Chang
 	if err != nil {
 		return helm.Rendered{}, err
 	}
+	made.hooks = withoutTests(made.hooks)
 	if err := differences(&before, &made, r, emit); err != nil {
 		return helm.Rendered{}, o.failure(err)
 	}
