@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,21 @@ by the name of its block, ghost; or as ` + "`sluice status`" + ` names it, relea
 The helm command sees the same releases. What it changes of a declared one is
 put back, so that ` + "`sluice helm rollback`" + ` is the way to do that by hand.`,
 	}, newHelmList(a), newHelmStatus(a), newHelmHistory(a), newHelmDiff(a), newHelmValues(a), newHelmTemplate(a),
-		newHelmRollback(a), newHelmTest(a), newHelmUninstall(a))
+		newHelmRollback(a), newHelmTest(a), newHelmUninstall(a), newHelmUpgrade())
+}
+
+// newHelmUpgrade tells those who look for helm's command what there is instead.
+func newHelmUpgrade() *cobra.Command {
+	return &cobra.Command{
+		Use:                "upgrade NAME",
+		Aliases:            []string{"install"},
+		Hidden:             true,
+		DisableFlagParsing: true, // helm's flags
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withHint(fmt.Errorf("there is no sluice helm %s: a release is installed and upgraded as it is declared", cmd.CalledAs()),
+				"change its declaration, or have it looked at now: sluice sync NAME --wait")
+		},
+	}
 }
 
 // releaseName is how the daemon is asked for a release that a person has named:
@@ -59,8 +74,8 @@ func releaseKey(r engine.HelmRelease) string { return r.Namespace + "/" + r.Name
 
 // chartText is a chart as Helm writes it: ghost-1.2.3.
 func chartText(name, version string) string {
-	if version == "" {
-		return name
+	if name == "" || version == "" {
+		return name + version
 	}
 	return name + "-" + version
 }
