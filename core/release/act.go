@@ -75,10 +75,9 @@ func (n *run) upgrade(ctx context.Context, action Action) error {
 		n.say(PhaseChartFetchFailed, oneLine(err))
 		return err
 	}
-	if n.rec.Chart.Digest != n.chart.pin.Digest || n.rec.Chart.Key != n.chart.pin.Key {
+	if !n.chart.remembered {
 		n.say(PhaseChartFetched, fmt.Sprintf("chart %s %s", n.chart.info.Name, n.chart.info.Version))
 	}
-	n.rec.Chart = n.chart.pin
 	n.rec = n.rec.aim(n.wanted.Digest.String())
 	n.own()
 	phase, release := PhaseUpgrading, n.helmRelease(dir)
@@ -92,8 +91,9 @@ func (n *run) upgrade(ctx context.Context, action Action) error {
 	rev, err := n.h.Helm.Upgrade(operation, release, n.event)
 	n.changed()
 	if err != nil {
-		n.afterFailure(ctx)
-		n.say(PhaseDeployFailed, oneLine(n.values.located(err)))
+		text := oneLine(n.values.located(err))
+		n.afterFailure(ctx, text)
+		n.say(PhaseDeployFailed, text)
 		return err
 	}
 	n.h.Observer.learned(n.s.Ref, rev)
@@ -110,7 +110,7 @@ func (n *run) changed() {
 }
 
 // afterFailure counts a failed attempt.
-func (n *run) afterFailure(ctx context.Context) {
+func (n *run) afterFailure(ctx context.Context, why string) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -120,9 +120,15 @@ func (n *run) afterFailure(ctx context.Context) {
 	}
 	n.seen.Revision = rev
 	if rev.Status == failed && rev.Digest == n.rec.Digest {
-		n.rec.Attempts++
-		n.rec.RetryAt = n.later(n.rec.Attempts)
+		n.attempted(why)
 	}
+}
+
+// attempted counts what has failed.
+func (n *run) attempted(why string) {
+	n.rec.Attempts++
+	n.rec.Why = why
+	n.rec.RetryAt = n.later(n.rec.Attempts)
 }
 
 // later is when to try again after that many failures.
@@ -178,7 +184,8 @@ func (n *run) rollback(ctx context.Context, to int) error {
 	})
 	n.changed()
 	if err != nil {
-		if ctx.Err() == nil {
+		interrupted := ctx.Err() != nil || n.r.marks.has(n.h.Name, n.s.Ref)
+		if !interrupted {
 			n.rec.Undone++
 			n.rec.RetryAt = n.later(n.rec.Undone)
 		}
@@ -264,8 +271,7 @@ func (n *run) test(ctx context.Context) error {
 		return nil
 	}
 	n.rec.TestFailed = number
-	n.rec.Attempts++
-	n.rec.RetryAt = n.later(n.rec.Attempts)
+	n.attempted(oneLine(err))
 	return err
 }
 
@@ -281,7 +287,9 @@ func (n *run) compare(ctx context.Context, correct bool) error {
 		n.say(PhaseCorrecting, n.decision.Reason)
 	}
 	var found []helm.Change
-	err := comparer.Compare(ctx, helm.Comparison{Ref: n.s.Ref, Correct: correct, Ignore: n.s.Drift.Ignore}, func(c helm.Change) { found = append(found, c) })
+	err := comparer.Compare(ctx, helm.Comparison{
+		Ref: n.s.Ref, Correct: correct, Ignore: n.s.Drift.Ignore, Fresh: n.asked,
+	}, func(c helm.Change) { found = append(found, c) })
 	if err != nil {
 		return fmt.Errorf("compare live objects: %w", err)
 	}

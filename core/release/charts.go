@@ -25,7 +25,7 @@ const (
 	chartMax   = 256 << 20
 )
 
-// located is a chart that was found, and perhaps pulled.
+// foundChart is a chart that was found, and perhaps pulled.
 type foundChart struct {
 	chart helm.Chart
 	pin   Pinned
@@ -53,6 +53,7 @@ func (n *run) find(ctx context.Context) error {
 		c.Ref = ref // with what the plugin does not send back
 		n.chart = foundChart{chart: c, pin: Pinned{Key: key, Version: c.Version, Digest: c.Digest, Dependencies: c.Dependencies}}
 	}
+	n.rec.Chart = n.chart.pin
 	info.Version, info.Digest = n.chart.chart.Version, n.chart.chart.Digest
 	if old := n.rec.Info; old.Digest == info.Digest { // read from its files before
 		info.Name, info.AppVersion = cmp.Or(old.Name, info.Name), old.AppVersion
@@ -86,7 +87,7 @@ func (n *run) chartRef(ctx context.Context) (ref helm.ChartRef, info ChartInfo, 
 	if _, err := semver.StrictNewVersion(strings.TrimPrefix(c.Version, "v")); err == nil {
 		key = keyOfChart("repository", "", c)
 	}
-	if c.AuthFrom != nil {
+	if c.AuthFrom != nil && n.h.Secret != nil {
 		ref.Auth.Username, ref.Auth.Password, err = n.auth(ctx, c.AuthFrom, c.Repository)
 	}
 	return ref, info, key, err

@@ -27,7 +27,7 @@ func TestVersions(t *testing.T) {
 		}
 		g.spec.Chart.Version = "*"
 		rep := g.expect("in_sync: upgrade", "superseded deployed")
-		if r := rep.Steps[0].Reason; r != "Revision 1 was made before the chart (1.0.0, with other files) changed." {
+		if r := rep.Steps[0].Reason; r != "Revision 1 was made before the chart (ghost-1.0.0, with other files) changed." {
 			t.Error(r)
 		}
 		later(rep)

@@ -167,7 +167,7 @@ func (d *deciding) absent() Decision {
 func (d *deciding) failed() Decision {
 	rev := d.seen.Revision
 	if rev.Digest != d.want && (rev.Digest != "" || d.rec.Digest != d.want) {
-		return d.say(Failed, ActUpgrade, "Revision %d failed, before %s changed.", rev.Number, d.w.Digest.changes(rev.Digest, d.rec.Info, d.w.Chart))
+		return d.say(Failed, ActUpgrade, "Revision %d failed, before %s changed.", rev.Number, d.w.changes(rev))
 	}
 	switch attempts := d.attempts(); {
 	case attempts == 0:
@@ -285,9 +285,9 @@ func (d *deciding) rolledBack() Decision {
 func (d *deciding) outOfSync() Decision {
 	rev := d.seen.Revision
 	if rev.Digest == "" {
-		return d.say(OutOfSync, ActUpgrade, "Revision %d was made by somebody else, such as the helm command.", rev.Number)
+		return d.say(OutOfSync, ActUpgrade, "Revision %d was made by hand, or with the helm command.", rev.Number)
 	}
-	return d.say(OutOfSync, ActUpgrade, "Revision %d was made before %s changed.", rev.Number, d.w.Digest.changes(rev.Digest, d.rec.Info, d.w.Chart))
+	return d.say(OutOfSync, ActUpgrade, "Revision %d was made before %s changed.", rev.Number, d.w.changes(rev))
 }
 
 // tested runs the tests of what is deployed, if there are to be any.

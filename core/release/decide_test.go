@@ -29,6 +29,7 @@ func rev(number int, status, digest string) helm.Revision {
 
 func owned(r helm.Revision, owner string) helm.Revision { r.Owner = owner; return r }
 func tests(r helm.Revision, came string) helm.Revision  { r.Tests = came; return r }
+func chart(r helm.Revision, name string) helm.Revision  { r.Chart = name; return r }
 func updated(r helm.Revision, at time.Time) helm.Revision {
 	r.Updated = at
 	return r
@@ -97,7 +98,7 @@ func TestDecide(t *testing.T) {
 		"failed, nothing to go back to":             {spec(retries(0, RemedyRollback)), Seen{Revision: bad, Past: history[:1]}, at(1), "failed, refuse: Revision 2 failed after one attempt, and there is no earlier revision to roll back to."},
 		"failed, not back to what failed its tests": {spec(retries(0, RemedyRollback)), Seen{Revision: bad, Past: []helm.Revision{bad, tests(good, "failed")}}, at(1), "failed, refuse: "},
 		"failed, uninstalled":                       {spec(retries(0, RemedyUninstall)), Seen{Revision: bad, Past: history}, at(1), "failed, uninstall: Revision 2 failed after one attempt, so the release is uninstalled"},
-		"failed, and changed since":                 {spec(retries(0, "")), Seen{Revision: rev(2, "failed", earlier)}, Record{Digest: earlier, Attempts: 9, Info: ChartInfo{Version: "1.0.0"}}, "failed, upgrade: Revision 2 failed, before the chart (1.0.0 to 2.0.0) and the values changed."},
+		"failed, and changed since":                 {spec(retries(0, "")), Seen{Revision: chart(rev(2, "failed", earlier), "ghost-1.0.0")}, Record{Digest: earlier, Attempts: 9}, "failed, upgrade: Revision 2 failed, before the chart (ghost-1.0.0 to 2.0.0) and the values changed."},
 		"failed by somebody":                        {spec(retries(0, "")), Seen{Revision: rev(2, "failed", "")}, Record{Digest: earlier, Attempts: 9}, "failed, upgrade: "},
 		"failed, record lost":                       {spec(retries(1, "")), Seen{Revision: rev(3, "failed", want), Past: []helm.Revision{rev(3, "failed", want), bad, good}}, Record{}, "failed, refuse: Revision 3 failed after 2 attempts."},
 		"rollback failed":                           {spec(retries(0, RemedyRollback)), Seen{Revision: rev(3, "failed", ""), Past: []helm.Revision{rev(3, "failed", ""), bad, good}}, Record{Digest: want, Attempts: 1, Undone: 1}, "failed, rollback: "},
@@ -115,11 +116,11 @@ func TestDecide(t *testing.T) {
 		"rolled back too often": {spec(quiet, func(s *Spec) { s.Remedy.RetryRolledBack, s.Remedy.MaxRollbacks = true, 2 }), Seen{Revision: rev(3, "deployed", "")},
 			Record{Digest: want, GivenUp: want, Rollbacks: 3}, "rolled_back, none: "},
 
-		"another chart":    {spec(), Seen{Revision: rev(1, "deployed", "chart1.values2.options1")}, Record{Info: ChartInfo{Version: "1.0.0"}}, "out_of_sync, upgrade: Revision 1 was made before the chart (1.0.0 to 2.0.0) changed."},
-		"the same version": {spec(), Seen{Revision: rev(1, "deployed", "chart1.values2.options1")}, Record{Info: ChartInfo{Version: "2.0.0"}}, "out_of_sync, upgrade: Revision 1 was made before the chart (2.0.0, with other files) changed."},
+		"another chart":    {spec(), Seen{Revision: chart(rev(1, "deployed", "chart1.values2.options1"), "ghost-1.0.0")}, Record{}, "out_of_sync, upgrade: Revision 1 was made before the chart (ghost-1.0.0 to 2.0.0) changed."},
+		"the same version": {spec(), Seen{Revision: chart(rev(1, "deployed", "chart1.values2.options1"), "ghost-2.0.0")}, Record{}, "out_of_sync, upgrade: Revision 1 was made before the chart (ghost-2.0.0, with other files) changed."},
 		"other values":     {spec(), Seen{Revision: rev(1, "deployed", "chart2.values1.options1")}, Record{}, "out_of_sync, upgrade: Revision 1 was made before the values changed."},
 		"all is different": {spec(), Seen{Revision: rev(1, "deployed", "chart1.values1.options0")}, Record{}, "out_of_sync, upgrade: Revision 1 was made before the chart (to 2.0.0), the values and the options changed."},
-		"by hand":          {spec(), Seen{Revision: rev(4, "deployed", ""), Past: history}, Record{Digest: want}, "out_of_sync, upgrade: Revision 4 was made by somebody else, such as the helm command."},
+		"by hand":          {spec(), Seen{Revision: rev(4, "deployed", ""), Past: history}, Record{Digest: want}, "out_of_sync, upgrade: Revision 4 was made by hand, or with the helm command."},
 		"another's digest": {spec(), Seen{Revision: rev(4, "deployed", "some-thing")}, Record{Digest: want}, "out_of_sync, upgrade: Revision 4 was made before what it is made from changed."},
 		"superseded":       {spec(), Seen{Revision: rev(4, "superseded", want)}, Record{}, "out_of_sync, upgrade: Revision 4 is superseded, and no newer one is deployed."},
 

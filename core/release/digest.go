@@ -39,15 +39,16 @@ func parseDigest(text string) (d Digest, ok bool) {
 	return Digest{parts[0], parts[1], parts[2]}, true
 }
 
-// changes names what is different from an earlier digest.
-func (d Digest) changes(earlier string, from, to ChartInfo) string {
-	was, ok := parseDigest(earlier)
+// changes names what is different from what a revision was made from.
+func (w Wanted) changes(rev helm.Revision) string {
+	d := w.Digest
+	was, ok := parseDigest(rev.Digest)
 	if !ok {
 		return "what it is made from"
 	}
 	var parts []string
 	if was.Chart != d.Chart {
-		parts = append(parts, "the chart"+versions(from, to))
+		parts = append(parts, "the chart"+w.Chart.since(rev.Chart))
 	}
 	if was.Values != d.Values {
 		parts = append(parts, "the values")
@@ -55,23 +56,21 @@ func (d Digest) changes(earlier string, from, to ChartInfo) string {
 	if was.Options != d.Options {
 		parts = append(parts, "the options")
 	}
-	switch len(parts) {
-	case 0:
-		return "nothing"
-	case 1:
-		return parts[0]
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
 	}
 	return strings.Join(parts[:len(parts)-1], ", ") + " and " + parts[len(parts)-1]
 }
 
-func versions(from, to ChartInfo) string {
+// since tells how the chart differs from an earlier one, a name-version.
+func (c ChartInfo) since(earlier string) string {
 	switch {
-	case to.Version == "":
+	case c.Version == "":
 		return ""
-	case from.Version != "" && from.Version != to.Version:
-		return fmt.Sprintf(" (%s to %s)", from.Version, to.Version)
-	case from.Version == to.Version:
-		return fmt.Sprintf(" (%s, with other files)", to.Version)
+	case strings.HasSuffix(earlier, "-"+c.Version):
+		return fmt.Sprintf(" (%s, with other files)", earlier)
+	case earlier == "":
+		return fmt.Sprintf(" (to %s)", c.Version)
 	}
-	return fmt.Sprintf(" (to %s)", to.Version)
+	return fmt.Sprintf(" (%s to %s)", earlier, c.Version)
 }

@@ -13,6 +13,7 @@ import (
 func (r *Runner) Plan(ctx context.Context, s Spec, h Host, rec Record) (Plan, error) {
 	n := r.begin(&s, &h, rec, nil)
 	defer n.end()
+	n.asked = true
 	if err := n.prepare(ctx); err != nil {
 		return Plan{}, n.values.located(err)
 	}
@@ -21,8 +22,7 @@ func (r *Runner) Plan(ctx context.Context, s Spec, h Host, rec Record) (Plan, er
 	}
 	d := n.decision
 	p := Plan{State: d.State, Action: d.Action, Reason: d.Reason, Drift: n.drift}
-	switch d.Action {
-	case ActInstall, ActUpgrade, ActAdopt, ActUnlock, ActMove:
+	if d.Action.makes() || d.Action == ActUnlock || d.Action == ActMove || d.State == Failed || d.State == RolledBack {
 		p.Err = n.values.located(n.changes(ctx, &p))
 	}
 	if cause := context.Cause(ctx); cause != nil {

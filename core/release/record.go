@@ -18,6 +18,7 @@ type Record struct {
 
 	Digest   string    `json:"digest,omitempty"`   // what the release was last to be made from
 	Attempts int       `json:"attempts,omitempty"` // at Digest that failed
+	Why      string    `json:"why,omitempty"`      // the last of them failed
 	Undone   int       `json:"undone,omitempty"`   // rollbacks of Digest that failed
 	RetryAt  time.Time `json:"retry_at,omitzero"`  // not before
 	Failures int       `json:"failures,omitempty"` // runs in a row that failed
@@ -44,7 +45,7 @@ type Pinned struct {
 
 // Forgive is r after somebody asked to try again: what failed counts no more.
 func (r Record) Forgive() Record {
-	r.Attempts, r.Undone, r.Failures, r.RetryAt = 0, 0, 0, time.Time{}
+	r.Attempts, r.Why, r.Undone, r.Failures, r.RetryAt = 0, "", 0, 0, time.Time{}
 	r.GivenUp, r.Rollbacks, r.RolledBackAt = "", 0, time.Time{}
 	return r
 }

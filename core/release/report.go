@@ -169,8 +169,8 @@ type Plan struct {
 	Action Action    `json:"action"`
 	Reason string    `json:"reason"`
 	Chart  ChartInfo `json:"chart,omitzero"`
-	// Changes are those of an install or upgrade, Drift those that correct the
-	// live objects.
+	// Changes are those of an install or upgrade to what is declared, also where
+	// it failed and is not tried again; Drift those that correct live objects.
 	Changes  []helm.Change `json:"changes,omitempty"`
 	Drift    []helm.Change `json:"drift,omitempty"`
 	Notes    string        `json:"notes,omitempty"`

@@ -22,6 +22,9 @@ type run struct {
 	h    *Host
 	rec  Record
 	tell func(Progress)
+	// asked says that a person waits, who wants to see what is and not what was
+	// a moment ago.
+	asked bool
 
 	trees   map[string]Tree
 	release []func()
@@ -267,10 +270,13 @@ func (n *run) problem(ctx context.Context) error {
 	return nil
 }
 
-// complaint is the reason, with what Helm has recorded about a failure.
+// complaint is the reason, with what is known of a failure.
 func (n *run) complaint() error {
-	d := n.decision
-	if rev := n.seen.Revision; d.State == Failed && rev.Status == failed && rev.Message != "" {
+	d, rev := n.decision, n.seen.Revision
+	switch {
+	case n.rec.Why != "" && (d.State == Failed || d.State == RolledBack):
+		return fmt.Errorf("%s It failed so: %s", d.Reason, n.rec.Why)
+	case d.State == Failed && rev.Status == failed && rev.Message != "":
 		return fmt.Errorf("%s Helm has recorded: %s", d.Reason, rev.Message)
 	}
 	return errors.New(d.Reason)
@@ -287,7 +293,7 @@ func uncorrected(drift []helm.Change) error {
 // remember prepares the record for the next run and says when that is.
 func (n *run) remember(rep *Report, ended bool) {
 	now := n.r.now()
-	if n.chart.pin.Key != "" && n.rec.Chart.Key != "" || n.values != nil {
+	if n.values != nil {
 		n.rec.Info = n.chart.info
 	}
 	if exists(n.seen.Revision) && n.seen.Revision.Owner == n.s.Owner {
@@ -300,8 +306,7 @@ func (n *run) remember(rep *Report, ended bool) {
 	case rep.Err == nil:
 		n.rec.Failures = 0
 		if rep.State == InSync || rep.State == Drifted {
-			n.rec.Attempts, n.rec.Undone, n.rec.GivenUp, n.rec.Rollbacks = 0, 0, "", 0
-			n.rec.RetryAt, n.rec.RolledBackAt = time.Time{}, time.Time{}
+			n.rec = n.rec.Forgive() // and forget: it works
 		}
 		if rep.State == InSync {
 			n.rec.LastReady = now
@@ -323,7 +328,7 @@ func (n *run) own() {
 // retry is when to run again after an error. What does not go away by trying is
 // tried at the interval.
 func (n *run) retry(err error, now time.Time) time.Time {
-	if _, ok := diag.From(err); ok || sdk.IsPermanent(err) {
+	if lasting(err) {
 		return now.Add(n.s.interval())
 	}
 	delay := sched.Backoff{}.Delay(n.rec.Failures, rand.Float64())
@@ -331,4 +336,16 @@ func (n *run) retry(err error, now time.Time) time.Time {
 		delay = max(delay, min(asked, time.Hour))
 	}
 	return now.Add(delay)
+}
+
+// lasting reports whether an error stays until somebody changes something.
+func lasting(err error) bool {
+	if sdk.IsPermanent(err) {
+		return true
+	}
+	if _, ok := errors.AsType[*partError](err); ok { // a Secret may come
+		return false
+	}
+	_, ok := diag.From(err)
+	return ok
 }

@@ -49,7 +49,7 @@ func TestInstallUpgradeAndQuiet(t *testing.T) {
 		g.publish("2.0.0", "second")
 		g.spec.Chart.Version = "2.0.0"
 		rep = g.expect("in_sync: upgrade", "superseded superseded deployed")
-		if r := rep.Steps[0].Reason; r != "Revision 2 was made before the chart (1.0.0 to 2.0.0) changed." {
+		if r := rep.Steps[0].Reason; r != "Revision 2 was made before the chart (ghost-1.0.0 to 2.0.0) changed." {
 			t.Error(r)
 		}
 	})
@@ -92,7 +92,7 @@ func TestFailedInstallIsUpgradedNotReinstalled(t *testing.T) {
 			t.Errorf("%s: %s", rep.Action, rep.Reason)
 		}
 		// Whoever runs it too early only looks.
-		if rep := g.expect("failed: | Revision 1 failed. Attempt 2 of 4 follows at", "failed"); rep.Changed() || !strings.Contains(rep.Error, "Helm has recorded: the pod crashed") {
+		if rep := g.expect("failed: | Revision 1 failed. Attempt 2 of 4 follows at", "failed"); rep.Changed() || !strings.Contains(rep.Error, "It failed so: the pod crashed") {
 			t.Error(rep.Error)
 		}
 		later(rep)
@@ -142,7 +142,7 @@ func TestRetriesEnd(t *testing.T) {
 		}
 		for range 3 {
 			later(rep)
-			rep = g.expect("failed: | Revision 2 failed after 2 attempts. It stays as it is until its chart, values or options change, or on request (sluice sync). Helm has recorded: the pod crashed", "failed failed")
+			rep = g.expect("failed: | Revision 2 failed after 2 attempts. It stays as it is until its chart, values or options change, or on request (sluice sync). It failed so: the pod crashed", "failed failed")
 		}
 		g.rec = g.rec.Forgive() // somebody asks
 		rep = g.expect("failed: upgrade(the pod crashed)", "failed failed failed")
@@ -165,7 +165,7 @@ func TestRollback(t *testing.T) {
 		}
 		for range 3 {
 			later(rep)
-			rep = g.expect("rolled_back: | What is declared failed and was rolled back.", "superseded failed failed deployed")
+			rep = g.expect("rolled_back: | What is declared failed and was rolled back. It is tried again when its chart, values or options change, or on request (sluice sync). It failed so: the pod crashed", "superseded failed failed deployed")
 		}
 		g.rec = Record{} // and without it
 		rep = g.expect("rolled_back: |", "superseded failed failed deployed")
@@ -263,6 +263,9 @@ func TestKilled(t *testing.T) {
 			g.values(`{"a": 2, "fail": 100}`)
 			g.killed = 1
 			rep := g.expect("failed: upgrade(the pod crashed) rollback(roll back to revision 1: the plugin was killed) unlock", "deployed failed failed")
+			if g.rec.Undone != 0 {
+				t.Error("what was interrupted counts as failed")
+			}
 			later(rep)
 			g.expect("rolled_back: rollback", "superseded failed failed deployed")
 		})

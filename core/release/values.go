@@ -209,6 +209,9 @@ func placeOf(place string) *diag.Range {
 // an error.
 func (r *reading) text(ctx context.Context, from *ValuesFrom) (p part, err error) {
 	switch {
+	case from.ConfigMap != nil && r.h.Config == nil, from.Secret != nil && r.h.Secret == nil:
+		p.what = "values_from"
+		err = errors.New("neither ConfigMaps nor Secrets of the target can be read here")
 	case from.ConfigMap != nil:
 		k := keyOf(from.ConfigMap)
 		p.what = fmt.Sprintf("key %s of ConfigMap %s/%s", k.Key, k.Namespace, k.Name)

@@ -214,6 +214,14 @@ func (w *world) settle(ref helm.ReleaseRef) helm.Revision {
 	return s.Revision
 }
 
+// chartName is the name-version of a pulled chart.
+func chartName(dir string) string {
+	text, _ := os.ReadFile(filepath.Join(dir, "Chart.yaml"))
+	_, rest, _ := strings.Cut(string(text), "version: ")
+	version, _, _ := strings.Cut(rest, "\n")
+	return "ghost-" + version
+}
+
 var errKilled = errors.New("the plugin was killed")
 
 func (w *world) Upgrade(ctx context.Context, r helm.Release, emit func(helm.Event)) (helm.Revision, error) {
@@ -239,7 +247,7 @@ func (w *world) Upgrade(ctx context.Context, r helm.Release, emit func(helm.Even
 	if !exists(last.Revision) {
 		status = "pending-install"
 	}
-	made := w.add(r.Ref, status, stored{Revision: helm.Revision{Owner: r.Owner, Digest: r.Digest, Chart: "ghost-1", AppVersion: "5"}, values: v})
+	made := w.add(r.Ref, status, stored{Revision: helm.Revision{Owner: r.Owner, Digest: r.Digest, Chart: chartName(r.Chart), AppVersion: "5"}, values: v})
 	emit(helm.Event{Message: "creating"})
 	w.tried[r.Digest]++
 	switch tried := w.tried[r.Digest]; {
