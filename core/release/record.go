@@ -50,6 +50,18 @@ func (r Record) Forgive() Record {
 	return r
 }
 
+// Begin is r before the first run of s: whoever keeps it then, and is killed
+// during the run, knows what to remove when s is not declared any more.
+func (r Record) Begin(s Spec) Record {
+	if r.Ref == (helm.ReleaseRef{}) {
+		r.Owner, r.Ref, r.Uninstall = s.Owner, s.Ref, s.Uninstall
+	}
+	return r
+}
+
+// blank reports whether no run has left anything in r.
+func (r Record) blank() bool { return r.Digest == "" && r.Last.Number == 0 && r.LastReady.IsZero() }
+
 // Removal is how to remove the release that r is of: as it was declared last.
 func (r Record) Removal() Removal {
 	return Removal{Owner: r.Owner, Ref: r.Ref, Uninstall: r.Uninstall}

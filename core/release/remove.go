@@ -19,6 +19,9 @@ type Removal struct {
 // somebody else by now, is left alone: that is no error, and removed is false.
 // It may be called again after any failure.
 func (r *Runner) Remove(ctx context.Context, m Removal, h Host, tell func(Progress)) (removed bool, err error) {
+	if m.Ref.Name == "" { // nothing was ever installed
+		return false, nil
+	}
 	s := &Spec{Owner: m.Owner, Ref: m.Ref, Uninstall: m.Uninstall}
 	n := r.begin(s, &h, Record{}, tell)
 	defer n.end()

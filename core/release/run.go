@@ -201,7 +201,7 @@ func (n *run) whole(ctx context.Context, rev helm.Revision) (helm.Revision, erro
 // name may be another operator's.
 func (n *run) others(ctx context.Context, owned []Owned) ([]Owned, error) {
 	before := n.rec.Ref
-	if n.rec.Owner != n.s.Owner || before.Name == "" {
+	if n.rec.Owner != n.s.Owner || before.Name == "" || n.rec.blank() {
 		return owned, nil
 	}
 	if before == n.s.Ref {

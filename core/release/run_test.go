@@ -350,6 +350,19 @@ func TestMoved(t *testing.T) {
 	})
 }
 
+// Without a record, owners tell.
+func TestMovedWithoutARecord(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		later(g.run(t.Context()))
+		g.spec.Ref = helm.ReleaseRef{Namespace: "demo", Name: "blog"}
+		g.rec = Record{}.Begin(g.spec)
+		if m := g.rec.Removal(); m.Ref != g.spec.Ref || m.Owner != mine {
+			t.Errorf("%+v", m)
+		}
+		g.expect("moved: |", "")
+	})
+}
+
 // An owner of the same name elsewhere may be another operator's.
 func TestWhatTheRecordDoesNotKnowHasNotMoved(t *testing.T) {
 	bubble(t, func(t *testing.T, g *rig) {
@@ -544,6 +557,9 @@ func TestRemove(t *testing.T) {
 			}
 		}
 		remove(false)
+		if removed, err := g.runner.Remove(t.Context(), Record{}.Removal(), g.host, nil); removed || err != nil {
+			t.Error(removed, err) // of what never ran
+		}
 		later(g.run(t.Context()))
 		remove(true)
 		remove(false)
