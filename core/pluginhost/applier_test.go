@@ -52,6 +52,57 @@ func (a indiscreet) Watch(ctx context.Context, owner string, emit func(applier.O
 	return a.Status(ctx, owner, emit)
 }
 
+func (a indiscreet) Follow(_ context.Context, _ applier.ResourceFilter, emit func(applier.Resource)) error {
+	emit(applier.Resource{Ref: applier.Ref{Kind: "K"}, Problem: a.token})
+	return nil
+}
+
+// PatchResource returns the status as it came, and takes what holds the token
+// for a mistake.
+func (a indiscreet) PatchResource(_ context.Context, p applier.ResourcePatch) (applier.Resource, error) {
+	if strings.Contains(string(p.Status), a.token) {
+		return applier.Resource{}, fmt.Errorf("the status is for everybody to read")
+	}
+	return applier.Resource{Object: p.Status}, nil
+}
+
+func (a indiscreet) TellResource(_ context.Context, e applier.ResourceEvent) error {
+	if strings.Contains(e.Message, a.token) {
+		return fmt.Errorf("the event is for everybody to read")
+	}
+	return nil
+}
+
+func (a indiscreet) ReadConfig(context.Context, applier.ConfigRef) (string, error) { return "", nil }
+
+// TestWhatIsWrittenIntoATargetIsScrubbed: status and events are for everybody
+// who may read the object.
+func TestWhatIsWrittenIntoATargetIsScrubbed(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, nil, "indiscreet")
+	i, _, err := h.Open(t.Context(), "applier", "indiscreet", "applier.indiscreet.a", config(t, "token", `sesame-"open"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := i.Applier()
+	status := `{"phase":"Failed","message":"login with sesame-\"open\" refused"}`
+	r, err := a.PatchResource(t.Context(), applier.ResourcePatch{Status: []byte(status)})
+	if want := `{"phase":"Failed","message":"login with (redacted) refused"}`; err != nil || string(r.Object) != want {
+		t.Errorf("status %s, %v; want %s", r.Object, err, want)
+	}
+	if err := a.TellResource(t.Context(), applier.ResourceEvent{Message: `sesame-"open"`}); err != nil {
+		t.Error(err)
+	}
+	err = a.Follow(t.Context(), applier.ResourceFilter{}, func(r applier.Resource) {
+		if r.Problem != "(redacted)" {
+			t.Errorf("a problem says %q", r.Problem)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWhatAnApplierSaysIsScrubbed(t *testing.T) {
 	t.Parallel()
 	h := newTestHost(t, nil, "indiscreet")

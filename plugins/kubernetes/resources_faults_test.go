@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -216,5 +217,75 @@ func TestFollowWithinRights(t *testing.T) {
 	h.undefine(t)
 	if going := l.until(t, "the deletion", deleting("held")); !going.DefinitionDeleting {
 		t.Errorf("deleting with the definition: %+v", going)
+	}
+}
+
+// keeperRights are those of the README, for the kind of a test.
+const keeperRights = `apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: keeper-NS}
+rules:
+- {apiGroups: [NS.example.com], resources: [boats], verbs: [get, list, watch, patch]}
+- {apiGroups: [NS.example.com], resources: [boats/status], verbs: [patch]}
+- {apiGroups: [""], resources: [events], verbs: [create, get, patch]}
+- {apiGroups: [""], resources: [configmaps, secrets], verbs: [get]}
+- {apiGroups: [""], resources: [namespaces], verbs: [get]}
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames: [boats.NS.example.com]
+  verbs: [get, list, watch]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: keeper-NS}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: keeper-NS}
+subjects: [{kind: User, name: reader-NS}]
+`
+
+// TestRightsOfTheREADME are enough, and the definition is seen to come without
+// the pause of those who may not watch it.
+func TestRightsOfTheREADME(t *testing.T) {
+	t.Parallel()
+	admin := realTarget(t, Config{})
+	h := newHarbour(t, admin)
+	kubeconfig := readerOf(t, admin, h.namespace)
+	applyOf(t, admin, setOf(t, "keeper", h.namespace, strings.ReplaceAll(keeperRights, "NS", h.namespace)))
+	t.Cleanup(func() { deleteAll(t, admin, "keeper") })
+	target := realTarget(t, Config{Kubeconfig: kubeconfig})
+	eventually(t, "the rights to come into force", func() (bool, string) {
+		_, err := target.ReadConfig(t.Context(), applier.ConfigRef{Namespace: h.namespace, Name: "none", Key: "x"})
+		return errors.Is(err, applier.ErrNoConfig), fmt.Sprint(err)
+	})
+	l := following(t, target, applier.ResourceFilter{Kinds: h.kinds()})
+	l.synced(t)
+	h.define(t, true)
+	mary := h.patch(h.build(t, "mary"))
+	began := time.Now()
+	l.until(t, "the object", there("mary"))
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("the kind was noticed after %s", took)
+	}
+	mary.AddFinalizer, mary.Status = finalizer, []byte(`{"phase":"Installing"}`)
+	if _, err := target.PatchResource(t.Context(), mary); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if err := target.TellResource(t.Context(), applier.ResourceEvent{Ref: mary.Ref, UID: mary.UID, Reason: "ReleaseSynced", Message: "x"}); err != nil {
+			t.Error(err)
+		}
+	}
+	h.undefine(t)
+	if r := l.until(t, "the deletion", deleting("mary")); !r.DefinitionDeleting || r.NamespaceDeleting {
+		t.Errorf("deleting: %+v", r)
+	}
+	mary.AddFinalizer, mary.Status, mary.RemoveFinalizer = "", nil, finalizer
+	if _, err := target.PatchResource(t.Context(), mary); err != nil {
+		t.Error(err)
+	}
+	l.until(t, "the end", deleted("mary"))
+	for _, r := range l.all() {
+		if r.Problem != "" {
+			t.Errorf("problem: %s", r.Problem)
+		}
 	}
 }

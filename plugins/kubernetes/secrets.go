@@ -31,7 +31,7 @@ func (t *target) ReadSecret(ctx context.Context, ref applier.SecretRef) (secret.
 	if apierrors.IsNotFound(err) {
 		return secret.Secret{}, fmt.Errorf("secret %s/%s: %w", ref.Namespace, ref.Name, applier.ErrNoSecret)
 	} else if err != nil {
-		return secret.Secret{}, fmt.Errorf("secret %s/%s: %w", ref.Namespace, ref.Name, err)
+		return secret.Secret{}, fmt.Errorf("secret %s/%s: %w", ref.Namespace, ref.Name, cluster.Grant(err, secretObjects.GroupResource(), ref.Namespace, "get"))
 	}
 	encoded, there, err := unstructured.NestedString(u.Object, "data", ref.Key)
 	if err != nil || !there {

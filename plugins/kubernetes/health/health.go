@@ -37,6 +37,9 @@ var rules = map[schema.GroupKind]func(object) Status{
 	{Group: "apiregistration.k8s.io", Kind: "APIService"}:             apiService,
 	{Group: "argoproj.io", Kind: "Rollout"}:                           argoRollout,
 	{Group: "helm.fluxcd.io", Kind: "HelmRelease"}:                    helmRelease,
+	{Group: "flux.weave.works", Kind: "HelmRelease"}:                  helmRelease,
+
+	{Group: "helm.integrations.flux.weave.works", Kind: "FluxHelmRelease"}: helmRelease,
 }
 
 // passive are API groups of Kubernetes itself: their kinds are well as soon as

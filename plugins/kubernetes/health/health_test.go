@@ -68,6 +68,8 @@ func TestOf(t *testing.T) {
 		{"Argo Rollout paused", "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nstatus: {phase: Paused, message: CanaryPauseStep}", applier.InProgress, "paused: CanaryPauseStep"},
 		{"HelmRelease without a controller", "apiVersion: helm.fluxcd.io/v1\nkind: HelmRelease", applier.Current, ""},
 		{"HelmRelease", "apiVersion: helm.fluxcd.io/v1\nkind: HelmRelease\nstatus: {phase: Succeeded}", applier.Current, ""},
+		{"HelmRelease of the first version", "apiVersion: flux.weave.works/v1beta1\nkind: HelmRelease\nstatus: {phase: DeployFailed}", applier.Stalled, "DeployFailed"},
+		{"FluxHelmRelease", "apiVersion: helm.integrations.flux.weave.works/v1alpha2\nkind: FluxHelmRelease\nstatus: {phase: Installing}", applier.InProgress, "Installing"},
 		{"HelmRelease upgrading", "apiVersion: helm.fluxcd.io/v1\nkind: HelmRelease\nstatus: {phase: Upgrading}", applier.InProgress, "Upgrading"},
 		{"HelmRelease failed", "apiVersion: helm.fluxcd.io/v1\nkind: HelmRelease\nstatus: {phase: Failed, conditions: [{type: Released, status: 'False', reason: Failed, message: no such chart}]}", applier.Stalled, "no such chart"},
 		{"malformed", "apiVersion: apps/v1\nkind: Deployment\nspec: nonsense\nstatus: [1]", applier.InProgress, ""},
