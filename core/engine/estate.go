@@ -150,7 +150,7 @@ func (e *Engine) updatable(ctx context.Context, s *estate) []update.Workload {
 }
 
 func (e *Engine) updatableContainer(ctx context.Context, s *estate, w update.Workload, c edit.Container, who credentials.Consumer) update.Container {
-	u := update.Container{Name: c.Name, Init: c.Init}
+	u := update.Container{Name: c.Name, Init: c.Init, Fixed: c.Fixed}
 	image, err := ref.Parse(c.Image)
 	if err != nil {
 		u.Invalid = oneLine(err)
@@ -160,9 +160,6 @@ func (e *Engine) updatableContainer(ctx context.Context, s *estate, w update.Wor
 	u.Rules, u.Automated = s.setup.book.of(about{sync: s.sync.Address, workload: w.ID, container: c.Name, image: image}, w.Policy)
 	if b := s.deciders.ofAny(c.Markers); b != nil {
 		u.Rules, u.Automated, u.Decider = w.Policy.Refine(c.Name, b.rules), b.Automated, b.String()
-	}
-	if c.Fixed != "" {
-		u.Decider = c.Fixed
 	}
 	t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: who, Rules: &u.Rules}
 	s.targets = append(s.targets, t)

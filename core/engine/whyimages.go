@@ -156,6 +156,8 @@ func notAutomated(w update.Workload, c update.Container) string {
 		reasons = append(reasons, update.ReasonNotInCluster)
 	}
 	switch {
+	case c.Fixed != "":
+		reasons = append(reasons, c.Fixed)
 	case c.Decider != "":
 		reasons = append(reasons, c.Decider)
 	case !c.Automated:

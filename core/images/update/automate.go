@@ -13,7 +13,7 @@ import (
 // none.
 func Automate(all []Workload, now time.Time) (results []Result, next time.Time) {
 	for _, w := range all {
-		containers := slices.DeleteFunc(slices.Clone(w.Containers), func(c Container) bool { return !c.Automated || c.Decider != "" })
+		containers := slices.DeleteFunc(slices.Clone(w.Containers), func(c Container) bool { return !c.Automated || c.Decider != "" || c.Fixed != "" })
 		if !w.InRepo || len(containers) == 0 {
 			continue
 		}

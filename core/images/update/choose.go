@@ -91,6 +91,9 @@ func judge(containers []Container, decide func(Container) choice) Result {
 		if c.Invalid == "" {
 			ch = decide(c)
 		}
+		if ch.kind == change && c.Fixed != "" {
+			ch = choice{kind: undecided, why: c.Fixed}
+		}
 		most = max(most, ch.kind)
 		if ch.kind == change {
 			r.Containers = append(r.Containers, Swap{Container: c.Name, Current: c.Current.String(), Target: ch.target.String()})

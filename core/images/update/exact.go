@@ -25,6 +25,8 @@ func (r *releaser) exact(w Workload) Result {
 			return Result{Status: Failed, Reason: fmt.Sprintf("container %s: %v", c.Name, err)}
 		case !stands(swap.Current, c):
 			mismatched = append(mismatched, swap.Container)
+		case target != c.Current && c.Fixed != "":
+			return Result{Status: Failed, Reason: fmt.Sprintf("container %s: %s", c.Name, c.Fixed)}
 		case target != c.Current:
 			res.Containers = append(res.Containers, Swap{Container: c.Name, Current: c.Current.String(), Target: swap.Target})
 		}

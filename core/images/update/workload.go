@@ -28,6 +28,7 @@ type Container struct {
 	Init    bool
 	Current ref.Ref
 	Invalid string // why there is no Current: what stands there is no reference
+	Fixed   string // why what stands there cannot be changed; "" if it can
 
 	Rules     policy.Rules
 	Automated bool   // by the workload's annotation or by an image_policy
