@@ -202,6 +202,22 @@ func TestStatusFields(t *testing.T) {
 	}
 }
 
+// TestCommitsThatLeaveTheChart: the revision is that of the commit that brought
+// the chart, and commits after it write no status.
+func TestCommitsThatLeaveTheChart(t *testing.T) {
+	s := newScript(t)
+	at := func(commit, digest string) release.Report {
+		return release.Report{State: release.InSync, Chart: release.ChartInfo{Name: "g", Version: "1", Digest: digest, Revision: commit}}
+	}
+	s.report(at("aaa", "sha256:a"), "Succeeded ChartFetched=True@0 Deployed=True@0 Released=True@0 aaa/aaa 0:")
+	s.phase(release.PhaseChartFetched, at("bbb", "sha256:a").Chart, "ChartFetched ChartFetched=True@0 Deployed=True@0 Released=True@0 aaa/aaa 0:")
+	s.report(at("bbb", "sha256:a"), "Succeeded ChartFetched=True@0 Deployed=True@0 Released=True@0 aaa/aaa 0:")
+	s.report(at("ccc", "sha256:a"), "")
+	s.report(at("ddd", "sha256:d"), "Succeeded ChartFetched=True@0 Deployed=True@0 Released=True@0 ddd/ddd 0:")
+	s.r.Generation++
+	s.report(at("eee", "sha256:d"), "Succeeded ChartFetched=True@0 Deployed=True@0 Released=True@0 eee/eee 0:")
+}
+
 // TestGenerationOfOlderKinds: without a status subresource, writing it would
 // make the next one, for ever.
 func TestGenerationOfOlderKinds(t *testing.T) {

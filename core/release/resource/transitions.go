@@ -53,9 +53,10 @@ func (r Resource) Progressed(before Status, p release.Progress, now time.Time) S
 	}
 	after := before
 	after.run = p.Phase
-	text := cmp.Or(p.Text, r.say(p.Phase, p.Chart))
+	chart := r.since(before, p.Chart)
+	text := cmp.Or(p.Text, r.say(p.Phase, chart))
 	if p.Phase == release.PhaseChartFetched {
-		text = r.say(p.Phase, p.Chart) // the same in each run
+		text = r.say(p.Phase, chart) // the same in each run
 	}
 	for _, e := range changes {
 		after.set(e.condition, e.status, p.Phase, text, now)
@@ -66,7 +67,7 @@ func (r Resource) Progressed(before Status, p release.Progress, now time.Time) S
 	if p.Phase == release.PhaseRolledBack {
 		after.RollbackCount++
 	}
-	after.LastAttemptedRevision = cmp.Or(chartRevision(p.Chart), before.LastAttemptedRevision)
+	after.attempted(chart)
 	after.newest(p.Revision)
 	return after
 }
@@ -78,11 +79,8 @@ func (r Resource) Reported(before Status, rep release.Report, now time.Time) Sta
 	after.newest(rep.Revision)
 	after.Drift = driftLines(rep.Drift)
 	after.Warnings = lines(slices.Concat(after.Warnings, rep.Warnings))
-	if rep.Chart != (release.ChartInfo{}) {
-		after.Chart = strings.Trim(rep.Chart.Name+"-"+rep.Chart.Version, "-")
-		after.ChartDigest = rep.Chart.Digest
-		after.LastAttemptedRevision = cmp.Or(chartRevision(rep.Chart), after.LastAttemptedRevision)
-	}
+	rep.Chart = r.since(before, rep.Chart)
+	after.attempted(rep.Chart)
 	switch {
 	case rep.Err != nil || rep.Error != "":
 		after.fail(before, rep, now)
@@ -167,6 +165,31 @@ func (s *Status) newest(rev helm.Revision) {
 	}
 }
 
+// since names the commit that the status has, rather than a newer one that left
+// the chart as it is: or else each commit would write the status of all releases
+// whose charts are in the same repository.
+func (r Resource) since(before Status, c release.ChartInfo) release.ChartInfo {
+	same := c.Digest != "" && c.Digest == before.ChartDigest
+	declared := r.Ref.Group != GroupHelmRelease || before.ObservedGeneration == r.Generation
+	if c.Revision != "" && same && declared {
+		c.Revision = cmp.Or(before.LastAttemptedRevision, c.Revision)
+	}
+	return c
+}
+
+// attempted takes over which chart is, or was to be, released.
+func (s *Status) attempted(c release.ChartInfo) {
+	if c == (release.ChartInfo{}) {
+		return
+	}
+	s.Chart = nameOf(c)
+	s.ChartDigest = c.Digest
+	s.LastAttemptedRevision = cmp.Or(chartRevision(c), s.LastAttemptedRevision)
+}
+
+// nameOf is name-version, as Helm writes it.
+func nameOf(c release.ChartInfo) string { return strings.Trim(c.Name+"-"+c.Version, "-") }
+
 // chartRevision is what Flux v1 called the revision of a chart: the commit of
 // one in git, the version of another.
 func chartRevision(c release.ChartInfo) string { return cmp.Or(c.Revision, c.Version) }
@@ -174,12 +197,9 @@ func chartRevision(c release.ChartInfo) string { return cmp.Or(c.Revision, c.Ver
 // say is a sentence for a phase, which is the same whenever the same happens.
 func (r Resource) say(phase release.Phase, chart release.ChartInfo) string {
 	name := r.Spec.Ref.Namespace + "/" + r.Spec.Ref.Name
-	what := strings.Trim(chart.Name+"-"+chart.Version, "-")
-	if what == "" {
-		what = "the chart"
-	}
+	what := cmp.Or(nameOf(chart), "the chart")
 	if chart.Revision != "" {
-		what += " at " + chart.Revision
+		what += " at " + short(chart.Revision)
 	}
 	switch phase {
 	case release.PhaseChartFetched:
@@ -190,6 +210,15 @@ func (r Resource) say(phase release.Phase, chart release.ChartInfo) string {
 		return "release " + name + " is as declared, with " + what
 	}
 	return "release " + name + ", with " + what
+}
+
+// short is a commit as people write it.
+func short(revision string) string {
+	const most = 12
+	if len(revision) == 40 {
+		return revision[:most]
+	}
+	return revision
 }
 
 // driftLines names the objects that are not as declared.
