@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,13 +40,13 @@ approves whatever there is to delete).`,
 }
 
 func (a *app) apply(ctx context.Context, e *engine.Engine, names []string, f applyFlags) error {
-	progress := a.progress()
+	began, progress := time.Now(), a.progress()
 	details, err := e.Apply(ctx, engine.ApplyOptions{Names: names, Approve: f.approve, Progress: progress.show})
 	progress.end()
 	if err != nil {
 		return err
 	}
-	if err := a.view(details, func(w io.Writer) error { return a.writeOutcomes(w, details) }); err != nil {
+	if err := a.view(details, func(w io.Writer) error { return a.writeOutcomes(w, details, began) }); err != nil {
 		return err
 	}
 	return outcomeCode(details)

@@ -120,7 +120,10 @@ func TestOutcomesOfReleases(t *testing.T) {
 			Node: engine.Node{ID: "release.ghost", State: engine.Ready, Reason: "ghost-1.2.4 is deployed", Revision: "ghost-1.2.4", DependsOn: []string{"source.git.platform"}, Declared: "releases.hcl:3:1", Since: time.Now().Add(-time.Hour)},
 			Release: &release.Report{
 				State: release.InSync, Action: release.ActNone, Reason: "ghost-1.2.4 is deployed", Chart: release.ChartInfo{Name: "ghost", Version: "1.2.4"},
-				Steps:    []release.Step{{State: release.OutOfSync, Action: release.ActUpgrade, Reason: "the chart is another", At: at, Took: release.Duration(75 * time.Second)}},
+				Steps: []release.Step{
+					{State: release.Locked, Action: release.ActUnlock, Reason: "an upgrade was interrupted", At: at.Add(-time.Hour)},
+					{State: release.OutOfSync, Action: release.ActUpgrade, Reason: "the chart is another", At: at, Took: release.Duration(75 * time.Second)},
+				},
 				Warnings: []string{"the chart is deprecated"},
 			},
 		},
@@ -136,7 +139,7 @@ func TestOutcomesOfReleases(t *testing.T) {
 	}
 	var outcomes, status strings.Builder
 	a := &app{Streams: Streams{Out: &outcomes, Err: &outcomes}}
-	if err := a.writeOutcomes(&outcomes, details); err != nil {
+	if err := a.writeOutcomes(&outcomes, details, at); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "outcomes_releases.txt", outcomes.String())

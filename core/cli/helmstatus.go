@@ -128,24 +128,42 @@ func suspensionText(s engine.Suspension) string {
 	return text
 }
 
-// report tells what a run of a release has done, and what it did not mend. reason
-// has been told already.
+// report tells what the last run that did something has done, and what is not
+// mended. reason has been told already.
 func (p planPrinter) report(r *release.Report, reason, indent string) {
 	if len(r.Steps) > 0 {
-		p.printf("%slast run:\n", indent)
+		p.printf("%slast steps:\n", indent)
+		p.steps(r.Steps, reason, indent+"  ")
 	}
-	for _, s := range r.Steps {
-		p.printf("%s  %s\n", indent, indentedBy(indent+"    ", stepText(s, reason)))
+	p.remains(r, reason, indent)
+}
+
+func (p planPrinter) steps(list []release.Step, reason, indent string) {
+	for _, s := range list {
+		p.printf("%s%s\n", indent, indentedBy(indent+"  ", stepText(s, reason)))
 	}
+}
+
+// remains tells what is not as it should be.
+func (p planPrinter) remains(r *release.Report, reason, indent string) {
+	const most = 10 // objects
 	for _, warning := range r.Warnings {
 		p.printf("%swarning: %s\n", indent, indentedBy(indent+"  ", warning))
 	}
 	if len(r.Problems) == 0 && !tells(reason, r.Error) { // problems are told by whoever tells of the node
 		p.printf("%serror: %s\n", indent, indentedBy(indent+"  ", r.Error))
 	}
-	if len(r.Drift) > 0 {
-		p.printf("%snot as the release says:\n", indent)
-		p.changes(r.Drift, indent+"  ")
+	if len(r.Drift) == 0 {
+		return
+	}
+	p.printf("%snot as the release says, see `sluice helm diff`:\n", indent)
+	for i, c := range r.Drift {
+		if i == most {
+			p.printf("%s  and %d more\n", indent, len(r.Drift)-most)
+			break
+		}
+		c.Diff = ""
+		p.changes([]helm.Change{c}, indent+"  ")
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/release"
 )
 
 type syncFlags struct {
@@ -66,7 +68,7 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 func (a *app) syncAndWait(ctx context.Context, client *api.Client, req engine.SyncRequest, timeout time.Duration) error {
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	progress := a.progress()
+	began, progress := time.Now(), a.progress()
 	details, err := client.SyncAndWait(waiting, req, progress.show)
 	progress.end()
 	if errors.Is(err, context.DeadlineExceeded) || err != nil && waiting.Err() != nil && ctx.Err() == nil {
@@ -75,14 +77,15 @@ func (a *app) syncAndWait(ctx context.Context, client *api.Client, req engine.Sy
 	if err != nil {
 		return err
 	}
-	if err := a.view(details, func(w io.Writer) error { return a.writeOutcomes(w, details) }); err != nil {
+	if err := a.view(details, func(w io.Writer) error { return a.writeOutcomes(w, details, began) }); err != nil {
 		return err
 	}
 	return outcomeCode(details)
 }
 
-// writeOutcomes prints a line for each sync, and below it what needs attention.
-func (a *app) writeOutcomes(w io.Writer, details []engine.Detail) error {
+// writeOutcomes prints a line for each sync and release, and below it what has been
+// done to a release since began, and what needs attention.
+func (a *app) writeOutcomes(w io.Writer, details []engine.Detail, began time.Time) error {
 	for _, d := range details {
 		n := d.Node
 		if problems := nodeProblems(n, d.Release); len(problems) > 0 && n.State != engine.Ready { // the reason is their text on one line
@@ -109,7 +112,11 @@ func (a *app) writeOutcomes(w io.Writer, details []engine.Detail) error {
 			writeReport(w, d.Report, "  ")
 		}
 		if d.Release != nil {
-			a.planPrinter(w).report(d.Release, n.Reason, "  ")
+			fresh := slices.IndexFunc(d.Release.Steps, func(s release.Step) bool { return !s.At.Before(began) })
+			if fresh >= 0 {
+				a.planPrinter(w).steps(d.Release.Steps[fresh:], n.Reason, "  ")
+			}
+			a.planPrinter(w).remains(d.Release, n.Reason, "  ")
 		}
 	}
 	return nil
