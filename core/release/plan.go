@@ -14,6 +14,7 @@ func (r *Runner) Plan(ctx context.Context, s Spec, h Host, rec Record) (Plan, er
 	n := r.begin(&s, &h, rec, nil)
 	defer n.end()
 	n.asked = true
+	h.Observer.Changed(s.Ref)
 	if err := n.prepare(ctx); err != nil {
 		return Plan{}, n.values.located(err)
 	}
