@@ -27,6 +27,7 @@ type change struct {
 	changed []string // reconfigured: what they do must begin anew
 	touched []string // to be run, and otherwise left alone
 	removed []*node
+	marked  []string   // whose records are to be written
 	stop    []string   // removed, changed, and what depends on them
 	close   []instance // of plugins that are not needed any more, or not so
 	oldHost pluginHost // nil if it is taken over
@@ -44,6 +45,9 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 	e.unfollow(ch.stop)
 	errs := []error{e.stopJobs(ctx, ch.stop), closeAll(ctx, ch.close)}
 	c.protectSecrets()
+	for _, id := range ch.marked {
+		e.recorder.mark(id)
+	}
 	e.configureImaging(c)
 	e.configureUpdating(c)
 	for _, n := range ch.removed {
@@ -301,7 +305,9 @@ func (e *Engine) forget(ctx context.Context, n *node) {
 	if r := n.release; r != nil {
 		r.failTasks()
 		if r.installed() {
-			e.publishEvent(eventOf(n.id, eventRemoved, "not in the configuration any more: the release stays installed, where nothing manages it"))
+			e.mu.Lock()
+			e.publish(n, eventRemoved, "not in the configuration any more: the release stays installed, where nothing manages it")
+			e.mu.Unlock()
 		}
 	}
 	if n.automation != nil && e.updating != nil {
@@ -334,7 +340,12 @@ func (e *Engine) schedulePart(n *node) {
 		return
 	}
 	interval := n.interval()
-	e.times.Set(n.id, interval, interval)
+	if n.isHelm() && n.begun == 0 {
+		e.times.Set(n.id, time.Hour, 0)
+		e.times.Succeeded(n.id) // known, and due only after a failure: it is opened when a release needs it
+	} else {
+		e.times.Set(n.id, interval, interval)
+	}
 	if n.suspension != nil && !n.suspension.Until.IsZero() {
 		e.times.Set(resumeKey+n.id, time.Until(n.suspension.Until), 0)
 	}

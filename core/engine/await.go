@@ -68,7 +68,7 @@ func (e *Engine) outcomes(ids []string) []Detail {
 		details[i] = e.detail(id)
 		e.mu.Lock()
 		if n := e.nodes[id]; n != nil && n.outcome.run > 0 {
-			details[i] = Detail{Node: n.outcome.view, Report: n.outcome.report}
+			details[i] = Detail{Node: n.outcome.view, Report: n.outcome.report, Release: n.outcome.made}
 		}
 		e.mu.Unlock()
 		e.blameSource(&details[i])

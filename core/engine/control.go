@@ -266,18 +266,23 @@ func (e *Engine) resume(id, why string) error {
 	return nil
 }
 
-// Approve allows the pruning that a sync waits for, and has it run. It returns
-// the digest that it approved.
+// Approve allows the pruning that a sync waits for, or the end of the releases
+// that left the configuration together with the one that is named, and has it
+// run. It returns the digest that it approved.
 func (e *Engine) Approve(ctx context.Context, req ApproveRequest) (string, error) {
 	if err := e.checkAlive(); err != nil {
 		return "", err
 	}
-	id, err := e.resolveOne(req.Name, syncNodes)
+	id, err := e.resolveOne(req.Name, appliedNodes)
 	if err != nil {
 		return "", err
 	}
 	e.mu.Lock()
 	n := e.nodes[id]
+	if n != nil && n.release != nil {
+		defer e.mu.Unlock()
+		return e.approveRemoval(n, req)
+	}
 	if n == nil {
 		e.mu.Unlock()
 		return "", refuse(ErrNotFound, "%s is not in the configuration any more", id)

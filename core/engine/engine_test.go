@@ -60,6 +60,9 @@ type world struct {
 
 	renders   int
 	runs      bool              // the targets tell what runs
+	helms     bool              // there is a helm plugin
+	cluster   *helmCluster      // what it opens
+	resources *resourceStore    // nil: the appliers keep none
 	passwords map[string]string // see accounts
 }
 
@@ -99,7 +102,7 @@ func (w *world) breakOpen(node string, err error) {
 type memoryHost struct{ w *world }
 
 func (h *memoryHost) Schema(kind, typ string) (*schema.Schema, string, error) {
-	if typ != "memory" && typ != "kubernetes" && typ != "guarded" {
+	if typ != "memory" && typ != "kubernetes" && typ != "guarded" && (typ != "helm" && typ != "git" || !h.w.helms) {
 		return nil, "", fmt.Errorf("no plugin offers %s/%s", kind, typ)
 	}
 	s := &schema.Schema{}
@@ -132,8 +135,13 @@ func (h *memoryHost) Open(_ context.Context, kind, _, name string, cfg json.RawM
 		in.renders = true
 	case kindCredential:
 		in.name = name
+	case kindHelm:
+		in.helm = h.w.cluster
 	default:
 		in.applier = h.w.target(name)
+		if h.w.resources != nil {
+			in.applier = &keeper{h.w.target(name), h.w.resources}
+		}
 	}
 	h.w.mu.Lock()
 	defer h.w.mu.Unlock()
@@ -167,6 +175,10 @@ func (i *memoryInstance) Helm() helm.Helm             { return i.helm }
 func (i *memoryInstance) Registry() registryInstance  { return accounts{i.w, i.name} }
 func (i *memoryInstance) Has(capability string) bool {
 	switch capability {
+	case helm.CanList, helm.CanRead:
+		return i.helm != nil
+	case applier.CanKeepResources:
+		return i.applier != nil && i.w.resources != nil
 	case applier.CanKeepSecrets:
 		return i.applier != nil
 	case applier.CanListWorkloads:

@@ -48,7 +48,7 @@ func (e *Engine) compareRelease(ch *change, r config.Release, n *node) {
 	case n.release.leaving != nil || n.release.declared.key != d.key:
 		ch.changed = append(ch.changed, r.Address)
 	}
-	n.release.declared, n.release.leaving = d, nil
+	n.release.declared, n.release.leaving, n.view.Approval = d, nil, ""
 	n.view.DependsOn = n.needs()
 }
 

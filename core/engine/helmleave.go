@@ -58,6 +58,7 @@ func (ch *change) leave(gone []*node, before int) {
 		n.view.DependsOn = nil
 		ch.nodes[n.id] = n
 		ch.changed = append(ch.changed, n.id)
+		ch.marked = append(ch.marked, n.id)
 	}
 }
 
@@ -76,7 +77,7 @@ func (e *Engine) partings(ch *change) {
 		if ch.nodes[n.id] != nil {
 			continue
 		}
-		switch there := ch.nodes[n.release.declared.helm] != nil; {
+		switch there := ch.nodes[n.release.declared.helm] != nil || e.carryOver(ch, n.release.declared); {
 		case !there: // nobody is left to do it
 		case n.release.leaving != nil, n.release.declared.resource != nil:
 			ch.nodes[n.id] = n
@@ -85,6 +86,23 @@ func (e *Engine) partings(ch *change) {
 		}
 	}
 	ch.leave(gone, before)
+}
+
+// carryOver keeps the applier and the helm of a release that is to be
+// uninstalled, if nobody declares them: they are gone only because nothing is
+// declared that needs them. e.mu is held.
+func (e *Engine) carryOver(ch *change, d releaseDeclaration) bool {
+	h, a := e.nodes[d.helm], e.nodes[d.applier]
+	if h == nil || a == nil || !h.helm.cfg.Implicit || d.keep {
+		return false
+	}
+	for _, n := range ch.nodes {
+		if n.isApplier() && n != a {
+			return false // others are declared: this one was taken away
+		}
+	}
+	ch.nodes[h.id], ch.nodes[a.id] = h, a
+	return true
 }
 
 // recallRelease gives n what an earlier process knew of it. A record of another
@@ -98,7 +116,7 @@ func (e *Engine) recallRelease(n *node, d releaseDeclaration) {
 	if ok {
 		n.release = stored.recalled()
 		n.release.leaving = nil
-		n.view.LastReady = stored.Record.LastReady
+		n.view.LastReady = stored.Ready
 	}
 	n.release.declared = d
 	if r := n.release.report; r != nil {
@@ -130,7 +148,7 @@ func (e *Engine) leaveUndeclared(ids []string) (cared map[string]bool) {
 			continue
 		}
 		n := &node{id: id, release: stored.recalled(), view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}
-		if stored.Target != e.targetOf(n.release.declared) || stored.Keep {
+		if stored.Target != e.targetOf(n.release.declared) || stored.Keep || !n.release.installed() {
 			continue
 		}
 		cared[id] = true

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/release"
@@ -26,8 +27,9 @@ type releaseNode struct {
 	declared releaseDeclaration
 	record   release.Record
 	report   *release.Report
-	synced   string // releaseDeclaration.key of the last run that left nothing to do
-	target   string // what cluster record is of, see Engine.targetOf
+	synced   string    // releaseDeclaration.key of the last run that left nothing to do
+	ready    time.Time // when that was
+	target   string    // what cluster record is of, see Engine.targetOf
 
 	// at holds the revisions of the sources that the last run began with which
 	// left nothing to do, by address.
@@ -89,6 +91,7 @@ type storedRelease struct {
 	Record   release.Record  `json:"record"`
 	Report   *release.Report `json:"report,omitempty"`
 	Synced   string          `json:"synced,omitempty"`
+	Ready    time.Time       `json:"ready,omitzero"`
 	Target   string          `json:"target,omitempty"`
 	Helm     string          `json:"helm,omitempty"`
 	Applier  string          `json:"applier,omitempty"`
@@ -102,7 +105,7 @@ func (r *releaseNode) stored() storedRelease {
 	d := r.declared
 	s := storedRelease{
 		Record: r.record, Report: r.report, Synced: r.synced, Target: r.target, Helm: d.helm, Applier: d.applier,
-		Keep: d.keep, Leaving: r.leaving,
+		Keep: d.keep, Leaving: r.leaving, Ready: r.ready,
 	}
 	if d.resource != nil {
 		s.Resource = &d.resource.Ref
@@ -113,7 +116,7 @@ func (r *releaseNode) stored() storedRelease {
 // recalled is r as it was when s was stored.
 func (s storedRelease) recalled() *releaseNode {
 	return &releaseNode{
-		record: s.Record, report: s.Report, synced: s.Synced, target: s.Target, leaving: s.Leaving,
+		record: s.Record, report: s.Report, synced: s.Synced, ready: s.Ready, target: s.Target, leaving: s.Leaving,
 		declared: releaseDeclaration{helm: s.Helm, applier: s.Applier, keep: s.Keep},
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -62,7 +63,7 @@ func (e *Engine) planResources(ctx context.Context, id string) []PlanResult {
 	if loaded == nil || h == nil || !h.helm.cfg.Resources {
 		return nil
 	}
-	found, err := releaseResources(loaded.Items, defaultNamespace(app.plugin))
+	found, err := releaseResources(loaded.Items, cmp.Or(defaultNamespace(app.plugin), "default"))
 	if err != nil {
 		return []PlanResult{{Node: id, Error: oneLine(err)}}
 	}

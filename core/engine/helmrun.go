@@ -107,7 +107,10 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 	if !e.mayRun(n, job) {
 		return nil, false
 	}
-	if by, lack := e.releaseObstacle(n, job); by != nil {
+	if by, lack := e.releaseObstacle(n, job.ends(), job.task != nil); by != nil {
+		if by.isHelm() && !by.busy() && by.failure == nil {
+			e.triggerLocked(by.id, sched.Interactive)
+		}
 		switch {
 		case task == nil:
 		case by.busy(): // about to open
@@ -155,24 +158,21 @@ func (e *Engine) mayRun(n *node, job *releaseJob) bool {
 }
 
 // releaseObstacle returns the node that n has to wait for and what that node
-// lacks, nil if n can run. A helm that is not open is opened. e.mu is held.
-func (e *Engine) releaseObstacle(n *node, job *releaseJob) (by *node, lack string) {
+// lacks, nil if n can run: to its end, if ends, or by hand. e.mu is held.
+func (e *Engine) releaseObstacle(n *node, ends, byHand bool) (by *node, lack string) {
 	d := n.release.declared
 	open := []string{d.helm}
-	if !job.ends() && d.applier != "" {
+	if !ends && d.applier != "" {
 		open = append(open, d.applier)
 	}
 	for _, id := range open {
-		in := e.nodes[id]
-		if in == nil || in.handle != nil {
-			continue
+		if in := e.nodes[id]; in == nil {
+			return &node{id: id}, "is not in the configuration"
+		} else if in.handle == nil {
+			return in, "is not open"
 		}
-		if in.isHelm() && !in.busy() && in.failure == nil {
-			e.triggerLocked(id, sched.Interactive)
-		}
-		return in, "is not open"
 	}
-	if job.ends() || job.task != nil {
+	if ends || byHand {
 		return nil, ""
 	}
 	for _, id := range d.sources() {
@@ -285,17 +285,23 @@ func (e *Engine) endRelease(job *releaseJob, report release.Report, record relea
 		return
 	}
 	r := n.release
-	changed := r.report == nil || report.Changed() || fingerprint(record) != fingerprint(r.record) || !sameOutcome(*r.report, report)
+	before := r.report
+	changed := before == nil || report.Changed() || fingerprint(record) != fingerprint(r.record) || !sameOutcome(*before, report)
 	r.report, r.record, r.target, r.endRun = &report, record, job.target, nil
 	r.tried = maps.Clone(job.at)
+	if len(report.Steps) == 0 && before != nil {
+		report.Steps = before.Steps // what it has done last, people want to know for long
+	}
 	e.releases.count(report)
 	e.tellSteps(n, report)
 	e.concludeRelease(n, job, report)
+	n.outcome.made = &report
 	if report.Changed() {
 		e.discoverSoon(job.declared.applier)
 	}
 	e.mu.Unlock()
 	e.tellReport(job, report)
+	e.rolloutsSoon(job.id)
 	if changed {
 		e.recorder.mark(job.id)
 	}
@@ -311,7 +317,7 @@ func (e *Engine) concludeRelease(n *node, job *releaseJob, report release.Report
 	case report.Action == release.ActWait:
 		e.succeeded(n, Waiting, report.Reason, "the end of that")
 	default:
-		r.synced, r.at = job.declared.key, maps.Clone(job.at)
+		r.synced, r.ready, r.at = job.declared.key, now(), maps.Clone(job.at)
 		e.succeeded(n, Ready, report.Reason, "")
 		e.tellDependents(n.id)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/tree"
 	"github.com/sluice-gitops/sluice/sdk/source"
@@ -59,6 +60,7 @@ type outcome struct {
 	run    uint64
 	view   Node
 	report *rollout.Report // of a sync's run that came as far as that
+	made   *release.Report // of a release's run
 }
 
 // sourceNode is what only a source has.

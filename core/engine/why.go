@@ -14,12 +14,17 @@ import (
 
 // Why explains the state of a node, by id or sync name, or of an object,
 // written kind/name or namespace:kind/name. namespace narrows an object that
-// names none.
+// names none. A custom resource that declares a release, and namespace/name of a
+// release, mean the release.
 func (e *Engine) Why(ctx context.Context, target, namespace string) (Explanation, error) {
-	if strings.Contains(target, "/") {
+	id, isRelease := e.whyRelease(target, namespace)
+	if strings.Contains(target, "/") && !isRelease {
 		return e.whyObject(target, namespace)
 	}
-	id, err := e.resolveOne(target, anyNode)
+	var err error
+	if !isRelease {
+		id, err = e.resolveOne(target, anyNode)
+	}
 	if err != nil {
 		return Explanation{}, err
 	}
@@ -46,6 +51,8 @@ func (e *Engine) explain(n *node) []string {
 		lines = append(lines, e.explainSync(n)...)
 	case n.automation != nil:
 		lines = append(lines, e.explainAutomation(n)...)
+	case n.release != nil:
+		lines = append(lines, e.explainRelease(n)...)
 	}
 	if v.Failures > 1 {
 		lines = append(lines, fmt.Sprintf("it has failed %d times in a row", v.Failures))
@@ -68,6 +75,11 @@ func (e *Engine) blocker(n *node) (by *node) {
 	case n.view.State != Blocked:
 	case n.sync != nil:
 		by, _ = e.obstacle(n)
+	case n.release != nil:
+		by, _ = e.releaseObstacle(n, n.release.leaving != nil, false)
+		if by != nil && e.nodes[by.id] == nil {
+			by = nil // it does not exist: there is nothing to tell of it
+		}
 	case n.automation != nil:
 		by, _ = e.automationObstacle(n.automation.cfg)
 	}

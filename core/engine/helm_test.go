@@ -1,0 +1,377 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/release"
+)
+
+// chartWorld is a world with a helm, and a source with the chart of ghost.
+func chartWorld(t *testing.T) *world {
+	w := newWorld(t)
+	w.helms, w.cluster = true, newHelmCluster()
+	w.repo("mem://shop").commit("charts/ghost/Chart=name: ghost\nversion: 1.0.0\n")
+	return w
+}
+
+const chartSourceBlock = `source "memory" "shop" { url = "mem://shop" }
+sync "idle" {
+  source = source.memory.shop
+  paths = ["."]
+  suspend = true
+}
+`
+
+// releaseBlock declares a release with one value.
+func releaseBlock(name, value string, more ...string) string {
+	return fmt.Sprintf(`
+release %q {
+  chart {
+    source = source.memory.shop
+    path = "charts/ghost"
+  }
+  namespace = "demo"
+  values = { text = %q }
+  %s
+}
+`, name, value, strings.Join(more, "\n"))
+}
+
+func (w *world) reload(e *Engine, hcl string) {
+	w.t.Helper()
+	w.configure(hcl)
+	if st, err := e.Reload(w.t.Context()); err != nil || !st.OK {
+		w.t.Fatalf("reload: %v %+v", err, st.Problems)
+	}
+	synctest.Wait()
+}
+
+func (w *world) wantInstalled(want string) {
+	w.t.Helper()
+	if got := w.cluster.names(); got != want {
+		w.t.Errorf("installed: %s, want %s", got, want)
+	}
+}
+
+func (w *world) wantCalls(want string) {
+	w.t.Helper()
+	if got := w.cluster.takeCalls(); got != want {
+		w.t.Errorf("helm did %q, want %q", got, want)
+	}
+}
+
+func TestReleaseFollowsItsBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+		w.wantCalls("install ghost")
+
+		w.reload(e, "# moved down\n"+chartSourceBlock+releaseBlock("ghost", "one"))
+		w.wantCalls("")
+		w.reload(e, chartSourceBlock+releaseBlock("ghost", "two"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.wantCalls("upgrade ghost")
+
+		w.repo("mem://shop").commit("charts/ghost/Chart=name: ghost\nversion: 2.0.0\n")
+		if _, err := e.SyncAndWait(t.Context(), SyncRequest{Names: []string{"ghost"}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.wantCalls("upgrade ghost")
+		sleepFor(t, time.Hour)
+		w.wantCalls("")
+	})
+}
+
+func TestRemovedBlockUninstalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one") + releaseBlock("kept", "one", `on_remove = "keep"`))
+		expect(t, e, "release.ghost", Ready, "")
+		w.cluster.failing("uninstall ghost", errNoCluster)
+		w.reload(e, chartSourceBlock)
+		n := expect(t, e, "release.ghost", Failed, "its block is not in the configuration any more")
+		if !strings.Contains(n.Reason, errNoCluster.Error()) {
+			t.Errorf("the reason %q does not tell why", n.Reason)
+		}
+		if _, err := e.Node("release.kept"); err == nil {
+			t.Error("the kept release still has a node")
+		}
+		w.cluster.failing("uninstall ghost", nil)
+		sleepFor(t, time.Minute)
+		w.wantInstalled(`demo/kept {"text":"one"}`)
+		if _, err := e.Node("release.ghost"); err == nil {
+			t.Error("the node of the uninstalled release is still there")
+		}
+		if got := eventReasons(t, e, "release.ghost"); !slices.Contains(got, eventUninstalled) {
+			t.Errorf("events %v", got)
+		}
+	})
+}
+
+func TestLastBlockRemovedUninstalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		src := `source "memory" "shop" { url = "mem://shop" }` + "\n"
+		e := w.start(src + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.reload(e, src) // there is no applier, and no helm, any more
+		w.wantInstalled("")
+	})
+}
+
+func TestBlockRemovedWhileDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		w.configure(chartSourceBlock + releaseBlock("ghost", "one") + releaseBlock("kept", "one", `on_remove = "keep"`) + releaseBlock("never", "one", "suspend = true"))
+		e := w.engine()
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "release.ghost", Ready, "")
+		w.stop(e)
+
+		w.start(chartSourceBlock)
+		synctest.Wait()
+		w.wantInstalled(`demo/kept {"text":"one"}`)
+	})
+}
+
+func TestRemovedBlockComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.cluster.hanging("uninstall ghost", true)
+		w.reload(e, chartSourceBlock)
+		expect(t, e, "release.ghost", Running, "")
+		w.reload(e, chartSourceBlock+releaseBlock("ghost", "two"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.wantInstalled(`demo/ghost {"text":"two"}`)
+	})
+}
+
+func TestManyRemovalsWaitForApproval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		var all string
+		for _, name := range names(4) {
+			all += releaseBlock(name, "x")
+		}
+		e := w.start(chartSourceBlock + all)
+		expect(t, e, "release.c00", Ready, "")
+		before := w.cluster.names()
+		w.reload(e, chartSourceBlock)
+		n := expect(t, e, "release.c03", Waiting, "for an approval: 4 of 4 releases")
+		w.wantInstalled(before)
+		if n.Approval == "" || n.Unblock != "sluice approve release.c03" {
+			t.Errorf("approval %q, unblock %q", n.Approval, n.Unblock)
+		}
+		w.reload(e, chartSourceBlock+releaseBlock("c00", "x"))
+		expect(t, e, "release.c00", Ready, "")
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "c01", By: "eva"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.wantInstalled(`demo/c00 {"text":"x"}`)
+	})
+}
+
+func TestReleasesAndSyncsDependOnEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		w.target(kube).Reject("first", "not today")
+		w.repo("mem://objects").commit("first")
+		e := w.start(chartSourceBlock + `
+source "memory" "objects" { url = "mem://objects" }
+sync "first" { source = source.memory.objects }
+` + releaseBlock("ghost", "one", "depends_on = [sync.first]") + `
+sync "last" {
+  source = source.memory.objects
+  paths = ["."]
+  adopt = true
+  depends_on = [release.ghost]
+}
+`)
+		expect(t, e, "release.ghost", Blocked, "sync.first has not been applied")
+		expect(t, e, "sync.last", Blocked, "release.ghost has not been applied")
+		w.wantCalls("")
+		w.target(kube).Reject("first", "")
+		sleepFor(t, 10*time.Minute)
+		expect(t, e, "release.ghost", Ready, "")
+		expect(t, e, "sync.last", Ready, "")
+		x, err := e.Why(t.Context(), "demo/ghost", "")
+		if err != nil || x.Node == nil || x.Node.ID != "release.ghost" {
+			t.Errorf("why: %+v %v", x, err)
+		}
+	})
+}
+
+func TestOperationsByHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.reload(e, chartSourceBlock+releaseBlock("ghost", "two"))
+		w.cluster.takeCalls()
+
+		out, err := e.HelmOperate(t.Context(), HelmOperation{Name: "ghost", Kind: HelmRollback, By: "eva", Reason: "two is bad"}, func(release.Progress) {})
+		if err != nil || !strings.Contains(out.Done, "revision 3") {
+			t.Fatalf("%+v %v", out, err)
+		}
+		expect(t, e, "release.ghost", Suspended, "rollback by hand: two is bad")
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+		sleepFor(t, time.Hour)
+		w.wantCalls("rollback ghost")
+
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"ghost"}, By: "eva"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "release.ghost", Ready, "")
+		w.wantInstalled(`demo/ghost {"text":"two"}`)
+		if _, err := e.HelmOperate(t.Context(), HelmOperation{Name: "demo/ghost", Kind: HelmUninstall, By: "eva"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.wantInstalled("")
+		history, err := e.HelmHistory(t.Context(), "release.ghost")
+		if err != nil || len(history) != 0 {
+			t.Errorf("history %v %v", history, err)
+		}
+	})
+}
+
+func TestHelmReleasesAreListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		answer, err := e.HelmReleases(t.Context(), HelmListRequest{All: true})
+		if err != nil || len(answer.Releases) != 1 || len(answer.Problems) != 0 {
+			t.Fatalf("%+v %v", answer, err)
+		}
+		r := answer.Releases[0]
+		if r.ID != "release.ghost" || r.State != Ready || r.Release != release.InSync || r.Revision != 1 || r.Status != "deployed" {
+			t.Errorf("%+v", r)
+		}
+		d, err := e.HelmStatus(t.Context(), "ghost")
+		if err != nil || d.Notes != "enjoy" || d.Report == nil || len(d.Report.Steps) == 0 {
+			t.Errorf("%+v %v", d, err)
+		}
+		var out strings.Builder
+		if err := e.HelmTemplate(t.Context(), "ghost", &out); err != nil || !strings.Contains(out.String(), "kind: ConfigMap") {
+			t.Errorf("%s %v", out.String(), err)
+		}
+		if _, err := e.HelmStatus(t.Context(), "gohst"); err == nil || !strings.Contains(err.Error(), "ghost") {
+			t.Errorf("a name that is not known: %v", err)
+		}
+		st := e.Status()
+		if !slices.ContainsFunc(st.Nodes, func(n Node) bool { return n.ID == "helm.helm.default" }) {
+			t.Error("the helm that is at work is not shown")
+		}
+	})
+}
+
+func TestHelmThatNobodyNeedsStaysClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock)
+		synctest.Wait()
+		if w.opens["helm.helm.default"] != 0 {
+			t.Error("the helm was opened")
+		}
+		if st := e.Status(); slices.ContainsFunc(st.Nodes, func(n Node) bool { return n.ID == "helm.helm.default" }) {
+			t.Error("the helm is shown")
+		}
+	})
+}
+
+func TestReleaseWaitsForItsHelm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		w.breakOpen("helm.helm.default", errNoCluster)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Blocked, "helm.helm.default is not open (failed: open: the cluster does not answer)")
+		w.breakOpen("helm.helm.default", nil)
+		sleepFor(t, time.Minute)
+		expect(t, e, "release.ghost", Ready, "")
+	})
+}
+
+func TestStuckReleaseHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		var all string
+		for _, name := range names(2 * helmSlots) {
+			all += releaseBlock(name, "x")
+			w.cluster.hanging("install "+name, true)
+		}
+		e := w.start(chartSourceBlock + all + releaseBlock("last", "x"))
+		sleepFor(t, 3*helmPatience)
+		expect(t, e, "release.last", Ready, "")
+		expect(t, e, "release.c00", Running, "")
+		stopping, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = e.Close(stopping) // it says that it had to cancel
+		for _, name := range names(2 * helmSlots) {
+			w.cluster.hanging("install "+name, false)
+		}
+		w.start(chartSourceBlock + all + releaseBlock("last", "x"))
+		synctest.Wait()
+		if got := strings.Count(w.cluster.names(), "demo/"); got != 2*helmSlots+1 {
+			t.Errorf("%d releases, want %d", got, 2*helmSlots+1)
+		}
+	})
+}
+
+func TestPlanAndApplyReleases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		w.configure(chartSourceBlock + releaseBlock("ghost", "one"))
+		e := w.engine()
+		e.Load(t.Context())
+		results, err := e.Plan(t.Context(), []string{"ghost"}, nil)
+		if err != nil || len(results) != 1 || results[0].Release == nil || results[0].Release.Action != release.ActInstall {
+			t.Fatalf("%+v %v", results, err)
+		}
+		w.stop(e)
+		w.wantCalls("")
+
+		e = w.engine()
+		e.Load(t.Context())
+		details, err := e.Apply(t.Context(), ApplyOptions{Names: []string{"ghost"}})
+		if err != nil || len(details) != 1 || details[0].Node.State != Ready || details[0].Release == nil {
+			t.Fatalf("%+v %v", details, err)
+		}
+		w.stop(e)
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+	})
+}
+
+func TestPlanShowsResourcesOfSyncs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		w.repo("mem://objects").commit(`web=apiVersion: helm.fluxcd.io/v1
+kind: HelmRelease
+metadata: {name: web}
+spec:
+  chart: {git: "mem://shop", path: charts/ghost, ref: main}
+  values: {text: planned}
+`)
+		w.configure(`source "memory" "objects" { url = "mem://objects" }
+sync "objects" { source = source.memory.objects }`)
+		e := w.engine()
+		e.Load(t.Context())
+		results, err := e.Plan(t.Context(), nil, nil)
+		w.stop(e)
+		if err != nil || len(results) != 2 || results[1].Node != "helmrelease.default/default/web" || results[1].Release == nil {
+			t.Fatalf("%+v %v", results, err)
+		}
+	})
+}

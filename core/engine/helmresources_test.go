@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// resourceWorld is a chartWorld whose cluster has custom resources, and whose
+// charts are in a git repository.
+func resourceWorld(t *testing.T) *world {
+	w := chartWorld(t)
+	w.resources = newResourceStore()
+	w.repo("https://git.example.com/charts").commit("charts/ghost/Chart=name: ghost\nversion: 1.0.0\n")
+	return w
+}
+
+// webSpec declares a release of the chart with one value.
+func webSpec(value string) map[string]any {
+	return map[string]any{
+		"chart":  map[string]any{"git": "https://git.example.com/charts", "ref": "main", "path": "charts/ghost"},
+		"values": map[string]any{"text": value},
+	}
+}
+
+const web = "helmrelease.default/demo/web"
+
+func TestResourceIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		e := w.start(chartSourceBlock)
+		expect(t, e, web, Ready, "")
+		w.wantInstalled(`demo/demo-web {"text":"one"}`)
+		sleepFor(t, time.Second)
+		if got := w.resources.field("web", "phase"); got != "Succeeded" {
+			t.Errorf("phase %v", got)
+		}
+		if !slices.ContainsFunc(w.resources.events, func(ev applier.ResourceEvent) bool { return ev.Reason == "ReleaseSynced" }) {
+			t.Errorf("events %+v", w.resources.events)
+		}
+		w.helms2calls()
+
+		w.resources.apply("web", webSpec("two"))
+		expect(t, e, web, Ready, "")
+		w.wantCalls("upgrade demo-web")
+
+		w.resources.remove("web", applier.Resource{})
+		synctest.Wait()
+		w.wantInstalled("")
+		if w.resources.exists("web") {
+			t.Error("the finalizer still holds the resource")
+		}
+		if _, err := e.Node(web); err == nil {
+			t.Error("the node is still there")
+		}
+		if slices.ContainsFunc(e.Status().Nodes, func(n Node) bool { return strings.HasPrefix(n.ID, "source.git.charts-") }) {
+			t.Error("the source of the chart is still there")
+		}
+	})
+}
+
+// helms2calls forgets what was done.
+func (w *world) helms2calls() { w.cluster.takeCalls() }
+
+func TestResourceDeletedBesideItsRelease(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags      applier.Resource
+		annotation string
+		want       string
+	}{
+		"with its definition":             {flags: applier.Resource{DefinitionDeleting: true}, want: `demo/demo-web {"text":"one"}`},
+		"by somebody who wants the other": {annotation: "sluice.dev/on-remove=keep", want: `demo/demo-web {"text":"one"}`},
+		"with its namespace":              {flags: applier.Resource{NamespaceDeleting: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := resourceWorld(t)
+				var annotations []string
+				if c.annotation != "" {
+					annotations = []string{c.annotation}
+				}
+				w.resources.apply("web", webSpec("one"), annotations...)
+				e := w.start(chartSourceBlock)
+				expect(t, e, web, Ready, "")
+				w.resources.remove("web", c.flags)
+				synctest.Wait()
+				w.wantInstalled(c.want)
+				if w.resources.exists("web") {
+					t.Error("the finalizer still holds the resource")
+				}
+				if _, err := e.Node(web); err == nil {
+					t.Error("the node is still there")
+				}
+			})
+		})
+	}
+}
+
+func TestNamespaceGoesThoughUninstallFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		e := w.start(chartSourceBlock)
+		expect(t, e, web, Ready, "")
+		w.cluster.failing("uninstall demo-web", errNoCluster)
+		w.resources.remove("web", applier.Resource{NamespaceDeleting: true})
+		synctest.Wait()
+		if w.resources.exists("web") {
+			t.Error("the namespace cannot go")
+		}
+	})
+}
+
+func TestResourceDeletedWhileDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		w.resources.apply("other", webSpec("one"))
+		w.resources.apply("forced", webSpec("one"))
+		w.configure(chartSourceBlock)
+		e := w.engine()
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, web, Ready, "")
+		expect(t, e, "helmrelease.default/demo/forced", Ready, "")
+		w.stop(e)
+		w.resources.remove("web", applier.Resource{})
+		if !w.resources.exists("web") {
+			t.Fatal("no finalizer held the resource")
+		}
+		w.resources.objects[helmReleaseRef("forced")].finalizers = nil
+		w.resources.remove("forced", applier.Resource{})
+
+		e = w.start(chartSourceBlock)
+		expect(t, e, "helmrelease.default/demo/other", Ready, "")
+		w.wantInstalled(`demo/demo-other {"text":"one"}`)
+		if w.resources.exists("web") {
+			t.Error("the finalizer still holds the resource")
+		}
+	})
+}
+
+func TestAllResourcesGoneWhileDownKeepReleases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		w.configure(chartSourceBlock)
+		e := w.engine()
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, web, Ready, "")
+		w.stop(e)
+		w.resources.objects[helmReleaseRef("web")].finalizers = nil
+		w.resources.remove("web", applier.Resource{}) // as with its definition, by force
+
+		w.start(chartSourceBlock)
+		synctest.Wait()
+		w.wantInstalled(`demo/demo-web {"text":"one"}`)
+	})
+}
+
+func TestTwoDeclarationsOfOneRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		spec := webSpec("two")
+		spec["releaseName"], spec["targetNamespace"] = "ghost", "demo"
+		w.resources.apply("web", spec)
+		expect(t, e, web, Failed, "release.ghost")
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+		w.resources.remove("web", applier.Resource{})
+		synctest.Wait()
+		if w.resources.exists("web") {
+			t.Error("the finalizer still holds the resource")
+		}
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+	})
+}
+
+func TestResourcesSurviveReloads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		e := w.start(chartSourceBlock)
+		expect(t, e, web, Ready, "")
+		w.helms2calls()
+		w.reload(e, chartSourceBlock+releaseBlock("ghost", "one"))
+		expect(t, e, web, Ready, "")
+		w.wantCalls("install ghost")
+		w.reload(e, chartSourceBlock+`helm "helm" "mine" { resources = false }`)
+		if _, err := e.Node(web); err == nil {
+			t.Error("the node is still there, though nobody follows resources")
+		}
+		w.wantInstalled(`demo/demo-web {"text":"one"}`)
+		w.reload(e, chartSourceBlock)
+		expect(t, e, web, Ready, "")
+	})
+}
+
+func TestSuspendedAndDependentResources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"), "sluice.dev/suspend=true")
+		w.resources.apply("late", webSpec("one"), "sluice.dev/depends-on=demo/web")
+		w.resources.apply("a", webSpec("one"), "sluice.dev/depends-on=demo/b")
+		w.resources.apply("b", webSpec("one"), "sluice.dev/depends-on=demo/a")
+		w.resources.apply("lonely", webSpec("one"), "sluice.dev/depends-on=demo/nobody")
+		e := w.start(chartSourceBlock)
+		expect(t, e, web, Suspended, "")
+		expect(t, e, "helmrelease.default/demo/late", Blocked, web+" has not been applied")
+		expect(t, e, "helmrelease.default/demo/lonely", Blocked, "helmrelease.default/demo/nobody does not exist")
+		expect(t, e, "helmrelease.default/demo/a", Failed, "circle")
+		w.wantInstalled("")
+		w.resources.apply("web", webSpec("one"))
+		w.resources.apply("b", webSpec("one"))
+		w.resources.apply("nobody", webSpec("one"))
+		expect(t, e, "helmrelease.default/demo/late", Ready, "")
+		expect(t, e, "helmrelease.default/demo/a", Ready, "")
+		expect(t, e, "helmrelease.default/demo/lonely", Ready, "")
+	})
+}
+
+func TestChangedResourceEndsWhatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.cluster.hanging("install demo-web", true)
+		w.resources.apply("web", webSpec("one"))
+		e := w.start(chartSourceBlock)
+		expect(t, e, web, Running, "")
+		w.cluster.hanging("install demo-web", false)
+		w.resources.apply("web", webSpec("two"))
+		expect(t, e, web, Ready, "")
+		w.wantInstalled(`demo/demo-web {"text":"two"}`)
+	})
+}
+
+func TestBadResourceSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", map[string]any{"chart": map[string]any{}})
+		e := w.start(chartSourceBlock)
+		expect(t, e, web, Failed, "spec.chart")
+		sleepFor(t, time.Second)
+		if w.resources.field("web", "conditions") == nil {
+			t.Error("the resource does not say what is wrong with it")
+		}
+	})
+}
+
+func TestDeclaredSourceServesChartsOfResources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		w.resources.apply("more", webSpec("one"))
+		w.repo("https://git.example.com/charts").fail(errNoCluster)
+		e := w.start(chartSourceBlock)
+		n := expect(t, e, web, Blocked, "source.git.charts-")
+		shared := expect(t, e, "helmrelease.default/demo/more", Blocked, "source.git.charts-")
+		if n.DependsOn[0] != shared.DependsOn[0] {
+			t.Errorf("%v and %v do not share a source", n.DependsOn, shared.DependsOn)
+		}
+		w.repo("https://git.example.com/charts").fail(nil)
+		sleepFor(t, time.Minute)
+		expect(t, e, web, Ready, "")
+	})
+}
+
+func TestFollowingGoesOnAfterFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.broken = errNoCluster
+		w.resources.apply("web", webSpec("one"))
+		e := w.start(chartSourceBlock)
+		synctest.Wait()
+		if _, err := e.Node(web); err == nil {
+			t.Fatal("a node of what cannot be seen")
+		}
+		w.resources.mu.Lock()
+		w.resources.broken = nil
+		w.resources.mu.Unlock()
+		sleepFor(t, time.Minute)
+		expect(t, e, web, Ready, "")
+	})
+}
