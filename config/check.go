@@ -97,7 +97,7 @@ func (l *loader) checkAutomations() {
 		if source, is := where[auto.Sync]; is && source == "" {
 			b := l.blockOf(auto.Address)
 			l.errorf(b.Body.Attributes["release"].Expr.Range(), "Nothing to write to",
-				"The values of %s are in no source. Put those with images into a file there, and name it in the release: values_from { source = ..., path = ... }, each argument in a line of its own.", auto.Sync)
+				"The values of %s are in no source. Put those with images into a file there and name it in the release, in a block values_from with source and path; or say with sluice { repository { source = ... } } where this configuration comes from.", auto.Sync)
 		}
 	}
 }

@@ -14,6 +14,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -62,6 +63,7 @@ type Validator interface {
 // of the blocks in them; instances of a for_each are in the order of their keys.
 type Config struct {
 	Settings    Settings
+	Repository  *Repository // nil: nobody says where the files come from
 	Plugins     []Plugin
 	Sources     []Source
 	Appliers    []Applier
@@ -82,7 +84,8 @@ type Config struct {
 	// diagnostics use, for Render. Literal secrets in it are masked.
 	Files map[string][]byte
 
-	read map[string]struct{} // files and directories that went into this Config
+	read map[string]struct{}          // files and directories that went into this Config
+	sums map[string][sha256.Size]byte // of the files as they were read, by name
 }
 
 // Paths returns every file and directory that went into c, those read with

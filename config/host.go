@@ -23,10 +23,14 @@ const (
 var (
 	settingsSchema = schema.Schema{
 		Attributes: []schema.Attribute{{Name: "data_dir"}, {Name: "plugin_dir"}, {Name: "log_level"}},
-		Blocks:     []schema.Block{{Name: "api", Nesting: schema.Single, Body: apiSchema}},
+		Blocks: []schema.Block{
+			{Name: "api", Nesting: schema.Single, Body: apiSchema},
+			{Name: "repository", Nesting: schema.Single, Body: repositorySchema},
+		},
 	}
-	apiSchema    = schema.Schema{Attributes: []schema.Attribute{{Name: "listen"}}}
-	pluginSchema = schema.Schema{Attributes: []schema.Attribute{{Name: "path"}, {Name: "env"}, {Name: "idle_stop"}}}
+	apiSchema        = schema.Schema{Attributes: []schema.Attribute{{Name: "listen"}}}
+	repositorySchema = schema.Schema{Attributes: []schema.Attribute{{Name: "source", Required: true}, {Name: "path"}}}
+	pluginSchema     = schema.Schema{Attributes: []schema.Attribute{{Name: "path"}, {Name: "env"}, {Name: "idle_stop"}}}
 )
 
 // loadHostBlocks decodes the settings and the plugin blocks, and then asks for
@@ -43,6 +47,7 @@ func (l *loader) loadHostBlocks() {
 		}
 	}
 	l.loadSettings(settings)
+	l.cfg.Repository = settings.configRepository()
 	l.loadImageBlocks()
 	if l.options.Schemas != nil {
 		l.schemas = l.options.Schemas(l.cfg.Settings, l.cfg.Plugins)

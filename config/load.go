@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"path/filepath"
 	"slices"
 
@@ -21,7 +22,7 @@ func Load(paths []string, o Options) (*Config, diag.List) {
 	l := newLoader(o)
 	inputs, ok := readInputs(paths, &l.report, l.cfg.read)
 	for _, in := range inputs {
-		l.cfg.Files[in.name] = in.src
+		l.cfg.Files[in.name], l.cfg.sums[in.name] = in.src, sha256.Sum256(in.src)
 	}
 	if !ok {
 		// What a broken file declares is not known, so that every reference
@@ -88,7 +89,7 @@ func newLoader(o Options) *loader {
 	}
 	return &loader{
 		options:   o,
-		cfg:       &Config{Files: map[string][]byte{}, read: map[string]struct{}{}},
+		cfg:       &Config{Files: map[string][]byte{}, read: map[string]struct{}{}, sums: map[string][sha256.Size]byte{}},
 		declared:  map[string]hcl.Range{},
 		claims:    map[string]claim{},
 		byAddress: map[string]*decl{},

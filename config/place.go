@@ -45,6 +45,23 @@ func (p *place) find(path diag.Path) diag.Range {
 	return toRange(p.rng)
 }
 
+// at returns the place of exactly path; nil if it is not spelled out.
+func (p *place) at(path diag.Path) *place {
+	for _, step := range path {
+		switch {
+		case p == nil:
+			return nil
+		case step.Name != "":
+			p = p.names[step.Name]
+		case step.Index >= 0 && step.Index < len(p.items):
+			p = p.items[step.Index]
+		default:
+			return nil
+		}
+	}
+	return p
+}
+
 // exprPlace returns the places of the elements that expr spells out. What a
 // reference, a call or a for expression yields has the place of the whole.
 func exprPlace(expr hcl.Expression) *place {

@@ -75,6 +75,7 @@ func TestReadmeListsArguments(t *testing.T) {
 		"The block `wait`":                    waitSchema,
 		"### `sluice`":                        settingsSchema,
 		"The block `api`":                     apiSchema,
+		"The block `repository`":              repositorySchema,
 		"### `plugin NAME`":                   pluginSchema,
 		"### `images`":                        imagesSchema,
 		"### `registry HOST`":                 registrySchema,

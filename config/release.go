@@ -40,6 +40,7 @@ var releaseSchema = schema.Schema{
 // Release is one release block, or one instance of it: a Helm release.
 type Release struct {
 	Block
+	Origin          Origin // of the block
 	Applier         string // address
 	Helm            string // address of the applier's; "" if there is none, which is reported
 	ReleaseName     string // as Helm knows it
@@ -82,6 +83,7 @@ func (r Release) Secrets() []string {
 func (l *loader) addRelease(b Block, a *arguments) {
 	r := Release{
 		Block:           b,
+		Origin:          l.cfg.origin(b.Range.File),
 		Applier:         a.applier(),
 		ReleaseName:     a.releaseName("name", b),
 		Namespace:       a.namespace("namespace", "default"),

@@ -71,8 +71,9 @@ type ValuesFrom struct {
 }
 
 // ValuesFiles returns the files of values that are in a source's tree, weakest
-// first, and the source; "" if there are none. Of several sources it is the one
-// whose values are strongest.
+// first, and the source. Of several sources it is the one whose values are
+// strongest. Without any it is that of the block itself, if it has values and a
+// known origin, or "".
 func (r Release) ValuesFiles() (source string, paths []string) {
 	for _, from := range slices.Backward(r.From) {
 		if source == "" {
@@ -81,6 +82,9 @@ func (r Release) ValuesFiles() (source string, paths []string) {
 		if from.Source != "" && from.Source == source && !slices.Contains(paths, from.Path) {
 			paths = append(paths, from.Path)
 		}
+	}
+	if source == "" && r.Values.JSON != nil {
+		return r.Origin.Source, nil
 	}
 	slices.Reverse(paths)
 	return source, paths

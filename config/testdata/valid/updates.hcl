@@ -97,3 +97,15 @@ release "ghost" {
   }
 }
 image_automation "ghost" { release = release.ghost }
+
+sluice {
+  repository {
+    source = source.git.shop
+    path   = "./clusters/prod/"
+  }
+}
+release "inline" {
+  chart { repository = "oci://registry.example.com/charts/ghost" }
+  values = { image = "ghost:5" }
+}
+image_automation "inline" { release = release.inline }
