@@ -130,6 +130,18 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+func TestMissingDefinitionOfReleases(t *testing.T) {
+	for manifest, want := range map[string]string{
+		`{apiVersion: helm.fluxcd.io/v1, kind: HelmRelease, metadata: {name: a}}`:                         "sluice install --crds",
+		`{apiVersion: helm.integrations.flux.weave.works/v1, kind: FluxHelmRelease, metadata: {name: a}}`: "sluice install --crds",
+		`{apiVersion: example.com/v1, kind: Boat, metadata: {name: a}}`:                                   "Install its CustomResourceDefinition",
+	} {
+		if p := read(t, options, manifest).Objects[0].Problem; p == nil || !strings.Contains(p.Detail, want) {
+			t.Errorf("%s: %+v, want the advice %q", manifest, p, want)
+		}
+	}
+}
+
 func TestDeclaredTwice(t *testing.T) {
 	set := read(t, options,
 		`{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}`,

@@ -84,12 +84,17 @@ func incomplete(ref applier.Ref, meta map[string]any) (summary, detail string) {
 	return "", ""
 }
 
+// releases are the API groups of the custom resources that declare releases.
+var releases = map[string]bool{"helm.fluxcd.io": true, "flux.weave.works": true, "helm.integrations.flux.weave.works": true}
+
 func adviceFor(e *cluster.NotServedError) string {
 	switch {
 	case e.Cause != nil:
 		return "The APIService of the group has no healthy backend. Everything else goes on."
 	case len(e.Versions) > 0:
 		return "Change its apiVersion to one that is served; the schema may differ."
+	case releases[e.GVK.Group]:
+		return "Its definition comes with `sluice install --crds | kubectl apply --server-side -f -`."
 	case len(e.Groups) > 0:
 		return "Change its apiVersion to one that is served."
 	}
