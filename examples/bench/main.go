@@ -3,6 +3,7 @@
 // Deployment, Service, ConfigMap, ServiceAccount and HorizontalPodAutoscaler
 // each, and 4 namespaces). It prints time, requests from the audit log, CPU
 // time and peak memory of everything that the client side runs. Then it
+// compares sluice with the helm command, on 200 releases of a small chart, and
 // measures how long an image takes from its push to the cluster.
 //
 //	bench -bin bin -kubeconfig FILE -audit FILE
@@ -39,11 +40,12 @@ func main() {
 	flag.StringVar(&b.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster")
 	flag.StringVar(&b.audit, "audit", "", "audit log of the cluster, JSON lines")
 	flag.IntVar(&b.apps, "apps", 200, "number of apps, 5 objects each; 0: none")
+	releases := flag.Int("releases", 200, "number of Helm releases; 0: none")
 	updates := flag.Int("updates", 60, "number of updates of an image; 0: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := b.all(ctx, *updates); err != nil {
+	if err := b.all(ctx, *releases, *updates); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -56,7 +58,7 @@ type bench struct {
 }
 
 // all prints what each bench has measured as soon as it is there.
-func (b *bench) all(ctx context.Context, updates int) error {
+func (b *bench) all(ctx context.Context, releases, updates int) error {
 	work, err := os.MkdirTemp("", "sluice-bench-")
 	if err != nil {
 		return err
@@ -69,6 +71,12 @@ func (b *bench) all(ctx context.Context, updates int) error {
 			return err
 		}
 		print(rows, b.apps*5+namespaces)
+	}
+	if releases > 0 {
+		fmt.Println()
+		if err := b.releases(ctx, releases); err != nil {
+			return err
+		}
 	}
 	if updates == 0 {
 		return nil
@@ -256,6 +264,11 @@ func (b *bench) measure(who, step, agent string, daemon *exec.Cmd, do func() (*e
 
 func print(rows []row, objects int) {
 	fmt.Printf("%d objects, one cluster, one run\n\n", objects)
+	table(rows)
+	fmt.Println("\nPeak memory: PSS of the daemon with its plugins (as another user than root: RSS); maximum resident set of kubectl.")
+}
+
+func table(rows []row) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "WHO\tSTEP\tTIME\tOBJECT REQUESTS\tLIST\tOTHER\tCPU\tPEAK MEMORY")
 	for _, r := range rows {
@@ -263,5 +276,4 @@ func print(rows []row, objects int) {
 			r.requests.object, r.requests.list, r.requests.other, r.usage.cpu.Seconds(), float64(r.usage.peak)/1e6)
 	}
 	_ = w.Flush()
-	fmt.Println("\nPeak memory: PSS of the daemon with its plugins (as another user than root: RSS); maximum resident set of kubectl.")
 }
