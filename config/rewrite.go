@@ -67,11 +67,8 @@ type Setting struct {
 // other strings in the values of r. What differs are the bytes of these string
 // literals and nothing else. What is no literal of its own cannot be changed.
 func (c *Config) Rewrite(r Release, src []byte, settings []Setting) ([]byte, error) {
-	if sum, known := c.sums[r.Range.File]; !known || sum != sha256.Sum256(src) {
-		return nil, ErrOtherText
-	}
-	if strings.Contains(r.Name, "[") {
-		return nil, fmt.Errorf("%s is one of several by for_each, which have their values from one block", r.Address)
+	if err := c.CheckRewrite(r, src, settings); err != nil {
+		return nil, err
 	}
 	var splices []splice
 	for _, s := range settings {
@@ -90,6 +87,22 @@ func (c *Config) Rewrite(r Release, src []byte, settings []Setting) ([]byte, err
 		out = slices.Replace(out, s.at.Start.Byte, s.at.End.Byte, s.text...)
 	}
 	return out, sameButFor(src, out, len(splices))
+}
+
+// CheckRewrite says why Rewrite would fail.
+func (c *Config) CheckRewrite(r Release, src []byte, settings []Setting) error {
+	if sum, known := c.sums[r.Range.File]; !known || sum != sha256.Sum256(src) {
+		return ErrOtherText
+	}
+	if strings.Contains(r.Name, "[") {
+		return fmt.Errorf("%s is one of several by for_each, which have their values from one block", r.Address)
+	}
+	for _, s := range settings {
+		if _, err := r.literal(src, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // splice is another text for a range.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/core/tree"
 	"github.com/sluice-gitops/sluice/core/writeback"
 	"github.com/sluice-gitops/sluice/sdk"
 )
@@ -28,6 +29,10 @@ func (e *Engine) editFiles(ctx context.Context, id string, t writeback.Tree, edi
 			errs[i] = passingTrouble(err)
 		}
 		return files, errs
+	}
+	if v, ok := e.valuesOf(id); ok {
+		v.tree = &tree.Tree{Dir: t.Dir, Digest: t.Digest}
+		return e.editValues(ctx, v, edits)
 	}
 	files, err := edit.Open(ctx, t.Dir, edit.TreeOptions{Options: o, Paths: cfg.Paths, Cache: e.updating.files, Tree: t.Digest})
 	if err != nil {

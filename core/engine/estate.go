@@ -71,8 +71,9 @@ func (s *estate) release() { s.tree.Release() }
 
 // declaredIn tells what images the files of a sync have, or what they render to.
 func (e *Engine) declaredIn(ctx context.Context, id string, t *tree.Tree) (edit.Found, error) {
-	if block := e.releaseBlock(id); block != nil {
-		return e.imagesOf(ctx, releaseValues{block: *block, tree: t})
+	if v, ok := e.valuesOf(id); ok {
+		v.tree = t
+		return e.imagesOf(ctx, v)
 	}
 	cfg, o, err := e.filesOf(id)
 	if err != nil {

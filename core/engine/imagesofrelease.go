@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -45,11 +43,16 @@ func filedNodes(n *node) bool {
 	return ok
 }
 
-// releaseBlock is the block of a release node, nil if there is none.
-func (e *Engine) releaseBlock(id string) *config.Release {
+// valuesOf are the values of a release node, of no tree yet. ok is false if it has
+// no block.
+func (e *Engine) valuesOf(id string) (v releaseValues, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.nodes[id].block()
+	r := e.nodes[id].block()
+	if r == nil {
+		return v, false
+	}
+	return releaseValues{block: *r, cfg: e.running.cfg}, true
 }
 
 // block is the block that declares a release, nil if n is something else.
@@ -84,7 +87,7 @@ func (e *Engine) releaseWorkloads(ctx context.Context, applierID, namespace stri
 		if r == nil || r.Applier != applierID || namespace != "" && r.Namespace != namespace {
 			continue
 		}
-		d := declared{raw: applier.Workload{Ref: releaseRef(r), Owner: id, Rollout: n.release.rollout()}, address: id, values: releaseValues{block: *r}}
+		d := declared{raw: applier.Workload{Ref: releaseRef(r), Owner: id, Rollout: n.release.rollout()}, address: id, values: releaseValues{block: *r, cfg: e.running.cfg}}
 		if cfg, ok := n.files(); ok {
 			if src := e.nodes[cfg.Source]; src != nil && src.source.tree != nil {
 				d.values.tree, _ = e.trees.Get(treeKey(src.source.cfg, src.source.revision))
@@ -131,17 +134,19 @@ func (r *releaseNode) rollout() applier.Rollout {
 // at hand: those of its block, and of the files in a tree.
 type releaseValues struct {
 	block config.Release
-	tree  *tree.Tree // nil: of no file
+	cfg   *config.Config // that the block is of
+	tree  *tree.Tree     // of the source that ValuesFiles tells; nil: of no file
 }
+
+func (v releaseValues) id() string { return workloadID(releaseRef(&v.block)) }
 
 // imagesOf returns what files of values hold, and the release as the only
 // workload: with the images that all values come to.
 func (e *Engine) imagesOf(ctx context.Context, v releaseValues) (edit.Found, error) {
-	id := workloadID(releaseRef(&v.block))
+	id := v.id()
 	var found edit.Found
 	layers := []valuesLayer{}
-	if v.tree != nil {
-		_, paths := v.block.ValuesFiles()
+	if _, paths := v.block.ValuesFiles(); v.tree != nil && len(paths) > 0 {
 		files, err := edit.Open(ctx, v.tree.Dir, edit.TreeOptions{Options: edit.Options{Values: id}, Paths: paths, Cache: e.editCache(), Tree: v.tree.Digest})
 		if err != nil {
 			return found, err
@@ -157,7 +162,7 @@ func (e *Engine) imagesOf(ctx context.Context, v releaseValues) (edit.Found, err
 		}
 	}
 	if len(v.block.Values.JSON) > 0 {
-		layers = append(layers, inlineLayer(id, v.block))
+		layers = append(layers, inlineLayer(v))
 	}
 	return composeImages(id, found, layers), nil
 }
@@ -176,14 +181,9 @@ func readValues(dir, file string) (map[string]any, *diag.Diagnostic) {
 		d := problemAt(file, line, diag.Error, text, "Its images are not known, and not updated.")
 		return &d
 	}
-	root, err := os.OpenRoot(dir)
+	text, err := readInTree(dir, file)
 	if err != nil {
-		return nil, problem(0, "cannot be read: "+oneLine(err))
-	}
-	defer func() { _ = root.Close() }() // only read
-	text, err := root.ReadFile(filepath.FromSlash(file))
-	if err != nil {
-		return nil, problem(0, "cannot be read: "+oneLine(err))
+		return nil, problem(0, "cannot be read")
 	}
 	v, err := values.Parse(text)
 	if err != nil {
@@ -201,27 +201,32 @@ func readValues(dir, file string) (map[string]any, *diag.Diagnostic) {
 type valuesLayer struct {
 	edit.Workload
 	values map[string]any
-	block  *config.Release // nil: it is a file
+	inline *releaseValues // nil: it is a file
 }
 
-func inlineLayer(id string, block config.Release) valuesLayer {
-	l := valuesLayer{block: &block}
-	for _, w := range edit.Scan(block.Values.JSON, edit.Options{Values: id}).Workloads {
+func inlineLayer(v releaseValues) valuesLayer {
+	l := valuesLayer{inline: &v}
+	for _, w := range edit.Scan(v.block.Values.JSON, edit.Options{Values: v.id()}).Workloads {
 		l.Workload = w
 	}
-	l.values, _ = values.Parse(block.Values.JSON) // config has made it
+	l.values, _ = values.Parse(v.block.Values.JSON) // config has made it
 	return l
 }
 
 // place is where the layer says something of a container's image.
 func (l valuesLayer) place(container string) string {
-	if l.block == nil {
+	if l.inline == nil {
 		return fmt.Sprintf("%s:%d", l.File, l.Sets[container])
 	}
+	return l.inline.place(container).String()
+}
+
+// place is where the block says something of a container's image.
+func (v releaseValues) place(container string) diag.Range {
 	if container == edit.ChartImage {
-		return l.block.Values.Locate(nil).String()
+		return v.block.Values.Locate(diag.Attr("image"))
 	}
-	return l.block.Values.Locate(diag.Attr(container)).String()
+	return v.block.Values.Locate(diag.Attr(container))
 }
 
 // composeImages makes one workload of the layers, weakest first: its containers
@@ -243,7 +248,7 @@ func composeImages(id string, found edit.Found, layers []valuesLayer) edit.Found
 		w := &composed[i]
 		w.File, w.Line = "", 0
 		for _, l := range layers {
-			if l.block == nil {
+			if l.inline == nil {
 				w.File, w.Line = l.File, l.Line // the strongest
 			}
 		}
@@ -264,10 +269,10 @@ func place(c edit.Container, layers []valuesLayer) edit.Container {
 		}
 		at := slices.IndexFunc(l.Containers, func(o edit.Container) bool { return o.Name == c.Name && o.Image == c.Image })
 		switch {
-		case l.block != nil:
-			c.Fixed = fmt.Sprintf("it is in the values of %s itself, at %s", l.block.Address, l.place(c.Name))
 		case at < 0:
 			c.Fixed = fmt.Sprintf("only a part of it stands at %s", l.place(c.Name))
+		case l.inline != nil:
+			c = l.inline.placed(c)
 		default:
 			c = l.Containers[at]
 			c.File = l.File

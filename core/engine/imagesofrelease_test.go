@@ -231,3 +231,71 @@ func TestRolloutsOfReleases(t *testing.T) {
 		})
 	}
 }
+
+// TestImagesInTheConfiguration has the images of a block updated in a copy of the
+// configuration, which is brought back by hand.
+func TestImagesInTheConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hcl := `
+sluice {
+  repository {
+    source = source.memory.shop
+    path   = "clusters/prod"
+  }
+}
+locals { image = "registry.invalid/web:1.0.0" }
+source "memory" "shop" { url = "mem://shop" }
+release "web" {
+  chart { repository = "oci://registry.invalid/charts/web" }
+  values = {
+    image   = "registry.invalid/web:1.0.0" # of the chart
+    sidecar = { image = { repository = "registry.invalid/web", tag = "1.0.0" } }
+    local   = { image = local.image }
+  }
+}
+image_policy "one" {
+  policy    = "semver:^1"
+  workloads = ["default:release/*"]
+}
+image_automation "shop" { release = release.web }
+`
+		const file = "clusters/prod/sluice.hcl"
+		f := newReleases(t, hcl, map[string]string{file: hcl})
+		f.settle("web", "1.0.0", "1.1.0")
+		f.wantCommits(1)
+		written := strings.NewReplacer(`"registry.invalid/web:1.0.0" #`, `"registry.invalid/web:1.1.0" #`, `tag = "1.0.0"`, `tag = "1.1.0"`).Replace(hcl)
+		if diff := cmp.Diff(written, f.repo.read(file)); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+
+		f.blocked(map[string]string{
+			"chart-image": "it is updated when that is", "sidecar": "it is updated when that is", "local": "it is updated when that is",
+		})
+		f.settle("web", "1.0.0", "1.1.0", "1.2.0")
+		f.wantCommits(1)
+
+		f.configure(written)
+		if _, err := f.e.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sleepFor(t, 2*firstStep)
+		f.wantCommits(2)
+		if text := f.repo.read(file); strings.Count(text, "1.2.0") != 2 || strings.Count(text, "1.0.0") != 1 {
+			t.Errorf("written:\n%s", text)
+		}
+	})
+}
+
+// blocked checks why the images of the only release are not updated.
+func (f *fleet) blocked(want map[string]string) {
+	f.t.Helper()
+	whys, err := f.e.WhyImages(f.t.Context(), WhyImagesRequest{Workload: "default:release/web"})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, w := range whys {
+		if !strings.Contains(w.Blocked, want[w.Container]) {
+			f.t.Errorf("%s is blocked by %q, want %q", w.Container, w.Blocked, want[w.Container])
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/images/ref"
+	"github.com/sluice-gitops/sluice/core/manifest/edit"
+	"github.com/sluice-gitops/sluice/sdk"
+	"github.com/sluice-gitops/sluice/sdk/diag"
+)
+
+// editValues edits the files that a release has its values from: those in the
+// tree of v, and the configuration itself where it is in that tree too.
+func (e *Engine) editValues(ctx context.Context, v releaseValues, edits []edit.Edit) ([]edit.FileChange, []error) {
+	found, err := e.imagesOf(ctx, v)
+	if err != nil {
+		return nil, same(sdk.RetryAfter(err, troublePause), len(edits))
+	}
+	inline := map[string]bool{}
+	for _, w := range found.Workloads {
+		for _, c := range w.Containers {
+			inline[c.Name] = c.File != "" && c.File == v.block.Origin.Path
+		}
+	}
+	var own, others []int
+	for i, ed := range edits {
+		if ed.Workload != "" && inline[ed.Container] {
+			own = append(own, i)
+		} else {
+			others = append(others, i)
+		}
+	}
+	errs := make([]error, len(edits))
+	changes := append(e.editValuesFiles(ctx, v, edits, others, errs), v.editBlock(edits, own, errs)...)
+	return changes, errs
+}
+
+// editValuesFiles makes the edits with these indexes in files of values.
+func (e *Engine) editValuesFiles(ctx context.Context, v releaseValues, edits []edit.Edit, indexes []int, errs []error) []edit.FileChange {
+	_, paths := v.block.ValuesFiles()
+	fail := func(err error) {
+		for _, i := range indexes {
+			errs[i] = err
+		}
+	}
+	if len(paths) == 0 {
+		fail(fmt.Errorf("%s has no files of values any more, and not this image in its block", v.block.Address))
+		return nil
+	}
+	files, err := edit.Open(ctx, v.tree.Dir, edit.TreeOptions{Options: edit.Options{Values: v.id()}, Paths: paths, Cache: e.editCache(), Tree: v.tree.Digest})
+	if err != nil {
+		fail(sdk.RetryAfter(err, troublePause))
+		return nil
+	}
+	list := make([]edit.Edit, len(indexes))
+	for k, i := range indexes {
+		list[k] = edits[i]
+	}
+	changes, failures := files.Apply(ctx, list)
+	for k, i := range indexes {
+		errs[i] = failures[k]
+	}
+	for _, c := range changes {
+		for k, n := range c.Edits {
+			c.Edits[k] = indexes[n]
+		}
+	}
+	return changes
+}
+
+// editBlock makes the edits with these indexes in the file of the block.
+func (v releaseValues) editBlock(edits []edit.Edit, indexes []int, errs []error) []edit.FileChange {
+	if len(indexes) == 0 {
+		return nil
+	}
+	text, err := readInTree(v.tree.Dir, v.block.Origin.Path)
+	var all []config.Setting
+	change := edit.FileChange{Path: v.block.Origin.Path, Old: text}
+	for _, i := range indexes {
+		if errs[i] = err; err != nil {
+			continue
+		}
+		settings, problem := v.settings(edits[i])
+		if problem == nil {
+			problem = v.cfg.CheckRewrite(v.block, text, settings)
+		}
+		if errs[i] = problem; problem == nil && len(settings) > 0 {
+			all, change.Edits = append(all, settings...), append(change.Edits, i)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	if change.New, err = v.cfg.Rewrite(v.block, text, all); err != nil {
+		for _, i := range change.Edits {
+			errs[i] = err
+		}
+		return nil
+	}
+	return []edit.FileChange{change}
+}
+
+// settings are what an edit changes in the values of the block.
+func (v releaseValues) settings(ed edit.Edit) ([]config.Setting, error) {
+	result, errs := edit.Apply(v.block.Values.JSON, edit.Options{Values: v.id()}, []edit.Edit{ed})
+	if errs[0] != nil {
+		return nil, errs[0]
+	}
+	var before, after any
+	if err := errors.Join(json.Unmarshal(v.block.Values.JSON, &before), json.Unmarshal(result, &after)); err != nil {
+		return nil, fmt.Errorf("the values of %s cannot be read", v.block.Address)
+	}
+	return differing(nil, before, after), nil
+}
+
+// differing are the strings that differ between two values of one shape, in the
+// order of keys.
+func differing(path diag.Path, before, after any) (list []config.Setting) {
+	switch after := after.(type) {
+	case string:
+		if was, _ := before.(string); was != after {
+			list = append(list, config.Setting{Path: slices.Clone(path), Old: was, New: after})
+		}
+	case map[string]any:
+		was, _ := before.(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(after)) {
+			list = append(list, differing(append(path, diag.Step{Name: key}), was[key], after[key])...)
+		}
+	case []any:
+		was, _ := before.([]any)
+		for i := range min(len(was), len(after)) {
+			list = append(list, differing(append(path, diag.Step{Index: i}), was[i], after[i])...)
+		}
+	}
+	return list
+}
+
+// placed gives a container whose image is in the block its place, if it can be
+// changed there.
+func (v releaseValues) placed(c edit.Container) edit.Container {
+	at := v.place(c.Name)
+	if source, _ := v.block.ValuesFiles(); v.tree == nil || v.block.Origin.Source == "" || v.block.Origin.Source != source {
+		c.Fixed = fmt.Sprintf("it is in the values of %s itself, at %s", v.block.Address, at)
+		return c
+	}
+	text, err := readInTree(v.tree.Dir, v.block.Origin.Path)
+	if err == nil {
+		err = v.mayChange(c, text)
+	}
+	if err != nil {
+		c.Fixed = fmt.Sprintf("it is in the values of %s, at %s: %s", v.block.Address, at, oneLine(err))
+		return c
+	}
+	c.File, c.Line = v.block.Origin.Path, at.Start.Line
+	return c
+}
+
+// mayChange says why another tag cannot be written to the block.
+func (v releaseValues) mayChange(c edit.Container, text []byte) error {
+	image, err := ref.Parse(c.Image)
+	if err != nil {
+		return err
+	}
+	settings, err := v.settings(edit.Edit{Workload: v.id(), Container: c.Name, Image: image.WithTag(image.Tag + "next").String()})
+	if err != nil {
+		return err
+	}
+	err = v.cfg.CheckRewrite(v.block, text, settings)
+	if errors.Is(err, config.ErrOtherText) {
+		return fmt.Errorf("%s in %s is not what the daemon runs with: it is updated when that is", v.block.Origin.Path, v.block.Origin.Source)
+	}
+	return err
+}
+
+// readInTree reads a file of a tree, and nothing outside of it.
+func readInTree(dir, file string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }() // only read
+	text, err := root.ReadFile(filepath.FromSlash(file))
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read in the source", file)
+	}
+	return text, nil
+}
