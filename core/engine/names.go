@@ -9,10 +9,8 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
-// anyNode accepts every node, syncNodes only syncs, stoppable what can be
-// suspended.
-func anyNode(*node) bool     { return true }
-func syncNodes(n *node) bool { return n.sync != nil }
+// anyNode accepts every node, stoppable what can be suspended.
+func anyNode(*node) bool { return true }
 func stoppable(n *node) bool {
 	return n.sync != nil || n.source != nil || n.automation != nil || n.release != nil
 }
