@@ -78,15 +78,23 @@ func (r *reading) compose(ctx context.Context) (*composed, error) {
 	if err := c.inline(r.s); err != nil {
 		return nil, err
 	}
+	if err := c.write(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// write makes JSON of all parts together.
+func (c *composed) write() error {
 	text, err := json.Marshal(c.merged)
 	switch {
 	case err != nil:
-		return nil, errors.New("the values cannot be written as JSON")
+		return errors.New("the values cannot be written as JSON")
 	case len(text) > totalMax:
-		return nil, fmt.Errorf("the values have %d MiB as JSON, more than %d MiB", len(text)>>20, totalMax>>20)
+		return fmt.Errorf("the values have %d MiB as JSON, more than %d MiB", len(text)>>20, totalMax>>20)
 	}
 	c.json = text
-	return c, nil
+	return nil
 }
 
 func (c *composed) add(p part) {
