@@ -77,32 +77,41 @@ func (e *Engine) partings(ch *change) {
 		if ch.nodes[n.id] != nil {
 			continue
 		}
-		switch there := ch.nodes[n.release.declared.helm] != nil || e.carryOver(ch, n.release.declared); {
-		case !there: // nobody is left to do it
+		stays := n.release.leaving != nil || n.release.declared.block != nil && n.release.installed() && !n.release.declared.keep
+		switch h := e.helmFor(ch, n.release.declared, stays); {
+		case h == nil: // nobody is left to do it
+		case n.release.declared.resource != nil && !h.helm.cfg.Resources:
 		case n.release.leaving != nil, n.release.declared.resource != nil:
+			n.release.declared.helm = h.id
 			ch.nodes[n.id] = n
-		case n.release.installed() && !n.release.declared.keep:
+		case stays:
+			n.release.declared.helm = h.id
 			gone = append(gone, n)
 		}
 	}
 	ch.leave(gone, before)
 }
 
-// carryOver keeps the applier and the helm of a release that is to be
-// uninstalled, if nobody declares them: they are gone only because nothing is
-// declared that needs them. e.mu is held.
-func (e *Engine) carryOver(ch *change, d releaseDeclaration) bool {
-	h, a := e.nodes[d.helm], e.nodes[d.applier]
-	if h == nil || a == nil || !h.helm.cfg.Implicit || d.keep {
-		return false
-	}
+// helmFor is the helm of ch for the releases of an applier, nil if there is none.
+// With carryOver, an applier and a helm that nobody has declared, and that are
+// gone only because nothing is declared any more that needs them, stay as long as
+// the configuration has no other. e.mu is held.
+func (e *Engine) helmFor(ch *change, d releaseDeclaration, carryOver bool) *node {
+	appliers := 0
 	for _, n := range ch.nodes {
-		if n.isApplier() && n != a {
-			return false // others are declared: this one was taken away
+		if n.isHelm() && n.helm.cfg.Applier == d.applier {
+			return n
+		}
+		if n.isApplier() {
+			appliers++
 		}
 	}
+	h, a := e.nodes[d.helm], e.nodes[d.applier]
+	if !carryOver || h == nil || a == nil || !h.helm.cfg.Implicit || appliers > 0 {
+		return nil
+	}
 	ch.nodes[h.id], ch.nodes[a.id] = h, a
-	return true
+	return h
 }
 
 // recallRelease gives n what an earlier process knew of it. A record of another

@@ -98,9 +98,7 @@ func (e *Engine) declareResources(h *node, list []applier.Resource) []string {
 	defer e.mu.Unlock()
 	t := &turnover{engine: e, following: newFollowing(h)}
 	for _, r := range list {
-		p := parsed{Resource: r}
-		p.resource, p.err = resource.Parse(r.Object, t.following.options)
-		t.take(p)
+		t.take(parse(r, t.following.options))
 	}
 	ids := slices.Clone(t.run)
 	e.placeCharts()

@@ -153,15 +153,22 @@ type parsed struct {
 	err      error
 }
 
+// parse reads what a resource declares, if it is one that exists.
+func parse(r applier.Resource, o resource.Options) parsed {
+	p := parsed{Resource: r}
+	if r.Ref.Name != "" && !r.Deleted {
+		p.resource, p.err = resource.Parse(r.Object, o)
+	}
+	p.resource.Ref, p.resource.UID = r.Ref, r.UID
+	return p
+}
+
 // takeResources takes over what has changed among the custom resources of a
 // cluster.
 func (e *Engine) takeResources(f *following, b resources.Batch) {
 	list := make([]parsed, len(b.List)) // parsed before the lock is taken
 	for i, r := range b.List {
-		list[i].Resource = r
-		if r.Ref.Name != "" && !r.Deleted {
-			list[i].resource, list[i].err = resource.Parse(r.Object, f.options)
-		}
+		list[i] = parse(r, f.options)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -197,9 +204,7 @@ func (t *turnover) take(p parsed) {
 		t.problem(p)
 		return
 	}
-	r := p.resource
-	r.Ref = p.Ref
-	id := r.ID(f.name)
+	id := p.resource.ID(f.name)
 	if f.passing != nil {
 		f.passing[id] = !p.Deleted
 	}

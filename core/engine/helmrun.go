@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/state"
 	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -29,6 +30,7 @@ type releaseJob struct {
 	target   string
 	task     *helmTask // by hand, instead of what is declared
 	leaving  *leaving  // instead of what is declared, if not nil
+	begins   bool      // the record is new, and nowhere on disk
 	end      func(cause error)
 }
 
@@ -77,6 +79,10 @@ func (e *Engine) workOnRelease(ctx context.Context, job *releaseJob) {
 		e.endRelease(job, unreported(err), job.record)
 		return
 	}
+	if err := e.beginRecord(job); err != nil {
+		e.endRelease(job, unreported(err), job.record)
+		return
+	}
 	report, record := e.releases.runner.Run(ctx, job.declared.spec, job.host, job.record, tell)
 	if ctx.Err() != nil {
 		e.keepRecord(job, record)
@@ -84,6 +90,24 @@ func (e *Engine) workOnRelease(ctx context.Context, job *releaseJob) {
 		return
 	}
 	e.endRelease(job, report, record)
+}
+
+// beginRecord makes sure that a process that is killed in the first run leaves
+// behind what there is to uninstall, should the declaration be gone by then.
+func (e *Engine) beginRecord(job *releaseJob) error {
+	if !job.begins {
+		return nil
+	}
+	e.mu.Lock()
+	n := e.nodes[job.id]
+	if n == nil || n.release == nil {
+		e.mu.Unlock()
+		return errSuperseded
+	}
+	n.release.target = job.target
+	change := releaseRecords.Change(job.id, n.release.stored())
+	e.mu.Unlock()
+	return e.store.Write([]state.Change{change})
 }
 
 // unreported is the report of a run that could not begin.
@@ -127,8 +151,14 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 		job.keeper = f.keeper
 	}
 	e.changeTarget(n, job)
+	if task == nil && job.leaving == nil {
+		job.begins = !r.installed()
+		r.record = r.record.Begin(r.declared.spec)
+		job.record = r.record
+	}
 	if r.forgive && task == nil {
 		r.forgive, job.record = false, job.record.Forgive()
+		job.host.Observer.Changed(job.ref()) // somebody has just changed something
 	}
 	r.endRun = end
 	n.set(Running, "looking at the release", "")
@@ -151,7 +181,10 @@ func (e *Engine) mayRun(n *node, job *releaseJob) bool {
 		e.rest(n, Suspended, s.String(), resumeHint(s, n.id))
 		return false
 	case r.declared.err != nil:
-		e.endInvalid(n)
+		e.endInvalid(n, r.declared.err)
+		return false
+	case r.circle != "":
+		e.endInvalid(n, fmt.Errorf("it depends on itself, in a circle: %s", r.circle))
 		return false
 	}
 	return true
@@ -336,13 +369,13 @@ func permanent(err error) error {
 }
 
 // endInvalid ends the run of a declaration that cannot be run. e.mu is held.
-func (e *Engine) endInvalid(n *node) {
-	err := n.release.declared.err
+func (e *Engine) endInvalid(n *node, err error) {
 	e.failed(n, permanent(releaseError(err)), "a change of "+n.release.declared.place)
 	if w := e.writerOf(n.release.declared); w != nil {
 		w.Update(n.id, *n.release.declared.resource, func(r resource.Resource, before resource.Status) resource.Status {
 			return r.Failed(before, err, now())
 		})
+		w.Tell(n.release.declared.resource.FailureEvent(err))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gitops/sluice/core/graph"
+	"github.com/sluice-gitops/sluice/core/sched"
 )
 
 // needs are the ids of what n depends on.
@@ -93,9 +94,20 @@ func breakCircle(nodes map[string]*node, cycle *graph.CycleError) bool {
 
 // relink builds the graph anew after nodes came or went. e.mu is held.
 func (e *Engine) relink() {
+	before := map[*node]string{} // circles
+	for _, n := range e.nodes {
+		if n.release != nil && n.release.circle != "" {
+			before[n] = n.release.circle
+		}
+	}
 	g, err := link(e.nodes)
 	if err != nil {
 		panic(fmt.Sprintf("engine: what was linked before cannot be linked: %v", err))
 	}
 	e.graph = g
+	for _, n := range e.nodes {
+		if n.release != nil && n.release.circle != before[n] {
+			e.triggerLocked(n.id, sched.Webhook)
+		}
+	}
 }
