@@ -18,6 +18,7 @@ type Wanted struct {
 type Seen struct {
 	Revision helm.Revision // newest; zero if there is none
 	Others   []Owned       // of the same owner under other names
+	listed   bool          // Others are all there are
 	// Past is the history, newest first. Decide needs it only where needsPast
 	// says so.
 	Past []helm.Revision

@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,6 +35,8 @@ type Observer struct {
 	all     map[helm.ReleaseRef]helm.Revision
 	began   time.Time // of the listing that all is from; zero: none yet
 	flight  chan struct{}
+	failure error // of the newest listing
+	failed  time.Time
 	changes map[helm.ReleaseRef]change
 }
 
@@ -43,6 +46,9 @@ type change struct {
 	rev   helm.Revision
 	known bool // or else it must be asked for
 }
+
+// failureAge is how long a listing that failed is not tried again.
+const failureAge = time.Minute
 
 // NewObserver makes an Observer of h.
 func NewObserver(h helm.Helm, o ObserverOptions) *Observer {
@@ -63,16 +69,16 @@ func NewObserver(h helm.Helm, o ObserverOptions) *Observer {
 // that have other names, no older than the options say and never older than a
 // Changed of it. Revisions of a listing have no more than helm.Lister gives.
 func (o *Observer) Observe(ctx context.Context, ref helm.ReleaseRef, owner string) (Seen, error) {
-	if o.lister == nil {
-		rev, err := o.Fresh(ctx, ref)
-		return Seen{Revision: rev}, err
-	}
 	if err := o.list(ctx); err != nil {
-		return Seen{}, err
+		if ctx.Err() != nil {
+			return Seen{}, err
+		}
+		rev, err := o.Fresh(ctx, ref) // it may be that only listing is not allowed
+		return Seen{Revision: rev}, err
 	}
 	o.mu.Lock()
 	c, changed := o.changes[ref]
-	seen := Seen{Revision: o.all[ref], Others: o.others(ref, owner)}
+	seen := Seen{Revision: o.all[ref], Others: o.others(ref, owner), listed: true}
 	o.mu.Unlock()
 	if changed && !c.known {
 		rev, err := o.Fresh(ctx, ref)
@@ -145,9 +151,6 @@ func (o *Observer) learned(ref helm.ReleaseRef, rev helm.Revision) {
 // List returns the newest revision of every release of a namespace, of all if
 // it is empty, ordered by name.
 func (o *Observer) List(ctx context.Context, namespace string) ([]Owned, error) {
-	if o.lister == nil {
-		return nil, fmt.Errorf("this helm cannot list releases")
-	}
 	if err := o.list(ctx); err != nil {
 		return nil, err
 	}
@@ -164,11 +167,18 @@ func (o *Observer) List(ctx context.Context, namespace string) ([]Owned, error) 
 }
 
 // list sees to a listing that is young enough. Who comes while one is under way
-// waits for it, and makes one if that fails.
+// waits for it. One that failed is not tried again for a minute.
 func (o *Observer) list(ctx context.Context) error {
+	if o.lister == nil {
+		return errors.New("this helm cannot list releases")
+	}
 	for {
 		o.mu.Lock()
 		now := o.now()
+		if o.failure != nil && now.Sub(o.failed) < failureAge {
+			defer o.mu.Unlock()
+			return o.failure
+		}
 		if o.all != nil && now.Sub(o.began) < o.age {
 			o.mu.Unlock()
 			return nil
@@ -197,9 +207,13 @@ func (o *Observer) lead(ctx context.Context, began time.Time) error {
 	close(o.flight)
 	o.flight = nil
 	if err != nil {
-		return fmt.Errorf("list releases: %w", err)
+		err = fmt.Errorf("list releases: %w", err)
+		if ctx.Err() == nil {
+			o.failure, o.failed = err, o.now()
+		}
+		return err
 	}
-	o.all, o.began = all, began
+	o.all, o.began, o.failure = all, began, nil
 	// What changed before the listing began is in it.
 	maps.DeleteFunc(o.changes, func(_ helm.ReleaseRef, c change) bool { return c.at.Before(began) })
 	for ref, c := range o.changes {

@@ -134,6 +134,36 @@ func TestOthersOfTheSameOwner(t *testing.T) {
 	}
 }
 
+// unlisted is a helm that may not list.
+type unlisted struct{ *world }
+
+func (u unlisted) List(ctx context.Context, _ string, _ func(helm.ReleaseRef, helm.Revision)) error {
+	done, err := u.call(ctx, "List")
+	if err == nil {
+		done()
+		err = errors.New("forbidden")
+	}
+	return err
+}
+
+// Who may not list all releases asks for each, and tries to list now and then.
+func TestListingForbidden(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t)
+		g.host.Observer = NewObserver(unlisted{g.world}, ObserverOptions{})
+		later(g.expect("in_sync: install", "deployed"))
+		for range 3 {
+			g.expect("in_sync:", "deployed")
+		}
+		if g.calls["List"] != 2 {
+			t.Errorf("listed %d times", g.calls["List"])
+		}
+		if _, err := g.host.Observer.List(t.Context(), ""); err == nil || err.Error() != "list releases: forbidden" {
+			t.Error(err)
+		}
+	})
+}
+
 // A helm that cannot list is asked for each release.
 func TestWithoutListing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

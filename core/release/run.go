@@ -149,7 +149,7 @@ func (n *run) look(ctx context.Context) error {
 	if seen.Revision, err = n.whole(ctx, seen.Revision); err != nil {
 		return err
 	}
-	if seen.Others, err = n.others(ctx, seen.Others); err != nil {
+	if seen.Others, err = n.others(ctx, seen); err != nil {
 		return err
 	}
 	rev := seen.Revision
@@ -199,22 +199,22 @@ func (n *run) whole(ctx context.Context, rev helm.Revision) (helm.Revision, erro
 // others are the releases that this declaration has made under other names. If
 // there is a record, it is the one that the record is of: an owner of the same
 // name may be another operator's.
-func (n *run) others(ctx context.Context, owned []Owned) ([]Owned, error) {
+func (n *run) others(ctx context.Context, seen Seen) ([]Owned, error) {
 	before := n.rec.Ref
 	if n.rec.Owner != n.s.Owner || before.Name == "" || n.rec.blank() {
-		return owned, nil
+		return seen.Others, nil
 	}
 	if before == n.s.Ref {
 		return nil, nil
 	}
-	if n.h.Observer.lister == nil {
+	if !seen.listed {
 		rev, err := n.h.Observer.Fresh(ctx, before)
 		if err != nil || !exists(rev) || rev.Owner != n.s.Owner {
 			return nil, err
 		}
 		return []Owned{{before, rev}}, nil
 	}
-	return slices.DeleteFunc(owned, func(o Owned) bool { return o.Ref != before }), nil
+	return slices.DeleteFunc(seen.Others, func(o Owned) bool { return o.Ref != before }), nil
 }
 
 // say tells a phase.
