@@ -233,8 +233,16 @@ func (n *run) take(ctx context.Context, ref helm.ReleaseRef) error {
 	return nil
 }
 
-// move uninstalls what the declaration made under another name.
+// move uninstalls what the declaration made under another name, if what takes
+// its place can be rendered.
 func (n *run) move(ctx context.Context) error {
+	dir, err := n.pull(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := n.h.Helm.Plan(ctx, n.helmRelease(dir), func(helm.Change) {}); err != nil {
+		return fmt.Errorf("the new release cannot be installed, so the old one stays: %w", err)
+	}
 	for _, o := range n.seen.Others {
 		if err := n.take(ctx, o.Ref); err != nil {
 			return err

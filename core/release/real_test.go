@@ -112,7 +112,7 @@ func newReal(t *testing.T) *real {
 	}
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		_, err := runner.Remove(ctx, release.Removal{Owner: r.spec.Owner, Ref: ref, Uninstall: release.Uninstall{DisableHooks: true}}, r.h, nil)
+		_, err := runner.Remove(ctx, release.Removal{Owner: r.spec.Owner, Ref: r.spec.Ref, Uninstall: release.Uninstall{DisableHooks: true}}, r.h, nil)
 		if err := errors.Join(err, runner.Close(), host.Close(ctx), os.RemoveAll(run)); err != nil {
 			t.Error(err)
 		}
@@ -215,6 +215,13 @@ func TestRealHelm(t *testing.T) {
 	var out strings.Builder
 	if err := r.runner.Template(t.Context(), r.spec, r.h, &out); err != nil || !strings.Contains(out.String(), "colour: green") {
 		t.Errorf("%v: %s", err, out.String())
+	}
+	r.spec.Ref.Name += "-moved"
+	r.expect(`{"colour": "green"}`, "moved:")
+	r.spec.OnMove = release.MoveReinstall
+	r.expect(`{"colour": "green"}`, "in_sync: move install")
+	if got := r.history(); got != "deployed" {
+		t.Errorf("history %s", got)
 	}
 	if removed, err := r.runner.Remove(t.Context(), r.rec.Removal(), r.h, nil); !removed || err != nil {
 		t.Error(removed, err)

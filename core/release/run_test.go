@@ -343,6 +343,12 @@ func TestMoved(t *testing.T) {
 			t.Errorf("the record forgets %v", g.rec.Ref)
 		}
 		g.spec.OnMove = MoveReinstall
+		g.values(`{"schema": true}`)
+		g.expect("moved: move(", "")
+		if g.live[ghost] == nil {
+			t.Error("the old release went although the new one cannot be installed")
+		}
+		g.values(`{}`)
 		g.expect("in_sync: move install", "deployed")
 		if len(g.releases) != 1 || g.rec.Ref != g.spec.Ref {
 			t.Errorf("releases %v, record of %v", g.releases, g.rec.Ref)
