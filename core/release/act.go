@@ -296,7 +296,7 @@ func (n *run) compare(ctx context.Context, correct bool) error {
 	}
 	var found []helm.Change
 	err := comparer.Compare(ctx, helm.Comparison{
-		Ref: n.s.Ref, Correct: correct, Ignore: n.s.Drift.Ignore, Fresh: n.asked,
+		Ref: n.s.Ref, Correct: correct, Ignore: n.s.Drift.Ignore, Fresh: n.h.Asked,
 	}, func(c helm.Change) { found = append(found, c) })
 	if err != nil {
 		return fmt.Errorf("compare live objects: %w", err)

@@ -11,10 +11,9 @@ import (
 // Plan tells what Run would do, without doing it. The error says that it cannot
 // be told; why an upgrade would fail is in Plan.Err.
 func (r *Runner) Plan(ctx context.Context, s Spec, h Host, rec Record) (Plan, error) {
+	h.Asked = true
 	n := r.begin(&s, &h, rec, nil)
 	defer n.end()
-	n.asked = true
-	h.Observer.Changed(s.Ref)
 	if err := n.prepare(ctx); err != nil {
 		return Plan{}, n.values.located(err)
 	}

@@ -17,15 +17,11 @@ import (
 
 // run is one run, plan or rendering of a release.
 type run struct {
-	r    *Runner
-	s    *Spec
-	h    *Host
-	rec  Record
-	tell func(Progress)
-	// asked says that a person waits, who wants to see what is and not what was
-	// a moment ago.
-	asked bool
-
+	r       *Runner
+	s       *Spec
+	h       *Host
+	rec     Record
+	tell    func(Progress)
 	trees   map[string]Tree
 	release []func()
 
@@ -46,6 +42,9 @@ type run struct {
 func (r *Runner) begin(s *Spec, h *Host, rec Record, tell func(Progress)) *run {
 	if tell == nil {
 		tell = func(Progress) {}
+	}
+	if h.Asked {
+		h.Observer.Changed(s.Ref)
 	}
 	return &run{r: r, s: s, h: h, rec: rec, tell: tell, trees: map[string]Tree{}, done: map[Action]bool{}}
 }

@@ -70,6 +70,26 @@ func TestQuietIntervalsAreCheap(t *testing.T) {
 	})
 }
 
+// Who waits for a run sees what is.
+func TestAsked(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.run(t.Context())
+		clear(g.calls)
+		g.run(t.Context())
+		if diff := cmp.Diff(map[string]int{"Compare": 1}, g.calls); diff != "" {
+			t.Error(diff)
+		}
+		g.host.Asked = true
+		g.add(ghost, deployed, stored{Revision: helm.Revision{Owner: mine, Chart: "ghost-1"}}) // by hand
+		g.expect("in_sync: upgrade", "superseded superseded deployed")
+		clear(g.calls)
+		g.run(t.Context())
+		if g.calls["Compare, fresh"] != 1 || g.calls["Status"] != 1 {
+			t.Errorf("calls %v", g.calls)
+		}
+	})
+}
+
 // A lost record, and a runner without a directory of charts, cost no upgrade.
 func TestLostRecord(t *testing.T) {
 	bubble(t, func(t *testing.T, g *rig) {

@@ -38,6 +38,9 @@ type Host struct {
 	// Declared names the living declaration that is an owner, "" if there is
 	// none. If it is nil, every owner is taken for living.
 	Declared func(owner string) string
+	// Asked says that a person waits for the run, who wants to know what is and
+	// not what was a moment ago: all that is read from the cluster is read anew.
+	Asked bool
 	// Can tells whether Helm has a capability, see helm.CanCompare; nil:
 	// whether it implements it.
 	Can func(capability string) bool

@@ -99,7 +99,7 @@ func (c *composed) write() error {
 
 func (c *composed) add(p part) {
 	c.parts = append(c.parts, p)
-	merge(c.merged, p.values)
+	values.Merge(c.merged, p.values)
 }
 
 func (c *composed) inline(s *Spec) error {
@@ -116,24 +116,6 @@ func (c *composed) inline(s *Spec) error {
 	}
 	c.add(part{what: "values", values: v, locate: locate})
 	return nil
-}
-
-// merge puts from over into: mappings are merged, everything else is replaced,
-// null included, which takes the chart's own value away.
-func merge(into, from map[string]any) {
-	for key, value := range from {
-		below, isMap := value.(map[string]any)
-		if !isMap {
-			into[key] = value
-			continue
-		}
-		was, wasMap := into[key].(map[string]any)
-		if !wasMap {
-			was = make(map[string]any, len(below))
-			into[key] = was
-		}
-		merge(was, below)
-	}
 }
 
 // part reads one place. An optional one that is not there, or is not YAML, is

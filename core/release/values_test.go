@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-gitops/sluice/core/manifest/values"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
@@ -280,26 +281,26 @@ func FuzzMerge(f *testing.F) {
 		}
 		last, before := read(c), write(read(c))
 		left := map[string]any{}
-		merge(left, read(a))
-		merge(left, read(b))
-		merge(left, last)
-		merge(left, map[string]any{"a": map[string]any{"later": 1}})
+		values.Merge(left, read(a))
+		values.Merge(left, read(b))
+		values.Merge(left, last)
+		values.Merge(left, map[string]any{"a": map[string]any{"later": 1}})
 		if write(last) != before {
 			t.Errorf("%s has become %s", before, write(last))
 		}
 		right, right2 := read(b), map[string]any{}
-		merge(right, read(c))
-		merge(right2, read(a))
-		merge(right2, right)
-		merge(right2, map[string]any{"a": map[string]any{"later": 1}})
+		values.Merge(right, read(c))
+		values.Merge(right2, read(a))
+		values.Merge(right2, right)
+		values.Merge(right2, map[string]any{"a": map[string]any{"later": 1}})
 		// A mapping over a scalar over a mapping is the one case in which it
 		// matters what was merged first; JSON objects of b and c decide there.
 		if write(left) != write(right2) && !replaces(read(b), read(c)) {
 			t.Errorf("%s and %s", write(left), write(right2))
 		}
 		if again := map[string]any{}; true {
-			merge(again, left)
-			merge(again, left)
+			values.Merge(again, left)
+			values.Merge(again, left)
 			if write(again) != write(left) {
 				t.Errorf("twice: %s, once: %s", write(again), write(left))
 			}

@@ -390,6 +390,9 @@ func (w *world) Compare(ctx context.Context, c helm.Comparison, emit func(helm.C
 		return err
 	}
 	defer done()
+	if c.Fresh {
+		w.calls["Compare, fresh"]++
+	}
 	last := w.newest(c.Ref)
 	if last.Status != deployed {
 		return errors.New("there is nothing to compare with")
