@@ -304,7 +304,9 @@ func TestFollowDefinitionGoes(t *testing.T) {
 		t.Errorf("status of what is being deleted: %+v, %v", status, err)
 	}
 	h.release(t, going)
-	l.until(t, "the end", deleted("held"))
+	if r := l.until(t, "the end", deleted("held")); !r.DefinitionDeleting {
+		t.Errorf("deleted: %+v", r)
+	}
 	eventually(t, "the definition to be gone", func() (bool, string) {
 		_, err := h.crds().Get(t.Context(), "boats."+h.group, metav1.GetOptions{})
 		return err != nil, fmt.Sprint(err)
@@ -313,6 +315,49 @@ func TestFollowDefinitionGoes(t *testing.T) {
 	h.build(t, "again")
 	l.until(t, "an object of the new definition", there("again"))
 	late.until(t, "an object of the new definition", there("again"))
+	h.build(t, "held", finalizer)
+	h.sink(t, "held")
+	if r := l.until(t, "the deletion", deleting("held")); r.DefinitionDeleting {
+		t.Errorf("deleting after the definition was made anew: %+v", r)
+	}
+}
+
+// TestFollowDefinitionIsTornOut removes a definition without the deletion of
+// what it defines, and stops to serve a version.
+func TestFollowDefinitionIsTornOut(t *testing.T) {
+	t.Parallel()
+	for name, patch := range map[string]string{
+		"finalizers stripped":       `{"metadata":{"finalizers":null}}`,
+		"version no longer served":  `{"spec":{"versions":[{"name":"v1","served":false,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]}}`,
+		"finalizers of the objects": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarbour(t, realTarget(t, Config{}))
+			h.define(t, true)
+			h.build(t, "held", finalizer)
+			l := following(t, h, applier.ResourceFilter{Kinds: h.kinds()})
+			l.synced(t)
+			if patch == "" { // as people do when the deletion of a definition hangs, but before
+				if _, err := h.boats().Patch(t.Context(), "held", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !strings.Contains(patch, "served") {
+				h.undefine(t)
+			}
+			if patch != "" {
+				if _, err := h.crds().Patch(t.Context(), "boats."+h.group, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			gone := l.until(t, "the end", func(r applier.Resource) bool { return r.Ref.Name == "held" && (r.Deleted || r.Deleting) })
+			if !gone.DefinitionDeleting {
+				t.Errorf("gone: %+v", gone)
+			}
+			l.until(t, "the end of the kind", func(r applier.Resource) bool { return r.Ref.Name == "" && r.Ref.Kind == "Boat" && r.Deleted })
+		})
+	}
 }
 
 // TestFollowNamespaceGoes deletes the namespace under an object that a

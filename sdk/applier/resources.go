@@ -14,13 +14,13 @@ type ResourceKeeper interface {
 	// this first pass is complete, then each change until ctx ends. Changes
 	// that happen during the first pass may be emitted before its end.
 	//
-	// A kind that the target does not serve has no objects; once it is served,
-	// they come. A connection that is lost is taken up again without a gap: what
+	// A kind that the target does not serve has no objects, and is emitted
+	// itself as Deleted, without a name; once it is served, its objects come. A connection that is lost is taken up again without a gap: what
 	// went away meanwhile is emitted as Deleted. Objects that cannot be seen,
 	// for want of rights for example, do not keep the others back: see
 	// Resource.Problem. Nothing is said about why an object is not emitted, so
 	// a host concludes from absence only after the end of the first pass, and
-	// only where there is no Problem.
+	// only of a kind that is served and has no Problem.
 	Follow(ctx context.Context, filter ResourceFilter, emit func(Resource)) error
 
 	// PatchResource changes the status and the finalizers of one object, and
@@ -67,16 +67,19 @@ type Resource struct {
 	Deleted bool
 	// Deleting says that it goes as soon as its finalizers allow it.
 	Deleting bool
-	// DefinitionDeleting says, with Deleting, that it goes because its
-	// definition does: nobody asked for the end of what it declares.
+	// DefinitionDeleting says, with Deleting or Deleted, that it goes because
+	// its definition does, or because it is not served in its version any more:
+	// nobody asked for the end of what it declares.
 	DefinitionDeleting bool
 	// NamespaceDeleting says, with Deleting, that its namespace goes, with all
 	// that is in it.
 	NamespaceDeleting bool
 	// Problem says why objects cannot be seen, for a person: those of the kind
 	// and namespace of Ref, which then has no name; an empty namespace is all.
-	// A Resource with a kind, without a name and without a Problem says that
-	// they can be seen again.
+	// A Resource with a kind and without a name says two more things: with
+	// Deleted that the kind is not served, so that there are no objects to be
+	// seen, which is no reason to end what they declared; otherwise, without a
+	// Problem, that they can be seen again.
 	Problem string
 }
 

@@ -28,12 +28,16 @@ func withKeeper(check func(t T, a *openApplier)) func(T, *Subject) {
 // followsResources looks at the sample objects beside a kind that nobody knows.
 func followsResources(t T, a *openApplier) {
 	results, _ := a.apply(t, a.samples(t))
-	f := a.follow(t, append(kindsOf(results), applier.VersionedKind{Group: "conformance.sluice.dev", Version: "v1", Kind: "NoSuch"}))
+	missing := applier.VersionedKind{Group: "conformance.sluice.dev", Version: "v1", Kind: "NoSuch"}
+	f := a.follow(t, append(kindsOf(results), missing))
 	defer f.end(t)
 	if !f.until(func(r applier.Resource) bool { return r.Ref == applier.Ref{} }) {
 		t.Fatalf("Follow: no end of the first pass within %s", patience)
 	}
 	first := maps.Clone(f.newest)
+	if !first[applier.Ref{Group: missing.Group, Kind: missing.Kind}].Deleted {
+		t.Errorf("the first pass of Follow does not say that %s of %s is not served", missing.Kind, missing.Group)
+	}
 	for _, r := range results {
 		have, there := first[r.Ref.Identity()]
 		if !there || have.UID == "" || !json.Valid(have.Object) {

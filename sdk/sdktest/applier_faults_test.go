@@ -60,6 +60,7 @@ var applierFaults = []struct{ fault, check string }{
 	{"does not say whose a workload is", "applier-lists-workloads"},
 	{"marks whom it does not know", "applier-marks-its-owners"},
 	{"leaves one out of the first pass", "applier-follows-resources"},
+	{"keeps quiet about a kind that is not served", "applier-follows-resources"},
 	{"ignores finalizers", "applier-heeds-finalizers"},
 	{"changes what has the name", "applier-changes-only-what-is-meant"},
 	{"tells nothing twice", "applier-tells-resources"},
@@ -286,10 +287,11 @@ func (b *bad) Mark(ctx context.Context, owner, name, value string) error {
 func (b *bad) Follow(ctx context.Context, f applier.ResourceFilter, emit func(applier.Resource)) error {
 	first := true
 	return b.target.Follow(ctx, f, func(r applier.Resource) {
-		if b.fault != "leaves one out of the first pass" || !first {
+		quiet := b.fault == "keeps quiet about a kind that is not served" && r.Ref.Name == "" && r.Deleted
+		leftOut := b.fault == "leaves one out of the first pass" && first
+		if first = false; !quiet && !leftOut {
 			emit(r)
 		}
-		first = false
 	})
 }
 

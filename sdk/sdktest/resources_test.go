@@ -102,12 +102,23 @@ func (m *target) Follow(ctx context.Context, f applier.ResourceFilter, emit func
 		}
 		said = now
 		if first {
+			unserved(f, now, emit)
 			emit(applier.Resource{})
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+}
+
+// unserved emits the kinds of which there is nothing.
+func unserved(f applier.ResourceFilter, now map[applier.Ref]applier.Resource, emit func(applier.Resource)) {
+	for _, k := range f.Kinds {
+		ref := applier.Ref{Group: k.Group, Version: k.Version, Kind: k.Kind}
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(now)), func(r applier.Ref) bool { return r.Group == k.Group && r.Kind == k.Kind }) {
+			emit(applier.Resource{Ref: ref, Deleted: true})
 		}
 	}
 }

@@ -23,15 +23,16 @@ type causes struct {
 	*Keeper
 	definition verdict
 	namespaces map[string]verdict
+	went       time.Time // when the definition was last seen to go, or to be gone
 }
 
 // verdict is what a look at a definition or namespace brought.
 type verdict struct {
 	deleting bool
-	upTo     time.Time // good for deletions until then; deleting is good for ever
+	upTo     time.Time // good for deletions until then
 }
 
-func (v verdict) covers(deleted time.Time) bool { return v.deleting || !deleted.After(v.upTo) }
+func (v verdict) covers(deleted time.Time) bool { return !deleted.After(v.upTo) }
 
 func newCauses(k *Keeper) *causes { return &causes{Keeper: k, namespaces: map[string]verdict{}} }
 
@@ -57,6 +58,19 @@ func (c *causes) of(ctx context.Context, served cluster.Served, m metav1.Object)
 	return cause{c.definition.deleting, c.namespaces[ns].deleting}, nil
 }
 
+// definitionNow tells whether the definition is being deleted, or is gone. That
+// it is not, is never taken from memory.
+func (c *causes) definitionNow(ctx context.Context, served cluster.Served) (bool, error) {
+	if time.Since(c.went) < propagation {
+		return true, nil
+	}
+	deleting, err := c.certain(ctx, func() (bool, error) { return c.definitionGoes(ctx, served) })
+	if deleting {
+		c.went = time.Now()
+	}
+	return deleting, err
+}
+
 func (c *causes) certain(ctx context.Context, ask func() (bool, error)) (bool, error) {
 	for pause := newPause(); ; pause.wait(ctx) {
 		deleting, err := ask()
@@ -80,7 +94,7 @@ func (c *causes) definitionGoes(ctx context.Context, served cluster.Served) (boo
 			return m.DeletionTimestamp != nil, nil
 		case apierrors.IsNotFound(err):
 			return c.stillServed(ctx, served) // gone already, or of an API server of its own
-		case !cluster.Unauthorised(err):
+		case !apierrors.IsForbidden(err):
 			return false, err
 		}
 	}
@@ -105,7 +119,7 @@ func (c *causes) namespaceGoes(ctx context.Context, name string) (bool, error) {
 		return m.DeletionTimestamp != nil, nil
 	case apierrors.IsNotFound(err):
 		return true, nil
-	case cluster.Unauthorised(err):
+	case apierrors.IsForbidden(err):
 		return false, nil
 	}
 	return false, err

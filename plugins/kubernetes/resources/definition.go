@@ -66,7 +66,7 @@ func (d *definition) changes(ctx context.Context) {
 func (d *definition) look(ctx context.Context) {
 	list, err := d.Client.Metadata.Resource(definitions).List(ctx, d.selected())
 	switch {
-	case cluster.Unauthorised(err):
+	case apierrors.IsForbidden(err):
 		d.denied = true
 		d.Log.Info("the applier may not watch the definition "+d.name+"; whether it is there is asked once a minute",
 			"error", cluster.Grant(err, definitions.GroupResource(), "", "get", "list", "watch"))
@@ -87,7 +87,7 @@ func (d *definition) watch(ctx context.Context) {
 	o.ResourceVersion, o.AllowWatchBookmarks = d.since, true
 	w, err := d.Client.Metadata.Resource(definitions).Watch(ctx, o)
 	if err != nil {
-		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || cluster.Unauthorised(err) {
+		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.IsForbidden(err) {
 			d.since = ""
 		}
 		d.pause.wait(ctx)

@@ -46,6 +46,7 @@ type feed struct {
 type known struct {
 	uid      types.UID
 	version  string
+	held     bool // it had a finalizer once
 	deleting bool
 	cause    cause
 }
@@ -155,25 +156,32 @@ func (f *feed) list(ctx context.Context) (version string, err error) {
 			}
 		}
 		if o.Continue = page.GetContinue(); o.Continue == "" {
-			f.sweep(there)
-			return page.GetResourceVersion(), nil
+			return page.GetResourceVersion(), f.sweep(ctx, there)
 		}
 	}
 }
 
 // sweep emits the deletion of what is not there any more.
-func (f *feed) sweep(there map[types.NamespacedName]bool) {
+func (f *feed) sweep(ctx context.Context, there map[types.NamespacedName]bool) error {
 	for name := range f.known {
-		if !there[name] {
-			f.lose(name)
+		if there[name] {
+			continue
+		}
+		if err := f.end(ctx, name); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // vanish emits the deletion of everything: the kind is not served any more.
 func (f *feed) vanish() {
 	f.trouble.over()
-	f.sweep(nil)
+	for name, k := range f.known {
+		k.cause.definition = k.cause.definition || !k.deleting
+		f.known[name] = k
+		f.lose(name)
+	}
 }
 
 func (f *feed) follow(ctx context.Context, w kwatch.Interface) error {
@@ -204,7 +212,7 @@ func (f *feed) take(ctx context.Context, what kwatch.EventType, u *unstructured.
 		return f.see(ctx, u)
 	case kwatch.Deleted:
 		if k, there := f.known[nameOf(u)]; there && k.uid == u.GetUID() {
-			f.lose(nameOf(u))
+			return f.end(ctx, nameOf(u))
 		}
 	}
 	return nil
@@ -221,7 +229,10 @@ func (f *feed) see(ctx context.Context, u *unstructured.Unstructured) error {
 	if there && before.version == u.GetResourceVersion() {
 		return nil
 	}
-	now := known{uid: u.GetUID(), version: u.GetResourceVersion(), deleting: u.GetDeletionTimestamp() != nil, cause: before.cause}
+	now := known{
+		uid: u.GetUID(), version: u.GetResourceVersion(), held: before.held || len(u.GetFinalizers()) > 0,
+		deleting: u.GetDeletionTimestamp() != nil, cause: before.cause,
+	}
 	if now.deleting && !before.deleting {
 		var err error
 		if now.cause, err = f.causes.of(ctx, f.served, u); err != nil {
@@ -238,6 +249,22 @@ func (f *feed) see(ctx context.Context, u *unstructured.Unstructured) error {
 	return nil
 }
 
+// end finds out why an object has gone, if that is not known, and emits it. One
+// that a finalizer has held, and that was not seen to go, may have been freed by
+// hand to get rid of its definition.
+func (f *feed) end(ctx context.Context, name types.NamespacedName) error {
+	k := f.known[name]
+	if k.held && !k.deleting {
+		var err error
+		if k.cause.definition, err = f.causes.definitionNow(ctx, f.served); err != nil {
+			return err
+		}
+		f.known[name] = k
+	}
+	f.lose(name)
+	return nil
+}
+
 // lose emits that an object has gone.
 func (f *feed) lose(name types.NamespacedName) {
 	k := f.known[name]
@@ -245,7 +272,7 @@ func (f *feed) lose(name types.NamespacedName) {
 	f.following.seen.drop(k.uid)
 	f.following.emit(applier.Resource{
 		Ref: applier.Ref{Group: f.gvk.Group, Version: f.gvk.Version, Kind: f.gvk.Kind, Namespace: name.Namespace, Name: name.Name},
-		UID: string(k.uid), Deleted: true,
+		UID: string(k.uid), Deleted: true, DefinitionDeleting: k.cause.definition, NamespaceDeleting: k.cause.namespace,
 	})
 }
 

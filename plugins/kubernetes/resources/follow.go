@@ -109,7 +109,9 @@ func (f *following) run(ctx context.Context, feeds []*feed, served cluster.Serve
 // untilServed waits until a kind is served. What cannot be asked is asked
 // again. It returns an error only if ctx ends.
 func (f *following) untilServed(ctx context.Context, gvk schema.GroupVersionKind, settled func()) (cluster.Served, error) {
-	trouble := &trouble{following: f, ref: applier.Ref{Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind}}
+	ref := applier.Ref{Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind}
+	trouble := &trouble{following: f, ref: ref}
+	missing := false
 	d := newDefinition(f.Keeper, gvk)
 	for pause := newPause(); ; {
 		served, err := f.askKind(ctx, gvk)
@@ -119,9 +121,16 @@ func (f *following) untilServed(ctx context.Context, gvk schema.GroupVersionKind
 		switch {
 		case err == nil:
 			trouble.over()
+			if missing {
+				f.emit(applier.Resource{Ref: ref})
+			}
 			return served, nil
 		case notServed(err):
 			trouble.over()
+			if !missing {
+				f.emit(applier.Resource{Ref: ref, Deleted: true})
+			}
+			missing = true
 			settled()
 			d.changes(ctx)
 			pause.reset()

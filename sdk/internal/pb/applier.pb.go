@@ -2980,12 +2980,14 @@ type Resource struct {
 	Deleted bool `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	// It goes as soon as its finalizers allow it.
 	Deleting bool `protobuf:"varint,6,opt,name=deleting,proto3" json:"deleting,omitempty"`
-	// With deleting: because its definition goes.
+	// With deleting or deleted: because its definition goes, or does not serve
+	// it any more.
 	DefinitionDeleting bool `protobuf:"varint,7,opt,name=definition_deleting,json=definitionDeleting,proto3" json:"definition_deleting,omitempty"`
 	// With deleting: its namespace goes too.
 	NamespaceDeleting bool `protobuf:"varint,8,opt,name=namespace_deleting,json=namespaceDeleting,proto3" json:"namespace_deleting,omitempty"`
 	// Why the objects of the kind and namespace of ref, which has no name,
-	// cannot be seen. Empty for a ref without a name: they can be seen again.
+	// cannot be seen. Empty for a ref without a name: they can be seen again, or,
+	// with deleted, the kind is not served.
 	Problem       string `protobuf:"bytes,9,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
