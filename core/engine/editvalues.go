@@ -31,14 +31,17 @@ func (e *Engine) editValues(ctx context.Context, v releaseValues, edits []edit.E
 		}
 	}
 	var own, others []int
+	errs := make([]error, len(edits))
 	for i, ed := range edits {
-		if ed.Workload != "" && inline[ed.Container] {
+		switch {
+		case ed.Workload != "" && ed.Image == "":
+			errs[i] = fmt.Errorf("%s is a block, which has no annotations: an image_policy says what becomes of its images", v.block.Address)
+		case ed.Workload != "" && inline[ed.Container]:
 			own = append(own, i)
-		} else {
+		default:
 			others = append(others, i)
 		}
 	}
-	errs := make([]error, len(edits))
 	changes := append(e.editValuesFiles(ctx, v, edits, others, errs), v.editBlock(edits, own, errs)...)
 	return changes, errs
 }

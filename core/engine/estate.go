@@ -142,6 +142,9 @@ func (e *Engine) updatable(ctx context.Context, s *estate) []update.Workload {
 		if !runs {
 			who = credentials.Consumer{Applier: s.sync.Applier, Namespace: w.Ref.Namespace}
 		}
+		if strings.HasPrefix(s.sync.Address, releasePrefix) {
+			u.Keeps = "`automated = false` in the image_policy"
+		}
 		for _, c := range w.Containers {
 			u.Containers = append(u.Containers, e.updatableContainer(ctx, s, u, c, who))
 		}

@@ -246,12 +246,7 @@ func composeImages(id string, found edit.Found, layers []valuesLayer) edit.Found
 	composed := edit.Scan(text, edit.Options{Values: id}).Workloads
 	for i := range composed {
 		w := &composed[i]
-		w.File, w.Line = "", 0
-		for _, l := range layers {
-			if l.inline == nil {
-				w.File, w.Line = l.File, l.Line // the strongest
-			}
-		}
+		w.File, w.Line = "", 0 // there may be many
 		for k := range w.Containers {
 			w.Containers[k] = place(w.Containers[k], layers)
 		}
@@ -275,7 +270,10 @@ func place(c edit.Container, layers []valuesLayer) edit.Container {
 			c = l.inline.placed(c)
 		default:
 			c = l.Containers[at]
-			c.File = l.File
+			c.File, c.Markers = l.File, slices.Clone(c.Markers)
+			for k := range c.Markers {
+				c.Markers[k].File = l.File
+			}
 		}
 		return c
 	}

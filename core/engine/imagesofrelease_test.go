@@ -123,8 +123,8 @@ func TestWhyReleaseImages(t *testing.T) {
 		}
 		want := []string{
 			"release.web | chart-image | registry.invalid/web:1.1.0 | values/base.yaml |  | ",
-			"release.web | api | registry.invalid/web:1.0.1 | values/prod.yaml | registry.invalid/web:1.1.0 | only a part of it stands at values/prod.yaml:3",
-			"release.web | sidecar | registry.invalid/web:1.0.0 | values/prod.yaml | registry.invalid/web:1.1.0 | it is in the values of release.web itself, at sluice.hcl:17:15",
+			"release.web | api | registry.invalid/web:1.0.1 |  | registry.invalid/web:1.1.0 | only a part of it stands at values/prod.yaml:3",
+			"release.web | sidecar | registry.invalid/web:1.0.0 |  | registry.invalid/web:1.1.0 | it is in the values of release.web itself, at sluice.hcl:17:15",
 			"release.web | worker | registry.invalid/web:1.1.0 | values/prod.yaml |  | ",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -194,6 +194,22 @@ func TestBrokenValuesOfReleases(t *testing.T) {
 		if all := strings.Join(texts, "\n"); !strings.Contains(all, "values/prod.yaml") {
 			t.Errorf("problems:\n%s", all)
 		}
+	})
+}
+
+// TestReleasesHaveNoAnnotations asks for a lock, which is an annotation.
+func TestReleasesHaveNoAnnotations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newReleases(t, releasing, map[string]string{"values/base.yaml": baseValues, "values/prod.yaml": prodValues})
+		j, err := f.e.Policy(t.Context(), PolicyRequest{Workloads: []string{"shop:release/front"}, Change: update.PolicyChange{Lock: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sleepFor(t, gateInterval)
+		if j, err = f.e.Job(j.ID); err != nil || j.State != JobFailed || !strings.Contains(j.Error, "release.web is a block, which has no annotations") {
+			t.Errorf("%v, the job is %+v", err, j)
+		}
+		f.wantCommits(0)
 	})
 }
 

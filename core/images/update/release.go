@@ -172,13 +172,14 @@ func foretell(w Workload, res Result) Result {
 	if _, held := w.hold(); held || !w.Attended {
 		return res
 	}
+	keeps := cmp.Or(w.Keeps, fmt.Sprintf("`sluice lock %s`", w.ID))
 	for _, swap := range res.Containers {
 		i := slices.IndexFunc(w.Containers, func(c Container) bool { return c.Name == swap.Container })
 		target, err := ref.Parse(swap.Target)
 		if c := w.Containers[i]; err == nil && c.Automated && c.Input != nil {
 			c.Current = target
 			if then := newest(c); then.kind == change {
-				res.Warnings = append(res.Warnings, fmt.Sprintf("container %s: automation will replace it by %s: `sluice lock %s` keeps it", c.Name, then.target, w.ID))
+				res.Warnings = append(res.Warnings, fmt.Sprintf("container %s: automation will replace it by %s: %s keeps it", c.Name, then.target, keeps))
 			}
 		}
 	}

@@ -20,6 +20,7 @@ type Workload struct {
 
 	Containers []Container // in git, in the order of the manifest
 	Problem    string      // why its manifest cannot be edited; "" if it can
+	Keeps      string      // what a person can do to keep its images, where locks do not
 }
 
 // Container is a container of a workload as git declares it.
