@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -93,4 +94,74 @@ func TestRewrite(t *testing.T) {
 	if _, err := cfg.Rewrite(web, []byte(rewritable+"\n"), nil); !errors.Is(err, config.ErrOtherText) {
 		t.Errorf("of another text: %v", err)
 	}
+}
+
+// FuzzRewrite changes each string in values of any form that can be changed, and
+// loads the result: the values have the other string there, and differ in
+// nothing else.
+func FuzzRewrite(f *testing.F) {
+	for _, seed := range []string{`{ a = "x" }`, `{ a = ["x", { b = ("y") }], c = "x" }`, `{ "a" = "\"", b = "${"x"}" }`, `{ (upper("a")) = "x" }`, `{ a = "x", a = "y" }`,
+		`secret({ a = "x" })`, `merge({ a = "x" }, { b = "y" })`, `{ a = <<E
+x
+E
+}`, `{ a = "" }`, `{ a = "ü", b = "$${x}" }`, `{ a = var.password }`, `{ for k, v in { a = "x" } : k => v }`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, values string) {
+		src := release(values)
+		cfg, diags := config.Load([]string{write(t, src)}, options())
+		if diags.HasErrors() || len(cfg.Releases) != 1 || cfg.Releases[0].Values.JSON == nil {
+			return
+		}
+		r := cfg.Releases[0]
+		var before any
+		if err := json.Unmarshal(r.Values.JSON, &before); err != nil {
+			t.Fatal(err)
+		}
+		eachPath(nil, before, func(path diag.Path) {
+			old, ok := valueAt(before, path).(string)
+			if !ok {
+				return
+			}
+			out, err := cfg.Rewrite(r, []byte(src), []config.Setting{{Path: path, Old: old, New: "other:1"}})
+			if err != nil {
+				return
+			}
+			again, diags := config.Load([]string{write(t, string(out))}, options())
+			if diags.HasErrors() {
+				t.Fatalf("%s\nbecame\n%s\n%v", src, out, diags)
+			}
+			var after any
+			if err := json.Unmarshal(again.Releases[0].Values.JSON, &after); err != nil {
+				t.Fatal(err)
+			}
+			var changed []string
+			eachPath(nil, before, func(p diag.Path) {
+				if s, ok := valueAt(before, p).(string); ok && valueAt(after, p) != any(s) {
+					changed = append(changed, p.String())
+				}
+			})
+			if valueAt(after, path) != any("other:1") || len(changed) > 1 || len(changed) == 0 && old != "other:1" {
+				t.Fatalf("%s of\n%s\nbecame\n%s\nchanged: %q", path, src, out, changed)
+			}
+		})
+	})
+}
+
+// valueAt returns the element of v at path.
+func valueAt(v any, path diag.Path) any {
+	for _, step := range path {
+		switch of := v.(type) {
+		case map[string]any:
+			v = of[step.Name]
+		case []any:
+			if step.Index >= len(of) {
+				return nil
+			}
+			v = of[step.Index]
+		default:
+			return nil
+		}
+	}
+	return v
 }

@@ -374,3 +374,35 @@ func TestAutomateTooYoung(t *testing.T) {
 		t.Errorf("next %v, want %v", next, want)
 	}
 }
+
+// What cannot be changed where it stands is left alone, and says why to who asks
+// for it.
+func TestFixedContainers(t *testing.T) {
+	fixed := container("fixed", "quay.io/web:1", rules(t, "semver:*"), "1", "2", "3")
+	fixed.Fixed, fixed.Automated = "it is computed", true
+	free := container("free", "quay.io/web:1", rules(t, "semver:*"), "1", "2", "3")
+	free.Automated = true
+	w := deployed(fixed, free)
+	w.Attended, w.Keeps = true, "another policy"
+
+	results, _ := update.Automate([]update.Workload{w}, time.Now())
+	want := []update.Swap{{Container: "free", Current: "quay.io/web:1", Target: "quay.io/web:3"}}
+	if diff := cmp.Diff(want, results[0].Containers); diff != "" || results[0].Detail != "" {
+		t.Errorf("automated, %q:\n%s", results[0].Detail, diff)
+	}
+	got := one(t, must(update.Release(everyImage, []update.Workload{w}, known)), nil)
+	if diff := cmp.Diff(want, got.Containers); diff != "" || got.Detail != "container fixed: it is computed" {
+		t.Errorf("released, %q:\n%s", got.Detail, diff)
+	}
+	exact := func(container string) update.Result {
+		spec := update.Spec{Containers: map[string][]update.Swap{web: {{Container: container, Target: "quay.io/web:2"}}}}
+		results, _ := update.Release(spec, []update.Workload{w}, known) // the result tells
+		return one(t, results, nil)
+	}
+	if got := exact("fixed"); got.Status != update.Failed || got.Reason != "container fixed: it is computed" {
+		t.Errorf("asked for: %+v", got)
+	}
+	if got := exact("free"); len(got.Warnings) != 1 || !strings.HasSuffix(got.Warnings[0], "another policy keeps it") {
+		t.Errorf("warnings: %q", got.Warnings)
+	}
+}
