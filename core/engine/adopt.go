@@ -173,8 +173,8 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 	for _, a := range c.cfg.ImageAutomations {
 		e.compareAutomation(ch, a, e.takeOver(ch, a.Block, nil, true))
 	}
-	e.partings(ch)
-	e.keepCharts(ch)
+	e.partings(ch, c)
+	e.keepCharts(ch, c)
 	for id, n := range e.nodes {
 		if ch.nodes[id] == nil {
 			ch.remove(n)

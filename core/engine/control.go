@@ -36,6 +36,9 @@ func (e *Engine) Status() Status {
 func (e *Engine) show(n *node) Node {
 	v := n.view
 	v.DependsOn = slices.Clone(v.DependsOn)
+	if n.isApplier() {
+		v.Problems = slices.Concat(v.Problems, e.cannotSee(n.id))
+	}
 	if s := n.suspended(); s != nil {
 		c := *s
 		v.Suspension = &c

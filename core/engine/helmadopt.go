@@ -52,9 +52,25 @@ func (e *Engine) compareRelease(ch *change, r config.Release, n *node) {
 	n.view.DependsOn = n.needs()
 }
 
+// reopen has a node that c does not declare open its instance anew, if that was
+// opened by another host or for another mirror. e.mu is held.
+func (e *Engine) reopen(ch *change, c *candidate, n *node) {
+	if e.running.host == c.host && (n.source == nil || e.running.mirrors.Equal(c.mirrors)) {
+		return
+	}
+	ch.changed = append(ch.changed, n.id)
+	if n.handle != nil {
+		ch.close = append(ch.close, n.handle)
+		n.handle = nil
+	}
+	if n.isHelm() {
+		n.helm.observer = nil
+	}
+}
+
 // keepCharts takes over the sources of charts that no block declares: who needs
 // them stays as well. e.mu is held.
-func (e *Engine) keepCharts(ch *change) {
+func (e *Engine) keepCharts(ch *change, c *candidate) {
 	for id, n := range e.nodes {
 		if n.source == nil || n.source.charts == nil {
 			continue
@@ -63,6 +79,9 @@ func (e *Engine) keepCharts(ch *change) {
 			if other.release != nil && slices.Contains(other.release.declared.sources(), id) {
 				ch.nodes[id] = n
 			}
+		}
+		if ch.nodes[id] != nil {
+			e.reopen(ch, c, n)
 		}
 	}
 }

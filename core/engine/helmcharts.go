@@ -159,11 +159,14 @@ func (e *Engine) tryOtherwise(n *node) {
 	if c == nil {
 		return
 	}
-	if n.source.tree == nil {
-		c.tag = !c.tag && c.git.Ref != "" && !commitID.MatchString(c.git.Ref)
-	}
 	e.closeLater(n.handle)
 	n.handle = nil
+	if n.source.tree != nil || c.git.Ref == "" || commitID.MatchString(c.git.Ref) {
+		return
+	}
+	if c.tag = !c.tag; c.tag {
+		e.triggerLocked(n.id, sched.Webhook) // only when both have failed is it worth waiting
+	}
 }
 
 // closeKey begins the pool's keys of instances that are closed.

@@ -64,7 +64,7 @@ func (ch *change) leave(gone []*node, before int) {
 
 // partings sorts out the releases that c does not declare any more: those that
 // are to be uninstalled leave, the others are removed. e.mu is held.
-func (e *Engine) partings(ch *change) {
+func (e *Engine) partings(ch *change, c *candidate) {
 	var gone []*node
 	before := 0
 	for _, n := range sortedNodes(e.nodes) {
@@ -78,7 +78,7 @@ func (e *Engine) partings(ch *change) {
 			continue
 		}
 		stays := n.release.leaving != nil || n.release.declared.block != nil && n.release.installed() && !n.release.declared.keep
-		switch h := e.helmFor(ch, n.release.declared, stays); {
+		switch h := e.helmFor(ch, c, n.release.declared, stays); {
 		case h == nil: // nobody is left to do it
 		case n.release.declared.resource != nil && !h.helm.cfg.Resources:
 		case n.release.leaving != nil, n.release.declared.resource != nil:
@@ -96,7 +96,7 @@ func (e *Engine) partings(ch *change) {
 // With carryOver, an applier and a helm that nobody has declared, and that are
 // gone only because nothing is declared any more that needs them, stay as long as
 // the configuration has no other. e.mu is held.
-func (e *Engine) helmFor(ch *change, d releaseDeclaration, carryOver bool) *node {
+func (e *Engine) helmFor(ch *change, c *candidate, d releaseDeclaration, carryOver bool) *node {
 	appliers := 0
 	for _, n := range ch.nodes {
 		if n.isHelm() && n.helm.cfg.Applier == d.applier {
@@ -110,7 +110,10 @@ func (e *Engine) helmFor(ch *change, d releaseDeclaration, carryOver bool) *node
 	if !carryOver || h == nil || a == nil || !h.helm.cfg.Implicit || appliers > 0 {
 		return nil
 	}
-	ch.nodes[h.id], ch.nodes[a.id] = h, a
+	for _, n := range []*node{h, a} {
+		ch.nodes[n.id] = n
+		e.reopen(ch, c, n)
+	}
 	return h
 }
 

@@ -238,7 +238,9 @@ type resourceStore struct {
 	changed chan struct{}
 	events  []applier.ResourceEvent
 	configs map[applier.ConfigRef]string
-	broken  error // what Follow and PatchResource say
+	broken  error // what Follow says
+
+	forbidden string // why resources cannot be seen
 }
 
 type stored struct {
@@ -347,6 +349,9 @@ func (k *keeper) Follow(ctx context.Context, _ applier.ResourceFilter, emit func
 	var list []applier.Resource
 	for ref, o := range s.objects {
 		list = append(list, s.resource(ref, o))
+	}
+	if s.forbidden != "" {
+		list = []applier.Resource{{Ref: applier.Ref{Group: "helm.fluxcd.io", Kind: "HelmRelease"}, Problem: s.forbidden}}
 	}
 	at := len(s.log)
 	s.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/engine/resources"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/resource"
+	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -135,6 +136,23 @@ func (e *Engine) unfollow(ids []string) {
 	for _, f := range stale {
 		f.close()
 	}
+}
+
+// cannotSee says which custom resources of an applier cannot be seen, and why.
+// e.mu is held.
+func (e *Engine) cannotSee(applier string) []rollout.Problem {
+	f := e.followed[applier]
+	if f == nil {
+		return nil
+	}
+	var problems []rollout.Problem
+	if f.lost != nil {
+		problems = append(problems, rollout.Problem{Severity: "warning", Summary: "custom resources cannot be seen: " + oneLine(f.lost)})
+	}
+	for _, what := range slices.Sorted(maps.Keys(f.problems)) {
+		problems = append(problems, rollout.Problem{Severity: "warning", Summary: strings.TrimSpace(what) + " cannot be seen: " + f.problems[what]})
+	}
+	return problems
 }
 
 // closeFollowing ends all following, at the end of the engine.
@@ -292,7 +310,9 @@ func (t *turnover) changed(n *node, p parsed) {
 	again := r.leaving != nil && !p.Deleting // made anew while the release goes
 	if r.leaving != nil && p.Deleting && r.leaving.resource {
 		r.declared.resource = d.resource
-		return // that is under way
+		if l := t.parting(d, p); l.Keep == r.leaving.Keep && l.doomed == r.leaving.doomed {
+			return // that is under way
+		}
 	}
 	t.relink = t.relink || !same
 	t.declare(n, d, p)
@@ -316,9 +336,13 @@ func (t *turnover) declare(n *node, d releaseDeclaration, p parsed) {
 	}
 	r.declared, r.leaving, r.gone = d, nil, false
 	n.view.Declared = d.place
-	if !p.Deleting {
-		return
+	if p.Deleting {
+		r.leaving = t.parting(d, p)
 	}
+}
+
+// parting is the end of a release whose resource is being deleted.
+func (t *turnover) parting(d releaseDeclaration, p parsed) *leaving {
 	l := &leaving{Since: now(), Why: d.place + " was deleted", Keep: d.keep, resource: true, doomed: p.NamespaceDeleting}
 	switch {
 	case p.DefinitionDeleting && !t.following.uninstall:
@@ -326,7 +350,7 @@ func (t *turnover) declare(n *node, d releaseDeclaration, p parsed) {
 	case d.keep:
 		l.Why += ", which says that the release stays"
 	}
-	r.leaving = l
+	return l
 }
 
 // deleted takes note that a resource is gone. If its release was not uninstalled

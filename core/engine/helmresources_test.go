@@ -290,3 +290,61 @@ func TestFollowingGoesOnAfterFailures(t *testing.T) {
 		expect(t, e, web, Ready, "")
 	})
 }
+
+func TestMirrorsStandInForRepositories(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.repo("https://git.example.com/charts").fail(errNoCluster)
+		w.repo("https://mirror.internal/charts").commit("charts/ghost/Chart=name: ghost\nversion: 1.0.0\n")
+		w.repo("https://mirror.internal/objects").fail(errNoCluster)
+		w.resources.apply("web", webSpec("one"))
+		objects := `
+source "memory" "objects" { url = "https://git.example.com/objects" }
+sync "objects" { source = source.memory.objects }
+`
+		e := w.start(objects)
+		expect(t, e, web, Blocked, "source.git.charts-")
+		w.reload(e, objects+`mirror "https://git.example.com" { to = "https://mirror.internal" }`)
+		expect(t, e, web, Ready, "")
+		expect(t, e, "source.memory.objects", Failed, "https://mirror.internal/objects stands in for https://git.example.com/objects")
+	})
+}
+
+func TestResourcesThatCannotBeSeenAreNotGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		w.configure(chartSourceBlock)
+		e := w.engine()
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, web, Ready, "")
+		w.stop(e)
+
+		w.resources.forbidden = "no rights"
+		e = w.start(chartSourceBlock)
+		n := expect(t, e, kube, Ready, "")
+		w.wantInstalled(`demo/demo-web {"text":"one"}`)
+		if len(n.Problems) != 1 || !strings.Contains(n.Problems[0].Summary, "no rights") {
+			t.Errorf("problems %+v", n.Problems)
+		}
+	})
+}
+
+func TestNamespaceDeletedAfterItsResource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		e := w.start(chartSourceBlock)
+		expect(t, e, web, Ready, "")
+		w.cluster.failing("uninstall demo-web", errNoCluster)
+		w.resources.remove("web", applier.Resource{})
+		expect(t, e, web, Failed, "to be uninstalled (HelmRelease demo/web was deleted)")
+		w.resources.remove("web", applier.Resource{NamespaceDeleting: true})
+		synctest.Wait()
+		if w.resources.exists("web") {
+			t.Error("the namespace cannot go")
+		}
+	})
+}

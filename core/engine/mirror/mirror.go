@@ -39,6 +39,14 @@ func (t Table) Find(url string) (to string, m config.Mirror, ok bool) {
 	return "", config.Mirror{}, false
 }
 
+// Equal reports whether t and o say the same, secrets included.
+func (t Table) Equal(o Table) bool {
+	return slices.EqualFunc(t.list, o.list, func(a, b config.Mirror) bool {
+		return a.Prefix == b.Prefix && a.To == b.To && a.Username == b.Username && a.CA == b.CA && a.Cert == b.Cert &&
+			a.Password.Reveal() == b.Password.Reveal() && a.Key.Reveal() == b.Key.Reveal()
+	})
+}
+
 // Remotes are the mirrors as helms know them.
 func (t Table) Remotes() []helm.Remote {
 	remotes := make([]helm.Remote, len(t.list))
