@@ -170,14 +170,16 @@ func (s *Store) keep(at location, resp *http.Response, want string) (string, err
 	if err := os.Rename(name, s.file(digest)); err != nil {
 		return "", err
 	}
-	return digest, s.tidy()
+	return digest, tidy(filepath.Join(s.Dir, "archive"), mostKept)
 }
 
-// mostKept is how many bytes of archives are kept, the last used ones.
+// mostKept is how many bytes of archives are kept, the last used ones, and how
+// many of indexes.
 const mostKept = 512 << 20
 
-func (s *Store) tidy() error {
-	dir := filepath.Join(s.Dir, "archive")
+// tidy deletes the files of a directory that were not used for longest, if they
+// are more bytes together.
+func tidy(dir string, most int64) error {
 	list, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -194,7 +196,7 @@ func (s *Store) tidy() error {
 		return cmp.Or(a.ModTime().Compare(b.ModTime()), strings.Compare(a.Name(), b.Name()))
 	})
 	for _, info := range infos {
-		if total <= mostKept {
+		if total <= most {
 			break
 		}
 		if err := os.Remove(filepath.Join(dir, info.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {

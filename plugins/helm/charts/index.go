@@ -1,20 +1,21 @@
 package charts
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
-
-	"crypto/sha256"
-	"net/http"
 
 	"sigs.k8s.io/yaml"
 
@@ -54,12 +55,6 @@ func (s stamp) header() http.Header {
 
 func stampOf(h http.Header) stamp { return stamp{h.Get("ETag"), h.Get("Last-Modified")} }
 
-// span is where the versions of a chart stand in an index.
-type span struct {
-	from, length int64
-	json         bool // a list; else a YAML map with the chart's name
-}
-
 // entry is one version in an index.
 type entry struct {
 	Version string   `json:"version"`
@@ -90,12 +85,8 @@ func (s *Store) entriesOf(ctx context.Context, where location, chart string) ([]
 }
 
 func missing(at location, chart string, entries map[string]span) error {
-	names := make([]string, 0, len(entries))
-	for name := range entries {
-		names = append(names, name)
-	}
 	err := fmt.Errorf("%s has no chart %q", at, chart)
-	if near := diag.Nearest(chart, names); near != "" {
+	if near := diag.Nearest(chart, slices.Sorted(maps.Keys(entries))); near != "" {
 		err = fmt.Errorf("%w: did you mean %q?", err, near)
 	}
 	return err
@@ -117,6 +108,9 @@ func (s *Store) index(at location) *index {
 
 // refresh downloads an index unless it has not changed.
 func (s *Store) refresh(ctx context.Context, i *index, at location) error {
+	if _, err := os.Stat(i.file); err != nil { // too many others were used since
+		i.entries = nil
+	}
 	if i.entries != nil && time.Since(i.checked) < fresh {
 		return nil
 	}
@@ -130,13 +124,26 @@ func (s *Store) refresh(ctx context.Context, i *index, at location) error {
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode == http.StatusNotModified {
 		i.checked = time.Now()
-		return nil
+		return os.Chtimes(i.file, i.checked, i.checked) // used: see tidy
 	}
-	if err := download(resp, i.file, s.MaxIndex); err != nil {
+	if err := s.renew(i, resp); err != nil {
 		return fmt.Errorf("%s: %w", at, err)
+	}
+	return s.tidyIndexes()
+}
+
+// renew takes up a new index. Its stamp is the last thing to be written, and the
+// old one the first to go: it must never stand beside another index.
+func (s *Store) renew(i *index, resp *http.Response) error {
+	if err := os.Remove(i.file + ".stamp"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	i.stamp = stamp{}
+	if err := download(resp, i.file, s.MaxIndex); err != nil {
+		return err
 	}
 	if err := i.scan(); err != nil {
-		return fmt.Errorf("%s: %w", at, err)
+		return err
 	}
 	i.stamp, i.checked = stampOf(resp.Header), time.Now()
 	text, err := json.Marshal(i.stamp)
@@ -144,6 +151,21 @@ func (s *Store) refresh(ctx context.Context, i *index, at location) error {
 		return err
 	}
 	return replace(i.file+".stamp", bytes.NewReader(text))
+}
+
+// tidyIndexes bounds what is kept: each change of credentials makes an index
+// of its own.
+func (s *Store) tidyIndexes() error {
+	if err := tidy(filepath.Join(s.Dir, "index"), mostKept); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.indexes, func(_ string, i *index) bool {
+		_, err := os.Stat(i.file)
+		return errors.Is(err, fs.ErrNotExist) && len(i.turn) == 1 // nobody is about to make it
+	})
+	return nil
 }
 
 // restore takes up what an earlier process has left.
@@ -192,160 +214,6 @@ func (i *index) read(chart string, at span) ([]entry, error) {
 	}
 	return list, nil
 }
-
-// scan finds where the charts stand in an index, without reading what it says
-// about them. An index that is YAML must be in block style, with plain or
-// quoted names, as every program writes it.
-func scan(r io.ReadSeeker) (map[string]span, error) {
-	buffered := bufio.NewReaderSize(r, 64<<10)
-	first, err := buffered.Peek(1)
-	if err != nil {
-		return nil, errors.New("the index is empty")
-	}
-	if first[0] == '{' {
-		return scanJSON(buffered)
-	}
-	return scanYAML(buffered)
-}
-
-func scanJSON(r io.Reader) (map[string]span, error) {
-	entries := map[string]span{}
-	malformed := func(err error) error { return fmt.Errorf("the index is not valid JSON: %w", err) }
-	d := json.NewDecoder(r)
-	if _, err := d.Token(); err != nil {
-		return nil, malformed(err)
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return nil, malformed(err)
-		}
-		if name != "entries" {
-			var skipped json.RawMessage
-			if err := d.Decode(&skipped); err != nil {
-				return nil, malformed(err)
-			}
-			continue
-		}
-		if open, err := d.Token(); err != nil || open != json.Delim('{') {
-			return nil, errors.New("the index's entries are no map")
-		}
-		for d.More() {
-			chart, err := d.Token()
-			if err != nil {
-				return nil, malformed(err)
-			}
-			var list json.RawMessage
-			if err := d.Decode(&list); err != nil {
-				return nil, malformed(err)
-			}
-			text, _ := chart.(string)
-			end := d.InputOffset()
-			entries[text] = span{end - int64(len(list)), int64(len(list)), true}
-		}
-		if _, err := d.Token(); err != nil {
-			return nil, malformed(err)
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return nil, malformed(err)
-	}
-	return entries, nil
-}
-
-// scanner is the state of scanYAML.
-type scanner struct {
-	entries map[string]span
-	inside  bool // entries
-	indent  int  // of the charts' names; zero: not seen yet
-	chart   string
-	start   int64
-}
-
-func scanYAML(r *bufio.Reader) (map[string]span, error) {
-	s := scanner{entries: map[string]span{}}
-	seen := false
-	var at int64
-	for {
-		line, whole, err := head(r)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
-		}
-		if len(line) > 0 {
-			if err := s.line(line, at); err != nil {
-				return nil, err
-			}
-			seen = seen || s.inside
-		}
-		at += whole
-		if err != nil {
-			break
-		}
-	}
-	s.close(at)
-	if !seen {
-		return nil, errors.New("the index has no entries: is this a chart repository?")
-	}
-	return s.entries, nil
-}
-
-// longestHead is how much of a line is looked at.
-const longestHead = 4 << 10
-
-// head returns the beginning of the next line, and how long all of it is.
-func head(r *bufio.Reader) (line []byte, whole int64, err error) {
-	for {
-		part, err := r.ReadSlice('\n')
-		if whole += int64(len(part)); len(line) < longestHead {
-			line = append(line, part[:min(len(part), longestHead-len(line))]...)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, whole, err
-		}
-	}
-}
-
-// line takes up the line that begins at an offset.
-func (s *scanner) line(line []byte, at int64) error {
-	text := strings.TrimRight(string(line), " \r\n")
-	trimmed := strings.TrimLeft(text, " ")
-	indent := len(text) - len(trimmed)
-	switch {
-	case trimmed == "" || trimmed[0] == '#':
-		return nil
-	case indent == 0 && trimmed[0] != '-':
-		s.close(at)
-		key, rest, _ := strings.Cut(trimmed, ":")
-		s.inside = unquote(key) == "entries"
-		if rest = strings.TrimSpace(rest); s.inside && rest != "" && rest != "{}" && rest[0] != '#' {
-			return errors.New("the index's entries are not in block style")
-		}
-		return nil
-	case !s.inside || trimmed[0] == '-':
-		return nil
-	case s.indent == 0:
-		s.indent = indent
-	}
-	if indent == s.indent {
-		s.close(at)
-		key, _, ok := strings.Cut(trimmed, ":")
-		if !ok {
-			return fmt.Errorf("the index is malformed at byte %d", at)
-		}
-		s.chart, s.start = unquote(key), at
-	}
-	return nil
-}
-
-// close ends the chart that was begun.
-func (s *scanner) close(at int64) {
-	if s.chart != "" {
-		s.entries[s.chart] = span{from: s.start, length: at - s.start}
-	}
-	s.chart = ""
-}
-
-func unquote(key string) string { return strings.Trim(strings.TrimSpace(key), `"'`) }
 
 // findEntry resolves a chart of an HTTP(S) repository.
 func (s *Store) findEntry(ctx context.Context, ref helm.ChartRef, where location) (found, error) {

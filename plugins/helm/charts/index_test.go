@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
@@ -110,4 +114,47 @@ func TestLargeIndex(t *testing.T) {
 	if _, err := small.Resolve(t.Context(), helm.ChartRef{Repository: r.URL, Name: "chart-1", Auth: helm.Auth{CA: r.authority()}}); err == nil || !strings.Contains(err.Error(), "larger than the 1048576 bytes") {
 		t.Errorf("too large: %v", err)
 	}
+}
+
+// TestTidy: the files that were not used for longest go, and an index that has
+// gone is downloaded again.
+func TestTidy(t *testing.T) {
+	t.Parallel()
+	r := newRepository(t)
+	r.put("/index.yaml", []byte("entries:\n  web:\n"+r.publish(t, "web", "1.0.0", nil)))
+	dir := t.TempDir()
+	s := store(t, dir)
+	ref := helm.ChartRef{Repository: r.URL, Name: "web", Auth: helm.Auth{CA: r.authority()}}
+	resolve := func(want ...string) {
+		t.Helper()
+		if _, err := s.Resolve(t.Context(), ref); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.seen(); !slices.Equal(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
+		}
+	}
+	resolve("200 /index.yaml")
+	resolve()
+	files := filepath.Join(dir, "index")
+	list, err := os.ReadDir(files)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("there are %v, %v", list, err)
+	}
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(files, list[0].Name()), long, long); err != nil {
+		t.Fatal(err)
+	}
+	info, err := list[1].Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tidy(files, info.Size()); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(files); err != nil || len(left) != 1 || left[0].Name() != list[1].Name() {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	resolve("200 /index.yaml")
+	resolve()
 }

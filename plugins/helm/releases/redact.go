@@ -1,7 +1,6 @@
 package releases
 
 import (
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -69,5 +68,3 @@ func collect(value any, secret bool, found *[]string) {
 		}
 	}
 }
-
-func readerOf(s string) io.Reader { return strings.NewReader(s) }

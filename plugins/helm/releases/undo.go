@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/kube"
@@ -202,7 +203,7 @@ func (o *operation) sweep(r *release.Release) error {
 		if !slices.Contains(h.Events, release.HookTest) || (h.Kind != "Pod" && h.Kind != "Job") {
 			continue
 		}
-		list, err := o.kube.Build(readerOf(h.Manifest), false)
+		list, err := o.kube.Build(strings.NewReader(h.Manifest), false)
 		if err != nil {
 			errs = append(errs, err)
 			continue
