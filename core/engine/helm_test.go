@@ -87,6 +87,13 @@ func TestReleaseFollowsItsBlock(t *testing.T) {
 		w.wantCalls("upgrade ghost")
 		sleepFor(t, time.Hour)
 		w.wantCalls("")
+		want := []string{eventInstalled, eventUpgraded, eventUpgraded}
+		if got := eventReasons(t, e, "release.ghost"); !slices.Equal(got, want) {
+			t.Errorf("events %v, want %v", got, want)
+		}
+		if d, err := e.HelmStatus(t.Context(), "ghost"); err != nil || len(d.Report.Steps) == 0 {
+			t.Errorf("it is forgotten what was done last: %+v %v", d.Report, err)
+		}
 	})
 }
 

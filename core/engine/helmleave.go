@@ -285,6 +285,7 @@ func (e *Engine) removedRelease(job *releaseJob, text string) {
 func (e *Engine) drop(n *node) {
 	n.ended = n.begun
 	delete(e.nodes, n.id)
+	e.placeCharts() // nobody may need its chart any more
 	e.relink()
 	e.unschedule(n.id)
 	e.nodeChanged()

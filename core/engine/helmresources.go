@@ -30,6 +30,7 @@ type following struct {
 
 	passing  map[string]bool   // nodes seen in the first pass; nil once that is complete
 	problems map[string]string // why objects cannot be seen, by kind and namespace
+	unserved map[string]bool   // kinds that the cluster has no definition of, see kindOf
 	lost     error             // why nothing can
 }
 
@@ -95,7 +96,7 @@ func newFollowing(h *node) *following {
 		options: resource.Options{
 			CrossNamespace: cfg.CrossNamespace, DefaultRef: cfg.DefaultRef, Charts: resource.Charts{Source: cfg.Charts, Path: cfg.ChartsPath},
 		},
-		uninstall: cfg.UninstallOnCRDDelete, problems: map[string]string{},
+		uninstall: cfg.UninstallOnCRDDelete, problems: map[string]string{}, unserved: map[string]bool{},
 	}
 }
 
@@ -194,7 +195,7 @@ func (e *Engine) takeResources(f *following, b resources.Batch) {
 		return
 	}
 	if b.Began {
-		f.passing, f.problems = map[string]bool{}, map[string]string{}
+		f.passing, f.problems, f.unserved = map[string]bool{}, map[string]string{}, map[string]bool{}
 	}
 	f.lost = b.Lost
 	turn := &turnover{engine: e, following: f}
@@ -238,6 +239,9 @@ func (t *turnover) take(p parsed) {
 
 func (t *turnover) problem(p parsed) {
 	key := p.Ref.Group + "/" + p.Ref.Kind + " " + p.Ref.Namespace
+	if p.Ref.Namespace == "" {
+		t.following.unserved[kindOf(p.resource.ID(""))] = p.Deleted
+	}
 	if p.Problem == "" {
 		delete(t.following.problems, key)
 		return
@@ -359,6 +363,9 @@ func (t *turnover) deleted(n *node, p parsed) {
 	if n == nil {
 		return
 	}
+	if p.DefinitionDeleting && !t.following.uninstall {
+		n.release.declared.keep = true
+	}
 	t.vanished(n)
 }
 
@@ -378,6 +385,9 @@ func (t *turnover) vanished(n *node) {
 		}
 		e.drop(n)
 		_ = e.deleteRecords(n.id) // what is left is recalled by the next process, and dropped again
+		if r.installed() && r.leaving == nil {
+			e.publish(n, eventRemoved, r.declared.place+" is gone: the release stays installed, where nothing manages it")
+		}
 		t.relink = true
 		return
 	case r.leaving == nil:
@@ -397,6 +407,7 @@ func (t *turnover) passed() {
 	}
 	for _, n := range sortedNodes(e.nodes) {
 		if r := n.release; r != nil && r.declared.applier == f.applier && r.declared.resource != nil && !f.passing[n.id] && !f.blind(r.declared.resource.Ref) {
+			r.declared.keep = r.declared.keep || !f.served(n.id)
 			t.vanished(n)
 		}
 	}
@@ -404,17 +415,15 @@ func (t *turnover) passed() {
 	f.passing = nil
 }
 
-// served reports whether the first pass has shown any resource of the kind of
-// the node id. If it has not, the definition may be gone, which is no reason to
-// uninstall what it declared.
-func (f *following) served(id string) bool {
+// served reports whether the cluster has the definition of the resource with the
+// node id. If it has not, that is no reason to uninstall what the resource
+// declared, unless the configuration says so.
+func (f *following) served(id string) bool { return f.uninstall || !f.unserved[kindOf(id)] }
+
+// kindOf is what the ids of nodes begin with that resources of one kind have.
+func kindOf(id string) string {
 	kind, _, _ := strings.Cut(id, ".")
-	for other, there := range f.passing {
-		if there && strings.HasPrefix(other, kind+".") {
-			return true
-		}
-	}
-	return f.uninstall
+	return kind
 }
 
 // recall has the releases leave whose resources went while no daemon ran.
@@ -432,7 +441,7 @@ func (t *turnover) recall() {
 		}
 		n := &node{id: id, release: stored.recalled(), view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}
 		if !f.served(id) {
-			e.publish(n, eventRemoved, "its resource is gone, and all of its kind: the release stays installed, where nothing manages it")
+			e.publish(n, eventRemoved, "its resource is gone, with its definition: the release stays installed, where nothing manages it")
 			stored.Keep = true
 		}
 		if stored.Target != e.targetOf(n.release.declared) || stored.Keep || !n.release.installed() {

@@ -146,7 +146,7 @@ func TestResourceDeletedWhileDown(t *testing.T) {
 	})
 }
 
-func TestAllResourcesGoneWhileDownKeepReleases(t *testing.T) {
+func TestDefinitionDeletedWhileDownKeepsReleases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
 		w.resources.apply("web", webSpec("one"))
@@ -158,7 +158,8 @@ func TestAllResourcesGoneWhileDownKeepReleases(t *testing.T) {
 		expect(t, e, web, Ready, "")
 		w.stop(e)
 		w.resources.objects[helmReleaseRef("web")].finalizers = nil
-		w.resources.remove("web", applier.Resource{}) // as with its definition, by force
+		w.resources.remove("web", applier.Resource{}) // with its definition, by force
+		w.resources.unserved = true
 
 		w.start(chartSourceBlock)
 		synctest.Wait()

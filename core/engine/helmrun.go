@@ -156,9 +156,9 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 		r.record = r.record.Begin(r.declared.spec)
 		job.record = r.record
 	}
+	job.host.Asked = e.oneShot()
 	if r.forgive && task == nil {
-		r.forgive, job.record = false, job.record.Forgive()
-		job.host.Observer.Changed(job.ref()) // somebody has just changed something
+		r.forgive, job.record, job.host.Asked = false, job.record.Forgive(), true
 	}
 	r.endRun = end
 	n.set(Running, "looking at the release", "")
@@ -320,11 +320,12 @@ func (e *Engine) endRelease(job *releaseJob, report release.Report, record relea
 	r := n.release
 	before := r.report
 	changed := before == nil || report.Changed() || fingerprint(record) != fingerprint(r.record) || !sameOutcome(*before, report)
-	r.report, r.record, r.target, r.endRun = &report, record, job.target, nil
-	r.tried = maps.Clone(job.at)
-	if len(report.Steps) == 0 && before != nil {
-		report.Steps = before.Steps // what it has done last, people want to know for long
+	shown := report
+	if len(shown.Steps) == 0 && before != nil {
+		shown.Steps = before.Steps // what was done last, people want to know for long
 	}
+	r.report, r.record, r.target, r.endRun = &shown, record, job.target, nil
+	r.tried = maps.Clone(job.at)
 	e.releases.count(report)
 	e.tellSteps(n, report)
 	e.concludeRelease(n, job, report)
