@@ -3,16 +3,12 @@ package engine
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
-	"github.com/sluice-gitops/sluice/core/manifest/values"
 	"github.com/sluice-gitops/sluice/core/tree"
 	"github.com/sluice-gitops/sluice/sdk/applier"
-	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // To what looks after images, a release block with values in a source is a sync
@@ -143,28 +139,28 @@ func (v releaseValues) id() string { return workloadID(releaseRef(&v.block)) }
 // imagesOf returns what files of values hold, and the release as the only
 // workload: with the images that all values come to.
 func (e *Engine) imagesOf(ctx context.Context, v releaseValues) (edit.Found, error) {
-	id := v.id()
 	var found edit.Found
-	layers := []valuesLayer{}
+	var layers []valuesLayer
 	if _, paths := v.block.ValuesFiles(); v.tree != nil && len(paths) > 0 {
-		files, err := edit.Open(ctx, v.tree.Dir, edit.TreeOptions{Options: edit.Options{Values: id}, Paths: paths, Cache: e.editCache(), Tree: v.tree.Digest})
+		files, err := edit.Open(ctx, v.tree.Dir, edit.TreeOptions{Options: edit.Options{Values: v.id()}, Paths: paths, Cache: e.editCache(), Tree: v.tree.Digest})
 		if err != nil {
 			return found, err
 		}
 		found = files.Found()
 		for _, w := range found.Workloads {
-			l := valuesLayer{Workload: w}
-			var problem *diag.Diagnostic
-			if l.values, problem = readValues(v.tree.Dir, w.File); problem != nil {
-				found.Problems = append(slices.Clone(found.Problems), *problem)
-			}
-			layers = append(layers, l)
+			layers = append(layers, valuesLayer{Workload: w})
 		}
 	}
 	if len(v.block.Values.JSON) > 0 {
 		layers = append(layers, inlineLayer(v))
 	}
-	return composeImages(id, found, layers), nil
+	found.Workloads = nil
+	if len(layers) == 0 {
+		return found, nil
+	}
+	w, problems := v.compose(layers)
+	found.Workloads, found.Problems = []edit.Workload{w}, slices.Concat(found.Problems, problems)
+	return found, nil
 }
 
 // editCache is the cache for files that may be edited; nil without one.
@@ -173,109 +169,4 @@ func (e *Engine) editCache() *edit.Cache {
 		return nil
 	}
 	return e.updating.files
-}
-
-// readValues reads a file of values of a tree.
-func readValues(dir, file string) (map[string]any, *diag.Diagnostic) {
-	problem := func(line int, text string) *diag.Diagnostic {
-		d := problemAt(file, line, diag.Error, text, "Its images are not known, and not updated.")
-		return &d
-	}
-	text, err := readInTree(dir, file)
-	if err != nil {
-		return nil, problem(0, "cannot be read")
-	}
-	v, err := values.Parse(text)
-	if err != nil {
-		line := 1
-		if at, ok := err.(*values.Error); ok { //nolint:errorlint // Parse says what its errors are
-			line = at.Line
-		}
-		return nil, problem(line, oneLine(err))
-	}
-	return v, nil
-}
-
-// valuesLayer is one of the places that values come from, with what it says of
-// images.
-type valuesLayer struct {
-	edit.Workload
-	values map[string]any
-	inline *releaseValues // nil: it is a file
-}
-
-func inlineLayer(v releaseValues) valuesLayer {
-	l := valuesLayer{inline: &v}
-	for _, w := range edit.Scan(v.block.Values.JSON, edit.Options{Values: v.id()}).Workloads {
-		l.Workload = w
-	}
-	l.values, _ = values.Parse(v.block.Values.JSON) // config has made it
-	return l
-}
-
-// place is where the layer says something of a container's image.
-func (l valuesLayer) place(container string) string {
-	if l.inline == nil {
-		return fmt.Sprintf("%s:%d", l.File, l.Sets[container])
-	}
-	return l.inline.place(container).String()
-}
-
-// place is where the block says something of a container's image.
-func (v releaseValues) place(container string) diag.Range {
-	if container == edit.ChartImage {
-		return v.block.Values.Locate(diag.Attr("image"))
-	}
-	return v.block.Values.Locate(diag.Attr(container))
-}
-
-// composeImages makes one workload of the layers, weakest first: its containers
-// have the images that all together come to. One whose image stands whole in a
-// file, and in nothing stronger, has that file; of the others, which cannot be
-// changed in one place, Fixed says why.
-func composeImages(id string, found edit.Found, layers []valuesLayer) edit.Found {
-	found.Workloads = nil
-	all := map[string]any{}
-	for _, l := range layers {
-		values.Merge(all, l.values)
-	}
-	text, err := json.Marshal(all)
-	if err != nil || len(layers) == 0 {
-		return found
-	}
-	composed := edit.Scan(text, edit.Options{Values: id}).Workloads
-	for i := range composed {
-		w := &composed[i]
-		w.File, w.Line = "", 0 // there may be many
-		for k := range w.Containers {
-			w.Containers[k] = place(w.Containers[k], layers)
-		}
-	}
-	found.Workloads = composed
-	return found
-}
-
-// place gives a container that layers come to the place of its image.
-func place(c edit.Container, layers []valuesLayer) edit.Container {
-	c.Line = 0
-	for _, l := range slices.Backward(layers) {
-		if _, says := l.Sets[c.Name]; !says {
-			continue
-		}
-		at := slices.IndexFunc(l.Containers, func(o edit.Container) bool { return o.Name == c.Name && o.Image == c.Image })
-		switch {
-		case at < 0:
-			c.Fixed = fmt.Sprintf("only a part of it stands at %s", l.place(c.Name))
-		case l.inline != nil:
-			c = l.inline.placed(c)
-		default:
-			c = l.Containers[at]
-			c.File, c.Markers = l.File, slices.Clone(c.Markers)
-			for k := range c.Markers {
-				c.Markers[k].File = l.File
-			}
-		}
-		return c
-	}
-	return c
 }
