@@ -234,6 +234,10 @@ func TestOperationsByHand(t *testing.T) {
 			t.Fatalf("%+v %v", out, err)
 		}
 		expect(t, e, "release.ghost", Suspended, "rollback by hand: two is bad")
+		list, err := e.HelmReleases(t.Context(), HelmListRequest{})
+		if err != nil || list.Releases[0].Revision != 3 || list.Releases[0].Release != release.OutOfSync {
+			t.Errorf("%+v %v", list, err)
+		}
 		w.wantInstalled(`demo/ghost {"text":"one"}`)
 		sleepFor(t, time.Hour)
 		w.wantCalls("rollback ghost")
@@ -247,6 +251,9 @@ func TestOperationsByHand(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.wantInstalled("")
+		if r := e.HelmMetrics().Releases[0]; r.Revision != 0 || r.Release != release.Absent {
+			t.Errorf("after it was uninstalled, %+v", r)
+		}
 		history, err := e.HelmHistory(t.Context(), "release.ghost")
 		if err != nil || len(history) != 0 {
 			t.Errorf("history %v %v", history, err)

@@ -41,11 +41,18 @@ func (e *Engine) HelmReleases(ctx context.Context, req HelmListRequest) (HelmLis
 			answer.Problems = append(answer.Problems, h.id+": "+oneLine(err))
 			continue
 		}
+		there := map[helm.ReleaseRef]bool{}
 		for _, o := range found {
+			there[o.Ref] = true
 			if i, ok := byRef[h.applier][o.Ref]; ok {
 				answer.Releases[i].showRevision(o.Revision)
 			} else if req.All {
 				answer.Releases = append(answer.Releases, undeclaredRelease(h.applier, o))
+			}
+		}
+		for ref, i := range byRef[h.applier] {
+			if !there[ref] {
+				answer.Releases[i].showRevision(helm.Revision{})
 			}
 		}
 	}

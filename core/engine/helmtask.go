@@ -19,7 +19,9 @@ type helmTask struct {
 	once sync.Once
 	done chan struct{}
 	text string // of what was done
-	err  error
+
+	revision *helm.Revision // newest afterwards; nil if nobody knows
+	err      error
 }
 
 // finish ends the task.
@@ -137,8 +139,12 @@ func (e *Engine) doHelmTask(ctx context.Context, job *releaseJob, tell func(rele
 			return
 		}
 	}
-	text, err := job.operate(ctx, both)
-	t.text = text
+	var err error
+	t.text, err = job.operate(ctx, both)
+	job.host.Observer.Changed(job.ref())
+	if rev, failed := job.host.Observer.Fresh(ctx, job.ref()); failed == nil {
+		t.revision = &rev
+	}
 	e.endTask(job, err, suspends)
 }
 
@@ -171,7 +177,6 @@ func (j *releaseJob) operate(ctx context.Context, tell func(release.Progress)) (
 	emit := func(phase release.Phase) func(helm.Event) {
 		return func(ev helm.Event) { tell(release.Progress{Phase: phase, Text: ev.Message, Event: ev}) }
 	}
-	defer j.host.Observer.Changed(ref)
 	switch op.Kind {
 	case HelmRollback:
 		rev, err := j.host.Helm.Rollback(ctx, helm.Rollback{
@@ -214,6 +219,7 @@ func (e *Engine) endTask(job *releaseJob, err error, suspended bool) {
 	n := e.nodes[job.id]
 	if n != nil && n.release != nil {
 		n.release.endRun = nil
+		n.release.found(t)
 		text := t.text
 		if err != nil {
 			text = fmt.Sprintf("%s by %s failed: %s", t.op.Kind, t.op.By, oneLine(err))
@@ -231,6 +237,20 @@ func (e *Engine) endTask(job *releaseJob, err error, suspended bool) {
 	}
 	e.mu.Unlock()
 	t.finish(err)
+}
+
+// found takes note of what an operation by hand has left.
+func (r *releaseNode) found(t *helmTask) {
+	if r.report == nil || t.revision == nil {
+		return
+	}
+	report := *r.report
+	if report.Revision = *t.revision; report.Revision.Number == 0 {
+		report.State, report.Reason = release.Absent, "It was uninstalled by hand."
+	} else if t.op.Kind == HelmRollback {
+		report.State, report.Reason = release.OutOfSync, "It was rolled back by hand."
+	}
+	r.report = &report
 }
 
 // operationTimeout bounds what a person waits for an answer about a release.

@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sluice-gitops/sluice/core/engine/resources"
+	"github.com/sluice-gitops/sluice/core/release/resource"
+	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// following is what goes on with the custom resources of one applier's cluster.
+// Engine.mu guards what is not constant.
+type following struct {
+	applier, helm string // ids
+	name          string // of the applier, as it stands in the ids of nodes
+	key           string // what it was begun with
+	options       resource.Options
+	uninstall     bool // also if the definition is what goes
+	keeper        applier.ResourceKeeper
+	follower      *resources.Follower
+	writer        *resources.Writer
+
+	passing  map[string]bool   // nodes seen in the first pass; nil once that is complete
+	problems map[string]string // why objects cannot be seen, by kind and namespace
+	unserved map[string]bool   // kinds that the cluster has no definition of, see kindOf
+	lost     error             // why nothing can
+}
+
+// followResources begins to follow the custom resources of the clusters whose appliers
+// are open, where a helm wants that, and ends what is not wanted so any more.
+func (e *Engine) followResources() {
+	if e.oneShot() {
+		return
+	}
+	e.refollow.Lock()
+	defer e.refollow.Unlock()
+	e.mu.Lock()
+	wanted := map[string]*following{}
+	for _, h := range e.nodes {
+		if f := e.followingFor(h); f != nil && e.alive {
+			wanted[f.applier] = f
+		}
+	}
+	var stale []*following
+	for id, f := range e.followed {
+		if w := wanted[id]; w != nil && w.key == f.key && w.options == f.options {
+			delete(wanted, id)
+			continue
+		}
+		stale = append(stale, f)
+		delete(e.followed, id)
+	}
+	e.mu.Unlock()
+	for _, f := range stale {
+		f.close()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, f := range wanted {
+		f.begin(e)
+	}
+}
+
+// followingFor is how the resources of a helm's cluster are followed, nil if they
+// are not. e.mu is held.
+func (e *Engine) followingFor(h *node) *following {
+	if !h.isHelm() || !h.helm.cfg.Resources {
+		return nil
+	}
+	a := e.nodes[h.helm.cfg.Applier]
+	if a == nil || a.handle == nil || !a.handle.Has(applier.CanKeepResources) {
+		return nil
+	}
+	keeper, ok := a.handle.Applier().(applier.ResourceKeeper)
+	if !ok {
+		return nil
+	}
+	f := newFollowing(h)
+	f.keeper, f.key = keeper, fmt.Sprintf("%s %p %s", h.id, a.handle, pluginKey(*h.plugin))
+	return f
+}
+
+// newFollowing is what the custom resources of a helm's cluster mean.
+func newFollowing(h *node) *following {
+	cfg := h.helm.cfg
+	return &following{
+		applier: cfg.Applier, helm: h.id, name: nameOf(cfg.Applier),
+		options: resource.Options{
+			CrossNamespace: cfg.CrossNamespace, DefaultRef: cfg.DefaultRef, Charts: resource.Charts{Source: cfg.Charts, Path: cfg.ChartsPath},
+		},
+		uninstall: cfg.UninstallOnCRDDelete, problems: map[string]string{}, unserved: map[string]bool{},
+	}
+}
+
+// nameOf is what comes after the kind and the type in an address.
+func nameOf(address string) string {
+	parts := strings.SplitN(address, ".", 3)
+	return parts[len(parts)-1]
+}
+
+// begin follows. e.mu is held.
+func (f *following) begin(e *Engine) {
+	f.writer = resources.NewWriter(f.keeper, e.log)
+	f.follower = resources.Follow(resources.Options{
+		Keeper: f.keeper, Filter: applier.ResourceFilter{Kinds: resource.Kinds()}, Logger: e.log.With("node", f.applier),
+		Handle: func(_ context.Context, b resources.Batch) { e.takeResources(f, b) },
+	})
+	e.followed[f.applier] = f
+}
+
+func (f *following) close() {
+	f.follower.Close()
+	f.writer.Close()
+}
+
+// unfollow ends all following that uses one of the nodes.
+func (e *Engine) unfollow(ids []string) {
+	e.refollow.Lock()
+	defer e.refollow.Unlock()
+	e.mu.Lock()
+	var stale []*following
+	for id, f := range e.followed {
+		if slices.Contains(ids, f.applier) || slices.Contains(ids, f.helm) {
+			stale = append(stale, f)
+			delete(e.followed, id)
+		}
+	}
+	e.mu.Unlock()
+	for _, f := range stale {
+		f.close()
+	}
+}
+
+// cannotSee says which custom resources of an applier cannot be seen, and why.
+// e.mu is held.
+func (e *Engine) cannotSee(applier string) []rollout.Problem {
+	f := e.followed[applier]
+	if f == nil {
+		return nil
+	}
+	var problems []rollout.Problem
+	if f.lost != nil {
+		problems = append(problems, rollout.Problem{Severity: "warning", Summary: "custom resources cannot be seen: " + oneLine(f.lost)})
+	}
+	for _, what := range slices.Sorted(maps.Keys(f.problems)) {
+		problems = append(problems, rollout.Problem{Severity: "warning", Summary: strings.TrimSpace(what) + " cannot be seen: " + f.problems[what]})
+	}
+	return problems
+}
+
+// closeFollowing ends all following, at the end of the engine.
+func (e *Engine) closeFollowing(context.Context) error {
+	e.mu.Lock()
+	ids := slices.Collect(maps.Keys(e.followed))
+	e.mu.Unlock()
+	e.unfollow(ids)
+	return nil
+}
+
+// blind reports whether objects of a kind and namespace cannot be seen, so that
+// nothing follows from their absence.
+func (f *following) blind(ref applier.Ref) bool {
+	kind := ref.Group + "/" + ref.Kind + " "
+	return f.problems[kind] != "" || f.problems[kind+ref.Namespace] != ""
+}
+
+// served reports whether the cluster has the definition of the resource with the
+// node id. If it has not, that is no reason to uninstall what the resource
+// declared, unless the configuration says so.
+func (f *following) served(id string) bool { return f.uninstall || !f.unserved[kindOf(id)] }
+
+// kindOf is what the ids of nodes begin with that resources of one kind have.
+func kindOf(id string) string {
+	kind, _, _ := strings.Cut(id, ".")
+	return kind
+}

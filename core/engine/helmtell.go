@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sluice-gitops/sluice/core/engine/resources"
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/resource"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+)
+
+// writerOf returns who writes the status of n, nil if nobody does. e.mu is held.
+func (e *Engine) writerOf(d releaseDeclaration) *resources.Writer {
+	if f := e.followed[d.applier]; f != nil && d.resource != nil {
+		return f.writer
+	}
+	return nil
+}
+
+// tellResource has the status of the resource that a job is for changed.
+func (e *Engine) tellResource(job *releaseJob, change func(resource.Resource, resource.Status) resource.Status) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if w := e.writerOf(job.declared); w != nil {
+		w.Update(job.id, *job.declared.resource, change)
+	}
+}
+
+// tellReport writes what a run has come to.
+func (e *Engine) tellReport(job *releaseJob, report release.Report) {
+	e.tellResource(job, func(r resource.Resource, before resource.Status) resource.Status {
+		return r.Reported(before, report, now())
+	})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w := e.writerOf(job.declared)
+	if w == nil {
+		return
+	}
+	if ev, ok := job.declared.resource.EventOf(report); ok {
+		w.Tell(ev)
+	}
+}
+
+// holdResource keeps the resource of a job until its release is uninstalled.
+func (e *Engine) holdResource(ctx context.Context, job *releaseJob) error {
+	r := job.declared.resource
+	if r == nil || r.Finalized {
+		return nil
+	}
+	_, err := job.keeper.PatchResource(ctx, applier.ResourcePatch{Ref: r.Ref, UID: r.UID, AddFinalizer: resource.Finalizer})
+	if err != nil {
+		return fmt.Errorf("hold the resource until the release is uninstalled: %w", err)
+	}
+	return nil
+}
+
+// releaseResource lets the resource of a job go, for which text was done.
+func (e *Engine) releaseResource(ctx context.Context, job *releaseJob, text string) error {
+	r := job.declared.resource
+	if r == nil || !job.leaving.resource {
+		return nil
+	}
+	e.mu.Lock()
+	if w := e.writerOf(job.declared); w != nil {
+		w.Forget(job.id)
+		w.Tell(applier.ResourceEvent{Ref: r.Ref, UID: r.UID, Reason: "ReleaseRemoved", Message: job.leaving.Why + ": " + text})
+	}
+	e.mu.Unlock()
+	_, err := job.keeper.PatchResource(ctx, applier.ResourcePatch{Ref: r.Ref, UID: r.UID, RemoveFinalizer: resource.Finalizer})
+	if errors.Is(err, applier.ErrNoResource) {
+		return nil
+	}
+	return err
+}
