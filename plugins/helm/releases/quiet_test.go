@@ -187,6 +187,7 @@ func (f *fleet) await() {
 func (f *fleet) pass(c helm.Comparison) (found, paths []string, all int) {
 	f.t.Helper()
 	f.expire()
+	f.requests.take() // those of the test itself
 	var mu sync.Mutex
 	f.each(func(ref helm.ReleaseRef) error {
 		c := c
@@ -211,8 +212,8 @@ func (f *fleet) cheap(when string, most int) {
 }
 
 // quiet is what a pass may cost in which nothing has changed: a list of records
-// and one of each kind, in pages of 500 and up to two rounds, as a comparison
-// that begins before another has ended does not believe its listing.
+// and one of each kind, in pages of 500, and the same once more should the pass
+// take so long that they are no longer fresh.
 const quiet = 2 * (1 + 3)
 
 // TestQuiet: once all releases were found right, the next looks at them cost a
