@@ -166,7 +166,7 @@ func (r resource) condition(kind string) string {
 	return ""
 }
 
-// resource reads "helmrelease/ghost" for example; a zero one if it is gone.
+// resource reads "hr/ghost" for example ("helmrelease" is one of another group); a zero one if it is gone.
 func (w *world) resource(namespace, name string) (r resource) {
 	w.t.Helper()
 	out := w.must("kubectl", "-n", namespace, "get", name, "-o", "json", "--ignore-not-found")
@@ -210,12 +210,12 @@ type listed struct {
 // releases are those that the daemon knows, with more arguments.
 func (s *site) releases(args ...string) []listed {
 	s.t.Helper()
-	var answer struct{ Releases []listed }
+	var list []listed
 	out := s.must("sluice", append([]string{"--config", s.config, "helm", "list", "-o", "json"}, args...)...)
-	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
 		s.t.Fatalf("%v in %s", err, out)
 	}
-	return answer.Releases
+	return list
 }
 
 // release is the one with the address, or of the name; a zero one if there is
