@@ -304,11 +304,13 @@ func (e *Engine) forget(ctx context.Context, n *node) {
 	e.mu.Unlock()
 	if r := n.release; r != nil {
 		r.failTasks()
-		if r.installed() {
-			e.mu.Lock()
-			e.publish(n, eventRemoved, "not in the configuration any more: the release stays installed, where nothing manages it")
-			e.mu.Unlock()
+		e.mu.Lock()
+		if heir := heirOf(e.nodes, n); heir != nil {
+			e.inherit(heir, n)
+		} else if r.installed() {
+			e.publish(n, eventRemoved, "not in the configuration any more: "+r.stays())
 		}
+		e.mu.Unlock()
 	}
 	if n.automation != nil && e.updating != nil {
 		err := e.updating.gate.Forget(func(sub string) bool { return strings.HasPrefix(sub, n.id+" ") })

@@ -49,6 +49,7 @@ const (
 	eventCorrected     = "drift_corrected"
 	eventTested        = "tested"
 	eventOperated      = "operated"
+	eventInherited     = "inherited"
 )
 
 // severities of the reasons that are more than news.

@@ -89,6 +89,9 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 		r.record = r.record.Begin(r.declared.spec)
 		job.record = r.record
 	}
+	if r.inherits != "" {
+		job.declared.spec.Adopt = true
+	}
 	job.host.Asked = e.oneShot()
 	if r.forgive && task == nil {
 		r.forgive, job.record, job.host.Asked = false, job.record.Forgive(), true

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -41,7 +42,7 @@ func (e *Engine) placeCharts() (added []string) {
 		}
 		d := &n.release.declared
 		git := *d.resource.Git
-		id := declaredSource(e.nodes, git)
+		id := declaredSource(e.nodes, git, e.chartsOf(d.helm))
 		if id == "" {
 			id = chartSourceID(git, d.applier)
 			if e.nodes[id] == nil {
@@ -70,14 +71,33 @@ func (e *Engine) dropSource(n *node) {
 	_ = e.deleteRecords(n.id) // what is left is recalled by the next process, and dropped again
 }
 
-// declaredSource finds a declared source of the repository and the ref.
-func declaredSource(nodes map[string]*node, git resource.Git) string {
+// chartsOf is the source that a helm's block offers to resources. e.mu is held.
+func (e *Engine) chartsOf(helm string) string {
+	if h := e.nodes[helm]; h != nil && h.isHelm() {
+		return h.helm.cfg.Charts
+	}
+	return ""
+}
+
+// declaredSource finds a declared source of the repository and the ref. One that
+// has credentials is not lent to whoever may write a resource, unless it is the
+// one that is offered.
+func declaredSource(nodes map[string]*node, git resource.Git, offered string) string {
 	for _, n := range sortedNodes(nodes) {
 		if n.source == nil || n.source.charts != nil || n.plugin.Type != "git" {
 			continue
 		}
-		var cfg struct{ URL, Branch, Tag, Commit string }
+		var cfg struct {
+			URL, Branch, Tag, Commit string
+			Auth, SSH, TLS           json.RawMessage
+		}
 		if json.Unmarshal(n.plugin.JSON, &cfg) != nil {
+			continue
+		}
+		private := slices.ContainsFunc([]json.RawMessage{cfg.Auth, cfg.SSH, cfg.TLS}, func(block json.RawMessage) bool {
+			return len(block) > 0 && string(block) != "null"
+		})
+		if private && n.id != offered {
 			continue
 		}
 		if (cfg.URL == git.URL || n.source.original == git.URL) && (cfg.Branch == git.Ref || cfg.Tag == git.Ref || cfg.Commit == git.Ref) {
@@ -87,13 +107,14 @@ func declaredSource(nodes map[string]*node, git resource.Git) string {
 	return ""
 }
 
+// chartSourceID is the whole of a digest: who may write a resource must not find
+// another one's repository under the same name.
 func chartSourceID(git resource.Git, applier string) string {
-	const enough = 8
 	who := ""
 	if git.Secret != nil {
 		who = applier
 	}
-	return "source.git.charts-" + fingerprint(git.URL, git.Ref, git.Secret, who)[:enough]
+	return "source.git.charts-" + fingerprint(git.URL, git.Ref, git.Secret, who)
 }
 
 func newChartSource(id string, git resource.Git, applier string) *node {

@@ -27,7 +27,6 @@ type following struct {
 
 	passing  map[string]bool   // nodes seen in the first pass; nil once that is complete
 	problems map[string]string // why objects cannot be seen, by kind and namespace
-	unserved map[string]bool   // kinds that the cluster has no definition of, see kindOf
 	lost     error             // why nothing can
 }
 
@@ -93,7 +92,7 @@ func newFollowing(h *node) *following {
 		options: resource.Options{
 			CrossNamespace: cfg.CrossNamespace, DefaultRef: cfg.DefaultRef, Charts: resource.Charts{Source: cfg.Charts, Path: cfg.ChartsPath},
 		},
-		uninstall: cfg.UninstallOnCRDDelete, problems: map[string]string{}, unserved: map[string]bool{},
+		uninstall: cfg.UninstallOnCRDDelete, problems: map[string]string{},
 	}
 }
 
@@ -167,15 +166,4 @@ func (e *Engine) closeFollowing(context.Context) error {
 func (f *following) blind(ref applier.Ref) bool {
 	kind := ref.Group + "/" + ref.Kind + " "
 	return f.problems[kind] != "" || f.problems[kind+ref.Namespace] != ""
-}
-
-// served reports whether the cluster has the definition of the resource with the
-// node id. If it has not, that is no reason to uninstall what the resource
-// declared, unless the configuration says so.
-func (f *following) served(id string) bool { return f.uninstall || !f.unserved[kindOf(id)] }
-
-// kindOf is what the ids of nodes begin with that resources of one kind have.
-func kindOf(id string) string {
-	kind, _, _ := strings.Cut(id, ".")
-	return kind
 }

@@ -104,7 +104,7 @@ func (r *releases) owners(e *Engine) map[string]string {
 	}
 	r.ownersOf, r.byOwner = e.graph, map[string]string{}
 	for _, n := range e.nodes {
-		if n.release != nil && n.release.declared.spec.Owner != "" {
+		if n.release != nil && n.release.leaving == nil && n.release.declared.spec.Owner != "" {
 			r.byOwner[n.release.declared.helm+" "+n.release.declared.spec.Owner] = fmt.Sprintf("%s (%s)", n.id, n.release.declared.place)
 		}
 	}

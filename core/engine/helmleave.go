@@ -3,9 +3,11 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/state"
 )
 
@@ -44,6 +46,7 @@ const (
 // leave has the releases go whose blocks are not in the configuration any more,
 // out of those that were declared before. e.mu is held.
 func (ch *change) leave(gone []*node, before int) {
+	gone = slices.DeleteFunc(gone, func(n *node) bool { return heirOf(ch.nodes, n) != nil })
 	l := leaving{Since: now(), Why: "its block is not in the configuration any more"}
 	if n := len(gone); n > removalBudget || n == before && n > removalAll {
 		ids := make([]string, n)
@@ -117,6 +120,58 @@ func (e *Engine) helmFor(ch *change, c *candidate, d releaseDeclaration, carryOv
 	return h
 }
 
+// heirOf is the node among nodes that declares the release that n was about, nil
+// if there is none: a block that was renamed, or became a resource.
+func heirOf(nodes map[string]*node, n *node) *node {
+	ref := n.release.record.Ref
+	if ref.Name == "" {
+		ref = n.release.declared.spec.Ref
+	}
+	for _, other := range nodes {
+		if r := other.release; r != nil && other.id != n.id && r.leaving == nil && r.declared.helm == n.release.declared.helm && r.declared.spec.Ref == ref {
+			return other
+		}
+	}
+	return nil
+}
+
+// inherit lets heir take over what n has installed, unless it has that already.
+// e.mu is held.
+func (e *Engine) inherit(heir, n *node) {
+	if heir.release.synced != "" {
+		return
+	}
+	owner := n.release.record.Owner
+	if owner == "" {
+		owner = n.release.declared.spec.Owner
+	}
+	heir.release.inherits = owner
+	e.publish(heir, eventInherited, fmt.Sprintf("goes on with the release of %s, which is not declared any more", n.id))
+	e.triggerLocked(heir.id, sched.Webhook)
+}
+
+// handOver has another declaration of the release that a job is to end go on with
+// it, and returns the name of that one; "" if there is none.
+func (e *Engine) handOver(job *releaseJob) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[job.id]
+	if n == nil || n.release == nil {
+		return ""
+	}
+	heir := heirOf(e.nodes, n)
+	if heir == nil {
+		return ""
+	}
+	e.inherit(heir, n)
+	return heir.id
+}
+
+// stays says where a release is left, and how to end it.
+func (r *releaseNode) stays() string {
+	return fmt.Sprintf("the release %s/%s stays installed, where nothing manages it (helm uninstall -n %s %s)", r.record.Ref.Namespace, r.record.Ref.Name, r.record.Ref.Namespace, r.record.Ref.Name)
+}
+
 // recallRelease gives n what an earlier process knew of it. A record of another
 // cluster is not good for this one. e.mu is held.
 func (e *Engine) recallRelease(n *node, d releaseDeclaration) {
@@ -163,6 +218,9 @@ func (e *Engine) leaveUndeclared(ids []string) (cared map[string]bool) {
 		if stored.Target != e.targetOf(n.release.declared) || stored.Keep || !n.release.installed() {
 			continue
 		}
+		if heirOf(e.nodes, n) != nil {
+			continue
+		}
 		cared[id] = true
 		if stored.Leaving != nil {
 			e.nodes[id] = n
@@ -178,7 +236,7 @@ func (e *Engine) leaveUndeclared(ids []string) (cared map[string]bool) {
 	for _, id := range ch.changed {
 		e.recorder.mark(id)
 		e.schedulePart(e.nodes[id])
-		e.triggerLocked(id, 0)
+		e.triggerLocked(id, sched.Interval)
 	}
 	return cared
 }
@@ -187,11 +245,13 @@ func (e *Engine) leaveUndeclared(ids []string) (cared map[string]bool) {
 func (e *Engine) removeRelease(ctx context.Context, job *releaseJob, tell func(release.Progress)) {
 	e.showRemoval(job)
 	text := "it stays installed, where nothing manages it"
-	if !job.leaving.Keep {
-		m := job.record.Removal()
-		if m.Ref.Name == "" { // never run, or the record was lost: what is declared counts
-			m = release.Removal{Owner: job.declared.spec.Owner, Ref: job.declared.spec.Ref, Uninstall: job.declared.spec.Uninstall}
-		}
+	m := job.record.Removal()
+	if m.Ref.Name == "" { // never run, or the record was lost: what is declared counts
+		m = release.Removal{Owner: job.declared.spec.Owner, Ref: job.declared.spec.Ref, Uninstall: job.declared.spec.Uninstall}
+	}
+	if heir := e.handOver(job); heir != "" {
+		text = "its release goes on as " + heir
+	} else if !job.leaving.Keep {
 		removed, err := e.uninstall(ctx, job, m, tell)
 		if ctx.Err() != nil {
 			e.abandonRelease(job, context.Cause(ctx))
@@ -220,7 +280,8 @@ func (e *Engine) removeRelease(ctx context.Context, job *releaseJob, tell func(r
 // uninstall removes the release, unless a namespace that goes takes it along
 // whatever comes of that.
 func (e *Engine) uninstall(ctx context.Context, job *releaseJob, m release.Removal, tell func(release.Progress)) (removed bool, err error) {
-	doomed := job.leaving.doomed
+	r := job.declared.resource
+	doomed := job.leaving.doomed && r != nil && r.Ref.Namespace == m.Ref.Namespace
 	if doomed {
 		m.Uninstall.DisableHooks, m.Uninstall.Wait = true, false // nothing new begins in such a namespace
 	}

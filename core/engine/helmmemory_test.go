@@ -241,7 +241,6 @@ type resourceStore struct {
 	broken  error // what Follow says
 
 	forbidden string // why resources cannot be seen
-	unserved  bool   // there is no definition of them
 }
 
 type stored struct {
@@ -353,9 +352,6 @@ func (k *keeper) Follow(ctx context.Context, _ applier.ResourceFilter, emit func
 	}
 	if s.forbidden != "" {
 		list = []applier.Resource{{Ref: applier.Ref{Group: "helm.fluxcd.io", Kind: "HelmRelease"}, Problem: s.forbidden}}
-	}
-	if s.unserved {
-		list = append(list, applier.Resource{Ref: applier.Ref{Group: "helm.fluxcd.io", Kind: "HelmRelease"}, Deleted: true})
 	}
 	at := len(s.log)
 	s.mu.Unlock()

@@ -41,7 +41,9 @@ type releaseNode struct {
 	leaving *leaving          // nil: it is declared
 	gone    bool              // of a resource: it does not exist any more
 	tried   map[string]string // the revisions of sources that the last run began with, however it ended, by address
-	circle  string            // of resources that depend on each other, if it is in one
+	// inherits is the owner of the release that this declaration goes on with.
+	inherits string
+	circle   string // of resources that depend on each other, if it is in one
 }
 
 // releaseDeclaration is a release as it is declared. It does not change.
@@ -98,6 +100,7 @@ type storedRelease struct {
 	Keep     bool            `json:"keep,omitempty"`
 	Resource *applier.Ref    `json:"resource,omitempty"` // the custom resource that declared it
 	Leaving  *leaving        `json:"leaving,omitempty"`
+	Inherits string          `json:"inherits,omitempty"`
 }
 
 // stored is what is remembered of r.
@@ -105,7 +108,7 @@ func (r *releaseNode) stored() storedRelease {
 	d := r.declared
 	s := storedRelease{
 		Record: r.record, Report: r.report, Synced: r.synced, Target: r.target, Helm: d.helm, Applier: d.applier,
-		Keep: d.keep, Leaving: r.leaving, Ready: r.ready,
+		Keep: d.keep, Leaving: r.leaving, Ready: r.ready, Inherits: r.inherits,
 	}
 	if d.resource != nil {
 		s.Resource = &d.resource.Ref
@@ -116,7 +119,7 @@ func (r *releaseNode) stored() storedRelease {
 // recalled is r as it was when s was stored.
 func (s storedRelease) recalled() *releaseNode {
 	return &releaseNode{
-		record: s.Record, report: s.Report, synced: s.Synced, ready: s.Ready, target: s.Target, leaving: s.Leaving,
+		record: s.Record, report: s.Report, synced: s.Synced, ready: s.Ready, inherits: s.Inherits, target: s.Target, leaving: s.Leaving,
 		declared: releaseDeclaration{helm: s.Helm, applier: s.Applier, keep: s.Keep},
 	}
 }

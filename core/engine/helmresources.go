@@ -40,7 +40,7 @@ func (e *Engine) takeResources(f *following, b resources.Batch) {
 		return
 	}
 	if b.Began {
-		f.passing, f.problems, f.unserved = map[string]bool{}, map[string]string{}, map[string]bool{}
+		f.passing, f.problems = map[string]bool{}, map[string]string{}
 	}
 	f.lost = b.Lost
 	turn := &turnover{engine: e, following: f}
@@ -74,7 +74,7 @@ func (t *turnover) take(p parsed) {
 	}
 	switch n := t.engine.nodes[id]; {
 	case p.Deleted:
-		t.deleted(n, p)
+		t.deleted(n)
 	case n == nil:
 		t.added(id, p)
 	default:
@@ -84,9 +84,6 @@ func (t *turnover) take(p parsed) {
 
 func (t *turnover) problem(p parsed) {
 	key := p.Ref.Group + "/" + p.Ref.Kind + " " + p.Ref.Namespace
-	if p.Ref.Namespace == "" {
-		t.following.unserved[kindOf(p.resource.ID(""))] = p.Deleted
-	}
 	if p.Problem == "" {
 		delete(t.following.problems, key)
 		return
@@ -195,46 +192,38 @@ func (t *turnover) parting(d releaseDeclaration, p parsed) *leaving {
 	return l
 }
 
-// deleted takes note that a resource is gone. If its release was not uninstalled
-// before, it is now.
-func (t *turnover) deleted(n *node, p parsed) {
-	if n == nil {
-		return
+// deleted takes note that a resource is gone.
+func (t *turnover) deleted(n *node) {
+	if n != nil {
+		t.vanished(n)
 	}
-	if p.DefinitionDeleting && !t.following.uninstall {
-		n.release.declared.keep = true
-	}
-	t.vanished(n)
 }
 
-// vanished has a node go whose resource does not exist any more.
+// vanished has a node go whose resource does not exist any more. Whatever ran has
+// our finalizer, so that a deletion is seen before its end: where it was not,
+// somebody took the finalizer away, a backup was restored, or a listing lacks
+// something. Nobody has asked for the end of the release then.
 func (t *turnover) vanished(n *node) {
 	e, r := t.engine, n.release
 	if w := t.following.writer; w != nil {
 		w.Forget(n.id)
 	}
 	r.gone = true
-	switch {
-	case r.leaving != nil && n.busy():
-		return // its run drops it
-	case !r.installed() || r.declared.keep || r.leaving != nil && r.leaving.Keep:
-		if r.endRun != nil {
-			r.endRun(errSuperseded)
+	if r.leaving != nil && !r.leaving.Keep {
+		if !n.busy() { // or else its run drops it
+			t.run = append(t.run, n.id)
 		}
-		e.drop(n)
-		_ = e.deleteRecords(n.id) // what is left is recalled by the next process, and dropped again
-		if r.installed() && r.leaving == nil {
-			e.publish(n, eventRemoved, r.declared.place+" is gone: the release stays installed, where nothing manages it")
-		}
-		t.relink = true
 		return
-	case r.leaving == nil:
-		r.leaving = &leaving{Since: now(), Why: r.declared.place + " is gone"}
-		if r.endRun != nil {
-			r.endRun(errSuperseded)
-		}
 	}
-	t.run = append(t.run, n.id)
+	if r.endRun != nil {
+		r.endRun(errSuperseded)
+	}
+	if r.installed() && r.leaving == nil {
+		e.publish(n, eventRemoved, r.declared.place+" is gone without having been deleted in our presence: "+r.stays())
+	}
+	r.failTasks()
+	e.drop(n)
+	_ = e.deleteRecords(n.id) // what is left is recalled by the next process, and dropped again
 }
 
 // passed ends the first pass: what it has not shown does not exist.
@@ -245,7 +234,6 @@ func (t *turnover) passed() {
 	}
 	for _, n := range sortedNodes(e.nodes) {
 		if r := n.release; r != nil && r.declared.applier == f.applier && r.declared.resource != nil && !f.passing[n.id] && !f.blind(r.declared.resource.Ref) {
-			r.declared.keep = r.declared.keep || !f.served(n.id)
 			t.vanished(n)
 		}
 	}
@@ -253,7 +241,8 @@ func (t *turnover) passed() {
 	f.passing = nil
 }
 
-// recall has the releases leave whose resources went while no daemon ran.
+// recall goes on with the ends of releases whose resources were being deleted
+// when the last daemon ended, and forgets those whose resources are gone.
 func (t *turnover) recall() {
 	e, f := t.engine, t.following
 	ids, err := releaseRecords.IDs(e.store)
@@ -267,18 +256,17 @@ func (t *turnover) recall() {
 			continue
 		}
 		n := &node{id: id, release: stored.recalled(), view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}
-		if !f.served(id) {
-			e.publish(n, eventRemoved, "its resource is gone, with its definition: the release stays installed, where nothing manages it")
-			stored.Keep = true
-		}
-		if stored.Target != e.targetOf(n.release.declared) || stored.Keep || !n.release.installed() {
-			_ = e.deleteRecords(id) // it is recalled by the next process, and dropped again
+		n.release.gone = true
+		if l := stored.Leaving; l != nil && !l.Keep && stored.Target == e.targetOf(n.release.declared) {
+			e.nodes[id] = n
+			t.relink = true
+			t.run = append(t.run, id)
 			continue
 		}
-		n.release.leaving = &leaving{Since: now(), Why: "its resource is gone"}
-		e.nodes[id] = n
-		t.relink = true
-		t.run = append(t.run, id)
+		if n.release.installed() {
+			e.publish(n, eventRemoved, "its resource is gone without having been deleted in our presence: "+n.release.stays())
+		}
+		_ = e.deleteRecords(id) // it is recalled by the next process, and dropped again
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -139,31 +141,14 @@ func TestResourceDeletedWhileDown(t *testing.T) {
 
 		e = w.start(chartSourceBlock)
 		expect(t, e, "helmrelease.default/demo/other", Ready, "")
-		w.wantInstalled(`demo/demo-other {"text":"one"}`)
+		// Whose finalizer was taken away is not taken for deleted.
+		w.wantInstalled(`demo/demo-forced {"text":"one"}, demo/demo-other {"text":"one"}`)
+		if got := eventReasons(t, e, "helmrelease.default/demo/forced"); !slices.Contains(got, eventRemoved) {
+			t.Errorf("events %v", got)
+		}
 		if w.resources.exists("web") {
 			t.Error("the finalizer still holds the resource")
 		}
-	})
-}
-
-func TestDefinitionDeletedWhileDownKeepsReleases(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := resourceWorld(t)
-		w.resources.apply("web", webSpec("one"))
-		w.configure(chartSourceBlock)
-		e := w.engine()
-		if err := e.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		expect(t, e, web, Ready, "")
-		w.stop(e)
-		w.resources.objects[helmReleaseRef("web")].finalizers = nil
-		w.resources.remove("web", applier.Resource{}) // with its definition, by force
-		w.resources.unserved = true
-
-		w.start(chartSourceBlock)
-		synctest.Wait()
-		w.wantInstalled(`demo/demo-web {"text":"one"}`)
 	})
 }
 
@@ -348,4 +333,67 @@ func TestNamespaceDeletedAfterItsResource(t *testing.T) {
 			t.Error("the namespace cannot go")
 		}
 	})
+}
+
+func TestReleaseOutlivesItsDeclaration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.reload(e, chartSourceBlock+releaseBlock("blog", "one", `name = "ghost"`))
+		expect(t, e, "release.blog", Ready, "")
+		if _, err := e.Node("release.ghost"); err == nil {
+			t.Error("the old declaration still has a node")
+		}
+
+		spec := webSpec("one")
+		spec["releaseName"] = "ghost"
+		w.resources.apply("web", spec)
+		expect(t, e, web, Failed, "release.blog")
+		w.reload(e, chartSourceBlock)
+		expect(t, e, web, Ready, "")
+
+		other := webSpec("one")
+		other["releaseName"] = "ghost"
+		w.resources.apply("other", other)
+		w.resources.remove("web", applier.Resource{})
+		expect(t, e, "helmrelease.default/demo/other", Ready, "")
+		w.stop(e)
+
+		w.resources.remove("other", applier.Resource{})
+		e = w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		if w.resources.exists("other") {
+			t.Error("the finalizer still holds the resource")
+		}
+		if calls := w.cluster.takeCalls(); strings.Contains(calls, "uninstall") {
+			t.Errorf("helm did %s", calls)
+		}
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+	})
+}
+
+func TestPrivateSourcesAreNotLent(t *testing.T) {
+	git := resource.Git{URL: "https://git.example.com/charts", Ref: "main"}
+	with := func(json string) map[string]*node {
+		return map[string]*node{"source.git.charts": {
+			id: "source.git.charts", source: &sourceNode{}, plugin: &config.PluginConfig{Kind: "source", Type: "git", JSON: []byte(json)},
+		}}
+	}
+	public := with(`{"url":"https://git.example.com/charts","branch":"main","auth":null}`)
+	private := with(`{"url":"https://git.example.com/charts","branch":"main","auth":{"token":"t"}}`)
+	for name, c := range map[string]struct {
+		nodes   map[string]*node
+		offered string
+		want    string
+	}{
+		"public":            {nodes: public, want: "source.git.charts"},
+		"private":           {nodes: private},
+		"private, offered":  {nodes: private, offered: "source.git.charts", want: "source.git.charts"},
+		"of another branch": {nodes: with(`{"url":"https://git.example.com/charts","branch":"old"}`)},
+	} {
+		if got := declaredSource(c.nodes, git, c.offered); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
 }

@@ -164,6 +164,7 @@ func (e *Engine) concludeRelease(n *node, job *releaseJob, report release.Report
 	case report.Action == release.ActWait:
 		e.succeeded(n, Waiting, report.Reason, "the end of that")
 	default:
+		r.inherits = ""
 		r.synced, r.ready, r.at = job.declared.key, now(), maps.Clone(job.at)
 		e.succeeded(n, Ready, report.Reason, "")
 		e.tellDependents(n.id)

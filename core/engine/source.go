@@ -107,6 +107,9 @@ func (e *Engine) refresh(ctx context.Context, job sourceJob) (sourceNews, error)
 // treeKey names the tree of a revision: two blocks with the same configuration
 // share it.
 func treeKey(cfg config.Source, rev source.Revision) string {
+	if cfg.Plugin.JSON == nil { // of charts: its configuration stands in its name
+		return fingerprint(cfg.Plugin, cfg.Address, rev.ID)
+	}
 	return fingerprint(cfg.Plugin, rev.ID)
 }
 
