@@ -90,7 +90,11 @@ func (e *Engine) hasApplied(n *node, revision string) bool {
 		return true
 	}
 	if n.release != nil {
-		tried, src := n.release.tried[files.Source], e.nodes[files.Source].source
+		tried, reads := n.release.tried[files.Source]
+		if n.release.tried != nil && !reads {
+			return true // only its block is there, which somebody brings back
+		}
+		src := e.nodes[files.Source].source
 		return tried == revision || tried == src.revision.ID && src.resolved > e.updating.marks.runs[revision]
 	}
 	s := n.sync

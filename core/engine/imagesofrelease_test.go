@@ -290,6 +290,14 @@ image_automation "shop" { release = release.web }
 		f.settle("web", "1.0.0", "1.1.0", "1.2.0")
 		f.wantCommits(1)
 
+		f.e.mu.Lock()
+		f.e.nodes["release.web"].release.tried = map[string]string{}
+		applied := f.e.hasApplied(f.e.nodes["release.web"], "rev2")
+		f.e.mu.Unlock()
+		if !applied {
+			t.Error("the release waits for a revision of a source that it does not read")
+		}
+
 		f.configure(written)
 		if _, err := f.e.Reload(t.Context()); err != nil {
 			t.Fatal(err)
