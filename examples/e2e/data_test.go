@@ -40,36 +40,6 @@ func (w *world) ownCluster() string {
 	return name
 }
 
-// TestFluxGetStarted runs the repository that Flux v1 users started with: its
-// charts are no manifests, what the cluster does not serve is named with
-// file:line and the alternative, and the rest is applied.
-func TestFluxGetStarted(t *testing.T) {
-	w := newWorld(t)
-	r := w.realRepository("flux-get-started", ".")
-	w.ownCluster()
-	config := w.config(oneSync(r, ""))
-	o := w.run("sluice", "apply", "--config", config)
-	all := o.out + o.errOut
-	if o.code != 1 {
-		t.Errorf("exit %d, want 1: some objects cannot be applied\n%s", o.code, all)
-	}
-	for _, want := range []string{
-		"releases/ghost.yaml:2: demo:HelmRelease.helm.fluxcd.io/ghost: no CRD installed for HelmRelease helm.fluxcd.io/v1",
-		"releases/mongodb.yaml:2: ",
-		"workloads/podinfo-hpa.yaml:1: demo:HorizontalPodAutoscaler.autoscaling/podinfo: HorizontalPodAutoscaler autoscaling/v2beta1 is not served; the cluster serves autoscaling/v2, autoscaling/v1",
-	} {
-		if !strings.Contains(all, want) {
-			t.Errorf("the report lacks %q\n%s", want, all)
-		}
-	}
-	if strings.Contains(all, "charts/") {
-		t.Errorf("a Helm chart was read as manifests:\n%s", all)
-	}
-	if !w.exists("demo", "deployment/podinfo") {
-		t.Errorf("the objects that the cluster knows were held back\n%s", all)
-	}
-}
-
 // TestKubePrometheus applies CRDs and their custom resources from one commit:
 // it converges in one go.
 func TestKubePrometheus(t *testing.T) {
