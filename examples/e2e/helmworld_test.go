@@ -117,6 +117,15 @@ func trees(charts ...chart) map[string]string {
 	return all
 }
 
+// files puts sets of files together.
+func files(sets ...map[string]string) map[string]string {
+	all := map[string]string{}
+	for _, s := range sets {
+		maps.Copy(all, s)
+	}
+	return all
+}
+
 // value is what a ConfigMap in NS has under "key"; empty if it is not there.
 func (w *world) value(name string) string {
 	w.t.Helper()

@@ -14,6 +14,7 @@ type status struct {
 	Nodes []struct {
 		ID, State, Reason, Revision string
 		Since                       time.Time
+		LastRun                     time.Time `json:"last_run"`
 		Objects, Failed             int
 	}
 }
