@@ -70,7 +70,7 @@ func (l *loader) checkUnused() {
 	}
 	l.checkUpdates()
 	if count[kindSync]+count[kindRelease]+len(followed) == 0 {
-		l.warnf(l.somewhere(), "Nothing to do", "There is no sync and no release. Write sync \"NAME\" { source = ... } to apply a source to a cluster.")
+		l.warnf(l.somewhere(), "Nothing to do", "There is no sync, no release, and no helm block that follows HelmReleases. Write sync \"NAME\" { source = ... } to apply a source to a cluster.")
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 
 var helmSchema = schema.Schema{Attributes: []schema.Attribute{
 	{Name: "for_each"}, {Name: "applier"}, {Name: "resources"}, {Name: "uninstall_on_crd_delete"}, {Name: "cross_namespace"},
-	{Name: "default_ref"}, {Name: "charts"}, {Name: "charts_path"},
+	{Name: "local_urls"}, {Name: "default_ref"}, {Name: "charts"}, {Name: "charts_path"},
 }}
 
 // What a Helm operator has where nobody says otherwise.
@@ -35,10 +35,11 @@ type Helm struct {
 	Resources            bool   // follow the custom resources of the cluster that declare releases
 	UninstallOnCRDDelete bool   // also when their definition is what is deleted
 	CrossNamespace       bool   // they may read secrets and config maps of other namespaces
+	LocalURLs            bool   // they may have values from URLs of the daemon's own host and link
 	DefaultRef           string // of git, for a HelmRelease that names a repository and no ref
 	Charts               string // address of the source that a FluxHelmRelease has its chart from; "": none
 	ChartsPath           string // in the tree of Charts: slash-separated, relative to its root, clean
-	Implicit             bool   // there is no block; it has the name of the applier
+	Implicit             bool   // there is no block, only release blocks; it has the name of the applier
 	Plugin               PluginConfig
 }
 
@@ -49,6 +50,7 @@ func (l *loader) addHelm(b Block, a *arguments, p PluginConfig) {
 		Resources:            a.bool("resources", true),
 		UninstallOnCRDDelete: a.bool("uninstall_on_crd_delete", false),
 		CrossNamespace:       a.bool("cross_namespace", false),
+		LocalURLs:            a.bool("local_urls", false),
 		DefaultRef:           a.ref("default_ref", defaultChartRef),
 		Charts:               a.reference("charts", kindSource),
 		Plugin:               p,
@@ -76,9 +78,10 @@ func (a *arguments) ref(name, def string) string {
 	return s
 }
 
-// addImplicitHelms adds a helm for each Kubernetes applier without one. A
-// plugin that is not there is missed only by release blocks: custom resources
-// can wait for it.
+// addImplicitHelms adds a helm for each Kubernetes applier without one, for
+// release blocks, also for those that were there before. It follows no custom
+// resources: somebody else may do that, so that it takes a block to say so. A
+// plugin that is not there is missed only where there are release blocks.
 func (l *loader) addImplicitHelms() {
 	at, needed := l.firstOf(kindRelease)
 	if !needed && l.schemas != nil {
@@ -114,7 +117,7 @@ func (l *loader) addImplicitHelm(applier Applier, at hcl.Range) {
 		body := inheriting{hcl.EmptyBody(), l.attributesOf(applier.Address)}
 		l.fillPlugin(&p, body, header, s, scope{})
 	}
-	l.cfg.Helms = append(l.cfg.Helms, Helm{Block: b, Applier: applier.Address, Resources: true, DefaultRef: defaultChartRef, Implicit: true, Plugin: p})
+	l.cfg.Helms = append(l.cfg.Helms, Helm{Block: b, Applier: applier.Address, DefaultRef: defaultChartRef, Implicit: true, Plugin: p})
 }
 
 // headerOf returns the place of an applier's block, or of what made an

@@ -52,6 +52,48 @@ func TestHelmPluginIsMissing(t *testing.T) {
 	}
 }
 
+// TestFollowing loads appliers with and without a helm block: custom resources
+// are followed only where somebody has written one.
+func TestFollowing(t *testing.T) {
+	const (
+		source  = "source \"git\" \"a\" { url = \"https://git.example.com/a.git\" }\n"
+		two     = "applier \"kubernetes\" \"prod\" {}\napplier \"kubernetes\" \"stage\" {}\n"
+		release = "release \"a\" {\n  applier = applier.kubernetes.prod\n  chart { repository = \"oci://registry.example.com/a\" }\n}\n"
+	)
+	tests := map[string]struct {
+		src      string
+		followed []string // appliers
+		problems []string // summaries
+	}{
+		"nothing is written":       {"applier \"kubernetes\" \"prod\" {}\n", nil, []string{"Nothing to do"}},
+		"only a sync":              {source + "sync \"a\" { source = source.git.a }\n", nil, nil},
+		"only a release":           {two + release, nil, []string{"Unused applier"}},
+		"only a helm":              {"helm \"helm\" \"default\" {}\n", []string{"applier.kubernetes.default"}, nil},
+		"a helm that is to follow": {two + "helm \"helm\" \"stage\" { applier = applier.kubernetes.stage }\n" + release, []string{"applier.kubernetes.stage"}, nil},
+		"a helm that is not to":    {"helm \"helm\" \"default\" { resources = false }\n", nil, []string{"Nothing to do"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg, diags := config.Load([]string{write(t, tt.src)}, options())
+			var followed, problems []string
+			for _, h := range cfg.Helms {
+				if h.Resources {
+					followed = append(followed, h.Applier)
+				}
+			}
+			for _, d := range diags {
+				problems = append(problems, d.Summary)
+			}
+			if diff := cmp.Diff(tt.followed, followed); diff != "" {
+				t.Errorf("followed (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.problems, problems); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestHelmInherits loads a helm block and looks where what it has from its
 // applier is said to stand.
 func TestHelmInherits(t *testing.T) {

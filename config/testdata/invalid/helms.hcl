@@ -17,6 +17,7 @@ helm "helm" "missing" {}
 helm "hlem" "c" {
   applier         = applier.kubernetes.stag
   resources       = "maybe"
+  local_urls      = ["10.0.0.0/8"]
   cross_namespaces = true
   charts_path     = "../x"
   default_ref     = "a b"

@@ -22,6 +22,7 @@ helm "helm" "prod" {
   resources               = false
   uninstall_on_crd_delete = true
   cross_namespace         = true
+  local_urls              = true
   context                 = "admin@prod"
   storage                 = "configmap"
   default_ref             = "release/1.x"
