@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -80,14 +81,18 @@ func digestOf(file string) (string, error) {
 	return fmt.Sprintf("sha256:%x", h.Sum(nil)), nil
 }
 
-// file is where the archive with a digest is kept.
-func (s *Store) file(digest string) string {
-	return filepath.Join(s.Dir, "archive", strings.ReplaceAll(path.Base(digest), ":", "-")+".tgz")
+// file is where the archive with a digest is kept that a repository has
+// delivered.
+func (s *Store) file(where location, digest string) string {
+	_, sum, _ := strings.Cut(path.Base(digest), ":")
+	return filepath.Join(s.Dir, "archive", where.identity()+"-"+sum+".tgz")
 }
 
-// kept returns the archive with a digest, if it is there and sound.
-func (s *Store) kept(digest string) (file string, ok bool) {
-	file = s.file(digest)
+// kept returns the archive with a digest, if this repository has delivered it
+// to whoever asks, and it is sound. That another one has is not enough: an
+// index may claim any digest.
+func (s *Store) kept(where location, digest string) (file string, ok bool) {
+	file = s.file(where, digest)
 	if got, err := digestOf(file); err != nil || got != digest {
 		return file, false
 	}
@@ -104,10 +109,10 @@ func (s *Store) sumOf(ctx context.Context, ref helm.ChartRef, where location, f 
 		return "", err
 	}
 	s.mu.Lock()
-	last := s.sums[at.URL.String()]
+	last := s.sums[at.identity()]
 	s.mu.Unlock()
 	header := last.header()
-	if _, ok := s.kept(last.digest); !ok {
+	if _, ok := s.kept(where, last.digest); !ok {
 		header = nil
 	}
 	resp, err := s.get(ctx, at, header)
@@ -118,36 +123,50 @@ func (s *Store) sumOf(ctx context.Context, ref helm.ChartRef, where location, f 
 	if resp.StatusCode == http.StatusNotModified {
 		return last.digest, nil
 	}
-	digest, err := s.keep(at, resp, "")
+	digest, err := s.keep(where, at, resp, "")
 	if err != nil {
 		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sums[at.URL.String()] = sum{digest, stampOf(resp.Header)}
+	s.sums[at.identity()] = sum{digest, stampOf(resp.Header)}
 	return digest, nil
 }
 
 // archiveAt is where an index says that the archive is: below the repository,
 // or anywhere, which may have a mirror and credentials of its own.
 func (s *Store) archiveAt(ref helm.ChartRef, where location, f found) (location, error) {
-	base := *where.URL
-	base.Path = strings.TrimSuffix(base.Path, "/") + "/"
-	u, err := base.Parse(f.url)
+	u, err := url.Parse(f.url)
 	if err != nil {
 		return location{}, fmt.Errorf("%s: the index has a URL that is none: %q", where, f.url)
 	}
-	if u.Scheme != base.Scheme || u.Host != base.Host {
-		return s.locate(ref, u.String())
+	asked, err := url.Parse(where.asked)
+	if err != nil {
+		return location{}, fmt.Errorf("%q is not a URL", redactURL(where.asked))
+	}
+	if rooted := u.Host != "" || strings.HasPrefix(u.Path, "/"); where.mirrored && !rooted {
+		return s.locate(ref, directory(asked).ResolveReference(u).String()) // the mirror is only for what is below its prefix
+	}
+	full := directory(where.URL).ResolveReference(u)
+	if full.Scheme != where.Scheme || full.Host != where.Host {
+		return s.locate(ref, full.String())
+	}
+	if dots(full) {
+		return location{}, fmt.Errorf("%s: the index has a URL with . or .. in its path: %q", where, f.url)
 	}
 	at := where
-	at.URL, at.asked = u, strings.TrimSuffix(where.asked, "/")+"/"+f.url
+	at.URL, at.asked = full, strings.TrimSuffix(where.asked, "/")+"/"+f.url
 	return at, nil
 }
 
-// keep stores the archive of a response under its digest, which must be want
-// unless that is empty.
-func (s *Store) keep(at location, resp *http.Response, want string) (string, error) {
+// directory is a URL that others are relative to.
+func directory(u *url.URL) *url.URL {
+	return &url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/") + "/"}
+}
+
+// keep stores the archive of a response, as the repository where's, under its
+// digest, which must be want unless that is empty.
+func (s *Store) keep(where, at location, resp *http.Response, want string) (string, error) {
 	temporary, err := os.CreateTemp(filepath.Join(s.Dir, "archive"), ".part-*")
 	if err != nil {
 		return "", err
@@ -167,7 +186,7 @@ func (s *Store) keep(at location, resp *http.Response, want string) (string, err
 	if want != "" && digest != want {
 		return "", fmt.Errorf("%s is %s: %w", at, digest, errDigest)
 	}
-	if err := os.Rename(name, s.file(digest)); err != nil {
+	if err := os.Rename(name, s.file(where, digest)); err != nil {
 		return "", err
 	}
 	return digest, tidy(filepath.Join(s.Dir, "archive"), mostKept)
@@ -209,7 +228,7 @@ func tidy(dir string, most int64) error {
 
 // pullEntry returns the archive of an exact chart of an HTTP(S) repository.
 func (s *Store) pullEntry(ctx context.Context, ref helm.ChartRef, where location, digest string) (string, error) {
-	file, ok := s.kept(digest)
+	file, ok := s.kept(where, digest)
 	if ok && ref.Keyring == "" {
 		return file, nil
 	}
@@ -224,13 +243,13 @@ func (s *Store) pullEntry(ctx context.Context, ref helm.ChartRef, where location
 	if err != nil {
 		return "", err
 	}
-	if file, ok = s.kept(digest); !ok {
+	if file, ok = s.kept(where, digest); !ok {
 		resp, err := s.get(ctx, at, nil)
 		if err != nil {
 			return "", err
 		}
 		defer func() { _ = resp.Body.Close() }()
-		if _, err := s.keep(at, resp, digest); err != nil {
+		if _, err := s.keep(where, at, resp, digest); err != nil {
 			return "", err
 		}
 	}

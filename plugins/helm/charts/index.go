@@ -3,7 +3,6 @@ package charts
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -94,7 +93,7 @@ func missing(at location, chart string, entries map[string]span) error {
 
 // index returns the one of a URL, as the credentials see it.
 func (s *Store) index(at location) *index {
-	key := fmt.Sprintf("%x", sha256.Sum256([]byte(at.URL.String()+"\x00"+at.auth.Username+"\x00"+at.auth.Password.Reveal())))
+	key := at.identity()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := s.indexes[key]

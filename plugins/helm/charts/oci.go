@@ -121,6 +121,9 @@ func registryError(ctx context.Context, where location, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("%s: %w", where, cause)
 	}
+	if errors.Is(err, auth.ErrBasicCredentialNotFound) {
+		return fmt.Errorf("%s wants credentials, and none are set for it: %s", where, wanting)
+	}
 	if answer, ok := errors.AsType[*errcode.ErrorResponse](err); ok {
 		return refused(where, &http.Response{StatusCode: answer.StatusCode, Status: fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode)), Header: http.Header{}})
 	}
@@ -133,6 +136,7 @@ func (s *Store) pullArtifact(ctx context.Context, ref helm.ChartRef, where locat
 	if err != nil {
 		return "", err
 	}
+	where = where.of(ref.Name)
 	manifest, err := manifestOf(ctx, r, where, want)
 	if err != nil {
 		return "", err
@@ -141,7 +145,7 @@ func (s *Store) pullArtifact(ctx context.Context, ref helm.ChartRef, where locat
 	if !ok {
 		return "", fmt.Errorf("%s@%s is no chart: it has no layer of the type %s", where, want, registry.ChartLayerMediaType)
 	}
-	file, ok := s.kept(layer.Digest.String())
+	file, ok := s.kept(where, layer.Digest.String())
 	if !ok {
 		if layer.Size > s.MaxChart {
 			return "", fmt.Errorf("%s: %w", where, tooLarge(s.MaxChart))
@@ -151,7 +155,7 @@ func (s *Store) pullArtifact(ctx context.Context, ref helm.ChartRef, where locat
 			return "", registryError(ctx, where, err)
 		}
 		defer func() { _ = body.Close() }()
-		if _, err := s.keep(where, &http.Response{Body: body, ContentLength: layer.Size}, layer.Digest.String()); err != nil {
+		if _, err := s.keep(where, where, &http.Response{Body: body, ContentLength: layer.Size}, layer.Digest.String()); err != nil {
 			return "", err
 		}
 	}

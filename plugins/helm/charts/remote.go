@@ -6,12 +6,14 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,8 +48,34 @@ func redactURL(raw string) string {
 
 func (l location) oci() bool { return l.Scheme == "oci" }
 
+// identity tells a location, and who asks there, from all others: what was
+// delivered to one is not for another.
+func (l location) identity() string {
+	all := sha256.New()
+	for _, part := range []string{l.URL.String(), l.auth.Username, l.auth.Password.Reveal(), l.auth.CA, l.auth.Cert, l.auth.Key.Reveal()} {
+		fmt.Fprintf(all, "%q\n", part)
+	}
+	return hex.EncodeToString(all.Sum(nil))
+}
+
+// of is the location of something below l.
+func (l location) of(name string) location {
+	l.URL = l.JoinPath(name)
+	return l
+}
+
+// dots tells whether a URL has steps that lead out of a prefix, or may, once
+// somebody has cleaned the path.
+func dots(u *url.URL) bool {
+	steps := strings.FieldsFunc(u.Path, func(r rune) bool { return r == '/' || r == '\\' })
+	return slices.Contains(steps, "..") || slices.Contains(steps, ".")
+}
+
 // locate applies what ref says about remotes to a URL.
 func (s *Store) locate(ref helm.ChartRef, raw string) (location, error) {
+	if u, err := url.Parse(raw); err == nil && dots(u) { // before a mirror's prefix is put for another
+		return location{}, fmt.Errorf("%s: a URL may not have . or .. in its path", u.Redacted())
+	}
 	target, auth := raw, helm.Auth{}
 	remote, matched := longest(ref.Remotes, raw)
 	if matched {
@@ -175,6 +203,9 @@ func (s *Store) get(ctx context.Context, l location, header http.Header) (*http.
 	return nil, refused(l, resp)
 }
 
+// wanting is what to do where there are no credentials.
+const wanting = "give the chart a username and a password (a HelmRelease: chartPullSecret), or an OCI registry a registry_credential block"
+
 // unreachable says which URL could not be reached.
 func unreachable(ctx context.Context, l location, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
@@ -191,7 +222,7 @@ func refused(l location, resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		if l.auth.Username == "" {
-			return fmt.Errorf("%w: it wants credentials, and none are set for it", err)
+			return fmt.Errorf("%w: it wants credentials, and none are set for it: %s", err, wanting)
 		}
 		return fmt.Errorf("%w: it does not accept the credentials of %q", err, l.auth.Username)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:

@@ -6,7 +6,8 @@
 // Indexes and archives are kept on disk and shared by all releases: an index is
 // asked for with its ETag, and read where the chart stands in it, so that one
 // of 30 MB costs no more memory than one of 30 kB; an archive is known by its
-// digest.
+// digest. Both belong to the repository that delivered them and to the
+// credentials that they were delivered to: others ask for themselves.
 package charts
 
 import (
@@ -89,7 +90,10 @@ func (s *Store) Resolve(ctx context.Context, ref helm.ChartRef) (helm.Chart, err
 // Pull implements helm.Helm.
 func (s *Store) Pull(ctx context.Context, c helm.Chart, dir string) error {
 	if c.Ref.Tree != "" {
-		return s.pullTree(ctx, c, dir)
+		if err := s.pullTree(ctx, c, dir); err != nil {
+			return err
+		}
+		return weigh(name(c.Ref), dir, mostTree)
 	}
 	ref := c.Ref
 	ref.Version = c.Version
@@ -100,7 +104,7 @@ func (s *Store) Pull(ctx context.Context, c helm.Chart, dir string) error {
 	if err := extract(archive, dir, unpacked*s.MaxChart); err != nil {
 		return sdk.Permanent(fmt.Errorf("chart %s: %w", name(ref), err))
 	}
-	return nil
+	return weigh(name(ref), dir, unpacked*s.MaxChart)
 }
 
 // unpacked is how many times larger than its archive at most a chart may be.
