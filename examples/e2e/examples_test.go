@@ -38,6 +38,11 @@ func TestExamples(t *testing.T) {
 		}
 	})
 	t.Run("images", func(t *testing.T) { w.in(t).imagesExample() })
+	t.Run("helm", func(t *testing.T) {
+		w := w.in(t)
+		w.must("kubectl", "delete", "namespace", "shop", "--ignore-not-found")
+		w.helmExample()
+	})
 	t.Run("plugin-dir", func(t *testing.T) {
 		w := w.in(t)
 		plugins := filepath.Join(w.dir, "plugins")

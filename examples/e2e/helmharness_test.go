@@ -240,8 +240,9 @@ func (s *site) waitRelease(name, want string) listed {
 // waitFor waits for a condition of a release.
 func (s *site) waitFor(name, what string, cond func(listed) bool) (last listed) {
 	s.t.Helper()
+	met := false
 	defer func() {
-		if s.t.Failed() {
+		if !met {
 			s.t.Logf("release %s: %+v\n%s", name, last, s.sluice("status"))
 		}
 	}()
@@ -249,6 +250,7 @@ func (s *site) waitFor(name, what string, cond func(listed) bool) (last listed) 
 		last = s.release(name)
 		return cond(last)
 	})
+	met = true
 	return last
 }
 
