@@ -379,7 +379,8 @@ spec:
   values: {text: planned}
 `)
 		w.configure(`source "memory" "objects" { url = "mem://objects" }
-sync "objects" { source = source.memory.objects }`)
+sync "objects" { source = source.memory.objects }
+helm "helm" "default" {}`)
 		e := w.engine()
 		e.Load(t.Context())
 		results, err := e.Plan(t.Context(), nil, nil)

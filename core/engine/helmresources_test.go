@@ -29,13 +29,16 @@ func webSpec(value string) map[string]any {
 	}
 }
 
+// followingBlock has custom resources followed as well.
+const followingBlock = chartSourceBlock + `helm "helm" "default" {}` + "\n"
+
 const web = "helmrelease.default/demo/web"
 
 func TestResourceIsReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
 		w.resources.apply("web", webSpec("one"))
-		e := w.start(chartSourceBlock)
+		e := w.start(followingBlock)
 		expect(t, e, web, Ready, "")
 		w.wantInstalled(`demo/demo-web {"text":"one"}`)
 		sleepFor(t, time.Second)
@@ -87,7 +90,7 @@ func TestResourceDeletedBesideItsRelease(t *testing.T) {
 					annotations = []string{c.annotation}
 				}
 				w.resources.apply("web", webSpec("one"), annotations...)
-				e := w.start(chartSourceBlock)
+				e := w.start(followingBlock)
 				expect(t, e, web, Ready, "")
 				w.resources.remove("web", c.flags)
 				synctest.Wait()
@@ -107,7 +110,7 @@ func TestNamespaceGoesThoughUninstallFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
 		w.resources.apply("web", webSpec("one"))
-		e := w.start(chartSourceBlock)
+		e := w.start(followingBlock)
 		expect(t, e, web, Ready, "")
 		w.cluster.failing("uninstall demo-web", errNoCluster)
 		w.resources.remove("web", applier.Resource{NamespaceDeleting: true})
@@ -124,7 +127,7 @@ func TestResourceDeletedWhileDown(t *testing.T) {
 		w.resources.apply("web", webSpec("one"))
 		w.resources.apply("other", webSpec("one"))
 		w.resources.apply("forced", webSpec("one"))
-		w.configure(chartSourceBlock)
+		w.configure(followingBlock)
 		e := w.engine()
 		if err := e.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -139,7 +142,7 @@ func TestResourceDeletedWhileDown(t *testing.T) {
 		w.resources.objects[helmReleaseRef("forced")].finalizers = nil
 		w.resources.remove("forced", applier.Resource{})
 
-		e = w.start(chartSourceBlock)
+		e = w.start(followingBlock)
 		expect(t, e, "helmrelease.default/demo/other", Ready, "")
 		// Whose finalizer was taken away is not taken for deleted.
 		w.wantInstalled(`demo/demo-forced {"text":"one"}, demo/demo-other {"text":"one"}`)
@@ -155,7 +158,7 @@ func TestResourceDeletedWhileDown(t *testing.T) {
 func TestTwoDeclarationsOfOneRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
-		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		e := w.start(followingBlock + releaseBlock("ghost", "one"))
 		expect(t, e, "release.ghost", Ready, "")
 		spec := webSpec("two")
 		spec["releaseName"], spec["targetNamespace"] = "ghost", "demo"
@@ -175,10 +178,10 @@ func TestResourcesSurviveReloads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
 		w.resources.apply("web", webSpec("one"))
-		e := w.start(chartSourceBlock)
+		e := w.start(followingBlock)
 		expect(t, e, web, Ready, "")
 		w.helms2calls()
-		w.reload(e, chartSourceBlock+releaseBlock("ghost", "one"))
+		w.reload(e, followingBlock+releaseBlock("ghost", "one"))
 		expect(t, e, web, Ready, "")
 		w.wantCalls("install ghost")
 		w.reload(e, chartSourceBlock+`helm "helm" "mine" { resources = false }`)
@@ -186,7 +189,7 @@ func TestResourcesSurviveReloads(t *testing.T) {
 			t.Error("the node is still there, though nobody follows resources")
 		}
 		w.wantInstalled(`demo/demo-web {"text":"one"}`)
-		w.reload(e, chartSourceBlock)
+		w.reload(e, followingBlock)
 		expect(t, e, web, Ready, "")
 	})
 }
@@ -199,7 +202,7 @@ func TestSuspendedAndDependentResources(t *testing.T) {
 		w.resources.apply("a", webSpec("one"), "sluice.dev/depends-on=demo/b")
 		w.resources.apply("b", webSpec("one"), "sluice.dev/depends-on=demo/a")
 		w.resources.apply("lonely", webSpec("one"), "sluice.dev/depends-on=demo/nobody")
-		e := w.start(chartSourceBlock)
+		e := w.start(followingBlock)
 		expect(t, e, web, Suspended, "")
 		expect(t, e, "helmrelease.default/demo/late", Blocked, web+" has not been applied")
 		expect(t, e, "helmrelease.default/demo/lonely", Blocked, "helmrelease.default/demo/nobody does not exist")
@@ -219,7 +222,7 @@ func TestChangedResourceEndsWhatHangs(t *testing.T) {
 		w := resourceWorld(t)
 		w.cluster.hanging("install demo-web", true)
 		w.resources.apply("web", webSpec("one"))
-		e := w.start(chartSourceBlock)
+		e := w.start(followingBlock)
 		expect(t, e, web, Running, "")
 		w.cluster.hanging("install demo-web", false)
 		w.resources.apply("web", webSpec("two"))
@@ -232,7 +235,7 @@ func TestBadResourceSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
 		w.resources.apply("web", map[string]any{"chart": map[string]any{}})
-		e := w.start(chartSourceBlock)
+		e := w.start(followingBlock)
 		expect(t, e, web, Failed, "spec.chart")
 		sleepFor(t, time.Second)
 		if w.resources.field("web", "conditions") == nil {
@@ -247,7 +250,7 @@ func TestDeclaredSourceServesChartsOfResources(t *testing.T) {
 		w.resources.apply("web", webSpec("one"))
 		w.resources.apply("more", webSpec("one"))
 		w.repo("https://git.example.com/charts").fail(errNoCluster)
-		e := w.start(chartSourceBlock)
+		e := w.start(followingBlock)
 		n := expect(t, e, web, Blocked, "source.git.charts-")
 		shared := expect(t, e, "helmrelease.default/demo/more", Blocked, "source.git.charts-")
 		if n.DependsOn[0] != shared.DependsOn[0] {
@@ -264,7 +267,7 @@ func TestFollowingGoesOnAfterFailures(t *testing.T) {
 		w := resourceWorld(t)
 		w.resources.broken = errNoCluster
 		w.resources.apply("web", webSpec("one"))
-		e := w.start(chartSourceBlock)
+		e := w.start(followingBlock)
 		synctest.Wait()
 		if _, err := e.Node(web); err == nil {
 			t.Fatal("a node of what cannot be seen")
@@ -288,6 +291,7 @@ func TestMirrorsStandInForRepositories(t *testing.T) {
 source "memory" "objects" { url = "https://git.example.com/objects" }
 sync "objects" { source = source.memory.objects }
 `
+		objects += `helm "helm" "default" {}` + "\n"
 		e := w.start(objects)
 		expect(t, e, web, Blocked, "source.git.charts-")
 		w.reload(e, objects+`mirror "https://git.example.com" { to = "https://mirror.internal" }`)
@@ -300,7 +304,7 @@ func TestResourcesThatCannotBeSeenAreNotGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
 		w.resources.apply("web", webSpec("one"))
-		w.configure(chartSourceBlock)
+		w.configure(followingBlock)
 		e := w.engine()
 		if err := e.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -309,7 +313,7 @@ func TestResourcesThatCannotBeSeenAreNotGone(t *testing.T) {
 		w.stop(e)
 
 		w.resources.forbidden = "no rights"
-		e = w.start(chartSourceBlock)
+		e = w.start(followingBlock)
 		n := expect(t, e, kube, Ready, "")
 		w.wantInstalled(`demo/demo-web {"text":"one"}`)
 		if len(n.Problems) != 1 || !strings.Contains(n.Problems[0].Summary, "no rights") {
@@ -322,7 +326,7 @@ func TestNamespaceDeletedAfterItsResource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
 		w.resources.apply("web", webSpec("one"))
-		e := w.start(chartSourceBlock)
+		e := w.start(followingBlock)
 		expect(t, e, web, Ready, "")
 		w.cluster.failing("uninstall demo-web", errNoCluster)
 		w.resources.remove("web", applier.Resource{})
@@ -338,9 +342,9 @@ func TestNamespaceDeletedAfterItsResource(t *testing.T) {
 func TestReleaseOutlivesItsDeclaration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
-		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		e := w.start(followingBlock + releaseBlock("ghost", "one"))
 		expect(t, e, "release.ghost", Ready, "")
-		w.reload(e, chartSourceBlock+releaseBlock("blog", "one", `name = "ghost"`))
+		w.reload(e, followingBlock+releaseBlock("blog", "one", `name = "ghost"`))
 		expect(t, e, "release.blog", Ready, "")
 		if _, err := e.Node("release.ghost"); err == nil {
 			t.Error("the old declaration still has a node")
@@ -350,7 +354,7 @@ func TestReleaseOutlivesItsDeclaration(t *testing.T) {
 		spec["releaseName"] = "ghost"
 		w.resources.apply("web", spec)
 		expect(t, e, web, Failed, "release.blog")
-		w.reload(e, chartSourceBlock)
+		w.reload(e, followingBlock)
 		expect(t, e, web, Ready, "")
 
 		other := webSpec("one")
@@ -361,7 +365,7 @@ func TestReleaseOutlivesItsDeclaration(t *testing.T) {
 		w.stop(e)
 
 		w.resources.remove("other", applier.Resource{})
-		e = w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		e = w.start(followingBlock + releaseBlock("ghost", "one"))
 		expect(t, e, "release.ghost", Ready, "")
 		if w.resources.exists("other") {
 			t.Error("the finalizer still holds the resource")
