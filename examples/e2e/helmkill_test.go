@@ -74,47 +74,65 @@ func (k *killingReleases) configured(step int64) string {
 	return k.config
 }
 
-// atEachWrite goes through the steps: it calls what prepare returns at the
-// first write of the first step, at the second of the second, and so on, until a
-// step takes fewer writes. Each time, it calls after, and waits until all is as
-// declared.
+// atEachWrite goes through the steps, and checks the chains of revisions.
 func (k *killingReleases) atEachWrite(prepare func() (kill func()), after func()) {
 	w := k.w
 	w.t.Helper()
 	w.eventually(time.Minute, "the first releases", func() bool { return k.done(0) })
+	k.proxy.atEachWrite(w, 10, killSteps{prepare: prepare, after: after, change: func(step int64) { k.configured(step) }, done: func(step int64) bool {
+		return k.done(step)
+	}, check: func(step int64) {
+		w.oneChain(w.prefix, "same")
+		w.oneChain(w.prefix, fmt.Sprintf("new-%d", step))
+	}})
+}
+
+// killSteps are changes of what is declared, with a kill in each.
+type killSteps struct {
+	prepare func() (kill func())
+	change  func(step int64)
+	after   func()                // a kill
+	done    func(step int64) bool // the cluster is as declared
+	check   func(step int64)
+}
+
+// atEachWrite kills at the first write of the first step, at the second of the
+// second, and so on, until a step takes fewer writes, which are to be least.
+// After each it waits until the step is done all the same.
+func (p *apiProxy) atEachWrite(w *world, least int64, s killSteps) {
+	w.t.Helper()
 	for step := int64(1); ; step++ {
-		kill := prepare()
+		kill := s.prepare()
 		var writes atomic.Int64
 		hit := make(chan struct{})
-		k.proxy.intercept(func(http.ResponseWriter, *http.Request) bool {
+		p.intercept(func(http.ResponseWriter, *http.Request) bool {
 			if writes.Add(1) == step {
 				kill()
 				close(hit)
 			}
 			return false
 		})
-		k.configured(step)
+		s.change(step)
 		killed := false
-		w.eventually(time.Minute, "the step is done, or there was a kill", func() bool {
+		w.eventually(time.Minute, fmt.Sprintf("step %d is done, or there was a kill", step), func() bool {
 			select {
 			case <-hit:
 				killed = true
 				return true
 			default:
-				return k.done(step)
+				return s.done(step)
 			}
 		})
 		if !killed {
-			if step < 9 {
-				w.t.Fatalf("an install, an upgrade and an uninstall took fewer than %d writes", step)
+			if step <= least {
+				w.t.Fatalf("step %d took fewer than %d writes", step, least)
 			}
 			w.t.Logf("killed at each of %d writes", step-1)
 			return
 		}
-		after()
-		w.eventually(time.Minute, fmt.Sprintf("all is as declared after a kill at write %d", step), func() bool { return k.done(step) })
-		w.oneChain(w.prefix, "same")
-		w.oneChain(w.prefix, fmt.Sprintf("new-%d", step))
+		s.after()
+		w.eventually(time.Minute, fmt.Sprintf("all is as declared after a kill at write %d", step), func() bool { return s.done(step) })
+		s.check(step)
 	}
 }
 
@@ -132,6 +150,42 @@ func (k *killingReleases) done(step int64) bool {
 	out := k.w.run("kubectl", "-n", k.w.prefix, "get", "configmaps", "-o", "jsonpath={range .items[*]}{.metadata.name}={.data.key} {end}").out
 	got := strings.ReplaceAll(out, "kube-root-ca.crt= ", "")
 	return got == fmt.Sprintf("%s=%s same=%[2]s ", name, value)
+}
+
+// TestHelmKilledInRollback kills the daemon at each write of an upgrade that
+// fails and is rolled back: what was good is there in the end, and the upgrade
+// is given up.
+func TestHelmKilledInRollback(t *testing.T) {
+	w := newWorld(t)
+	t.Parallel()
+	w.namespaces("")
+	proxy := w.throughProxy()
+	r := w.repo("app", trees(webChart("web", "1.0.0", map[string]string{"templates/bad.yaml": badIfTold})))
+	block := func(values string) string {
+		return w.config(within("") + r.source() + releaseBlock("web", "web", "skip_openapi = true\n  values = { "+values+" }\n  on_failure { retries = 0 }"))
+	}
+	config := block(`greeting = "good"`)
+	w.env = append(w.env, "KUBECONFIG="+proxy.kubeconfig)
+	d := w.daemon(config)
+	w.eventually(time.Minute, "the install", func() bool { return w.allReady(config, "web") })
+	last := 1
+	proxy.atEachWrite(w, 6, killSteps{
+		prepare: func() func() {
+			last = w.deployed(w.prefix, "web")
+			return func() { _ = d.cmd.Process.Kill() }
+		},
+		change: func(step int64) { block(fmt.Sprintf("greeting = \"%d\"\n  bad = true", step)) },
+		after: func() {
+			err := <-d.done
+			d.done <- err
+			d = w.daemon(config)
+		},
+		done: func(int64) bool {
+			s := w.run("sluice", "status", "--config", config, "release.web").out
+			return w.deployed(w.prefix, "web") > last && w.value("web") == "good" && strings.Contains(s, "rolled back")
+		},
+		check: func(int64) { w.oneChain(w.prefix, "web") },
+	})
 }
 
 // TestHelmKilledInHook kills the daemon while a hook of an upgrade runs: the

@@ -4,49 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
-	"testing"
 )
-
-// sharedHelmCluster is a control plane for the tests with HelmReleases: on that
-// of all other tests, daemons that know nothing of them would install them too.
-var sharedHelmCluster struct {
-	sync.Mutex
-	name, kubeconfig string
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if name := sharedHelmCluster.name; name != "" {
-		if out, err := exec.Command(filepath.Join(os.Getenv("SLUICE_TEST_BIN"), "devcluster"), "down", name).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "devcluster down %s: %v\n%s", name, err, out)
-			code = max(code, 1)
-		}
-	}
-	os.Exit(code)
-}
-
-// helmCluster points the world at the control plane for HelmReleases, with
-// their definitions installed.
-func (w *world) helmCluster() {
-	w.t.Helper()
-	c := &sharedHelmCluster
-	c.Lock()
-	defer c.Unlock()
-	if c.name == "" {
-		name := fmt.Sprintf("e2e-helm-%d", os.Getpid())
-		w.mustAsUser("devcluster", "up", name)
-		c.name, c.kubeconfig = name, strings.TrimSpace(w.mustAsUser("devcluster", "kubeconfig", name))
-		w.env = append(w.env, "KUBECONFIG="+c.kubeconfig)
-		w.definitions()
-		return
-	}
-	w.env = append(w.env, "KUBECONFIG="+c.kubeconfig)
-}
 
 // namespaces makes namespaces of the test; they are called NS with a suffix.
 func (w *world) namespaces(suffixes ...string) {
@@ -64,6 +23,11 @@ func within(suffixes ...string) string {
 		list = append(list, fmt.Sprintf("%q", "NS"+s))
 	}
 	return fmt.Sprintf("applier \"kubernetes\" \"c\" {\n  namespaces = [%s]\n}\n", strings.Join(list, ", "))
+}
+
+// followed is an applier as of within, whose HelmReleases are followed.
+func followed(suffixes ...string) string {
+	return within(suffixes...) + "helm \"helm\" \"c\" {}\n"
 }
 
 // source is a git source "app" of r that is looked at each second.
@@ -177,3 +141,13 @@ func (w *world) events(config, node, text string) (all []string) {
 	}
 	return all
 }
+
+// badIfTold is a template of an object that the API server refuses, if the value
+// "bad" says so.
+const badIfTold = `{{ if .Values.bad }}
+apiVersion: v1
+kind: Service
+metadata: {name: bad}
+spec: {ports: [{port: 99999999}]}
+{{ end }}
+`
