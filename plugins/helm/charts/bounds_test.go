@@ -89,10 +89,10 @@ func TestArchiveOfMirror(t *testing.T) {
 		t.Fatal(err)
 	}
 	for in, want := range map[string]string{
-		"web.tgz":                                 "u@https://mirror.invalid/a/stable/web.tgz",
-		"../web.tgz":                              "u@https://mirror.invalid/a/web.tgz",
-		"../../private/web.tgz":                   "@https://charts.invalid/private/web.tgz",
-		"/b/web.tgz":                              "u@https://mirror.invalid/b/web.tgz", // the mirror's own words
+		"web.tgz":               "u@https://mirror.invalid/a/stable/web.tgz",
+		"../web.tgz":            "u@https://mirror.invalid/a/web.tgz",
+		"../../private/web.tgz": "@https://charts.invalid/private/web.tgz",
+		"/b/web.tgz":            "u@https://mirror.invalid/b/web.tgz", // the mirror's own words
 		"https://charts.invalid/public/b/web.tgz": "u@https://mirror.invalid/a/b/web.tgz",
 		"https://other.invalid/web.tgz":           "@https://other.invalid/web.tgz",
 	} {
