@@ -88,7 +88,11 @@ func (n *run) upgrade(ctx context.Context, action Action) error {
 	n.say(phase, n.decision.Reason)
 	operation, cancel := bounded(ctx, n.s.timeout())
 	defer cancel()
-	rev, err := n.h.Helm.Upgrade(operation, release, n.event)
+	var rev helm.Revision
+	err = n.marked(ctx, n.s.Ref, func() (err error) {
+		rev, err = n.h.Helm.Upgrade(operation, release, n.event)
+		return err
+	})
 	n.changed()
 	if err != nil {
 		text := oneLine(n.values.located(err))
@@ -150,15 +154,20 @@ func (n *run) unlock(ctx context.Context) error {
 	return nil
 }
 
-// marked does what leaves no trace of who did it: a mark stays until the release
-// is not locked any more.
+// marked does what locks the release: the mark stays until it is seen that it is
+// not locked any more.
 func (n *run) marked(ctx context.Context, ref helm.ReleaseRef, do func() error) error {
 	if err := n.r.marks.set(n.h.Name, ref); err != nil {
 		return err
 	}
 	err := do()
 	n.h.Observer.Changed(ref)
-	if rev, statusErr := n.h.Observer.Fresh(ctx, ref); statusErr == nil && !isLocked(rev.Status) {
+	ended := err == nil || errors.Is(err, helm.ErrLocked) // or was refused: the lock is another's
+	if !ended {
+		rev, statusErr := n.h.Observer.Fresh(ctx, ref)
+		ended = statusErr == nil && !isLocked(rev.Status)
+	}
+	if ended {
 		n.r.marks.clear(n.h.Name, ref)
 	}
 	return err
@@ -228,6 +237,9 @@ func (n *run) take(ctx context.Context, ref helm.ReleaseRef) error {
 	err := n.marked(ctx, ref, func() error { return n.h.Helm.Uninstall(operation, u, n.event) })
 	if err != nil && !errors.Is(err, helm.ErrNotFound) {
 		return fmt.Errorf("uninstall release %s: %w", refString(ref), err)
+	}
+	if _, err := n.h.Observer.Fresh(ctx, ref); err != nil { // listings have it still
+		return fmt.Errorf("uninstall release %s: whether it is gone: %w", refString(ref), err)
 	}
 	n.say(PhaseUninstalled, "release "+refString(ref))
 	return nil

@@ -23,7 +23,8 @@ type Seen struct {
 	// says so.
 	Past []helm.Revision
 	// Ours says that the operation that left the release locked was of this
-	// operator, which knows that it has ended.
+	// daemon, which knows that it has ended. The owner does not tell that: another
+	// daemon may follow the same declaration, and be at work.
 	Ours bool
 	// Rival is the living declaration whose release it is, if it is another's.
 	Rival string
@@ -139,9 +140,12 @@ func (d *deciding) moved() Decision {
 // locked frees a release that nobody can be at work on any more.
 func (d *deciding) locked() Decision {
 	rev := d.seen.Revision
-	ours := d.seen.Ours || rev.Owner == d.s.Owner && rev.Digest != "" && rev.Status != uninstalling && rev.Status != "pending-rollback"
-	if ours {
+	if d.seen.Ours {
 		return d.say(Locked, ActUnlock, "Revision %d is %s, left by an operation of ours that was interrupted.", rev.Number, rev.Status)
+	}
+	who := "somebody else is at work on it"
+	if rev.Owner == d.s.Owner && rev.Digest != "" && rev.Status != uninstalling {
+		who = "that was begun by another daemon, or by one that has lost its data directory"
 	}
 	grace := d.s.timeout()
 	until := rev.Updated.Add(grace)
@@ -149,8 +153,8 @@ func (d *deciding) locked() Decision {
 		until = latest
 	}
 	if d.now.Before(until) {
-		dec := d.say(Locked, ActWait, "Revision %d is %s: somebody else is at work on it. If that has not ended by %s, it is taken for interrupted.",
-			rev.Number, rev.Status, until.UTC().Format("15:04:05 MST"))
+		dec := d.say(Locked, ActWait, "Revision %d is %s: %s. If it has not ended by %s, it is taken for interrupted.",
+			rev.Number, rev.Status, who, until.UTC().Format("15:04:05 MST"))
 		dec.Again = until
 		return dec
 	}

@@ -36,6 +36,7 @@ type run struct {
 	done     map[Action]bool
 	steps    []Step
 	warnings []string
+	warned   bool  // of releases of the same owner
 	failure  error // of what was done last, or of what had to be known
 }
 
@@ -163,7 +164,11 @@ func (n *run) look(ctx context.Context) error {
 			seen.Rival = n.h.Declared(rev.Owner)
 		}
 	}
-	seen.Ours = isLocked(rev.Status) && n.r.marks.has(n.h.Name, n.s.Ref)
+	if isLocked(rev.Status) {
+		seen.Ours = n.r.marks.has(n.h.Name, n.s.Ref)
+	} else { // what was marked has ended
+		n.r.marks.clear(n.h.Name, n.s.Ref)
+	}
 	seen.Compared, seen.Drift = n.compared, n.drift
 	n.seen = seen
 	return nil
@@ -195,15 +200,13 @@ func (n *run) whole(ctx context.Context, rev helm.Revision) (helm.Revision, erro
 	return full, nil
 }
 
-// others are the releases that this declaration has made under other names. If
-// there is a record, it is the one that the record is of: an owner of the same
-// name may be another operator's.
+// others is the release that this declaration has made under another name: the
+// one that the record is of. What only has the same owner may be another
+// daemon's; of that, the first run warns.
 func (n *run) others(ctx context.Context, seen Seen) ([]Owned, error) {
 	before := n.rec.Ref
-	if n.rec.Owner != n.s.Owner || before.Name == "" || n.rec.blank() {
-		return seen.Others, nil
-	}
-	if before == n.s.Ref {
+	if n.rec.Owner != n.s.Owner || before.Name == "" || before == n.s.Ref {
+		n.warnOf(seen.Others)
 		return nil, nil
 	}
 	if !seen.listed {
@@ -214,6 +217,18 @@ func (n *run) others(ctx context.Context, seen Seen) ([]Owned, error) {
 		return []Owned{{before, rev}}, nil
 	}
 	return slices.DeleteFunc(seen.Others, func(o Owned) bool { return o.Ref != before }), nil
+}
+
+// warnOf warns of releases that look like this declaration's, once.
+func (n *run) warnOf(others []Owned) {
+	if !n.rec.blank() || n.warned {
+		return
+	}
+	n.warned = true
+	for _, o := range others {
+		n.warnings = append(n.warnings, fmt.Sprintf("release %s belongs to a declaration of the same name, perhaps another daemon's, and is left alone: "+
+			"if it is what this one made before it was renamed, uninstall it (sluice helm uninstall %[1]s)", refString(o.Ref)))
+	}
 }
 
 // say tells a phase.

@@ -271,8 +271,14 @@ func TestKilled(t *testing.T) {
 	t.Run("upgrading, with the daemon", func(t *testing.T) {
 		bubble(t, func(t *testing.T, g *rig) {
 			later(g.run(t.Context()))
+			if err := g.runner.marks.set(g.host.Name, ghost); err != nil { // as it does before an operation
+				t.Fatal(err)
+			}
 			g.add(ghost, "pending-upgrade", stored{Revision: helm.Revision{Owner: mine, Digest: "a.b.c", Chart: "ghost-1"}})
 			g.expect("in_sync: unlock upgrade", "superseded failed deployed")
+			if g.runner.marks.has(g.host.Name, ghost) {
+				t.Error("the mark stays")
+			}
 		})
 	})
 	t.Run("rolling back", func(t *testing.T) {
@@ -329,6 +335,69 @@ func TestLockedByOthers(t *testing.T) {
 	})
 }
 
+// Another daemon that follows the same declaration is left to do its work, and
+// what one left that died is freed after the timeout.
+func TestLockedByAnotherDaemon(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		theirs := newRig(t)
+		theirs.world, theirs.host = g.world, g.host
+		theirs.host.Observer = NewObserver(g.world, ObserverOptions{})
+		later(g.run(t.Context()))
+		g.values(`{"hang": true}`)
+		g.spec.Timeout = time.Hour
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan Report)
+		go func() {
+			rep, _ := g.runner.Run(ctx, g.spec, g.host, g.rec, nil)
+			done <- rep
+		}()
+		time.Sleep(10 * time.Minute)
+		theirs.spec = g.spec
+		rep := theirs.expect("locked:", "deployed pending-upgrade")
+		if rep.Action != ActWait || !strings.Contains(rep.Reason, "begun by another daemon, or by one that has lost its data directory") {
+			t.Errorf("%s: %s", rep.Action, rep.Reason)
+		}
+		if wait := time.Until(rep.Again); wait != 50*time.Minute {
+			t.Errorf("again in %s", wait)
+		}
+		if g.calls["Unlock"] > 0 {
+			t.Error("what is at work was unlocked")
+		}
+		cancel()
+		<-done
+
+		later(theirs.run(t.Context()))
+		g.add(ghost, "pending-upgrade", stored{Revision: helm.Revision{Owner: mine, Digest: "a.b.c", Chart: "ghost-1"}})
+		theirs.values(`{}`)
+		rep = theirs.run(t.Context())
+		later(rep)
+		if rep = theirs.run(t.Context()); rep.State != InSync || rep.Steps[0].Action != ActUnlock {
+			t.Error(summary(rep))
+		}
+	})
+}
+
+// Whoever loses the race for the lock does not take it for its own.
+func TestRefusedByALock(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		later(g.run(t.Context()))
+		g.values(`{"a": 1}`)
+		g.host.Helm = raced{g.world}
+		g.expect("locked: upgrade(", "deployed pending-upgrade")
+		if g.runner.marks.has(g.host.Name, ghost) {
+			t.Error("another's operation is marked as ours")
+		}
+	})
+}
+
+// raced is a world where another daemon is a moment faster.
+type raced struct{ *world }
+
+func (r raced) Upgrade(ctx context.Context, rel helm.Release, emit func(helm.Event)) (helm.Revision, error) {
+	r.add(rel.Ref, "pending-upgrade", stored{Revision: helm.Revision{Owner: rel.Owner, Digest: rel.Digest, Chart: "ghost-1"}})
+	return r.world.Upgrade(ctx, rel, emit)
+}
+
 func TestAdoption(t *testing.T) {
 	bubble(t, func(t *testing.T, g *rig) {
 		install := func(owner string) {
@@ -376,16 +445,28 @@ func TestMoved(t *testing.T) {
 	})
 }
 
-// Without a record, owners tell.
-func TestMovedWithoutARecord(t *testing.T) {
+// Without a record, an owner of the same name may be another daemon's: what is
+// elsewhere stays, with a warning.
+func TestWithoutARecordNothingHasMoved(t *testing.T) {
 	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.OnMove = MoveReinstall
 		later(g.run(t.Context()))
 		g.spec.Ref = helm.ReleaseRef{Namespace: "demo", Name: "blog"}
 		g.rec = Record{}.Begin(g.spec)
 		if m := g.rec.Removal(); m.Ref != g.spec.Ref || m.Owner != mine {
 			t.Errorf("%+v", m)
 		}
-		g.expect("moved: |", "")
+		rep := g.expect("in_sync: install", "deployed")
+		if len(g.releases[ghost]) != 1 || g.calls["Uninstall"] > 0 {
+			t.Error("another's release was uninstalled")
+		}
+		if len(rep.Warnings) != 1 || !strings.Contains(rep.Warnings[0], "release demo/ghost belongs to a declaration of the same name") {
+			t.Errorf("warnings %q", rep.Warnings)
+		}
+		later(rep)
+		if rep = g.expect("in_sync:", "deployed"); len(rep.Warnings) > 0 {
+			t.Errorf("warned again: %q", rep.Warnings)
+		}
 	})
 }
 

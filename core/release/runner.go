@@ -99,9 +99,9 @@ func (r *Runner) Close() error {
 }
 
 // marks is a directory of marks for operations under way, so that a run knows
-// whether what it finds locked was left by this operator, before it was killed.
-// A pending install or upgrade tells by itself; a rollback or an uninstall looks
-// like one of the helm command.
+// whether what it finds locked was left by this daemon, before it was killed.
+// The cluster does not tell: other daemons make the same labels, and a rollback
+// or an uninstall looks like one of the helm command.
 type marks string
 
 func (m marks) file(helm string, ref helm.ReleaseRef) string {
@@ -116,8 +116,8 @@ func (m marks) set(helm string, ref helm.ReleaseRef) error {
 	return nil
 }
 
-// clear takes the mark away. One that stays frees a release too early, at worst,
-// that somebody else is at work on.
+// clear takes the mark away. One that stays, until the release is seen unlocked,
+// frees it too early, at worst, while somebody else is at work on it.
 func (m marks) clear(helm string, ref helm.ReleaseRef) { _ = os.Remove(m.file(helm, ref)) }
 
 func (m marks) has(helm string, ref helm.ReleaseRef) bool {
