@@ -3,6 +3,7 @@ package resource
 import (
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -46,6 +47,9 @@ func (p *parser) gitChart(f *fields) {
 	}
 	if g.Ref == "" {
 		g.Ref = defaultRef
+	}
+	if g.URL != "" && !fetchable(g.URL) {
+		f.advise(f.at("git"), "Want a URL that begins with https://, http:// or ssh://, or git@host:path.", "a chart is not read from such a URL")
 	}
 	g.Secret = p.secretRef(f.object("secretRef"))
 	p.Spec.Chart.KeepDependencies = f.flag("skipDepUpdate", false)
@@ -139,6 +143,20 @@ func local(at string) bool {
 	clean := path.Clean(at)
 	return clean != ".." && !strings.HasPrefix(clean, "../") && !path.IsAbs(clean) && !strings.ContainsAny(at, "\\\x00")
 }
+
+// fetchable reports whether a git repository is on another machine. Whoever may
+// write resources does not thereby read the disk of the daemon.
+func fetchable(address string) bool {
+	if strings.Contains(address, "://") {
+		return slices.Contains([]string{"https", "http", "ssh"}, scheme(address))
+	}
+	// Without a scheme, what has a colon before the first slash is host:path, and
+	// everything else a path on this machine.
+	host, at, found := strings.Cut(address, ":")
+	return found && at != "" && at[0] != ':' && scpHost.MatchString(host)
+}
+
+var scpHost = regexp.MustCompile(`^([\w.+~-]+@)?[\w.][\w.-]*$`)
 
 func scheme(text string) string {
 	u, err := url.Parse(text)

@@ -96,6 +96,8 @@ func TestEveryField(t *testing.T) {
 		"helmVersion":     {repoChart + "helmVersion: v3", func(*resource.Resource) {}},
 		"chart.git":       {gitChart, inGit(resource.Git{URL: url, Ref: "master", Path: "charts/ghost"})},
 		"chart.ref":       {"chart: {git: " + url + ", path: /charts/ghost/, ref: v1}", inGit(resource.Git{URL: url, Ref: "v1", Path: "charts/ghost"})},
+		"chart.git, ssh":  {"chart: {git: 'ssh://git@git.example.com:2222/a', path: a}", inGit(resource.Git{URL: "ssh://git@git.example.com:2222/a", Ref: "master", Path: "a"})},
+		"chart.git, scp":  {"chart: {git: 'git.example.com:~/a b.git', path: a}", inGit(resource.Git{URL: "git.example.com:~/a b.git", Ref: "master", Path: "a"})},
 		"chart.path":      {"chart: {git: " + url + ", path: .}", inGit(resource.Git{URL: url, Ref: "master", Path: "."})},
 		"chart.secretRef": {"chart: {git: " + url + ", path: a, secretRef: {name: key}}", inGit(resource.Git{URL: url, Ref: "master", Path: "a", Secret: key("demo", "key", "")})},
 		"chart.secretRef.namespace": {"chart: {git: " + url + ", path: a, secretRef: {name: key, namespace: demo}}",
@@ -269,10 +271,16 @@ func TestProblems(t *testing.T) {
 		"nothing":              {"", []string{"spec.chart: there is no chart"}},
 		"no spec at all":       {"null", []string{"spec.chart: there is no chart"}},
 		"not an object":        {"[1]", []string{"spec: this is a list, not an object with fields", "spec.chart: there is no chart"}},
-		"chart of both sorts":  {"chart: {git: g, path: p, repository: https://r, name: n, version: v}", []string{"spec.chart: the chart is named both by a git and by a chart repository"}},
-		"no path":              {"chart: {git: g}", []string{"spec.chart.path: the chart's directory in the repository is missing"}},
+		"chart of both sorts":  {"chart: {git: 'g:p', path: p, repository: https://r, name: n, version: v}", []string{"spec.chart: the chart is named both by a git and by a chart repository"}},
+		"no path":              {"chart: {git: 'g:p'}", []string{"spec.chart.path: the chart's directory in the repository is missing"}},
 		"no git":               {"chart: {path: p}", []string{"spec.chart.git: the URL of the chart's git repository is missing"}},
-		"path out of the tree": {"chart: {git: g, path: a/../../b}", []string{"spec.chart.path: the path leads out of the repository"}},
+		"git on the disk":      {"chart: {git: /srv/charts.git, path: p}", []string{"spec.chart.git: a chart is not read from such a URL"}},
+		"git by file":          {"chart: {git: 'file:///srv/charts.git', path: p}", []string{"spec.chart.git: a chart is not read from such a URL"}},
+		"git of no host":       {"chart: {git: 'https:///charts.git', path: p}", []string{"spec.chart.git: a chart is not read from such a URL"}},
+		"git by a helper":      {"chart: {git: 'ext::sh -c true', path: p}", []string{"spec.chart.git: a chart is not read from such a URL"}},
+		"git, relative":        {"chart: {git: './charts:1', path: p}", []string{"spec.chart.git: a chart is not read from such a URL"}},
+		"git, an option":       {"chart: {git: '-oProxyCommand=x:a', path: p}", []string{"spec.chart.git: a chart is not read from such a URL"}},
+		"path out of the tree": {"chart: {git: 'g:p', path: a/../../b}", []string{"spec.chart.path: the path leads out of the repository"}},
 		"only a name":          {"chart: {name: n}", []string{"spec.chart.repository: the URL of the chart repository is missing", "spec.chart.version: the version of the chart, or a range such as 1.x is missing"}},
 		"alias":                {"chart: {repository: stable, name: n, version: v}", []string{"spec.chart.repository: this is no URL of a chart repository"}},
 		"version is a number":  {"chart: {repository: https://r, name: n, version: 1.2}", []string{"spec.chart.version: this is a number, not a text"}},
@@ -300,7 +308,7 @@ func TestProblems(t *testing.T) {
 		"other namespaces": {repoChart + "valuesFrom: [{secretKeyRef: {name: a, namespace: kube-system}}, {configMapKeyRef: {name: a, namespace: x}}]", []string{
 			"spec.valuesFrom[0].secretKeyRef.namespace: a resource may not read", "spec.valuesFrom[1].configMapKeyRef.namespace: a resource may not read",
 		}},
-		"credentials of another": {"chart: {git: g, path: p, secretRef: {name: a, namespace: x}}", []string{"spec.chart.secretRef.namespace: a resource may not read"}},
+		"credentials of another": {"chart: {git: 'g:p', path: p, secretRef: {name: a, namespace: x}}", []string{"spec.chart.secretRef.namespace: a resource may not read"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -351,7 +359,7 @@ func TestWarnings(t *testing.T) {
 		"migration":            {"helm.fluxcd.io/migrate: 'true'", repoChart, "metadata.annotations.helm.fluxcd.io/migrate: releases are not converted: "},
 		"misspelt annotation":  {"sluice.dev/on-remve: keep", repoChart, "metadata.annotations.sluice.dev/on-remve: there is no such annotation: Did you mean sluice.dev/on-remove?"},
 		"secret of no git":     {"", "chart: {repository: https://r, name: n, version: v, secretRef: {name: s}}", "spec.chart.secretRef: this has no effect here: A chart repository is read with chartPullSecret."},
-		"pull secret of a git": {"", "chart: {git: g, path: p, chartPullSecret: {name: s}}", "spec.chart.chartPullSecret: this has no effect here: A git repository is read with secretRef."},
+		"pull secret of a git": {"", "chart: {git: 'g:p', path: p, chartPullSecret: {name: s}}", "spec.chart.chartPullSecret: this has no effect here: A git repository is read with secretRef."},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -367,7 +375,7 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	spec := "chart: {git: g, path: p, secretRef: {name: s, namespace: other}}\nvaluesFrom: [{secretKeyRef: {name: a, namespace: x}}]"
+	spec := "chart: {git: 'g:p', path: p, secretRef: {name: s, namespace: other}}\nvaluesFrom: [{secretKeyRef: {name: a, namespace: x}}]"
 	r, err := resource.Parse(v1(t, spec), resource.Options{CrossNamespace: true, DefaultRef: "main"})
 	if err != nil {
 		t.Fatal(err)
