@@ -152,13 +152,17 @@ func (s *shopEngine) Reload(context.Context) (engine.ConfigStatus, error) {
 // serve starts the API of e and returns its address and a client.
 func serve(t *testing.T, e Engine) (string, *Client) {
 	t.Helper()
+	return serveHandler(t, NewHandler(e, "1.2.3", slog.New(slog.DiscardHandler)))
+}
+
+func serveHandler(t *testing.T, h http.Handler) (string, *Client) {
+	t.Helper()
 	address := "unix://" + filepath.Join(t.TempDir(), "run", "api.sock")
 	l, err := Listen(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
-	stop := Serve(l, NewHandler(e, "1.2.3", log), log)
+	stop := Serve(l, h, slog.New(slog.DiscardHandler))
 	c, err := NewClient(address)
 	if err != nil {
 		t.Fatal(err)

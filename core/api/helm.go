@@ -107,6 +107,7 @@ func (s *server) helmValues(w http.ResponseWriter, r *http.Request) {
 func (s *server) helmTemplate(w http.ResponseWriter, r *http.Request) {
 	name, reveal := r.URL.Query().Get("name"), r.URL.Query().Get("show_secrets") == "true"
 	out := newLines(w)
+	defer out.close()
 	masked, err := s.writeManifest(r.Context(), manifestWriter{out}, name, reveal)
 	if err != nil && !out.begun() {
 		s.fail(w, err)
@@ -145,6 +146,7 @@ func (s *server) helmOperate(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := newLines(w)
+	defer out.close()
 	outcome, err := s.engine.HelmOperate(r.Context(), op, func(p release.Progress) {
 		_ = out.write(helmLine{Progress: &p}) // a caller that has left is noticed by its context
 	})

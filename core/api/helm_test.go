@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -25,6 +27,8 @@ type helming struct {
 	asked any           // the last request
 	stuck chan struct{} // closed when an operation hangs until its caller leaves
 	left  chan struct{} // closed when it has
+
+	progress func(release.Progress) // of the operation that hung
 }
 
 var ghost = engine.HelmRelease{
@@ -92,6 +96,7 @@ func (e *helming) HelmOperate(ctx context.Context, op engine.HelmOperation, prog
 		return engine.HelmOutcome{}, errors.New("the test failed")
 	}
 	if e.stuck != nil {
+		e.progress = progress
 		close(e.stuck)
 		<-ctx.Done()
 		close(e.left)
@@ -203,7 +208,12 @@ func TestHelmOperate(t *testing.T) {
 // TestHelmOperateWithoutCaller: the engine learns that nobody waits any more.
 func TestHelmOperateWithoutCaller(t *testing.T) {
 	e := &helming{stuck: make(chan struct{}), left: make(chan struct{})}
-	_, c := serve(t, e)
+	handled := make(chan struct{})
+	h := NewHandler(e, "1.2.3", slog.New(slog.DiscardHandler))
+	_, c := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(handled)
+		h.ServeHTTP(w, r)
+	}))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
@@ -216,6 +226,8 @@ func TestHelmOperateWithoutCaller(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 	<-e.left
+	<-handled
+	e.progress(release.Progress{Text: "the operation goes on"}) // once crashed the daemon
 }
 
 func TestHelmNamesAreQuoted(t *testing.T) {

@@ -82,6 +82,7 @@ func (s *server) images(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := newLines(w)
+	defer out.close()
 	answer, err := s.engine.Images(r.Context(), req, func(p engine.ImagesProgress) {
 		_ = out.write(imagesLine{Progress: &p}) // a caller that has left is noticed by its context
 	})

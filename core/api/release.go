@@ -83,6 +83,7 @@ func (s *server) job(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := newLines(w)
+	defer out.close()
 	s.noteWrite(out.write(jobLine{Job: &job}))
 	job, err = s.engine.WaitJob(r.Context(), id, wait == waitApplied)
 	last := jobLine{Job: &job, Done: true}

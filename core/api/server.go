@@ -117,6 +117,7 @@ func (s *server) sync(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := newLines(w)
+	defer out.close()
 	details, err := s.engine.SyncAndWait(r.Context(), req.SyncRequest, func(p engine.Progress) {
 		_ = out.write(syncLine{Progress: &p}) // a caller that has left is noticed by its context
 	})
@@ -138,6 +139,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := newLines(w)
+	defer out.close()
 	if q.Follow {
 		out.start() // tells that the stream is open before there is an event
 	}
@@ -221,13 +223,17 @@ func (s *server) noteWrite(err error) {
 	}
 }
 
-// lines writes a stream of JSON lines. It is safe for concurrent use.
+// lines writes a stream of JSON lines. It is safe for concurrent use, also by
+// somebody who goes on when the request has ended, once it is closed.
 type lines struct {
 	mu      sync.Mutex
 	w       http.ResponseWriter
 	enc     *json.Encoder
 	started bool
+	closed  bool
 }
+
+var errClosed = errors.New("the request has ended")
 
 func newLines(w http.ResponseWriter) *lines { return &lines{w: w, enc: json.NewEncoder(w)} }
 
@@ -254,9 +260,20 @@ func (l *lines) begun() bool {
 	return l.started
 }
 
+// close ends the stream: a ResponseWriter must not be used once its handler has
+// returned.
+func (l *lines) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+}
+
 func (l *lines) write(v any) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return errClosed
+	}
 	l.head()
 	if err := l.enc.Encode(v); err != nil {
 		return err
