@@ -16,6 +16,7 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,10 +44,14 @@ type Options struct {
 	Schemas func(Settings, []Plugin) SchemaSource
 }
 
+// ErrNoPlugin is what a SchemaSource says if nobody has the schema.
+var ErrNoPlugin = errors.New("no such plugin")
+
 // SchemaSource finds the schema of a kind and type, such as "source" and
 // "git". The string names who declares it, such as "plugin git 1.4.2", for
 // diagnostics. The text of an error becomes a diagnostic on the block's type
-// label; it should say what was looked for and where.
+// label; it should say what was looked for and where. It is ErrNoPlugin if there
+// is no such plugin, rather than one that cannot be used.
 type SchemaSource interface {
 	Schema(kind, typ string) (*schema.Schema, string, error)
 }

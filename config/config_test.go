@@ -14,8 +14,14 @@ func (s schemas) Schema(kind, typ string) (*schema.Schema, string, error) {
 	if found, ok := s[kind+"/"+typ]; ok {
 		return found, "plugin " + typ + " 1.4.2", nil
 	}
-	return nil, "", fmt.Errorf("no installed plugin offers %s/%s; looked for sluice-plugin-%s in /usr/lib/sluice", kind, typ, typ)
+	return nil, "", missing{fmt.Sprintf("no installed plugin offers %s/%s; looked for sluice-plugin-%s in /usr/lib/sluice", kind, typ, typ)}
 }
+
+// missing says that there is no such plugin.
+type missing struct{ text string }
+
+func (e missing) Error() string        { return e.text }
+func (e missing) Is(target error) bool { return target == config.ErrNoPlugin }
 
 // installed is a schema with every feature a schema can have.
 func installed(config.Settings, []config.Plugin) config.SchemaSource {

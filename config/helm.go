@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -83,17 +84,33 @@ func (a *arguments) ref(name, def string) string {
 // resources: somebody else may do that, so that it takes a block to say so. A
 // plugin that is not there is missed only where there are release blocks.
 func (l *loader) addImplicitHelms() {
-	at, needed := l.firstOf(kindRelease)
-	if !needed && l.schemas != nil {
-		if _, _, err := l.schemas.Schema(kindHelm, helmType); err != nil {
-			return
-		}
-	}
+	var without []Applier
 	for _, applier := range l.cfg.Appliers {
 		if _, taken := l.claims["helm of "+applier.Address]; !taken && applier.Type == kubernetesType {
-			l.addImplicitHelm(applier, at)
+			without = append(without, applier)
 		}
 	}
+	at, needed := l.firstOf(kindRelease)
+	if len(without) == 0 || !needed && !l.hasHelmPlugin(l.headerOf(without[0])) {
+		return
+	}
+	for _, applier := range without {
+		l.addImplicitHelm(applier, at)
+	}
+}
+
+// hasHelmPlugin reports whether there is a plugin for implicit helms, and warns
+// if there is one that cannot be used: nobody asks for it, but without it
+// releases that were declared before are left to themselves.
+func (l *loader) hasHelmPlugin(at hcl.Range) bool {
+	if l.schemas == nil {
+		return true
+	}
+	_, _, err := l.schemas.Schema(kindHelm, helmType)
+	if err != nil && !errors.Is(err, ErrNoPlugin) {
+		l.warnf(at, noUsablePlugin(kindHelm, helmType), "%s", schemaProblem(kindHelm, helmType, err))
+	}
+	return err == nil
 }
 
 // addImplicitHelm adds the helm of applier, which the block at needs.

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -42,6 +43,50 @@ func TestHelmPluginIsMissing(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			for _, h := range cfg.Helms {
+				if h.Implicit {
+					t.Errorf("there is %s without its plugin", h.Address)
+				}
+			}
+		})
+	}
+}
+
+// broken is a helm plugin that is there, and cannot be used.
+type broken struct{ config.SchemaSource }
+
+func (b broken) Schema(kind, typ string) (*schema.Schema, string, error) {
+	if kind == "helm" {
+		return nil, "", errors.New("helm/helm: plugin helm: its checksum is not that of plugins.lock.hcl")
+	}
+	return b.SchemaSource.Schema(kind, typ)
+}
+
+// TestHelmPluginIsBroken loads a configuration with a plugin that cannot be
+// used: it is in nobody's way who does not need it, and said all the same.
+func TestHelmPluginIsBroken(t *testing.T) {
+	const sync = "source \"git\" \"a\" { url = \"https://git.example.com/a.git\" }\nsync \"a\" { source = source.git.a }\n"
+	tests := map[string]struct {
+		src  string
+		want string
+	}{
+		"nobody asks for it": {sync, ":2:1: warning: No usable plugin for helm \"helm\": Plugin helm: its checksum is not that of plugins.lock.hcl."},
+		"a block does":       {sync + "helm \"helm\" \"a\" {}\n", ":3:6: error: No usable plugin for helm \"helm\": Plugin helm: its checksum is not that of plugins.lock.hcl."},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			o.Schemas = func(s config.Settings, p []config.Plugin) config.SchemaSource { return broken{installed(s, p)} }
+			file := write(t, tt.src)
+			cfg, diags := config.Load([]string{file}, o)
+			if len(diags) != 1 {
+				t.Fatalf("diagnostics %v", diags)
+			}
+			d := diags[0]
+			got := fmt.Sprintf(":%d:%d: %s: %s: %s", d.Subject.Start.Line, d.Subject.Start.Column, d.Severity, d.Summary, d.Detail)
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 			for _, h := range cfg.Helms {
 				if h.Implicit {

@@ -198,11 +198,19 @@ func (l *loader) schemaOf(kind, typ string, at hcl.Range) (*schema.Schema, strin
 			l.list = append(l.list, list...) // in another file, the same for each type
 			return nil, ""
 		}
-		text := strings.TrimPrefix(err.Error(), kind+"/"+typ+": ")
-		l.errorf(at, "No usable plugin for "+kind+" "+quote(typ), "%s", fullStop(upperFirst(text)))
+		l.errorf(at, noUsablePlugin(kind, typ), "%s", schemaProblem(kind, typ, err))
 		return nil, ""
 	}
 	return s, by
+}
+
+func noUsablePlugin(kind, typ string) string {
+	return "No usable plugin for " + kind + " " + quote(typ)
+}
+
+// schemaProblem says why there is no schema, as a sentence.
+func schemaProblem(kind, typ string, err error) string {
+	return fullStop(upperFirst(strings.TrimPrefix(err.Error(), kind+"/"+typ+": ")))
 }
 
 // fullStop ends a sentence that has no end.

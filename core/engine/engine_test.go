@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/rollout/rollouttest"
@@ -103,7 +104,7 @@ type memoryHost struct{ w *world }
 
 func (h *memoryHost) Schema(kind, typ string) (*schema.Schema, string, error) {
 	if typ != "memory" && typ != "kubernetes" && typ != "guarded" && (typ != "helm" && typ != "git" || !h.w.helms) {
-		return nil, "", fmt.Errorf("no plugin offers %s/%s", kind, typ)
+		return nil, "", fmt.Errorf("%w: %s/%s", config.ErrNoPlugin, kind, typ)
 	}
 	s := &schema.Schema{}
 	if kind == "source" {

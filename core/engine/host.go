@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -91,11 +92,20 @@ func newPluginHost(o hostOptions) (*pluginhost.Host, error) {
 // Schema implements config.SchemaSource.
 func (s subprocesses) Schema(kind, typ string) (*schema.Schema, string, error) {
 	offer, err := s.Lookup(kind, typ)
-	if err != nil {
+	switch {
+	case errors.Is(err, pluginhost.ErrNotFound):
+		return nil, "", noPlugin{err}
+	case err != nil:
 		return nil, "", err
 	}
 	return offer.Schema, fmt.Sprintf("plugin %s %s", offer.Plugin, offer.Version), nil
 }
+
+// noPlugin is the plugin host's error as the configuration knows it.
+type noPlugin struct{ error }
+
+// Unwrap returns both.
+func (e noPlugin) Unwrap() []error { return []error{e.error, config.ErrNoPlugin} }
 
 // Open implements pluginHost.
 func (s subprocesses) Open(ctx context.Context, kind, typ, name string, cfg json.RawMessage) (instance, diag.List, error) {

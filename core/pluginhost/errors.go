@@ -10,6 +10,11 @@ import (
 // ErrPluginExited is what every *ExitedError is.
 var ErrPluginExited = errors.New("plugin exited")
 
+// ErrNotFound is returned by lookups if no plugin offers what is looked for. A
+// plugin that does, or that has the name for it, and cannot be used is another
+// error.
+var ErrNotFound = errors.New("no such plugin")
+
 // ErrClosed is returned by calls after Host.Close or Instance.Close.
 var ErrClosed = errors.New("plugin host is closed")
 
@@ -92,3 +97,11 @@ type startError struct {
 
 func (e *startError) Error() string { return fmt.Sprintf("start plugin %s: %v", e.plugin, e.err) }
 func (e *startError) Unwrap() error { return e.err }
+
+// notFoundError says where a plugin was looked for.
+type notFoundError struct{ text string }
+
+func (e *notFoundError) Error() string { return e.text }
+
+// Is makes every notFoundError match ErrNotFound.
+func (e *notFoundError) Is(target error) bool { return target == ErrNotFound }

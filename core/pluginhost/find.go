@@ -24,7 +24,8 @@ type Offer struct {
 // Lookup finds the plugin that offers kind/typ: first among the declared
 // plugins and dev overrides, then sluice-plugin-TYPE in Dirs, then every other
 // sluice-plugin-* there. It starts no process, unless a binary has to be asked
-// for its description, which is remembered.
+// for its description, which is remembered. Where none offers it the error is
+// ErrNotFound.
 func (h *Host) Lookup(kind, typ string) (Offer, error) {
 	found, err := h.find(h.ctx, kind, typ)
 	if err != nil {
@@ -173,7 +174,7 @@ func (s *search) notFound() error {
 	for _, f := range s.failures {
 		b.WriteString("; not usable: " + f)
 	}
-	return fmt.Errorf("%s", b.String())
+	return &notFoundError{b.String()}
 }
 
 // suggest names the nearest thing that some plugin offers.

@@ -44,6 +44,9 @@ func TestLookupErrors(t *testing.T) {
 	} {
 		_, err := h.Lookup(tt.kind, tt.typ)
 		wantError(t, err, tt.want...)
+		if missing := tt.typ != "shared"; errors.Is(err, ErrNotFound) != missing {
+			t.Errorf("%v is a plugin that is not there: %t, want %t", err, !missing, missing)
+		}
 	}
 }
 
@@ -100,6 +103,9 @@ func TestMissingDeclaredPlugins(t *testing.T) {
 	} {
 		_, err := h.Lookup("source", name)
 		wantError(t, err, want...)
+		if errors.Is(err, ErrNotFound) {
+			t.Errorf("%v: it is declared, so that nobody else is looked for", err)
+		}
 	}
 }
 
