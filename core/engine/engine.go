@@ -27,6 +27,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/credentials"
@@ -194,8 +195,8 @@ func (e *Engine) workDirOf(id string) string { return filepath.Join(e.workDir(),
 
 func (e *Engine) onClose(f func(ctx context.Context) error) { e.closers = append(e.closers, f) }
 
-// Close stops all work: no job begins any more, waits end, and a running apply
-// has until ctx ends to come to its end. It closes the plugins last. A second
+// Close stops all work: no job begins any more, waits end, an operation of Helm
+// does soon, and a running apply has until ctx ends to come to its end. It closes the plugins last. A second
 // call does nothing.
 func (e *Engine) Close(ctx context.Context) error {
 	e.mu.Lock()
@@ -208,6 +209,8 @@ func (e *Engine) Close(ctx context.Context) error {
 		}
 	}
 	e.mu.Unlock()
+	soon := time.AfterFunc(releaseGrace, e.stopReleases)
+	defer soon.Stop()
 	var errs []error
 	for i := len(closers) - 1; i >= 0; i-- {
 		errs = append(errs, closers[i](ctx))
@@ -216,6 +219,22 @@ func (e *Engine) Close(ctx context.Context) error {
 		errs = append(errs, h.Close(context.WithoutCancel(ctx)))
 	}
 	return errors.Join(errs...)
+}
+
+// releaseGrace is what an operation of Helm has to come to its end when the
+// daemon stops. Most of its time goes by with waiting, and nothing is lost if
+// that ends: the next process sees what was interrupted.
+const releaseGrace = 2 * time.Second
+
+// stopReleases ends the operations of Helm that are under way.
+func (e *Engine) stopReleases() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, n := range e.nodes {
+		if n.release != nil && n.release.endRun != nil {
+			n.release.endRun(errStopping)
+		}
+	}
 }
 
 // takeHosts returns the plugin hosts that are open, and forgets them.

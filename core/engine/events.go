@@ -49,6 +49,7 @@ const (
 	eventCorrected     = "drift_corrected"
 	eventTested        = "tested"
 	eventOperated      = "operated"
+	eventNotOperated   = "operation_failed"
 	eventInherited     = "inherited"
 )
 
@@ -72,6 +73,7 @@ var severities = map[string]event.Severity{
 	eventRolledBack:    event.Warning,
 	eventUnlocked:      event.Warning,
 	eventCorrected:     event.Warning,
+	eventNotOperated:   event.Warning,
 }
 
 // levels are those of the log.

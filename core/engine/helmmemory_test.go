@@ -29,6 +29,7 @@ type helmCluster struct {
 	releases map[helm.ReleaseRef][]installed // newest first
 	fail     map[string]error                // by operation and name: "install ghost", "uninstall ghost"
 	hang     map[string]bool                 // the same: until the call ends
+	leave    map[string]string               // the same: the status that it leaves the release in before it fails
 	calls    []string
 }
 
@@ -38,7 +39,7 @@ type installed struct {
 }
 
 func newHelmCluster() *helmCluster {
-	return &helmCluster{releases: map[helm.ReleaseRef][]installed{}, fail: map[string]error{}, hang: map[string]bool{}}
+	return &helmCluster{releases: map[helm.ReleaseRef][]installed{}, fail: map[string]error{}, hang: map[string]bool{}, leave: map[string]string{}}
 }
 
 func (c *helmCluster) failing(what string, err error) {
@@ -51,6 +52,12 @@ func (c *helmCluster) hanging(what string, hang bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hang[what] = hang
+}
+
+func (c *helmCluster) leaving(what, status string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leave[what] = status
 }
 
 // takeCalls returns what was done since it was called last.
@@ -165,17 +172,22 @@ func (c *helmCluster) Uninstall(ctx context.Context, u helm.Uninstall, _ func(he
 	if u.Owner != "" && list[0].Owner != u.Owner {
 		return helm.ErrOwned
 	}
-	if err := c.begin(ctx, "uninstall "+u.Ref.Name); err != nil {
-		return err
-	}
+	err := c.begin(ctx, "uninstall "+u.Ref.Name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err != nil {
+		list[0].Status = cmp.Or(c.leave["uninstall "+u.Ref.Name], list[0].Status)
+		return err
+	}
 	delete(c.releases, u.Ref)
 	return nil
 }
 
-func (c *helmCluster) Test(ctx context.Context, t helm.Test, _ func(helm.Event)) error {
-	return c.begin(ctx, "test "+t.Ref.Name)
+func (c *helmCluster) Test(ctx context.Context, t helm.Test, emit func(helm.Event)) error {
+	emit(helm.Event{Message: "the tests begin"})
+	err := c.begin(ctx, "test "+t.Ref.Name)
+	emit(helm.Event{Message: "the tests have ended"})
+	return err
 }
 
 func (c *helmCluster) History(_ context.Context, ref helm.ReleaseRef, emit func(helm.Revision)) error {

@@ -15,10 +15,12 @@ import (
 // helmTask is an operation by hand that waits for its turn, or has it.
 type helmTask struct {
 	op   HelmOperation
-	tell func(release.Progress)
 	once sync.Once
 	done chan struct{}
 	text string // of what was done
+
+	telling sync.Mutex
+	tell    func(release.Progress) // nil: nobody listens any more
 
 	revision *helm.Revision // newest afterwards; nil if nobody knows
 	err      error
@@ -30,6 +32,22 @@ func (t *helmTask) finish(err error) {
 		t.err = err
 		close(t.done)
 	})
+}
+
+// say passes a step on to who asked, as long as that one listens.
+func (t *helmTask) say(p release.Progress) {
+	t.telling.Lock()
+	defer t.telling.Unlock()
+	if t.tell != nil {
+		t.tell(p)
+	}
+}
+
+// leave has nothing passed on any more once it has returned.
+func (t *helmTask) leave() {
+	t.telling.Lock()
+	defer t.telling.Unlock()
+	t.tell = nil
 }
 
 // nextTask takes the next task that was asked for, nil if there is none. e.mu is
@@ -44,8 +62,9 @@ func (r *releaseNode) nextTask() *helmTask {
 }
 
 // HelmOperate does op to a release, as a job of its node, so never beside a run.
-// Where the next run would undo it, the release is suspended before. progress may
-// be nil. If ctx ends, the operation goes on.
+// Where the next run would undo it, the release is suspended before, and stays so
+// unless nothing came of it. progress may be nil, and is not called any more once
+// HelmOperate has returned. If ctx ends, the operation goes on.
 func (e *Engine) HelmOperate(ctx context.Context, op HelmOperation, progress func(release.Progress)) (HelmOutcome, error) {
 	id, err := e.resolveRelease(op.Name)
 	if err != nil {
@@ -60,6 +79,7 @@ func (e *Engine) HelmOperate(ctx context.Context, op HelmOperation, progress fun
 		return e.rehearse(ctx, id, op)
 	}
 	t := &helmTask{op: op, tell: progress, done: make(chan struct{})}
+	defer t.leave()
 	e.mu.Lock()
 	n := e.nodes[id]
 	if n == nil || n.release == nil || !e.alive {
@@ -128,43 +148,83 @@ func (e *Engine) doHelmTask(ctx context.Context, job *releaseJob, tell func(rele
 	t := job.task
 	both := func(p release.Progress) {
 		tell(p)
-		if t.tell != nil {
-			t.tell(p)
-		}
+		t.say(p)
 	}
-	suspends := t.op.Kind != HelmTest
-	if suspends {
-		if err := e.suspendFor(job.id, t.op); err != nil {
-			e.endTask(job, err, false)
+	before := job.newest(ctx)
+	lift := func() {}
+	if t.op.Kind != HelmTest {
+		var err error
+		if lift, err = e.suspendFor(job.id, t.op); err != nil {
+			e.endTask(job, err)
 			return
 		}
 	}
 	var err error
 	t.text, err = job.operate(ctx, both)
 	job.host.Observer.Changed(job.ref())
-	if rev, failed := job.host.Observer.Fresh(ctx, job.ref()); failed == nil {
-		t.revision = &rev
+	t.revision = job.newest(ctx)
+	if err != nil && before != nil && t.revision != nil && *before == *t.revision {
+		lift() // nothing was done that a run could undo
 	}
-	e.endTask(job, err, suspends)
+	e.endTask(job, err)
 }
 
-// suspendFor keeps the next runs from undoing what a person does.
-func (e *Engine) suspendFor(id string, op HelmOperation) error {
+// newest is the newest revision as the cluster tells it, nil if it does not.
+func (j *releaseJob) newest(ctx context.Context) *helm.Revision {
+	rev, err := j.host.Observer.Fresh(ctx, j.ref())
+	if err != nil {
+		return nil
+	}
+	return &rev
+}
+
+// suspendFor keeps the next runs from undoing what a person does, also those of
+// the next process. lift takes that back.
+func (e *Engine) suspendFor(id string, op HelmOperation) (lift func(), err error) {
 	reason := fmt.Sprintf("%s by hand", op.Kind)
 	if op.Reason != "" {
 		reason += ": " + op.Reason
 	}
-	s := Suspension{By: op.By, Reason: reason, Since: now()}
-	if err := suspensions.Put(e.store, id, s); err != nil {
-		return err
+	s := &Suspension{By: op.By, Reason: reason, Since: now()}
+	if err := suspensions.Put(e.store, id, *s); err != nil {
+		return nil, err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n := e.nodes[id]; n != nil {
-		n.suspension = &s
-		e.publish(n, eventSuspended, s.String())
+	n := e.nodes[id]
+	if n == nil {
+		return func() {}, nil
 	}
-	return nil
+	before := n.suspension
+	n.suspension = s
+	if e.times != nil {
+		e.times.Remove(resumeKey + id)
+	}
+	e.publish(n, eventSuspended, s.String())
+	return func() { e.liftSuspension(id, s, before) }, nil
+}
+
+// liftSuspension puts before in the place of s.
+func (e *Engine) liftSuspension(id string, s, before *Suspension) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	if n == nil || n.suspension != s {
+		return // somebody has suspended or resumed it since
+	}
+	var err error
+	if before == nil {
+		err = suspensions.Delete(e.store, id)
+	} else {
+		err = suspensions.Put(e.store, id, *before)
+	}
+	if err != nil {
+		e.log.Error("cannot resume", "node", id, "err", err)
+		return
+	}
+	n.suspension = before
+	e.publish(n, eventResumed, "nothing came of it, and the release is as it was")
+	e.schedulePart(n)
 }
 
 // operate does the job's task, and says what it did.
@@ -212,7 +272,7 @@ func (j *releaseJob) waitFor(op HelmOperation) helm.Wait {
 
 // endTask ends an operation by hand. After a test, and after what has failed, the
 // release is looked at again.
-func (e *Engine) endTask(job *releaseJob, err error, suspended bool) {
+func (e *Engine) endTask(job *releaseJob, err error) {
 	t := job.task
 	e.mu.Lock()
 	e.releases.counted(string(t.op.Kind), err != nil)
@@ -220,19 +280,16 @@ func (e *Engine) endTask(job *releaseJob, err error, suspended bool) {
 	if n != nil && n.release != nil {
 		n.release.endRun = nil
 		n.release.found(t)
-		text := t.text
 		if err != nil {
-			text = fmt.Sprintf("%s by %s failed: %s", t.op.Kind, t.op.By, oneLine(err))
+			e.publish(n, eventNotOperated, fmt.Sprintf("%s by %s failed: %s", t.op.Kind, t.op.By, oneLine(err)))
+		} else {
+			e.publish(n, eventOperated, strings.TrimSpace(t.text))
 		}
-		e.publish(n, eventOperated, strings.TrimSpace(text))
 		if s := n.suspended(); s != nil {
 			e.rest(n, Suspended, s.String(), resumeHint(s, n.id))
 		} else {
 			e.rest(n, Waiting, "for its next run", "")
 			e.triggerLocked(n.id, sched.Webhook)
-		}
-		if suspended && e.times != nil {
-			e.times.Remove(resumeKey + n.id)
 		}
 	}
 	e.mu.Unlock()

@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-gitops/sluice/core/release"
+)
+
+func TestWhoLeavesHearsNoMoreOfAnOperation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.cluster.hanging("test ghost", true)
+		ctx, leave := context.WithCancel(t.Context())
+		told := make(chan release.Progress, 10)
+		left := make(chan error, 1)
+		go func() {
+			_, err := e.HelmOperate(ctx, HelmOperation{Name: "ghost", Kind: HelmTest, By: "eva"}, func(p release.Progress) { told <- p })
+			left <- err
+		}()
+		synctest.Wait()
+		if len(told) != 1 {
+			t.Fatalf("told %d steps, want 1", len(told))
+		}
+		leave()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("it left with %v", err)
+		}
+		w.stop(e) // ends the tests, which say so
+		if len(told) != 1 {
+			t.Errorf("told %d steps after it had left", len(told)-1)
+		}
+	})
+}
+
+func TestOperationThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.cluster.failing("uninstall ghost", errNoCluster)
+		op := HelmOperation{Name: "ghost", Kind: HelmUninstall, By: "eva"}
+		if _, err := e.HelmOperate(t.Context(), op, nil); !errors.Is(err, errNoCluster) {
+			t.Fatalf("%v", err)
+		}
+		// It is as it was: nothing is to be kept from being undone.
+		expect(t, e, "release.ghost", Ready, "")
+		want := []string{eventInstalled, eventSuspended, eventResumed, eventNotOperated}
+		if got := eventReasons(t, e, "release.ghost"); !slices.Equal(got, want) {
+			t.Errorf("events %v, want %v", got, want)
+		}
+
+		if _, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{"ghost"}, By: "adam", Reason: "holiday"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.HelmOperate(t.Context(), op, nil); !errors.Is(err, errNoCluster) {
+			t.Fatalf("%v", err)
+		}
+		expect(t, e, "release.ghost", Suspended, "suspended by adam: holiday")
+
+		w.cluster.leaving("uninstall ghost", "uninstalling")
+		if _, err := e.HelmOperate(t.Context(), op, nil); !errors.Is(err, errNoCluster) {
+			t.Fatalf("%v", err)
+		}
+		expect(t, e, "release.ghost", Suspended, "suspended by eva: uninstall by hand")
+	})
+}
+
+func TestStoppingEndsOperationsOfHelm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		w.cluster.hanging("install ghost", true)
+		hcl := chartSourceBlock + releaseBlock("ghost", "one")
+		e := w.start(hcl)
+		expect(t, e, "release.ghost", Running, "")
+		began := time.Now()
+		w.stop(e)
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("stopping took %s", took)
+		}
+		w.cluster.hanging("install ghost", false)
+		e = w.start(hcl)
+		expect(t, e, "release.ghost", Ready, "")
+	})
+}
