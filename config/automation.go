@@ -32,7 +32,7 @@ var (
 // Each has at most one.
 type ImageAutomation struct {
 	Block
-	Sync          string        // address of the sync, or of the release
+	Target        string        // address of the sync or release whose images it updates
 	Interval      time.Duration // between two looks when nothing new is heard of
 	Soak          time.Duration // that a tag is known before it is taken
 	Suspend       bool
@@ -65,14 +65,14 @@ func (l *loader) addAutomation(b Block, a *arguments) {
 	what := a.choice("whose images are updated", "sync", "release")
 	switch what {
 	case "sync":
-		auto.Sync = a.reference(what, kindSync)
+		auto.Target = a.reference(what, kindSync)
 	case "release":
-		auto.Sync = a.reference(what, kindRelease)
+		auto.Target = a.reference(what, kindRelease)
 	}
-	if auto.Sync != "" {
-		if first, ok := l.claim("automation of "+auto.Sync, b.Address, a.at(what)); !ok {
+	if auto.Target != "" {
+		if first, ok := l.claim("automation of "+auto.Target, b.Address, a.at(what)); !ok {
 			l.errorf(a.at(what), "Two automations", "%s has the image automation %s already, at %s. Remove %s or that one.",
-				auto.Sync, first.address, toRange(first.at), b.Address)
+				auto.Target, first.address, toRange(first.at), b.Address)
 		}
 	}
 	l.cfg.ImageAutomations = append(l.cfg.ImageAutomations, auto)

@@ -94,10 +94,10 @@ func (l *loader) checkAutomations() {
 		where[r.Address] = source
 	}
 	for _, auto := range l.cfg.ImageAutomations {
-		if source, is := where[auto.Sync]; is && source == "" {
+		if source, is := where[auto.Target]; is && source == "" {
 			b := l.blockOf(auto.Address)
 			l.errorf(b.Body.Attributes["release"].Expr.Range(), "Nothing to write to",
-				"The values of %s are in no source. Put those with images into a file there and name it in the release, in a block values_from with source and path; or say with sluice { repository { source = ... } } where this configuration comes from.", auto.Sync)
+				"The values of %s are in no source. Put those with images into a file there and name it in the release, in a block values_from with source and path; or say with sluice { repository { source = ... } } where this configuration comes from.", auto.Target)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (l *loader) checkAutomations() {
 func (l *loader) checkUpdates() {
 	automated := map[string]bool{}
 	for _, auto := range l.cfg.ImageAutomations {
-		automated[auto.Sync] = true
+		automated[auto.Target] = true
 		if l.cfg.Images.Scan == "none" {
 			l.warnf(l.blockOf(auto.Address).DefRange(), "Nothing is heard of", "With scan = \"none\" in the block images, %s hears of no new image.", auto.Address)
 		}

@@ -60,7 +60,7 @@ func subject(workload, container string) string { return workload + " " + contai
 
 // compareAutomation gives n the declaration a.
 func (e *Engine) compareAutomation(ch *change, a config.ImageAutomation, n *node) {
-	n.view.DependsOn = []string{a.Sync}
+	n.view.DependsOn = []string{a.Target}
 	if n.automation == nil {
 		n.automation = &automationNode{cfg: a, landed: map[string]landing{}, offered: map[string]proposal{}, trouble: map[string]string{}, dropped: map[string]string{}}
 		e.recallAutomation(n)
@@ -120,7 +120,7 @@ func (e *Engine) beginAutomation(id string) (cfg config.ImageAutomation, running
 		e.blocked(n, by, lack)
 		return cfg, nil, false
 	}
-	files, _ := e.nodes[cfg.Sync].files()
+	files, _ := e.nodes[cfg.Target].files()
 	if e.running.readOnly[files.Source] {
 		e.rest(n, Blocked, readOnlyText(files.Source), "write { } in the block of "+files.Source)
 		return cfg, nil, false
@@ -141,9 +141,9 @@ func (e *Engine) beginAutomation(id string) (cfg config.ImageAutomation, running
 // revision that only an earlier process has seen may lack what that has pushed.
 // e.mu is held.
 func (e *Engine) automationObstacle(cfg config.ImageAutomation) (by *node, lack string) {
-	sync, ok := e.nodes[cfg.Sync].files()
+	sync, ok := e.nodes[cfg.Target].files()
 	if !ok {
-		return e.nodes[cfg.Sync], "has no files of values"
+		return e.nodes[cfg.Target], "has no files of values"
 	}
 	src := e.nodes[sync.Source]
 	switch {
@@ -173,7 +173,7 @@ func (e *Engine) endAutomation(id string, l *look, err error) {
 	a := n.automation
 	a.looked, a.held = l.results, l.held
 	e.forgetOffers(n, l)
-	if files, ok := e.nodes[a.cfg.Sync].files(); ok {
+	if files, ok := e.nodes[a.cfg.Target].files(); ok {
 		n.showRevision(e.nodes[files.Source].source.revision)
 	}
 	for _, m := range []map[string]string{a.trouble, a.dropped} {
@@ -231,7 +231,7 @@ func (e *Engine) commitsWait(source string) {
 		if n.automation == nil || n.busy() || n.suspended() != nil {
 			continue
 		}
-		if files, _ := e.nodes[n.automation.cfg.Sync].files(); files.Source != source {
+		if files, _ := e.nodes[n.automation.cfg.Target].files(); files.Source != source {
 			continue
 		}
 		if text := e.waits(n); text != "" {
@@ -375,7 +375,7 @@ func (a *automationNode) troubleText() string {
 // news will look anyway. e.mu is held.
 func (e *Engine) lookSoon(sync string, p sched.Priority) {
 	for id, n := range e.nodes {
-		if n.automation != nil && n.automation.news.IsZero() && (sync == "" || n.automation.cfg.Sync == sync) {
+		if n.automation != nil && n.automation.news.IsZero() && (sync == "" || n.automation.cfg.Target == sync) {
 			e.triggerLocked(id, p)
 		}
 	}

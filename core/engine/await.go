@@ -49,7 +49,7 @@ func (e *Engine) lookWhatRuns(ctx context.Context, ids []string) {
 	var appliers []string
 	for _, id := range ids {
 		if n := e.nodes[id]; n != nil && n.automation != nil && e.imaging != nil {
-			files, _ := e.nodes[n.automation.cfg.Sync].files()
+			files, _ := e.nodes[n.automation.cfg.Target].files()
 			appliers = append(appliers, files.Applier)
 		}
 	}

@@ -371,7 +371,7 @@ func (e *Engine) sourcesOf(ids []string) []string {
 	for _, id := range ids {
 		n := e.nodes[id]
 		if n != nil && n.automation != nil {
-			n = e.nodes[n.automation.cfg.Sync]
+			n = e.nodes[n.automation.cfg.Target]
 		}
 		if n != nil {
 			sources = append(sources, n.sources()...)

@@ -86,7 +86,7 @@ func (e *Engine) lookAround(applier string) {
 		if n.automation == nil {
 			continue
 		}
-		if files, _ := e.nodes[n.automation.cfg.Sync].files(); files.Applier == applier {
+		if files, _ := e.nodes[n.automation.cfg.Target].files(); files.Applier == applier {
 			e.triggerLocked(id, sched.Webhook)
 		}
 	}

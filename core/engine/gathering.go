@@ -25,7 +25,7 @@ const (
 // are over that are under way. e.mu is held.
 func (e *Engine) hearNews(sync string) {
 	for id, n := range e.nodes {
-		if n.automation == nil || sync != "" && n.automation.cfg.Sync != sync || !n.automation.news.IsZero() {
+		if n.automation == nil || sync != "" && n.automation.cfg.Target != sync || !n.automation.news.IsZero() {
 			continue
 		}
 		n.automation.news = time.Now()
@@ -63,10 +63,10 @@ func (e *Engine) awaitsScans(n *node) string {
 	if !now.Before(a.patient) {
 		return ""
 	}
-	sync, _ := e.nodes[a.cfg.Sync].files()
+	sync, _ := e.nodes[a.cfg.Target].files()
 	own := map[string]bool{}
 	for _, w := range e.workloads[sync.Applier] {
-		own[w.ID] = w.sync() == a.cfg.Sync
+		own[w.ID] = w.sync() == a.cfg.Target
 	}
 	awaited := e.imaging.scanner.Awaited(func(t images.Target) bool {
 		return t.Rules != nil && (t.Consumer.Applier == "" || t.Consumer.Applier == sync.Applier && own[t.Workload])

@@ -17,7 +17,7 @@ func (n *node) needs() []string {
 	case n.sync != nil:
 		return slices.Concat(instancesOf(n.sync.cfg), n.sync.cfg.DependsOn)
 	case n.automation != nil:
-		return []string{n.automation.cfg.Sync}
+		return []string{n.automation.cfg.Target}
 	case n.release != nil && n.release.leaving != nil:
 		return []string{n.release.declared.helm}
 	case n.release != nil:

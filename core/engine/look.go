@@ -30,8 +30,8 @@ type look struct {
 // known already, and asks a registry only for a digest that is about to be
 // written.
 func (e *Engine) lookForUpdates(ctx context.Context, id string, cfg config.ImageAutomation, running []Workload) (*look, error) {
-	resolved := e.resolvedRun(cfg.Sync)
-	s, err := e.estate(ctx, cfg.Sync, running)
+	resolved := e.resolvedRun(cfg.Target)
+	s, err := e.estate(ctx, cfg.Target, running)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (e *Engine) resolvedRun(sync string) uint64 {
 
 // choose makes changes of the results, but for what is held back.
 func (e *Engine) choose(ctx context.Context, id string, cfg config.ImageAutomation, s *estate, l *look) error {
-	pending := e.pendingSubjects(cfg.Sync)
+	pending := e.pendingSubjects(cfg.Target)
 	settled, err := e.soaked(id, cfg, l)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (e *Engine) choose(ctx context.Context, id string, cfg config.ImageAutomati
 			switch {
 			case reason != "":
 				l.held[sub] = reason
-			case settled[sub] && !e.brake(ctx, id, cfg.Sync, sub, sw, l):
+			case settled[sub] && !e.brake(ctx, id, cfg.Target, sub, sw, l):
 				swaps = append(swaps, sw)
 			}
 		}

@@ -85,7 +85,7 @@ func (e *Engine) attended(sync string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, n := range e.nodes {
-		if n.automation != nil && n.automation.cfg.Sync == sync {
+		if n.automation != nil && n.automation.cfg.Target == sync {
 			return true
 		}
 	}

@@ -171,7 +171,7 @@ func (e *Engine) resumeCommits(n *node) {
 	}
 	source := n.id
 	if n.automation != nil {
-		files, _ := e.nodes[n.automation.cfg.Sync].files()
+		files, _ := e.nodes[n.automation.cfg.Target].files()
 		source = files.Source
 	}
 	e.updating.queue.Reconfigure(source)

@@ -26,7 +26,7 @@ func (e *Engine) explainAutomation(n *node) []string {
 	if e.updating == nil {
 		return lines
 	}
-	for _, w := range e.updating.gate.Watches(a.cfg.Sync) {
+	for _, w := range e.updating.gate.Watches(a.cfg.Target) {
 		if w.Automation == n.id {
 			lines = append(lines, fmt.Sprintf("followed: the rollout of %s to %s %s, committed in %s", w.To, w.Workload, w.Container, short(w.Revision)))
 		}
@@ -40,7 +40,7 @@ func (e *Engine) explainAutomation(n *node) []string {
 }
 
 func describeAutomation(a *automationNode) string {
-	text := "it updates the images of " + a.cfg.Sync
+	text := "it updates the images of " + a.cfg.Target
 	if a.cfg.Branch != "" {
 		text += " on the branch " + a.cfg.Branch
 	}

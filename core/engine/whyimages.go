@@ -122,7 +122,7 @@ func (e *Engine) heldBack(sync string, w update.Workload, container string) stri
 	defer e.mu.Unlock()
 	automations := 0
 	for id, n := range e.nodes {
-		if n.automation == nil || n.automation.cfg.Sync != sync {
+		if n.automation == nil || n.automation.cfg.Target != sync {
 			continue
 		}
 		automations++

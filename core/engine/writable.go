@@ -66,7 +66,7 @@ func (c *candidate) checkWritable() diag.List {
 		sources[r.Address], _ = r.ValuesFiles()
 	}
 	for _, a := range c.cfg.ImageAutomations {
-		warn(a.Address, sources[a.Sync], a.Range)
+		warn(a.Address, sources[a.Target], a.Range)
 	}
 	return l
 }
