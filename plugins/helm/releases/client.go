@@ -18,6 +18,8 @@ type client struct {
 	*kube.Client
 	lenient bool               // do not let the API server check fields
 	confine func(string) error // refuses manifests that reach too far
+	ended   func() error       // why the operation is over, if it is
+	log     *progress
 }
 
 func newClient(ctx context.Context, getter *cluster.Getter, namespace string, log *progress) *client {
@@ -26,7 +28,7 @@ func newClient(ctx context.Context, getter *cluster.Getter, namespace string, lo
 	c.WaitContext = ctx //nolint:staticcheck // the polling wait knows no other way
 	c.Factory = factory{c.Factory}
 	c.SetLogger(log)
-	return &client{Client: c}
+	return &client{Client: c, ended: ctx.Err, log: log}
 }
 
 // IsReachable implements kube.Interface. The next request will tell.

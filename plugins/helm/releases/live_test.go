@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -254,5 +255,44 @@ func TestTests(t *testing.T) {
 	}
 	if rev, err := m.Status(t.Context(), r.Ref); err != nil || rev.Tests != "passed" {
 		t.Errorf("Status = %+v, %v", rev, err)
+	}
+}
+
+// TestTestThatNeverEnds: the error names the hook and how long it had, in one
+// line, and so does the progress.
+func TestTestThatNeverEnds(t *testing.T) {
+	t.Parallel()
+	m, ns := real(t)
+	r := withHook(t, simple(t, ns, "one"), "test")
+	if _, err := m.Upgrade(t.Context(), r, nil); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var events []string
+	err := m.Test(t.Context(), helm.Test{Ref: r.Ref, Timeout: time.Second}, func(e helm.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		events = append(events, e.Object+": "+e.Message)
+	})
+	want := "release " + ns + "/web: test: hook Pod/web-hook is not done within 1s: Pod in progress"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if !slices.Contains(events, "Pod/web-hook: waiting for the hook") {
+		t.Errorf("events: %q", events)
+	}
+}
+
+// TestNotReady: the error of a release that does not get ready names the object.
+func TestNotReady(t *testing.T) {
+	t.Parallel()
+	m, ns := real(t)
+	r := simple(t, ns, "one")
+	pod := strings.Replace(hangingHook, `  annotations: {helm.sh/hook: "EVENTS"}`+"\n", "", 1)
+	r.Chart = chartOf(t, map[string]string{"templates/pod.yaml": pod})
+	r.Wait, r.Timeout = helm.WaitReady, time.Second
+	_, err := m.Upgrade(t.Context(), r, nil)
+	if want := "not ready within 1s: Pod/" + ns + "/web-hook: "; err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

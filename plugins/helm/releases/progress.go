@@ -25,6 +25,7 @@ type progress struct {
 type findings struct {
 	mu      sync.Mutex
 	reasons []string
+	awaited string // kind/name of an object that a wait is for
 }
 
 // told are the messages that are worth an event, in our words. With an error,
@@ -37,12 +38,26 @@ var told = map[string]string{
 	"deleting resource":                                     "deleting",
 	"starting delete resource":                              "deleting",
 	"skipping delete of resource not owned by this release": "kept, as it is not the release's",
-	"waiting for resources":                                 "waiting for the objects",
-	"waiting for resources to be gone":                      "waiting until the objects are gone",
+	"waiting for resources to be deleted":                   "waiting until the objects are gone",
 }
 
 // reasons are the messages whose error Helm keeps to itself.
 var reasons = []string{"uninstall: Failed to delete release", "uninstall: Failed to store updated release"}
+
+// awaits is the message that names one of the objects that are waited for.
+const awaits = "waiting for resource"
+
+func (f *findings) await(object string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.awaited = object
+}
+
+func (f *findings) waitedFor() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.awaited
+}
 
 func newProgress(emit func(helm.Event)) *progress {
 	if emit == nil {
@@ -62,6 +77,10 @@ func (p *progress) Handle(_ context.Context, r slog.Record) error {
 			p.found.reasons = append(p.found.reasons, oneLine(err))
 			p.found.mu.Unlock()
 		}
+		return nil
+	}
+	if r.Message == awaits {
+		p.found.await(p.object(r))
 		return nil
 	}
 	message, ok := told[r.Message]

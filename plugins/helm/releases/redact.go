@@ -41,16 +41,17 @@ func redact(err error, values secret.Secret) error {
 	if text == err.Error() {
 		return err
 	}
-	return &redacted{text, err}
+	return &reworded{text, err}
 }
 
-type redacted struct {
+// reworded is an error in other words.
+type reworded struct {
 	text string
 	err  error
 }
 
-func (r *redacted) Error() string { return r.text }
-func (r *redacted) Unwrap() error { return r.err }
+func (r *reworded) Error() string { return r.text }
+func (r *reworded) Unwrap() error { return r.err }
 
 func collect(value any, secret bool, found *[]string) {
 	switch v := value.(type) {
