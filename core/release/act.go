@@ -38,7 +38,7 @@ func (n *run) act(ctx context.Context) error {
 	}
 	step := Step{State: d.State, Action: d.Action, Reason: d.Reason, At: began, Took: Duration(n.r.now().Sub(began))}
 	if err != nil {
-		step.Error = oneLine(n.values.located(err))
+		step.Error = n.words(n.values.located(err))
 	}
 	n.steps = append(n.steps, step)
 	n.r.log.InfoContext(ctx, "release", "release", refString(n.s.Ref), "action", string(d.Action), "reason", d.Reason, "error", step.Error)
@@ -51,7 +51,11 @@ func bounded(ctx context.Context, timeout time.Duration) (context.Context, conte
 	return context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done within %s, twice the timeout and a minute", limit))
 }
 
-func (n *run) event(e helm.Event) { n.tell(Progress{Event: e, Chart: n.chart.info}) }
+func (n *run) event(e helm.Event) {
+	e.Message = n.clean(e.Message)
+	n.last = e
+	n.tell(Progress{Event: e, Chart: n.chart.info})
+}
 
 // helmRelease is the release as a plugin takes it.
 func (n *run) helmRelease(dir string) helm.Release {
@@ -72,7 +76,7 @@ func (n *run) upgrade(ctx context.Context, action Action) error {
 	dir, err := n.pull(ctx)
 	n.wanted.Chart = n.chart.info
 	if err != nil {
-		n.say(PhaseChartFetchFailed, oneLine(err))
+		n.say(PhaseChartFetchFailed, n.words(err))
 		return err
 	}
 	if !n.chart.remembered {
@@ -94,8 +98,8 @@ func (n *run) upgrade(ctx context.Context, action Action) error {
 		return err
 	})
 	n.changed()
-	if err != nil {
-		text := oneLine(n.values.located(err))
+	if err = n.inTime(ctx, err, n.s.timeout()); err != nil {
+		text := n.words(n.values.located(err))
 		n.afterFailure(ctx, text)
 		n.say(PhaseDeployFailed, text)
 		return err
@@ -192,13 +196,13 @@ func (n *run) rollback(ctx context.Context, to int) error {
 		return err
 	})
 	n.changed()
-	if err != nil {
+	if err = n.inTime(ctx, err, timeout); err != nil {
 		interrupted := ctx.Err() != nil || n.r.marks.has(n.h.Name, n.s.Ref)
 		if !interrupted {
 			n.rec.Undone++
 			n.rec.RetryAt = n.later(n.rec.Undone)
 		}
-		n.say(PhaseRollbackFailed, oneLine(err))
+		n.say(PhaseRollbackFailed, n.words(err))
 		return fmt.Errorf("roll back to revision %d: %w", to, err)
 	}
 	n.rec.GivenUp, n.rec.RolledBackAt = n.rec.Digest, n.r.now()
@@ -232,9 +236,11 @@ func (n *run) uninstall(ctx context.Context) error {
 func (n *run) take(ctx context.Context, ref helm.ReleaseRef) error {
 	u := n.ending(ref)
 	n.say(PhaseUninstalling, n.decision.Reason)
-	operation, cancel := bounded(ctx, max(u.Timeout, DefaultTimeout))
+	timeout := max(u.Timeout, DefaultTimeout)
+	operation, cancel := bounded(ctx, timeout)
 	defer cancel()
 	err := n.marked(ctx, ref, func() error { return n.h.Helm.Uninstall(operation, u, n.event) })
+	err = n.inTime(ctx, err, timeout)
 	if err != nil && !errors.Is(err, helm.ErrNotFound) {
 		return fmt.Errorf("uninstall release %s: %w", refString(ref), err)
 	}
@@ -276,6 +282,7 @@ func (n *run) test(ctx context.Context) error {
 	defer cancel()
 	err := n.h.Helm.Test(operation, helm.Test{Ref: n.s.Ref, Timeout: timeout, Names: t.Names, Cleanup: t.Cleanup}, n.event)
 	n.h.Observer.Changed(n.s.Ref)
+	err = n.inTime(ctx, err, timeout)
 	switch {
 	case err == nil:
 		n.rec.Tested, n.rec.TestFailed = number, 0
@@ -284,14 +291,14 @@ func (n *run) test(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return err
 	}
-	n.say(PhaseTestFailed, oneLine(err))
+	n.say(PhaseTestFailed, n.words(err))
 	if t.IgnoreFailures {
 		n.rec.Tested = number
-		n.warnings = append(n.warnings, "tests failed, which is to be ignored: "+oneLine(err))
+		n.warnings = append(n.warnings, "tests failed, which is to be ignored: "+n.words(err))
 		return nil
 	}
 	n.rec.TestFailed = number
-	n.attempted(oneLine(err))
+	n.attempted(n.words(err))
 	return err
 }
 
@@ -309,7 +316,7 @@ func (n *run) compare(ctx context.Context, correct bool) error {
 	var found []helm.Change
 	err := comparer.Compare(ctx, helm.Comparison{
 		Ref: n.s.Ref, Correct: correct, Ignore: n.s.Drift.Ignore, Fresh: n.h.Asked,
-	}, func(c helm.Change) { found = append(found, c) })
+	}, func(c helm.Change) { found = append(found, n.cleanChange(c)) })
 	if err != nil {
 		return fmt.Errorf("compare live objects: %w", err)
 	}

@@ -89,6 +89,7 @@ func (n *run) chartRef(ctx context.Context) (ref helm.ChartRef, info ChartInfo, 
 	}
 	if c.AuthFrom != nil && n.h.Secret != nil {
 		ref.Auth.Username, ref.Auth.Password, err = n.auth(ctx, c.AuthFrom, c.Repository)
+		n.hide(ref.Auth.Password.Reveal())
 	}
 	return ref, info, key, err
 }
@@ -155,6 +156,15 @@ func dockerAuth(config secret.Secret, repository string) (user string, password 
 	return "", secret.Secret{}, fmt.Errorf(".dockerconfigjson has no entry for %s", u.Host)
 }
 
+// key is what the files of a chart are kept by. A signature is checked, and a
+// private repository opened, when a chart is pulled: so that the digest alone,
+// which others may know, does not lead to it.
+func (c *foundChart) key() string {
+	ref := c.chart.Ref
+	return "chart " + c.chart.Digest + " " + short(fmt.Appendf(nil, "%q %q %q %q %q %q %q %q",
+		ref.Repository, ref.Name, ref.Keyring, ref.Auth.Username, ref.Auth.Password.Reveal(), ref.Auth.CA, ref.Auth.Cert, ref.Auth.Key.Reveal()), 32)
+}
+
 // pullError is an error of a pull and not of the store.
 type pullError struct{ error }
 
@@ -164,9 +174,7 @@ func (n *run) pull(ctx context.Context) (dir string, err error) {
 	if c.files != nil {
 		return c.files.Dir, nil
 	}
-	// A signature is checked when a chart is pulled, so that the keys belong to
-	// what is kept.
-	key := fmt.Sprintf("chart %s %s", c.chart.Digest, short([]byte(c.chart.Ref.Keyring), 20))
+	key := c.key()
 	files, err := n.r.charts.Put(ctx, key, func(ctx context.Context, dir string) error {
 		if err := n.h.Helm.Pull(ctx, c.chart, dir); err != nil {
 			return pullError{err}

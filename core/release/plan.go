@@ -15,21 +15,21 @@ func (r *Runner) Plan(ctx context.Context, s Spec, h Host, rec Record) (Plan, er
 	n := r.begin(&s, &h, rec, nil)
 	defer n.end()
 	if err := n.prepare(ctx); err != nil {
-		return Plan{}, n.values.located(err)
+		return Plan{}, n.told(n.values.located(err))
 	}
 	if err := n.foresee(ctx); err != nil {
-		return Plan{}, err
+		return Plan{}, n.told(err)
 	}
 	d := n.decision
 	p := Plan{State: d.State, Action: d.Action, Reason: d.Reason, Drift: n.drift}
 	if d.Action.makes() || d.Action == ActUnlock || d.Action == ActMove || d.State == Failed || d.State == RolledBack {
-		p.Err = n.values.located(n.changes(ctx, &p))
+		p.Err = n.told(n.values.located(n.changes(ctx, &p)))
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return Plan{}, cause
 	}
 	if p.Err != nil {
-		p.Error, p.Problems = oneLine(p.Err), problemsOf(p.Err)
+		p.Error, p.Problems = p.Err.Error(), problemsOf(p.Err)
 	}
 	p.Chart, p.Warnings = n.chart.info, n.warnings
 	return p, nil
@@ -60,8 +60,8 @@ func (n *run) changes(ctx context.Context, p *Plan) error {
 	}
 	release := n.helmRelease(dir)
 	release.Adopt = n.decision.Action == ActAdopt
-	rendered, err := n.h.Helm.Plan(ctx, release, func(c helm.Change) { p.Changes = append(p.Changes, c) })
-	p.Notes = rendered.Notes
+	rendered, err := n.h.Helm.Plan(ctx, release, func(c helm.Change) { p.Changes = append(p.Changes, n.cleanChange(c)) })
+	p.Notes = n.clean(rendered.Notes)
 	return err
 }
 
@@ -79,7 +79,7 @@ func (r *Runner) Values(ctx context.Context, s Spec, h Host) (Composed, error) {
 	}}
 	c, err := reading.compose(ctx)
 	if err != nil {
-		return Composed{}, fmt.Errorf("release %s: %w", refString(s.Ref), err)
+		return Composed{}, fmt.Errorf("release %s: %w", refString(s.Ref), n.told(err))
 	}
 	return Composed{Values: c.secret(), Secrets: c.secrets()}, nil
 }

@@ -27,7 +27,7 @@ func (r *Runner) Remove(ctx context.Context, m Removal, h Host, tell func(Progre
 	defer n.end()
 	rev, err := h.Observer.Fresh(ctx, m.Ref)
 	if err != nil {
-		return false, fmt.Errorf("uninstall release %s: %w", refString(m.Ref), err)
+		return false, n.told(fmt.Errorf("uninstall release %s: %w", refString(m.Ref), err))
 	}
 	gone := rev.Number == 0 || rev.Status == uninstalled && m.Uninstall.KeepHistory
 	if gone || rev.Owner != m.Owner {
@@ -39,5 +39,5 @@ func (r *Runner) Remove(ctx context.Context, m Removal, h Host, tell func(Progre
 	if errors.Is(err, helm.ErrOwned) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil, n.told(err)
 }

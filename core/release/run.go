@@ -38,6 +38,10 @@ type run struct {
 	warnings []string
 	warned   bool  // of releases of the same owner
 	failure  error // of what was done last, or of what had to be known
+
+	last   helm.Event // of the operation that goes on
+	hidden []string   // what no text may hold, longest first
+	censor *strings.Replacer
 }
 
 func (r *Runner) begin(s *Spec, h *Host, rec Record, tell func(Progress)) *run {
@@ -101,17 +105,13 @@ func (n *run) pursue(ctx context.Context) (failure error) {
 }
 
 func (n *run) unknown(err error) {
-	n.decision = Decision{State: Unknown, Action: ActNone, Reason: "It cannot be told how the release stands: " + oneLine(err) + "."}
-}
-
-func oneLine(err error) string {
-	return strings.TrimSuffix(strings.Join(strings.Fields(err.Error()), " "), ".")
+	n.decision = Decision{State: Unknown, Action: ActNone, Reason: "It cannot be told how the release stands: " + n.words(err) + "."}
 }
 
 // prepare finds out what the release is to be made from.
 func (n *run) prepare(ctx context.Context) error {
 	if err := n.find(ctx); err != nil {
-		n.say(PhaseChartFetchFailed, oneLine(err))
+		n.say(PhaseChartFetchFailed, n.words(err))
 		return err
 	}
 	reading := &reading{s: n.s, h: n.h, fetch: n.r.fetch, chart: n.pull, trees: n.tree}
@@ -120,6 +120,7 @@ func (n *run) prepare(ctx context.Context) error {
 		return err
 	}
 	n.values = c
+	n.hide(c.secretTexts()...)
 	n.wanted = Wanted{Digest: digestOf(n.s, n.chart.chart.Digest, c.json), Chart: n.chart.info}
 	return nil
 }
@@ -233,7 +234,7 @@ func (n *run) warnOf(others []Owned) {
 
 // say tells a phase.
 func (n *run) say(phase Phase, text string) {
-	p := Progress{Phase: phase, Text: text, Chart: n.chart.info, Revision: n.seen.Revision}
+	p := Progress{Phase: phase, Text: text, Chart: n.chart.info, Revision: n.cleanRevision(n.seen.Revision)}
 	n.tell(p)
 }
 
@@ -242,15 +243,16 @@ func (n *run) report(ctx context.Context) Report {
 	d := n.decision
 	rep := Report{
 		State: d.State, Action: d.Action, Reason: d.Reason, Refused: d.Action == ActRefuse, Steps: n.steps,
-		Chart: n.chart.info, Revision: n.seen.Revision, Drift: n.drift, Warnings: n.warnings,
+		Chart: n.chart.info, Revision: n.cleanRevision(n.seen.Revision), Drift: n.drift, Warnings: n.warnings,
 	}
 	if n.done[d.Action] { // and it has not helped
 		rep.Action = ActNone
 	}
-	rep.Err = n.values.located(n.problem(ctx))
+	rep.Err = n.told(n.values.located(n.problem(ctx)))
 	if rep.Err != nil {
-		rep.Error, rep.Problems = oneLine(rep.Err), problemsOf(rep.Err)
+		rep.Error, rep.Problems = rep.Err.Error(), problemsOf(rep.Err)
 	}
+	n.rec.Last = n.cleanRevision(n.rec.Last)
 	n.remember(&rep, ctx.Err() != nil)
 	if rep.Changed() {
 		if rep.Err == nil {

@@ -21,11 +21,11 @@ func (r *Runner) Template(ctx context.Context, s Spec, h Host, out io.Writer) (e
 	n := r.begin(&s, &h, Record{}, nil)
 	defer n.end()
 	if err := n.prepare(ctx); err != nil {
-		return n.values.located(err)
+		return n.told(n.values.located(err))
 	}
 	dir, err := n.pull(ctx)
 	if err != nil {
-		return err
+		return n.told(err)
 	}
 	tmp, err := os.MkdirTemp(r.tmp, "template-")
 	if err != nil {
@@ -34,7 +34,7 @@ func (r *Runner) Template(ctx context.Context, s Spec, h Host, out io.Writer) (e
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	file := filepath.Join(tmp, "objects.jsonl")
 	if _, err := h.Helm.Template(ctx, n.helmRelease(dir), file); err != nil {
-		return n.values.located(err)
+		return n.told(n.values.located(err))
 	}
 	f, err := os.Open(file)
 	if err != nil {

@@ -269,19 +269,29 @@ func readBelow(dir, name string) (data []byte, err error) {
 }
 
 // secrets are the JSON pointers of what Secrets have set.
-func (c *composed) secrets() []string {
+func (c *composed) secrets() (pointers []string) {
+	c.walk(c.merged, c.layers(), "", func(pointer string, _ any) { pointers = append(pointers, pointer) })
+	return pointers
+}
+
+// secretTexts are the texts that Secrets have set.
+func (c *composed) secretTexts() (texts []string) {
+	c.walk(c.merged, c.layers(), "", func(_ string, v any) { texts = append(texts, textsIn(v)...) })
+	return texts
+}
+
+func (c *composed) layers() []any {
 	layers := make([]any, len(c.parts))
 	for i, p := range c.parts {
 		layers[i] = p.values
 	}
-	var found []string
-	c.walk(c.merged, layers, "", &found)
-	return found
+	return layers
 }
 
-// walk visits the values below v. layers are what each part has there, nil for
-// nothing; a nil in a part is a value like others, so absent is told apart.
-func (c *composed) walk(v any, layers []any, pointer string, found *[]string) {
+// walk visits the values below v that a Secret has set. layers are what each
+// part has there; a nil in a part is a value like others, so absent is told
+// apart.
+func (c *composed) walk(v any, layers []any, pointer string, visit func(pointer string, v any)) {
 	m, isMap := v.(map[string]any)
 	if !isMap || len(m) == 0 {
 		for i := len(layers) - 1; i >= 0; i-- {
@@ -289,7 +299,7 @@ func (c *composed) walk(v any, layers []any, pointer string, found *[]string) {
 				continue
 			}
 			if c.parts[i].secret {
-				*found = append(*found, pointer)
+				visit(pointer, v)
 			}
 			return
 		}
@@ -305,7 +315,7 @@ func (c *composed) walk(v any, layers []any, pointer string, found *[]string) {
 				}
 			}
 		}
-		c.walk(m[key], below, pointer+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(key), found)
+		c.walk(m[key], below, pointer+"/"+strings.NewReplacer("~", "~0", "/", "~1").Replace(key), visit)
 	}
 }
 
