@@ -44,7 +44,7 @@ mirror "https://charts.helm.sh/stable" {
 
 // startedConfig syncs the repository, with more blocks.
 func startedConfig(r *repo, more string) string {
-	return oneSync(r, "") + "images { scan = \"none\" }\napplier \"kubernetes\" \"c\" {}\n" + more
+	return oneSync(r, "") + "images { scan = \"none\" }\napplier \"kubernetes\" \"c\" {}\nhelm \"helm\" \"c\" {}\n" + more
 }
 
 // server is a chart of a deployment and a Secret with the password.
