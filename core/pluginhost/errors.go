@@ -56,6 +56,9 @@ func (e *InstanceError) Error() string {
 // Unwrap returns what the plugin said.
 func (e *InstanceError) Unwrap() error { return e.Err }
 
+// Unnamed is what the plugin said, for whoever tells by itself of what.
+func (e *InstanceError) Unnamed() error { return e.Err }
+
 // Exit is how a plugin process ended. Text in it is free of known secrets.
 type Exit struct {
 	PID    int
