@@ -139,10 +139,7 @@ func writeRollout(w io.Writer, list []engine.Workload) error {
 	return table(w, "WORKLOAD\tCONTAINER\tIMAGE\tRELEASE\tREPLICAS", func(row func(...any)) {
 		for _, l := range list {
 			r := l.Rollout
-			id, release, replicas := l.ID, joined(string(r.Phase), r.Message), fmt.Sprintf("%d/%d", r.Updated, r.Desired)
-			if r.Outdated > 0 {
-				replicas += fmt.Sprintf(" (%d outdated)", r.Outdated)
-			}
+			id, release, replicas := l.ID, joined(string(r.Phase), r.Message), replicas(r)
 			for _, c := range l.Containers {
 				row(id, c.Name, c.Image, release, replicas)
 				id, release, replicas = "", "", ""
@@ -152,6 +149,18 @@ func writeRollout(w io.Writer, list []engine.Workload) error {
 			}
 		}
 	})
+}
+
+// replicas tells how many run what is wanted; "-" for what has none, such as a
+// Helm release or a CronJob.
+func replicas(r applier.Rollout) string {
+	switch {
+	case r.Desired+r.Updated+r.Ready+r.Outdated == 0:
+		return "-"
+	case r.Outdated > 0:
+		return fmt.Sprintf("%d/%d (%d outdated)", r.Updated, r.Desired, r.Outdated)
+	}
+	return fmt.Sprintf("%d/%d", r.Updated, r.Desired)
 }
 
 // board shows a text that changes: on a terminal it is drawn anew, elsewhere each

@@ -27,3 +27,16 @@ func TestOvertaken(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestReplicas(t *testing.T) {
+	for want, r := range map[string]applier.Rollout{
+		"-":                {Phase: applier.RolloutReady},
+		"2/3":              {Phase: applier.RolloutUpdating, Desired: 3, Updated: 2},
+		"0/0 (1 outdated)": {Phase: applier.RolloutUpdating, Outdated: 1},
+		"1/3 (2 outdated)": {Phase: applier.RolloutUpdating, Desired: 3, Updated: 1, Outdated: 2},
+	} {
+		if got := replicas(r); got != want {
+			t.Errorf("%+v: %q, want %q", r, got, want)
+		}
+	}
+}
