@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -29,8 +28,8 @@ const (
 // fetcher downloads values. What it downloaded last is kept and asked for with
 // its ETag. It is safe for concurrent use.
 type fetcher struct {
-	client *http.Client
-	now    func() time.Time
+	open, guarded *http.Client
+	now           func() time.Time
 
 	mu    sync.Mutex
 	pages map[string]*page // by URL
@@ -45,15 +44,10 @@ type page struct {
 }
 
 func newFetcher(now func() time.Time) *fetcher {
-	return &fetcher{client: &http.Client{Transport: transport(nil), CheckRedirect: redirect}, now: now, pages: map[string]*page{}}
-}
-
-func transport(t *tls.Config) *http.Transport {
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: t, ForceAttemptHTTP2: true,
-		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 2,
+	client := func(guarded bool) *http.Client {
+		return &http.Client{Transport: transport(nil, guarded), CheckRedirect: redirect}
 	}
+	return &fetcher{open: client(false), guarded: client(true), now: now, pages: map[string]*page{}}
 }
 
 // redirect follows a few, never from https to http, and tells another server
@@ -83,37 +77,52 @@ func redirectWithin(req *http.Request, via []*http.Request) error {
 	return redirect(req, via)
 }
 
-// fetch returns what an URL holds, through the mirror that stands in for it.
-// With sum, the content must have that SHA-256. What does not exist is
+// fetch returns what the URL of from holds, through the mirror that stands in
+// for it. The content must have the declared SHA-256. What does not exist is
 // ErrNoValues.
-func (f *fetcher) fetch(ctx context.Context, address, sum string, remotes []helm.Remote) ([]byte, error) {
-	u, auth, err := locate(address, remotes)
+func (f *fetcher) fetch(ctx context.Context, from *ValuesFrom, remotes []helm.Remote) ([]byte, error) {
+	u, by, err := locate(from.URL, remotes)
 	if err != nil {
 		return nil, err
 	}
-	client := f.client
-	if auth.CA != "" || auth.Cert != "" {
-		t, err := tlsConfig(auth)
-		if err != nil {
-			return nil, err
-		}
-		own := transport(t)
-		defer own.CloseIdleConnections()
-		client = &http.Client{Transport: own, CheckRedirect: redirect}
-		if auth.Cert != "" {
-			client.CheckRedirect = redirectWithin
-		}
+	client, own, err := f.client(by.Auth, from.NoLocal && by.Mirror == "")
+	if err != nil {
+		return nil, err
+	}
+	if own {
+		defer client.CloseIdleConnections()
 	}
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	body, err := f.get(ctx, client, u, auth)
+	body, err := f.get(ctx, client, u, by.Auth)
 	if err != nil {
-		return nil, explain(err, address, u)
+		return nil, explain(err, from.URL, u)
 	}
-	if got := sha256.Sum256(body); sum != "" && !strings.EqualFold(sum, hex.EncodeToString(got[:])) {
+	if got := sha256.Sum256(body); from.SHA256 != "" && !strings.EqualFold(from.SHA256, hex.EncodeToString(got[:])) {
 		return nil, fmt.Errorf("the SHA-256 of what is there is %x, not the declared one", got)
 	}
 	return body, nil
+}
+
+// client is the one for a server. One with certificates of its own is made anew,
+// and the caller's to close.
+func (f *fetcher) client(auth helm.Auth, guarded bool) (client *http.Client, own bool, err error) {
+	switch {
+	case auth.CA != "" || auth.Cert != "":
+	case guarded:
+		return f.guarded, false, nil
+	default:
+		return f.open, false, nil
+	}
+	t, err := tlsConfig(auth)
+	if err != nil {
+		return nil, false, err
+	}
+	client = &http.Client{Transport: transport(t, guarded), CheckRedirect: redirect}
+	if auth.Cert != "" {
+		client.CheckRedirect = redirectWithin
+	}
+	return client, true, nil
 }
 
 // explain is err without what may be secret, and with the mirror that was asked.
@@ -216,32 +225,43 @@ func (f *fetcher) drop(key string) {
 	}
 }
 
-func (f *fetcher) close() { f.client.CloseIdleConnections() }
+func (f *fetcher) close() {
+	f.open.CloseIdleConnections()
+	f.guarded.CloseIdleConnections()
+}
 
-// locate is where to ask for address: at the mirror with the longest prefix.
-func locate(address string, remotes []helm.Remote) (*url.URL, helm.Auth, error) {
-	best, mirrored := helm.Remote{}, address
+// locate is where to ask for address, and by what: the mirror with the longest
+// prefix.
+func locate(address string, remotes []helm.Remote) (u *url.URL, by helm.Remote, err error) {
+	declared, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return nil, by, errors.New("not a URL")
+	case hasDotSegments(declared):
+		return nil, by, errors.New("the URL has . or .. in its path: write where they lead")
+	}
+	mirrored := address
 	for _, r := range remotes {
 		prefix := strings.TrimSuffix(r.Prefix, "/")
 		rest, ok := strings.CutPrefix(address, prefix)
-		if !ok || rest != "" && !strings.ContainsAny(rest[:1], "/?") || len(r.Prefix) <= len(best.Prefix) {
+		if !ok || rest != "" && !strings.ContainsAny(rest[:1], "/?") || len(r.Prefix) <= len(by.Prefix) {
 			continue
 		}
-		best, mirrored = r, address
+		by, mirrored = r, address
 		if r.Mirror != "" {
 			mirrored = strings.TrimSuffix(r.Mirror, "/") + rest
 		}
 	}
-	u, err := url.Parse(mirrored)
+	u, err = url.Parse(mirrored)
 	switch {
 	case err != nil:
-		return nil, helm.Auth{}, errors.New("not a URL")
+		return nil, by, errors.New("not a URL")
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
-		return nil, helm.Auth{}, errors.New("the URL begins with neither https:// nor http://")
+		return nil, by, errors.New("the URL begins with neither https:// nor http://")
 	case u.User != nil:
-		return nil, helm.Auth{}, errors.New("the URL has credentials in it: use a mirror block with a username and password")
+		return nil, by, errors.New("the URL has credentials in it: use a mirror block with a username and password")
 	}
-	return u, best.Auth, nil
+	return u, by, nil
 }
 
 func tlsConfig(a helm.Auth) (*tls.Config, error) {

@@ -8,10 +8,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,7 +61,7 @@ func TestPagesAreAskedForWithTheirETag(t *testing.T) {
 	})
 	f := newTestFetcher(t)
 	for range 3 {
-		body, err := f.fetch(t.Context(), s.URL+"/values.yaml", "", s.remotes)
+		body, err := f.fetch(t.Context(), &ValuesFrom{URL: s.URL + "/values.yaml"}, s.remotes)
 		if err != nil || string(body) != "a: 1\n" {
 			t.Fatalf("%q, %v", body, err)
 		}
@@ -107,7 +110,7 @@ func TestFetchRefuses(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := newTestFetcher(t).fetch(t.Context(), s.URL+tt.path, tt.sum, s.remotes)
+			_, err := newTestFetcher(t).fetch(t.Context(), &ValuesFrom{URL: s.URL + tt.path, SHA256: tt.sum}, s.remotes)
 			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter22") {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
@@ -117,10 +120,10 @@ func TestFetchRefuses(t *testing.T) {
 		})
 	}
 	sum := sha256.Sum256([]byte("a: 1\n"))
-	if _, err := newTestFetcher(t).fetch(t.Context(), s.URL+"/values", strings.ToUpper(hex.EncodeToString(sum[:])), s.remotes); err != nil {
+	if _, err := newTestFetcher(t).fetch(t.Context(), &ValuesFrom{URL: s.URL + "/values", SHA256: strings.ToUpper(hex.EncodeToString(sum[:]))}, s.remotes); err != nil {
 		t.Error(err)
 	}
-	if _, err := newTestFetcher(t).fetch(t.Context(), s.URL+"/values", "", nil); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if _, err := newTestFetcher(t).fetch(t.Context(), &ValuesFrom{URL: s.URL + "/values"}, nil); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a server that nobody vouches for: %v", err)
 	}
 }
@@ -137,7 +140,7 @@ func TestFetchEnds(t *testing.T) {
 	defer close(release)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := newTestFetcher(t).fetch(ctx, s.URL, "", s.remotes); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := newTestFetcher(t).fetch(ctx, &ValuesFrom{URL: s.URL}, s.remotes); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }
@@ -167,7 +170,7 @@ func TestCredentialsAreNotForwarded(t *testing.T) {
 		{Prefix: "https://example.com", Mirror: "http://nowhere.invalid"},
 		{Prefix: "https://example.com/values/", Mirror: first.URL + "/mirror/", Auth: helm.Auth{Username: "me", Password: secret.New("hunter22")}},
 	}
-	if _, err := newTestFetcher(t).fetch(t.Context(), "https://example.com/values/x.yaml", "", remotes); err != nil {
+	if _, err := newTestFetcher(t).fetch(t.Context(), &ValuesFrom{URL: "https://example.com/values/x.yaml"}, remotes); err != nil {
 		t.Error(err)
 	}
 }
@@ -175,7 +178,7 @@ func TestCredentialsAreNotForwarded(t *testing.T) {
 func TestMirrorsAreNamed(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	defer gone.Close()
-	_, err := newTestFetcher(t).fetch(t.Context(), "https://example.com/values.yaml", "", []helm.Remote{{Prefix: "https://example.com", Mirror: gone.URL}})
+	_, err := newTestFetcher(t).fetch(t.Context(), &ValuesFrom{URL: "https://example.com/values.yaml"}, []helm.Remote{{Prefix: "https://example.com", Mirror: gone.URL}})
 	if err == nil || err.Error() != "its mirror "+gone.URL+"/values.yaml: 404 Not Found: does not exist" {
 		t.Error(err)
 	}
@@ -189,5 +192,91 @@ func TestMirrorsAreNamed(t *testing.T) {
 		if err != nil || u.String() != want {
 			t.Errorf("%s: %v, %v", address, u, err)
 		}
+	}
+}
+
+// What a custom resource names leads to no address that only the daemon's
+// machine can reach: not by name, nor through a connection that somebody else
+// has opened. A mirror may.
+func TestLocalAddressesAreRefused(t *testing.T) {
+	var hits atomic.Int32
+	local := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hits.Add(1)
+		_, _ = w.Write([]byte("a: 1\n"))
+	}))
+	defer local.Close()
+	f := newTestFetcher(t)
+	if _, err := f.fetch(t.Context(), &ValuesFrom{URL: local.URL}, nil); err != nil {
+		t.Fatal(err) // of a release block
+	}
+	hits.Store(0)
+	named := strings.Replace(local.URL, "127.0.0.1", "localhost", 1)
+	for _, address := range []string{local.URL, named, "http://[::ffff:127.0.0.1]" + local.URL[len("http://127.0.0.1"):], "http://0.0.0.0" + local.URL[len("http://127.0.0.1"):], "http://169.254.169.254/latest"} {
+		_, err := f.fetch(t.Context(), &ValuesFrom{URL: address, NoLocal: true}, []helm.Remote{{Prefix: local.URL}})
+		if err == nil || !strings.Contains(err.Error(), "is an address of this machine or its link, which a custom resource may not read: set local_urls") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if hits.Load() > 0 {
+		t.Error("the server was asked")
+	}
+	mirrors := []helm.Remote{{Prefix: "https://example.com", Mirror: local.URL}}
+	if _, err := f.fetch(t.Context(), &ValuesFrom{URL: "https://example.com/values.yaml", NoLocal: true}, mirrors); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRedirectsToLocalAddressesAreRefused(t *testing.T) {
+	local := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host == "public.example.com" {
+			http.Redirect(w, r, "http://127.0.0.1:"+r.URL.Query().Get("port"), http.StatusFound)
+			return
+		}
+		t.Error("the local server was asked")
+	}))
+	defer local.Close()
+	u, err := url.Parse(local.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := transport(nil, true).(*guard)
+	dial := g.direct.DialContext
+	g.direct.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == "public.example.com:80" { // which would be elsewhere
+			return (&net.Dialer{}).DialContext(ctx, network, u.Host)
+		}
+		return dial(ctx, network, address)
+	}
+	f := newTestFetcher(t)
+	f.guarded = &http.Client{Transport: g, CheckRedirect: redirect}
+	_, err = f.fetch(t.Context(), &ValuesFrom{URL: "http://public.example.com/?port=" + u.Port(), NoLocal: true}, nil)
+	if err == nil || !strings.Contains(err.Error(), "127.0.0.1 is an address of this machine") {
+		t.Error(err)
+	}
+}
+
+func TestIsLocal(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.1.2.3": true, "::1": true, "::ffff:127.0.0.1": true, "0.0.0.0": true, "::": true,
+		"169.254.169.254": true, "fe80::1%eth0": true, "224.0.0.1": true, "ff02::1": true,
+		"10.0.0.1": false, "192.0.2.1": false, "2001:db8::1": false,
+	} {
+		if got := isLocal(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s: %v", address, got)
+		}
+	}
+}
+
+// What leaves the prefix of a mirror once a server cleans the path does not get
+// there.
+func TestDotSegmentsAreRefused(t *testing.T) {
+	for _, path := range []string{"/public/../private", "/public/%2e%2e/private", "/public/.%2E/private", "/./a", "/public/..%2fprivate", "/public/..\\private", "/public/%252e%252e/private", "/.."} {
+		_, _, err := locate("https://example.com"+path, []helm.Remote{{Prefix: "https://example.com/public/", Mirror: "https://mirror"}})
+		if err == nil || !strings.Contains(err.Error(), "has . or .. in its path") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if _, _, err := locate("https://example.com/a..b/.c/v1...yaml?at=../x", nil); err != nil {
+		t.Error(err)
 	}
 }

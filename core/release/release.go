@@ -95,6 +95,9 @@ type ValuesFrom struct {
 	Path      string // of a file in its tree
 	URL       string // http:// or https://
 	SHA256    string // in hex, of what URL holds; empty: not checked
+	// NoLocal keeps URL from leading to addresses that only the daemon's machine
+	// and its link can reach. Mirrors may.
+	NoLocal bool
 	// Optional forgives what does not exist, or is not YAML.
 	Optional bool
 	Place    string // file:line of the declaration, for errors; may be empty

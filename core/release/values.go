@@ -216,7 +216,7 @@ func (r *reading) text(ctx context.Context, from *ValuesFrom) (p part, err error
 		p.text = []byte(text.Reveal())
 	case from.URL != "":
 		p.what = plainURL(from.URL)
-		p.text, err = r.fetch.fetch(ctx, from.URL, from.SHA256, r.h.Remotes)
+		p.text, err = r.fetch.fetch(ctx, from, r.h.Remotes)
 	case from.ChartFile != "":
 		p.what, p.file = "file "+from.ChartFile+" of the chart", from.ChartFile
 		var dir string

@@ -162,7 +162,7 @@ func TestEveryField(t *testing.T) {
 			r.Spec.From = []release.ValuesFrom{
 				{ConfigMap: key("demo", "c", "a.yaml"), Optional: true, Place: "spec.valuesFrom[0].configMapKeyRef"},
 				{Secret: key("demo", "s", "b.yaml"), Optional: true, Place: "spec.valuesFrom[1].secretKeyRef"},
-				{URL: "https://example.com/v.yaml", Optional: true, Place: "spec.valuesFrom[2].externalSourceRef"},
+				{URL: "https://example.com/v.yaml", NoLocal: true, Optional: true, Place: "spec.valuesFrom[2].externalSourceRef"},
 				{ChartFile: "overrides/prod.yaml", Optional: true, Place: "spec.valuesFrom[3].chartFileRef"},
 				{ChartFile: "b.yaml", Place: "spec.valuesFrom[4].chartFileRef"},
 			}

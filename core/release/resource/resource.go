@@ -32,6 +32,9 @@ type Options struct {
 	// CrossNamespace lets a resource read Secrets and ConfigMaps of namespaces
 	// other than its own.
 	CrossNamespace bool
+	// LocalURLs lets values come from URLs of the daemon's own machine and link,
+	// see release.ValuesFrom.
+	LocalURLs bool
 	// DefaultRef is the branch of a chart's repository; empty: master, as the
 	// Helm operator had it.
 	DefaultRef string

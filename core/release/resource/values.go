@@ -31,6 +31,7 @@ func (p *parser) valuesFrom(f *fields) {
 	case "secretKeyRef":
 		from.Secret = p.key(place)
 	case "externalSourceRef":
+		from.NoLocal = !p.LocalURLs
 		from.URL = p.required(place, "url", "the URL of the values")
 		if from.URL != "" && !slices.Contains([]string{"http", "https"}, scheme(from.URL)) {
 			place.problem(place.at("url"), "this is no URL that begins with https:// or http://")
