@@ -11,7 +11,7 @@ import (
 // test's own.
 func (w *world) helmExample() {
 	charts := w.chartServer(server("cache", "1.2.0"), server("cache", "1.3.0"), server("cache", "2.0.0"))
-	w.exampleRepository("platform", "helm/platform")
+	w.exampleRepository("helm", "helm/repository")
 	ca, err := os.ReadFile(charts.CA)
 	if err != nil {
 		w.t.Fatal(err)

@@ -33,8 +33,8 @@ mirror "https://charts.example.com/stable" {
   ca = var.charts_ca
 }
 
-source "git" "platform" {
-  url      = "https://git.example.com/shop/platform.git"
+source "git" "shop" {
+  url      = "https://git.example.com/shop/helm.git"
   branch   = "main"
   interval = "30s"
 }
@@ -47,7 +47,7 @@ helm "helm" "cluster" {}
 # The namespace, a ConfigMap with values, and HelmReleases as users of Flux v1
 # keep them.
 sync "shop" {
-  source = source.git.platform
+  source = source.git.shop
   paths  = ["base", "releases"]
 }
 
@@ -56,11 +56,11 @@ sync "shop" {
 release "web" {
   namespace = "shop"
   chart {
-    source = source.git.platform
+    source = source.git.shop
     path   = "charts/web"
   }
   values_from {
-    source = source.git.platform
+    source = source.git.shop
     path   = "values/web.yaml"
   }
   values_from {
