@@ -120,6 +120,11 @@ func TestArchivesInArchives(t *testing.T) {
 		many[fmt.Sprintf("charts/sub%d-1.0.0.tgz", i)] = heavy
 	}
 	inner := string(archived(t, "mid", "1.0.0", many))
+	odd := map[string]string{} // Helm takes them for slashes
+	for file, content := range many {
+		odd[strings.ReplaceAll(file, "/", `\`)] = content
+	}
+	strange := string(archived(t, "mid", "1.0.0", odd))
 	for name, tt := range map[string]struct {
 		files map[string]string
 		want  error
@@ -127,7 +132,7 @@ func TestArchivesInArchives(t *testing.T) {
 		"some":       {map[string]string{"charts/sub-1.0.0.tgz": heavy}, nil},
 		"many":       {many, errHeavy},
 		"inside":     {map[string]string{"charts/mid-1.0.0.tgz": inner}, errHeavy},
-		"elsewhere":  {map[string]string{"files/mid-1.0.0.tgz": inner}, nil},
+		"backslash":  {map[string]string{"charts/mid-1.0.0.tgz": strange}, errHeavy},
 		"deep":       {map[string]string{"charts/sub-1.0.0.tgz": deep}, errDeep},
 		"no archive": {map[string]string{"charts/README.tgz": "text"}, nil},
 	} {

@@ -19,13 +19,14 @@ import (
 const deepestArchive = 8
 
 var (
-	errHeavy = errors.New("it is too large when the archives in its charts directories are unpacked")
-	errDeep  = errors.New("there are too many archives in each other in its charts directories")
+	errHeavy = errors.New("it is too large when the archives in it are unpacked")
+	errDeep  = errors.New("it has too many archives in each other")
 )
 
-// weigh refuses a chart whose files, with those of the archives in its charts
-// directories, hold more than some bytes, or are too many: whoever loads it has
-// all of them in memory, and Helm bounds each archive, but not all together.
+// weigh refuses a chart whose files, with those of the archives in it, hold
+// more than some bytes, or are too many: whoever loads it has all of them in
+// memory, and Helm bounds each archive, but not all together. Archives count
+// wherever they stand: what Helm takes for a charts directory is its business.
 func weigh(chart, dir string, most int64) error {
 	s := scale{bytes: most, files: mostFiles}
 	err := filepath.WalkDir(dir, func(file string, e fs.DirEntry, err error) error {
@@ -64,14 +65,14 @@ type scale struct {
 	files int
 }
 
-// add counts a file, and what is in it if it is a dependency's archive.
+// add counts a file, and what is in it if it is an archive.
 func (s *scale) add(name string, size int64, open func() error) error {
 	s.bytes -= size
 	s.files--
 	if s.bytes < 0 || s.files < 0 {
 		return errHeavy
 	}
-	if path.Ext(name) != ".tgz" || !strings.Contains("/"+path.Dir(name)+"/", "/charts/") {
+	if path.Ext(path.Clean(strings.ReplaceAll(name, `\`, "/"))) != ".tgz" {
 		return nil
 	}
 	return open()

@@ -16,34 +16,50 @@ import (
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
-// leftovers are the manifests of the newest revisions that failed. Helm
-// compares an upgrade with the last one that did not, so that what a failed one
-// has created, and nobody wants any more, would stay for ever.
-func (o *operation) leftovers(last *release.Release) ([]string, error) {
-	if last == nil || last.Info.Status != releasecommon.StatusFailed {
-		return nil, nil
+// past is what came before an install or upgrade.
+type past struct {
+	last *release.Release // newest revision, nil if there is none
+	// first says that the release has not been deployed yet, or not since it was
+	// uninstalled: it is installed, with the hooks of an install, which have not
+	// been through if one has failed.
+	first bool
+	// leftovers are the manifests of the newest revisions that failed. Helm
+	// compares an upgrade with the last one that did not, so that what a failed
+	// one has created, and nobody wants any more, would stay for ever.
+	leftovers []string
+}
+
+// past looks back to the last revision that did not fail.
+func (o *operation) past() (past, error) {
+	last, err := o.last()
+	if err != nil || last == nil || last.Info.Status == releasecommon.StatusUninstalled {
+		return past{last: last, first: true}, err
 	}
+	if last.Info.Status != releasecommon.StatusFailed {
+		return past{last: last}, nil
+	}
+	p := past{last: last, first: true, leftovers: []string{last.Manifest}}
 	heads, err := o.session.revisions(o.ctx, o.ref)
 	if err != nil {
-		return nil, err
+		return past{}, err
 	}
-	manifests := []string{last.Manifest}
 	for _, h := range heads {
 		if h.Number >= last.Version {
 			continue
 		}
 		if h.Status != releasecommon.StatusFailed.String() {
+			p.first = h.Status == releasecommon.StatusUninstalled.String()
 			break
 		}
 		r, err := o.session.read(o.ref, h.record)
 		if err != nil {
-			return nil, err
+			return past{}, err
 		}
 		if r != nil {
-			manifests = append(manifests, r.Manifest)
+			p.leftovers = append(p.leftovers, r.Manifest)
 		}
 	}
-	return manifests, nil
+	return p, nil
 }
 
 // clear deletes what the manifests have that the revision made now has not,

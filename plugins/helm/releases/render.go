@@ -198,19 +198,20 @@ func (m *Manager) plan(ctx context.Context, r helm.Release, emit func(helm.Chang
 	if err := o.confineDefinitions(c, r.CRDs); err != nil {
 		return helm.Rendered{}, err
 	}
-	last, err := o.last()
+	p, err := o.past()
 	if err != nil {
 		return helm.Rendered{}, err
 	}
-	if last != nil && last.Info.Status == releasecommon.StatusUninstalled {
-		last = nil
-	}
+	last := p.last
 	var before rendering
-	if last != nil {
+	if last != nil && last.Info.Status != releasecommon.StatusUninstalled {
 		before = rendering{manifest: last.Manifest, hooks: withoutTests(last.Hooks)}
 		if r.ReuseValues {
 			values = over(last.Config, values)
 		}
+	}
+	if p.first {
+		last = nil
 	}
 	made, err := o.render(c, values, last)
 	if err != nil {

@@ -374,6 +374,40 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
+// TestInstallOnceMore: an install whose hook has failed is tried again with its
+// hooks, until they have been through once; upgrades come after that. Its
+// history keeps to its bounds meanwhile.
+func TestInstallOnceMore(t *testing.T) {
+	t.Parallel()
+	for _, event := range []string{"pre-install", "post-install"} {
+		t.Run(event, func(t *testing.T) {
+			t.Parallel()
+			m, ns := real(t)
+			good := simple(t, ns, "one")
+			bad := withHook(t, good, event)
+			bad.Timeout, bad.MaxHistory = time.Second, 3
+			for range 4 {
+				if _, err := m.Upgrade(t.Context(), bad, nil); err == nil || !strings.Contains(err.Error(), "hook Pod/web-hook is not done within 1s") {
+					t.Fatalf("got %v", err)
+				}
+			}
+			if rev, err := m.Status(t.Context(), bad.Ref); err != nil || rev.Number != 4 || rev.Status != "failed" {
+				t.Errorf("it is %+v, %v", rev, err)
+			}
+			revisions := 0
+			if err := m.History(t.Context(), bad.Ref, func(helm.Revision) { revisions++ }); err != nil || revisions > 3 {
+				t.Errorf("%d revisions are kept, %v", revisions, err)
+			}
+			if rev, err := m.Upgrade(t.Context(), good, nil); err != nil || rev.Status != "deployed" || rev.Number != 5 {
+				t.Fatalf("without the hook: %+v, %v", rev, err)
+			}
+			if rev, err := m.Upgrade(t.Context(), bad, nil); err != nil || rev.Number != 6 {
+				t.Errorf("an upgrade ran the hooks of an install: %+v, %v", rev, err)
+			}
+		})
+	}
+}
+
 func TestCreateNamespace(t *testing.T) {
 	t.Parallel()
 	m, ns := real(t)

@@ -40,23 +40,26 @@ func (m *Manager) upgrade(ctx context.Context, r helm.Release, emit func(helm.Ev
 	if err != nil {
 		return helm.Revision{}, err
 	}
-	last, leftovers, err := o.before(r, c, values)
+	past, err := o.before(r, c, values)
 	if err != nil {
 		return helm.Revision{}, err
 	}
 	rendering, end := o.preparation()
 	defer end()
 	var made releaser.Releaser
-	if last == nil || last.Info.Status == releasecommon.StatusUninstalled {
-		made, err = o.install(r, last, strategy).RunWithContext(rendering, c, values)
+	if past.first {
+		if past.last != nil && r.ReuseValues && past.last.Info.Status == releasecommon.StatusFailed {
+			values = over(past.last.Config, values)
+		}
+		made, err = o.install(r, past.last, strategy).RunWithContext(rendering, c, values)
 	} else {
-		made, err = o.change(r, last, strategy).RunWithContext(rendering, r.Ref.Name, c, values)
+		made, err = o.change(r, past.last, strategy).RunWithContext(rendering, r.Ref.Name, c, values)
 	}
 	rev, err := o.result(made, err)
 	if err != nil {
 		return rev, err
 	}
-	if err := o.clear(leftovers, manifestOf(made)); err != nil {
+	if err := o.clear(past.leftovers, manifestOf(made)); err != nil {
 		return rev, o.failure(fmt.Errorf("what a failed revision has left behind: %w", err))
 	}
 	return rev, nil
@@ -64,32 +67,30 @@ func (m *Manager) upgrade(ctx context.Context, r helm.Release, emit func(helm.Ev
 
 // before does what comes before Helm's own code: it finds the newest revision,
 // claims the release, and defines the kinds that the chart brings.
-func (o *operation) before(r helm.Release, c *chart.Chart, values map[string]any) (last *release.Release, leftovers []string, err error) {
+func (o *operation) before(r helm.Release, c *chart.Chart, values map[string]any) (past, error) {
 	o.kube.lenient = r.SkipOpenAPI
 	if err := o.confineDefinitions(c, r.CRDs); err != nil {
-		return nil, nil, err
+		return past{}, err
 	}
-	if last, err = o.last(); err != nil {
-		return nil, nil, err
+	p, err := o.past()
+	if err != nil {
+		return past{}, err
 	}
-	if err := claim(last, r); err != nil {
-		return nil, nil, err
+	if err := claim(p.last, r); err != nil {
+		return past{}, err
 	}
-	if r.ReuseValues && !r.SkipSchema && last != nil && hasSchema(c) {
-		if err := validate(r.Chart, over(last.Config, values)); err != nil {
-			return nil, nil, err
+	if r.ReuseValues && !r.SkipSchema && p.last != nil && hasSchema(c) {
+		if err := validate(r.Chart, over(p.last.Config, values)); err != nil {
+			return past{}, err
 		}
 	}
-	if leftovers, err = o.leftovers(last); err != nil {
-		return nil, nil, err
-	}
 	if err := o.define(c, r.CRDs); err != nil {
-		return nil, nil, o.failure(err)
+		return past{}, o.failure(err)
 	}
 	if err := o.capable(); err != nil {
-		return nil, nil, o.failure(err)
+		return past{}, o.failure(err)
 	}
-	return last, leftovers, nil
+	return p, nil
 }
 
 func manifestOf(made releaser.Releaser) string {
@@ -169,6 +170,8 @@ func (o *operation) install(r helm.Release, last *release.Release, strategy kube
 	number := 1
 	if last != nil {
 		i.Replace = true
+		i.ForceConflicts = true // as an upgrade: what is declared wins
+		o.config.Releases.MaxHistory = r.MaxHistory
 		number = last.Version + 1
 	}
 	i.Labels = labelsOf(r, number)
