@@ -24,14 +24,12 @@ func TestHelmTrouble(t *testing.T) {
 		webChart("kind", "1.0.0", map[string]string{"templates/broken.yaml": "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: thing}\n"}),
 		webChart("schema", "1.0.0", map[string]string{"values.schema.json": schema}),
 		webChart("dependency", "1.0.0", map[string]string{"Chart.yaml": "apiVersion: v2\nname: dependency\nversion: 1.0.0\ndependencies:\n- {name: db, version: 1.x, repository: \"http://127.0.0.1:1/charts\"}\n"}),
-		webChart("hook", "1.0.0", map[string]string{"templates/hook.yaml": endlessHook("pre-install")}),
 	))
 	config := w.config(within("") + r.source() +
 		releaseBlock("template", "template", "") + releaseBlock("syntax", "syntax", "") + releaseBlock("manifest", "manifest", "") +
 		releaseBlock("kind", "kind", "") + releaseBlock("dependency", "dependency", "") + releaseBlock("nochart", "nothing", "") +
 		releaseBlock("schema", "schema", "values = {\n    greeting = \"x\"\n    replicas = 0\n  }") +
 		releaseBlock("values", "good", "values_from {\n    secret = \"nothing\"\n  }") +
-		releaseBlock("hook", "hook", "timeout = \"2s\"") +
 		releaseBlock("blocked", "good", "depends_on = [release.template]") +
 		releaseBlock("good", "good", ""))
 	d := w.daemon(config)
@@ -45,7 +43,6 @@ func TestHelmTrouble(t *testing.T) {
 		"nochart":    {"charts/nothing"},
 		"schema":     {"replicas", "sluice.hcl:"},
 		"values":     {"Secret", "nothing", "sluice.hcl:"},
-		"hook":       {"hook-pre-install"},
 	} {
 		w.eventually(time.Minute, name+" fails, and says why", func() bool {
 			all := w.state(config, "release."+name) + w.run("sluice", "status", "--config", config, "release."+name).out
