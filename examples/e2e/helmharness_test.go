@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// definitions are the clusters, by kubeconfig, that have the definitions of
-// HelmReleases.
-var definitions struct {
+// defined are the clusters, by the URL of the server, that have the definitions
+// of HelmReleases.
+var defined struct {
 	sync.Mutex
 	in map[string]bool
 }
@@ -24,10 +24,10 @@ var definitions struct {
 // unless a test of this process has.
 func (w *world) definitions() {
 	w.t.Helper()
-	definitions.Lock()
-	defer definitions.Unlock()
+	defined.Lock()
+	defer defined.Unlock()
 	cluster := strings.TrimSpace(w.must("kubectl", "config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"))
-	if definitions.in[cluster] {
+	if defined.in[cluster] {
 		return
 	}
 	file := filepath.Join(w.dir, "definitions.yaml")
@@ -36,10 +36,10 @@ func (w *world) definitions() {
 	}
 	w.must("kubectl", "apply", "--server-side", "-f", file)
 	w.must("kubectl", "wait", "--for", "condition=Established", "-f", file, "--timeout", "1m")
-	if definitions.in == nil {
-		definitions.in = map[string]bool{}
+	if defined.in == nil {
+		defined.in = map[string]bool{}
 	}
-	definitions.in[cluster] = true
+	defined.in[cluster] = true
 }
 
 // helmVariable names a helm command, so that none is built.
@@ -89,20 +89,13 @@ var helmCommand = sync.OnceValues(func() (string, error) {
 	return filepath.Join(dir, "helm"), nil
 })
 
-// needHelm skips the test where there is no helm command, and none can be built.
-func (w *world) needHelm() {
-	w.t.Helper()
-	if _, err := helmCommand(); err != nil {
-		w.t.Skipf("needs the helm command: %v", err)
-	}
-}
-
-// tryHelm runs the helm command in a namespace.
+// tryHelm runs the helm command in a namespace. The test skips where there is no
+// such command and none can be built.
 func (w *world) tryHelm(namespace string, args ...string) outcome {
 	w.t.Helper()
 	binary, err := helmCommand()
 	if err != nil {
-		w.t.Fatal(err)
+		w.t.Skipf("needs the helm command: %v", err)
 	}
 	return w.run(binary, append(args, "--namespace", namespace)...)
 }
