@@ -294,7 +294,7 @@ func (n *run) test(ctx context.Context) error {
 	n.say(PhaseTestFailed, n.words(err))
 	if t.IgnoreFailures {
 		n.rec.Tested = number
-		n.warnings = append(n.warnings, "tests failed, which is to be ignored: "+n.words(err))
+		n.warn("tests failed, which is to be ignored: " + n.words(err))
 		return nil
 	}
 	n.rec.TestFailed = number
@@ -307,7 +307,7 @@ func (n *run) compare(ctx context.Context, correct bool) error {
 	comparer, ok := n.h.Helm.(helm.Comparer)
 	if !ok || !n.h.can(helm.CanCompare) {
 		n.compared = true
-		n.warnings = append(n.warnings, "this helm plugin cannot compare live objects with a release: drift is not found")
+		n.warn("this helm plugin cannot compare live objects with a release: drift is not found")
 		return nil
 	}
 	if correct {

@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/sluice-gitops/sluice/core/manifest/values"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -20,6 +21,7 @@ func (c *composed) located(err error) error {
 		placed[i] = d
 		if d.Subject == nil && len(d.Path) > 0 && d.Path[0].Name == "values" {
 			c.place(&placed[i], d.Path[1:])
+			bySchema(&placed[i])
 			changed = true
 		}
 	}
@@ -27,6 +29,18 @@ func (c *composed) located(err error) error {
 		return err
 	}
 	return &locatedError{placed.Err(), err}
+}
+
+// bySchema says which value it is, where a place in a file takes the path's
+// place, and who says so.
+func bySchema(d *diag.Diagnostic) {
+	const schema = "values.schema.json"
+	if d.Subject != nil {
+		d.Summary = d.Path.String() + ": " + d.Summary
+	}
+	if !strings.Contains(d.Summary, schema) {
+		d.Summary += " (" + schema + " of the chart)"
+	}
 }
 
 // locatedError is an error whose diagnostics have places.

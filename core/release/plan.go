@@ -69,7 +69,7 @@ func (n *run) changes(ctx context.Context, p *Plan) error {
 func (r *Runner) Values(ctx context.Context, s Spec, h Host) (Composed, error) {
 	n := r.begin(&s, &h, Record{}, nil)
 	defer n.end()
-	reading := &reading{s: &s, h: &h, fetch: r.fetch, trees: n.tree, chart: func(ctx context.Context) (string, error) {
+	reading := &reading{s: &s, h: &h, fetch: r.fetch, trees: n.tree, warn: n.warn, chart: func(ctx context.Context) (string, error) {
 		if n.chart.chart.Digest == "" {
 			if err := n.find(ctx); err != nil {
 				return "", err

@@ -98,9 +98,12 @@ type ValuesFrom struct {
 	// NoLocal keeps URL from leading to addresses that only the daemon's machine
 	// and its link can reach. Mirrors may.
 	NoLocal bool
-	// Optional forgives what does not exist, or is not YAML.
+	// Optional forgives what does not exist.
 	Optional bool
-	Place    string // file:line of the declaration, for errors; may be empty
+	// Lenient makes what exists and is not YAML a warning, where it is optional,
+	// as the Helm operator had it; else it is an error.
+	Lenient bool
+	Place   string // file:line of the declaration, for errors; may be empty
 }
 
 // ObjectKey is a key of a ConfigMap or Secret.

@@ -114,7 +114,7 @@ func (n *run) prepare(ctx context.Context) error {
 		n.say(PhaseChartFetchFailed, n.words(err))
 		return err
 	}
-	reading := &reading{s: n.s, h: n.h, fetch: n.r.fetch, chart: n.pull, trees: n.tree}
+	reading := &reading{s: n.s, h: n.h, fetch: n.r.fetch, chart: n.pull, trees: n.tree, warn: n.warn}
 	c, err := reading.compose(ctx)
 	if err != nil {
 		return err
@@ -220,6 +220,8 @@ func (n *run) others(ctx context.Context, seen Seen) ([]Owned, error) {
 	return slices.DeleteFunc(seen.Others, func(o Owned) bool { return o.Ref != before }), nil
 }
 
+func (n *run) warn(text string) { n.warnings = append(n.warnings, text) }
+
 // warnOf warns of releases that look like this declaration's, once.
 func (n *run) warnOf(others []Owned) {
 	if !n.rec.blank() || n.warned {
@@ -227,7 +229,7 @@ func (n *run) warnOf(others []Owned) {
 	}
 	n.warned = true
 	for _, o := range others {
-		n.warnings = append(n.warnings, fmt.Sprintf("release %s belongs to a declaration of the same name, perhaps another daemon's, and is left alone: "+
+		n.warn(fmt.Sprintf("release %s belongs to a declaration of the same name, perhaps another daemon's, and is left alone: "+
 			"if it is what this one made before it was renamed, uninstall it (sluice helm uninstall %[1]s)", refString(o.Ref)))
 	}
 }

@@ -601,8 +601,8 @@ func TestSchemaErrorsHavePlaces(t *testing.T) {
 		g.spec.Locate = func(p diag.Path) *diag.Range {
 			return &diag.Range{File: "sluice.hcl", Start: diag.Pos{Line: 7, Column: 3}}
 		}
-		rep := g.expect("absent: install(sluice.hcl:7:3: must not be true) | sluice.hcl:7:3: must not be true", "")
-		want := []Problem{{Severity: "error", Summary: "must not be true", Path: "values.schema", File: "sluice.hcl", Line: 7, Column: 3}}
+		rep := g.expect("absent: install(sluice.hcl:7:3: values.schema: must not be true (values.schema.json of the chart)) | sluice.hcl:7:3: values.schema: must not be true (values.schema.json of the chart)", "")
+		want := []Problem{{Severity: "error", Summary: "values.schema: must not be true (values.schema.json of the chart)", Path: "values.schema", File: "sluice.hcl", Line: 7, Column: 3}}
 		if diff := cmp.Diff(want, rep.Problems); diff != "" {
 			t.Error(diff)
 		}
@@ -630,7 +630,7 @@ func TestPlan(t *testing.T) {
 		}
 		g.values(`{"a": 1, "schema": true}`)
 		p, err = g.runner.Plan(t.Context(), g.spec, g.host, g.rec)
-		if err != nil || p.Action != ActUpgrade || p.Error != "values.schema: must not be true" {
+		if err != nil || p.Action != ActUpgrade || p.Error != "values.schema: must not be true (values.schema.json of the chart)" {
 			t.Errorf("%+v, %v", p, err)
 		}
 		throughJSON(t, p)

@@ -63,6 +63,7 @@ type reading struct {
 	fetch *fetcher
 	chart func(ctx context.Context) (dir string, err error)
 	trees func(ctx context.Context, source string) (Tree, error)
+	warn  func(text string) // may be nil: then there is nobody to warn, and what would be told so is an error
 }
 
 // compose reads all parts and puts each over those before it.
@@ -118,8 +119,7 @@ func (c *composed) inline(s *Spec) error {
 	return nil
 }
 
-// part reads one place. An optional one that is not there, or is not YAML, is
-// empty.
+// part reads one place. An optional one that is not there is empty.
 func (r *reading) part(ctx context.Context, from *ValuesFrom) (part, error) {
 	p, err := r.text(ctx, from)
 	if err == nil {
@@ -129,21 +129,26 @@ func (r *reading) part(ctx context.Context, from *ValuesFrom) (part, error) {
 		return p, nil
 	}
 	bad, notYAML := errors.AsType[*values.Error](err)
-	if from.Optional && (notYAML || errors.Is(err, ErrNoValues) || errors.Is(err, fs.ErrNotExist)) {
+	missing := errors.Is(err, ErrNoValues) || errors.Is(err, fs.ErrNotExist)
+	if from.Optional && missing {
 		return part{what: p.what}, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return part{}, cause
 	}
 	d := diag.Diagnostic{Summary: fmt.Sprintf("%s: %s", p.what, plainError(err)), Subject: placeOf(from.Place)}
+	if from.Optional && from.Lenient && notYAML && r.warn != nil {
+		r.warn(fmt.Sprintf("%s, line %d: %v: the release goes without these values, since they are optional", p.what, bad.Line, bad))
+		return part{what: p.what}, nil
+	}
 	switch {
 	case notYAML && p.file != "":
 		at := diag.Pos{Line: bad.Line, Column: bad.Column}
 		d.Subject = &diag.Range{File: p.file, Start: at, End: at}
 	case notYAML:
 		d.Summary = fmt.Sprintf("%s, line %d: %v", p.what, bad.Line, bad)
-	case errors.Is(err, ErrNoValues), errors.Is(err, fs.ErrNotExist):
-		d.Detail = "Set optional = true if the release can do without it."
+	case missing:
+		d.Detail = "If the release can do without it, say that it is optional."
 	}
 	return part{}, &partError{d, err}
 }
@@ -159,7 +164,7 @@ func (e *partError) Error() string { return e.diag.Error() }
 // Unwrap gives both, for diag.From and errors.Is.
 func (e *partError) Unwrap() []error { return []error{e.diag, e.cause} }
 
-// plainError is an error without the path of a directory of ours.
+// plainError is an error in a line, without the path of a directory of ours.
 func plainError(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		if errors.Is(p, fs.ErrNotExist) {
@@ -167,7 +172,11 @@ func plainError(err error) string {
 		}
 		return p.Err.Error()
 	}
-	return err.Error()
+	text := oneLine(err)
+	if shorter, ok := strings.CutSuffix(text, ": "+ErrNoValues.Error()); ok && strings.Contains(shorter, "no such") {
+		return shorter // which says so
+	}
+	return text
 }
 
 // placeOf reads file:line or file:line:column.

@@ -134,23 +134,23 @@ func TestWhatOptionalForgives(t *testing.T) {
 		return ValuesFrom{ConfigMap: &ObjectKey{Namespace: "demo", Name: name, Key: key}}
 	}
 	tests := map[string]struct {
-		from    ValuesFrom
-		want    string // error, in part
-		forgive bool
+		from     ValuesFrom
+		want     string // error, in part
+		optional string // what it is then, where the place is lenient
 	}{
-		"no object":      {config("none", ""), "main.hcl:3: key values.yaml of ConfigMap demo/none: none: does not exist: Set optional = true", true},
-		"no key":         {config("bad", "other"), "main.hcl:3: key other of ConfigMap demo/bad: ", true},
-		"not YAML":       {config("bad", ""), "main.hcl:3: key values.yaml of ConfigMap demo/bad, line 2: syntax error: ", true},
-		"secret":         {ValuesFrom{Secret: &ObjectKey{Namespace: "demo", Name: "bad"}}, "main.hcl:3: key values.yaml of Secret demo/bad, line 2: the value is not what its tag says", true},
-		"no file":        {ValuesFrom{ChartFile: "prod.yaml"}, "main.hcl:3: file prod.yaml of the chart: does not exist: Set optional = true", true},
-		"a list":         {ValuesFrom{ChartFile: "list.yaml"}, "list.yaml:1:1: file list.yaml of the chart: values are a mapping", true},
-		"file of a tree": {ValuesFrom{Source: "source.git.x", Path: "bad.yaml"}, "bad.yaml:2: file bad.yaml of source.git.x: syntax error: ", true},
-		"too large":      {config("big", ""), "main.hcl:3: key values.yaml of ConfigMap demo/big: more than 8 MiB", false},
-		"outside":        {ValuesFrom{ChartFile: "../outside.yaml"}, "main.hcl:3: file ../outside.yaml of the chart: path escapes from parent", false},
-		"absolute":       {ValuesFrom{Source: "source.git.x", Path: "/etc/passwd"}, "main.hcl:3: file /etc/passwd of source.git.x: path escapes from parent", false},
-		"a directory":    {ValuesFrom{ChartFile: "."}, "main.hcl:3: file . of the chart: is no regular file", false},
-		"not a URL":      {ValuesFrom{URL: "ftp://example.com/x"}, "main.hcl:3: ftp://example.com/x: the URL begins with neither https:// nor http://", false},
-		"password":       {ValuesFrom{URL: "https://me:hunter22@example.com/x?token=hunter22"}, "main.hcl:3: https://example.com/x: the URL has credentials in it", false},
+		"no object":      {config("none", ""), "main.hcl:3: key values.yaml of ConfigMap demo/none: none: does not exist: If the release can do without it, say that it is optional.", "is nothing"},
+		"no key":         {config("bad", "other"), "main.hcl:3: key other of ConfigMap demo/bad: ", "is nothing"},
+		"not YAML":       {config("bad", ""), "main.hcl:3: key values.yaml of ConfigMap demo/bad, line 2: syntax error: ", "is a warning"},
+		"secret":         {ValuesFrom{Secret: &ObjectKey{Namespace: "demo", Name: "bad"}}, "main.hcl:3: key values.yaml of Secret demo/bad, line 2: the value is not what its tag says", "is a warning"},
+		"no file":        {ValuesFrom{ChartFile: "prod.yaml"}, "main.hcl:3: file prod.yaml of the chart: does not exist: If the release can do without it, say that it is optional.", "is nothing"},
+		"a list":         {ValuesFrom{ChartFile: "list.yaml"}, "list.yaml:1:1: file list.yaml of the chart: values are a mapping", "is a warning"},
+		"file of a tree": {ValuesFrom{Source: "source.git.x", Path: "bad.yaml"}, "bad.yaml:2: file bad.yaml of source.git.x: syntax error: ", "is a warning"},
+		"too large":      {config("big", ""), "main.hcl:3: key values.yaml of ConfigMap demo/big: more than 8 MiB", "is an error"},
+		"outside":        {ValuesFrom{ChartFile: "../outside.yaml"}, "main.hcl:3: file ../outside.yaml of the chart: path escapes from parent", "is an error"},
+		"absolute":       {ValuesFrom{Source: "source.git.x", Path: "/etc/passwd"}, "main.hcl:3: file /etc/passwd of source.git.x: path escapes from parent", "is an error"},
+		"a directory":    {ValuesFrom{ChartFile: "."}, "main.hcl:3: file . of the chart: is no regular file", "is an error"},
+		"not a URL":      {ValuesFrom{URL: "ftp://example.com/x"}, "main.hcl:3: ftp://example.com/x: the URL begins with neither https:// nor http://", "is an error"},
+		"password":       {ValuesFrom{URL: "https://me:hunter22@example.com/x?token=hunter22"}, "main.hcl:3: https://example.com/x: the URL has credentials in it", "is an error"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -166,9 +166,19 @@ func TestWhatOptionalForgives(t *testing.T) {
 				t.Error("no diagnostic")
 			}
 			tt.from.Optional = true
-			c, err := p.compose(t, Spec{From: []ValuesFrom{tt.from}})
-			if (err == nil) != tt.forgive || err == nil && string(c.json) != "{}" {
+			if _, err := p.compose(t, Spec{From: []ValuesFrom{tt.from}}); (err == nil) != (tt.optional == "is nothing") {
 				t.Errorf("optional: %v", err)
+			}
+			tt.from.Lenient = true
+			var warnings []string
+			r := p.reading(t, &Spec{From: []ValuesFrom{tt.from}})
+			r.warn = func(text string) { warnings = append(warnings, text) }
+			c, err := r.compose(t.Context())
+			if (err == nil) != (tt.optional != "is an error") || (len(warnings) == 1) != (tt.optional == "is a warning") || err == nil && string(c.json) != "{}" {
+				t.Errorf("optional and lenient: %v, warnings %q", err, warnings)
+			}
+			if strings.Contains(strings.Join(warnings, ""), "hunter22") {
+				t.Errorf("a warning quotes a value: %q", warnings)
 			}
 		})
 	}
@@ -240,13 +250,13 @@ func TestPlacesOfValues(t *testing.T) {
 		path diag.Path
 		want string
 	}{
-		"inline":              {diag.Attr("values", "image", "tag"), "main.hcl:20: wrong"},
-		"inline, missing":     {diag.Attr("values", "inline", "y", "z"), "main.hcl:10: wrong"},
-		"file of a tree":      {diag.Attr("values", "image", "pull"), "values/eu.yaml:3:3: wrong: Set by file values/eu.yaml of source.git.x."},
-		"element":             {diag.Attr("values", "ports", 1), "values/eu.yaml:6:3: wrong: Set by file values/eu.yaml of source.git.x."},
-		"file of the chart":   {diag.Attr("values", "a", "b"), "values-prod.yaml:2:3: wrong: Set by file values-prod.yaml of the chart."},
-		"ConfigMap":           {diag.Attr("values", "image", "name"), "values.image.name: wrong: Set by key values.yaml of ConfigMap demo/base, line 3."},
-		"the chart's own":     {diag.Attr("values", "nowhere"), "values.nowhere: wrong: The value is the chart's own."},
+		"inline":              {diag.Attr("values", "image", "tag"), "main.hcl:20: values.image.tag: wrong (values.schema.json of the chart)"},
+		"inline, missing":     {diag.Attr("values", "inline", "y", "z"), "main.hcl:10: values.inline.y.z: wrong (values.schema.json of the chart)"},
+		"file of a tree":      {diag.Attr("values", "image", "pull"), "values/eu.yaml:3:3: values.image.pull: wrong (values.schema.json of the chart): Set by file values/eu.yaml of source.git.x."},
+		"element":             {diag.Attr("values", "ports", 1), "values/eu.yaml:6:3: values.ports[1]: wrong (values.schema.json of the chart): Set by file values/eu.yaml of source.git.x."},
+		"file of the chart":   {diag.Attr("values", "a", "b"), "values-prod.yaml:2:3: values.a.b: wrong (values.schema.json of the chart): Set by file values-prod.yaml of the chart."},
+		"ConfigMap":           {diag.Attr("values", "image", "name"), "values.image.name: wrong (values.schema.json of the chart): Set by key values.yaml of ConfigMap demo/base, line 3."},
+		"the chart's own":     {diag.Attr("values", "nowhere"), "values.nowhere: wrong (values.schema.json of the chart): The value is the chart's own."},
 		"not about the value": {diag.Attr("chart"), "chart: wrong"},
 	}
 	for name, tt := range tests {

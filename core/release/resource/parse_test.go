@@ -150,7 +150,7 @@ func TestEveryField(t *testing.T) {
 			r.Spec.From = []release.ValuesFrom{
 				{Secret: key("demo", "a", "values.yaml"), Place: "spec.valueFileSecrets[0]"},
 				{Secret: key("demo", "b", "values.yaml"), Place: "spec.valueFileSecrets[1]"},
-				{ConfigMap: key("demo", "c", "values.yaml"), Place: "spec.valuesFrom[0].configMapKeyRef"},
+				{ConfigMap: key("demo", "c", "values.yaml"), Lenient: true, Place: "spec.valuesFrom[0].configMapKeyRef"},
 			}
 		}},
 		"valuesFrom": {repoChart + `valuesFrom:
@@ -160,11 +160,11 @@ func TestEveryField(t *testing.T) {
 - chartFileRef: {path: overrides/prod.yaml, optional: true}
 - {chartFileRef: {path: b.yaml}, secretKeyRef: null}`, func(r *resource.Resource) {
 			r.Spec.From = []release.ValuesFrom{
-				{ConfigMap: key("demo", "c", "a.yaml"), Optional: true, Place: "spec.valuesFrom[0].configMapKeyRef"},
-				{Secret: key("demo", "s", "b.yaml"), Optional: true, Place: "spec.valuesFrom[1].secretKeyRef"},
-				{URL: "https://example.com/v.yaml", NoLocal: true, Optional: true, Place: "spec.valuesFrom[2].externalSourceRef"},
-				{ChartFile: "overrides/prod.yaml", Optional: true, Place: "spec.valuesFrom[3].chartFileRef"},
-				{ChartFile: "b.yaml", Place: "spec.valuesFrom[4].chartFileRef"},
+				{ConfigMap: key("demo", "c", "a.yaml"), Optional: true, Lenient: true, Place: "spec.valuesFrom[0].configMapKeyRef"},
+				{Secret: key("demo", "s", "b.yaml"), Optional: true, Lenient: true, Place: "spec.valuesFrom[1].secretKeyRef"},
+				{URL: "https://example.com/v.yaml", NoLocal: true, Optional: true, Lenient: true, Place: "spec.valuesFrom[2].externalSourceRef"},
+				{ChartFile: "overrides/prod.yaml", Optional: true, Lenient: true, Place: "spec.valuesFrom[3].chartFileRef"},
+				{ChartFile: "b.yaml", Lenient: true, Place: "spec.valuesFrom[4].chartFileRef"},
 			}
 		}},
 		"values": {repoChart + "values: {a: {b: 12345678901234567890}}", func(r *resource.Resource) {
@@ -379,6 +379,10 @@ func TestOptions(t *testing.T) {
 	r, err := resource.Parse(v1(t, spec), resource.Options{CrossNamespace: true, DefaultRef: "main"})
 	if err != nil {
 		t.Fatal(err)
+	}
+	r2, err := resource.Parse(v1(t, repoChart+"valuesFrom: [{externalSourceRef: {url: 'http://localhost/v.yaml'}}]"), resource.Options{LocalURLs: true})
+	if err != nil || r2.Spec.From[0].NoLocal {
+		t.Errorf("%+v, %v", r2.Spec.From, err)
 	}
 	if r.Git.Ref != "main" || r.Git.Secret.Namespace != "other" || r.Spec.From[0].Secret.Namespace != "x" {
 		t.Errorf("got %+v, %+v", r.Git, r.Spec.From)
