@@ -310,6 +310,7 @@ func (e *Engine) forget(ctx context.Context, n *node) {
 		} else if r.installed() {
 			e.publish(n, eventRemoved, "not in the configuration any more: "+r.stays())
 		}
+		e.freed(n, (&releaseJob{declared: r.declared, record: r.record}).ref())
 		e.mu.Unlock()
 	}
 	if n.automation != nil && e.updating != nil {

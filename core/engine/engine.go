@@ -65,6 +65,7 @@ type Engine struct {
 	workloads map[string][]Workload // what runs, by applier, when it was last looked at
 	followed  map[string]*following // custom resources, by applier
 	orphans   []instance            // to be closed
+	claims    map[string]string     // nodes by the UID of the custom resource that is theirs
 
 	// Set by start, and constant until Close.
 	dataDir   string
@@ -92,7 +93,7 @@ func New(o Options) (*Engine, error) {
 	}
 	return &Engine{
 		opts: o, log: o.Logger,
-		nodes: map[string]*node{}, workloads: map[string][]Workload{}, followed: map[string]*following{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
+		nodes: map[string]*node{}, workloads: map[string][]Workload{}, followed: map[string]*following{}, claims: map[string]string{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
 		status: ConfigStatus{Paths: o.ConfigPaths},
 	}, nil
 }

@@ -51,6 +51,7 @@ const (
 	eventOperated      = "operated"
 	eventNotOperated   = "operation_failed"
 	eventInherited     = "inherited"
+	eventUnfollowed    = "not_followed"
 )
 
 // severities of the reasons that are more than news.
@@ -74,6 +75,7 @@ var severities = map[string]event.Severity{
 	eventUnlocked:      event.Warning,
 	eventCorrected:     event.Warning,
 	eventNotOperated:   event.Warning,
+	eventUnfollowed:    event.Warning,
 }
 
 // levels are those of the log.

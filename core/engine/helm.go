@@ -148,18 +148,20 @@ func (e *Engine) HelmValues(ctx context.Context, req HelmValuesRequest) (HelmVal
 	if err != nil {
 		return HelmValues{}, err
 	}
-	if err := job.runnable(); err == nil && (req.Declared || req.Revision == 0) {
-		composed, err := e.releases.runner.Values(ctx, job.declared.spec, job.host)
-		if req.Declared {
-			return HelmValues{Values: composed.Values, Secrets: composed.Secrets}, because(ctx, releaseError(err))
-		}
-		values, err := job.installedValues(ctx, req)
-		values.Secrets = composed.Secrets // good enough: what is declared now is what was installed, but for the last change
-		return values, err
-	} else if req.Declared {
-		return HelmValues{}, err
+	var composed release.Composed
+	unknown := job.runnable()
+	if unknown == nil {
+		composed, unknown = e.releases.runner.Values(ctx, job.declared.spec, job.host)
 	}
-	return job.installedValues(ctx, req)
+	if req.Declared {
+		return HelmValues{Values: composed.Values, Secrets: composed.Secrets}, because(ctx, releaseError(unknown))
+	}
+	values, err := job.installedValues(ctx, req)
+	values.Secrets = composed.Secrets // good enough: what is declared now is what was installed, but for the last changes
+	if unknown != nil {
+		values.Secrets = []string{""}
+	}
+	return values, err
 }
 
 // installedValues are those of a revision.

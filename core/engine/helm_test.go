@@ -104,6 +104,7 @@ func TestRemovedBlockUninstalls(t *testing.T) {
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.failing("uninstall ghost", errNoCluster)
 		w.reload(e, chartSourceBlock)
+		sleepFor(t, removalGrace)
 		n := expect(t, e, "release.ghost", Failed, "its block is not in the configuration any more")
 		if !strings.Contains(n.Reason, errNoCluster.Error()) {
 			t.Errorf("the reason %q does not tell why", n.Reason)
@@ -130,6 +131,7 @@ func TestLastBlockRemovedUninstalls(t *testing.T) {
 		e := w.start(src + releaseBlock("ghost", "one"))
 		expect(t, e, "release.ghost", Ready, "")
 		w.reload(e, src) // there is no applier, and no helm, any more
+		sleepFor(t, removalGrace)
 		w.wantInstalled("")
 	})
 }
@@ -146,7 +148,7 @@ func TestBlockRemovedWhileDown(t *testing.T) {
 		w.stop(e)
 
 		w.start(chartSourceBlock)
-		synctest.Wait()
+		sleepFor(t, removalGrace)
 		w.wantInstalled(`demo/kept {"text":"one"}`)
 	})
 }
@@ -158,10 +160,38 @@ func TestRemovedBlockComesBack(t *testing.T) {
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.hanging("uninstall ghost", true)
 		w.reload(e, chartSourceBlock)
+		sleepFor(t, removalGrace)
 		expect(t, e, "release.ghost", Running, "")
 		w.reload(e, chartSourceBlock+releaseBlock("ghost", "two"))
 		expect(t, e, "release.ghost", Ready, "")
 		w.wantInstalled(`demo/ghost {"text":"two"}`)
+	})
+}
+
+func TestBlockThatIsAwayForAMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		hcl := chartSourceBlock + releaseBlock("ghost", "one")
+		e := w.start(hcl)
+		expect(t, e, "release.ghost", Ready, "")
+		w.cluster.takeCalls()
+		w.reload(e, chartSourceBlock)
+		sleepFor(t, removalGrace-time.Second)
+		n := expect(t, e, "release.ghost", Waiting, "unless it is declared again")
+		if n.NextAttempt.IsZero() {
+			t.Error("it does not tell when it is uninstalled")
+		}
+		w.reload(e, hcl)
+		sleepFor(t, time.Hour)
+		expect(t, e, "release.ghost", Ready, "")
+		w.wantCalls("")
+
+		w.reload(e, chartSourceBlock)
+		if _, err := e.Sync(t.Context(), SyncRequest{Names: []string{"ghost"}}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.wantCalls("uninstall ghost") // who asks for it need not wait
 	})
 }
 
@@ -370,12 +400,12 @@ func TestPlanAndApplyReleases(t *testing.T) {
 
 func TestPlanShowsResourcesOfSyncs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := chartWorld(t)
+		w := resourceWorld(t)
 		w.repo("mem://objects").commit(`web=apiVersion: helm.fluxcd.io/v1
 kind: HelmRelease
 metadata: {name: web}
 spec:
-  chart: {git: "mem://shop", path: charts/ghost, ref: main}
+  chart: {git: "https://git.example.com/charts", path: charts/ghost, ref: main}
   values: {text: planned}
 `)
 		w.configure(`source "memory" "objects" { url = "mem://objects" }

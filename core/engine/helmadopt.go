@@ -168,8 +168,13 @@ func (e *Engine) mirrored(t mirror.Table, p config.PluginConfig) (mirrored confi
 	if m.Username != "" {
 		changes["auth"] = map[string]string{"username": m.Username, "password": m.Password.Reveal()}
 	}
-	if m.CA != "" {
-		changes["tls"] = map[string]string{"ca_file": e.pemFile(m.CA)}
+	for _, block := range []string{"ssh", "tls"} {
+		if _, has := cfg[block]; has && (block == "tls" || !mirror.IsSSH(to)) {
+			changes[block] = nil
+		}
+	}
+	if tls := e.mirrorTLS(m); len(tls) > 0 {
+		changes["tls"] = tls
 	}
 	for name, value := range changes {
 		cfg[name], _ = json.Marshal(value) // strings and maps of them
@@ -178,7 +183,18 @@ func (e *Engine) mirrored(t mirror.Table, p config.PluginConfig) (mirrored confi
 	return p, original, to
 }
 
-// pemFile keeps certificates in a file, for plugins that read one, and returns
+// mirrorTLS are the certificates of a mirror, as files.
+func (e *Engine) mirrorTLS(m config.Mirror) map[string]string {
+	tls := map[string]string{}
+	for name, text := range map[string]string{"ca_file": m.CA, "cert_file": m.Cert, "key_file": m.Key.Reveal()} {
+		if text != "" {
+			tls[name] = e.pemFile(text)
+		}
+	}
+	return tls
+}
+
+// pemFile keeps a certificate or its key in a file, for plugins that read one, and returns
 // its path.
 func (e *Engine) pemFile(text string) string {
 	dir := filepath.Join(e.dataDir, "certificates")
@@ -189,10 +205,14 @@ func (e *Engine) pemFile(text string) string {
 	return path
 }
 
-// viaMirror says of an error that the source was read from a mirror.
-func (s *sourceNode) viaMirror(err error) error {
-	if s.mirror == "" || err == nil {
-		return err
+// named says of an error which repository it is about, where no block does, and
+// that it was read from a mirror.
+func (s *sourceNode) named(cfg config.PluginConfig, err error) error {
+	switch {
+	case s.charts != nil:
+		return s.charts.named(s.mirror, err)
+	case s.mirror == "":
+		return located(cfg, err)
 	}
-	return fmt.Errorf("%w (%s stands in for %s)", err, s.mirror, s.original)
+	return fmt.Errorf("%w (%s stands in for %s)", located(cfg, err), s.mirror, s.original)
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -105,15 +106,31 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 // mayRun ends a run that is not to happen now, whatever others do. e.mu is held.
 func (e *Engine) mayRun(n *node, job *releaseJob) bool {
 	r := n.release
+	twin := e.twinOf(n)
 	switch {
+	case twin != nil:
+		err := fmt.Errorf("%s follows the same resource: %s and %s are one cluster. Write resources = false in the helm block of one of them", twin.id, twin.release.declared.applier, r.declared.applier)
+		if job.task != nil {
+			job.task.finish(err)
+		}
+		e.failed(n, permanent(err), "the end of "+twin.id)
+		return false
 	case job.task != nil:
 	case r.leaving != nil && r.leaving.Held != "":
 		n.view.Approval = r.leaving.Held
 		e.succeeded(n, Waiting, r.leaving.reason(), "sluice approve "+quoted(n.id))
 		return false
+	case job.ends() && r.leaving.pending() && !r.forgive:
+		e.succeeded(n, Waiting, fmt.Sprintf("%s: it is uninstalled at %s, unless it is declared again", r.leaving.Why, r.leaving.After.Format(time.RFC3339)),
+			"sluice sync "+quoted(n.id)+", or its block coming back")
+		if e.times != nil {
+			e.times.Postpone(n.id, time.Until(r.leaving.After))
+		}
+		return false
 	case job.ends():
 	case n.suspended() != nil:
 		s := n.suspended()
+		e.tellWaits(n, s.String())
 		e.rest(n, Suspended, s.String(), resumeHint(s, n.id))
 		return false
 	case r.declared.err != nil:

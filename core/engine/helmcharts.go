@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/engine/mirror"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
@@ -100,7 +102,7 @@ func declaredSource(nodes map[string]*node, git resource.Git, offered string) st
 		if private && n.id != offered {
 			continue
 		}
-		if (cfg.URL == git.URL || n.source.original == git.URL) && (cfg.Branch == git.Ref || cfg.Tag == git.Ref || cfg.Commit == git.Ref) {
+		if (mirror.Same(cfg.URL, git.URL) || mirror.Same(n.source.original, git.URL)) && (cfg.Branch == git.Ref || cfg.Tag == git.Ref || cfg.Commit == git.Ref) {
 			return n.id
 		}
 	}
@@ -115,6 +117,21 @@ func chartSourceID(git resource.Git, applier string) string {
 		who = applier
 	}
 	return "source.git.charts-" + fingerprint(git.URL, git.Ref, git.Secret, who)
+}
+
+// named says of an error which repository it is about. Who wrote a resource has
+// no block to look at.
+func (c *chartSource) named(mirrored string, err error) error {
+	where := "git repository " + c.git.URL
+	if mirrored != "" {
+		where += fmt.Sprintf(" (%s stands in for it)", mirrored)
+	}
+	cause := unnamed(err)
+	if _, refused := diag.From(err); refused && mirrored == "" && mirror.IsSSH(c.git.URL) {
+		cause = fmt.Errorf("over ssh it takes a key, which a resource cannot name. Declare source \"git\" \"NAME\" { url = %q, branch = %q, ssh { ... } } "+
+			"and offer it to resources, by charts = source.git.NAME in the helm block; or have a mirror block stand in for it: %w", c.git.URL, c.git.Ref, cause)
+	}
+	return &placedError{text: where + ": " + oneLine(cause), cause: err}
 }
 
 func newChartSource(id string, git resource.Git, applier string) *node {

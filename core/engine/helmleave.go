@@ -18,12 +18,15 @@ type leaving struct {
 	Since time.Time `json:"since"`
 	Why   string    `json:"why"`            // for people
 	Keep  bool      `json:"keep,omitempty"` // the release stays, only the declaration goes
+	// After is when it begins, unless the release is declared again by then.
+	After time.Time `json:"after,omitzero"`
 	// Held is the digest of a removal that waits for an approval, together
 	// with Many others; "": it waits for none.
 	Held string `json:"held,omitempty"`
 	Many int    `json:"many,omitempty"`
 	Of   int    `json:"of,omitempty"`
 
+	asked    bool // somebody has asked for it by name: it waits for nothing but an approval
 	resource bool // a custom resource that exists as yet: its finalizer is to go afterwards
 	doomed   bool // the resource's namespace goes, with all that is in it
 }
@@ -34,6 +37,43 @@ func (j *releaseJob) ends() bool { return j.leaving != nil && j.task == nil }
 // reason says what a held removal waits for.
 func (l *leaving) reason() string {
 	return fmt.Sprintf("for an approval: %d of %d releases left the configuration at once, and are to be uninstalled", l.Many, l.Of)
+}
+
+// pending reports whether the removal is not to begin yet.
+func (l *leaving) pending() bool { return now().Before(l.After) }
+
+// removalGrace is how long a block must be gone for its release to be uninstalled:
+// longer than it takes to save a file, to check out a branch, or for a tool to
+// write the configuration anew.
+const removalGrace = time.Minute
+
+// mayEnd ends a run that is to uninstall a release and is not to happen now: it
+// waits for an approval, somebody has suspended it, or its block is gone for a
+// moment only. Where another declaration goes on with the release there is nothing
+// to wait for. e.mu is held.
+func (e *Engine) mayEnd(n *node, l *leaving) bool {
+	switch s := n.suspension; {
+	case l.Keep || l.doomed || heirOf(e.nodes, n) != nil:
+		return true
+	case l.Held != "":
+		n.view.Approval = l.Held
+		e.succeeded(n, Waiting, l.reason(), "sluice approve "+quoted(n.id))
+	case l.asked:
+		return true
+	case s != nil:
+		reason := fmt.Sprintf("%s; it is to be uninstalled then: %s", s, l.Why)
+		e.tellWaits(n, reason)
+		e.rest(n, Suspended, reason, resumeHint(s, n.id))
+	case l.pending():
+		e.succeeded(n, Waiting, fmt.Sprintf("%s: it is uninstalled at %s, unless it is declared again", l.Why, l.After.Format(time.RFC3339)),
+			"sluice sync "+quoted(n.id)+", or its block coming back")
+		if e.times != nil {
+			e.times.Postpone(n.id, time.Until(l.After))
+		}
+	default:
+		return true
+	}
+	return false
 }
 
 // A reload that takes away more than this many releases, or all of more than
@@ -47,16 +87,21 @@ const (
 // out of those that were declared before. e.mu is held.
 func (ch *change) leave(gone []*node, before int) {
 	gone = slices.DeleteFunc(gone, func(n *node) bool { return heirOf(ch.nodes, n) != nil })
-	l := leaving{Since: now(), Why: "its block is not in the configuration any more"}
-	if n := len(gone); n > removalBudget || n == before && n > removalAll {
-		ids := make([]string, n)
-		for i, g := range gone {
-			ids[i] = g.id
+	l := leaving{Since: now(), Why: "its block is not in the configuration any more", After: now().Add(removalGrace)}
+	var there []string // ids of those that are installed, as far as we know
+	for _, n := range gone {
+		if n.release.hasRevision() {
+			there = append(there, n.id)
 		}
-		l.Held, l.Many, l.Of = fingerprint(ids), n, before
+	}
+	if n := len(there); n > removalBudget || n == before && n > removalAll {
+		l.Held, l.Many, l.Of = fingerprint(there), n, before
 	}
 	for _, n := range gone {
 		own := l
+		if !n.release.hasRevision() { // all there can be is what a killed process has begun
+			own = leaving{Since: l.Since, Why: l.Why}
+		}
 		n.release.leaving = &own
 		n.view.DependsOn = nil
 		ch.nodes[n.id] = n
@@ -118,53 +163,6 @@ func (e *Engine) helmFor(ch *change, c *candidate, d releaseDeclaration, carryOv
 		e.reopen(ch, c, n)
 	}
 	return h
-}
-
-// heirOf is the node among nodes that declares the release that n was about, nil
-// if there is none: a block that was renamed, or became a resource.
-func heirOf(nodes map[string]*node, n *node) *node {
-	ref := n.release.record.Ref
-	if ref.Name == "" {
-		ref = n.release.declared.spec.Ref
-	}
-	for _, other := range nodes {
-		if r := other.release; r != nil && other.id != n.id && r.leaving == nil && r.declared.helm == n.release.declared.helm && r.declared.spec.Ref == ref {
-			return other
-		}
-	}
-	return nil
-}
-
-// inherit lets heir take over what n has installed, unless it has that already.
-// e.mu is held.
-func (e *Engine) inherit(heir, n *node) {
-	if heir.release.synced != "" {
-		return
-	}
-	owner := n.release.record.Owner
-	if owner == "" {
-		owner = n.release.declared.spec.Owner
-	}
-	heir.release.inherits = owner
-	e.publish(heir, eventInherited, fmt.Sprintf("goes on with the release of %s, which is not declared any more", n.id))
-	e.triggerLocked(heir.id, sched.Webhook)
-}
-
-// handOver has another declaration of the release that a job is to end go on with
-// it, and returns the name of that one; "" if there is none.
-func (e *Engine) handOver(job *releaseJob) string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	n := e.nodes[job.id]
-	if n == nil || n.release == nil {
-		return ""
-	}
-	heir := heirOf(e.nodes, n)
-	if heir == nil {
-		return ""
-	}
-	e.inherit(heir, n)
-	return heir.id
 }
 
 // stays says where a release is left, and how to end it.
@@ -329,13 +327,19 @@ func (e *Engine) removedRelease(job *releaseJob, text string) {
 		e.mu.Unlock()
 		return
 	}
-	e.publish(n, eventUninstalled, job.leaving.Why+": "+text)
+	reason := eventUninstalled
+	if job.leaving.Keep {
+		reason = eventRemoved
+	}
+	e.publish(n, reason, job.leaving.Why+": "+text)
+	ref := job.ref()
 	n.release.record, n.release.report, n.release.synced, n.release.endRun = release.Record{}, nil, "", nil
 	if !job.leaving.resource || n.release.gone {
 		e.drop(n)
 	} else {
 		e.succeeded(n, Waiting, "for the end of its resource: "+text, "its other finalizers being removed")
 	}
+	e.freed(n, ref)
 	e.mu.Unlock()
 	if err := e.deleteRecords(job.id); err != nil {
 		e.log.ErrorContext(context.Background(), "cannot remove what was kept", "node", job.id, "err", err)

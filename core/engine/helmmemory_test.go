@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/rollout/rollouttest"
@@ -349,6 +350,27 @@ func (s *resourceStore) field(name, field string) any {
 		return o.status[field]
 	}
 	return nil
+}
+
+// condition returns a condition of a resource: its status and message.
+func (s *resourceStore) condition(name, condition string) string {
+	list, _ := s.field(name, "conditions").([]any)
+	for _, c := range list {
+		if c, ok := c.(map[string]any); ok && c["type"] == condition {
+			return fmt.Sprintf("%v: %v", c["status"], c["message"])
+		}
+	}
+	return ""
+}
+
+// wantWarning checks that a warning was left about a resource.
+func (s *resourceStore) wantWarning(t *testing.T, text string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.ContainsFunc(s.events, func(ev applier.ResourceEvent) bool { return ev.Warning && strings.Contains(ev.Message, text) }) {
+		t.Errorf("no warning tells %q: %+v", text, s.events)
+	}
 }
 
 func (k *keeper) Follow(ctx context.Context, _ applier.ResourceFilter, emit func(applier.Resource)) error {

@@ -126,3 +126,8 @@ func (s storedRelease) recalled() *releaseNode {
 
 // installed reports whether the record is of a release that may be there.
 func (r *releaseNode) installed() bool { return r.record.Ref.Name != "" }
+
+// hasRevision reports whether a run has seen or made a revision of the release.
+func (r *releaseNode) hasRevision() bool {
+	return r.installed() && (r.record.Last.Number > 0 || r.report != nil && r.report.Revision.Number > 0)
+}

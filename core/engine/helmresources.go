@@ -223,6 +223,7 @@ func (t *turnover) vanished(n *node) {
 	}
 	r.failTasks()
 	e.drop(n)
+	e.freed(n, (&releaseJob{declared: r.declared, record: r.record}).ref())
 	_ = e.deleteRecords(n.id) // what is left is recalled by the next process, and dropped again
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // resourceWorld is a chartWorld whose cluster has custom resources, and whose
@@ -185,6 +187,7 @@ func TestResourcesSurviveReloads(t *testing.T) {
 		expect(t, e, web, Ready, "")
 		w.wantCalls("install ghost")
 		w.reload(e, chartSourceBlock+`helm "helm" "mine" { resources = false }`)
+		sleepFor(t, removalGrace)
 		if _, err := e.Node(web); err == nil {
 			t.Error("the node is still there, though nobody follows resources")
 		}
@@ -259,6 +262,153 @@ func TestDeclaredSourceServesChartsOfResources(t *testing.T) {
 		w.repo("https://git.example.com/charts").fail(nil)
 		sleepFor(t, time.Minute)
 		expect(t, e, web, Ready, "")
+	})
+}
+
+func TestResourceSaysWhatHoldsItBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.repo("https://git.example.com/charts").fail(errNoCluster)
+		w.resources.apply("web", webSpec("one"))
+		w.resources.apply("late", webSpec("one"), "sluice.dev/depends-on=demo/nobody")
+		e := w.start(followingBlock)
+		expect(t, e, web, Blocked, "git repository https://git.example.com/charts: ")
+		sleepFor(t, time.Second)
+		if got := w.resources.field("web", "phase"); got != "ChartFetchFailed" {
+			t.Errorf("phase %v", got)
+		}
+		if got := w.resources.condition("web", "ChartFetched"); !strings.Contains(got, "False") || !strings.Contains(got, "https://git.example.com/charts: resolve: "+errNoCluster.Error()) {
+			t.Errorf("ChartFetched is %s", got)
+		}
+		w.resources.wantWarning(t, "https://git.example.com/charts: resolve: "+errNoCluster.Error())
+
+		w.repo("https://git.example.com/charts").fail(nil)
+		sleepFor(t, time.Minute)
+		expect(t, e, web, Ready, "")
+		if got := w.resources.condition("web", "ChartFetched"); !strings.Contains(got, "True") {
+			t.Errorf("ChartFetched is %s", got)
+		}
+		if got := w.resources.condition("late", "Released"); !strings.Contains(got, "Unknown") || !strings.Contains(got, "helmrelease.default/demo/nobody does not exist") {
+			t.Errorf("Released is %s", got)
+		}
+		w.resources.wantWarning(t, "helmrelease.default/demo/nobody does not exist")
+
+		if _, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{web}, By: "eva", Reason: "three in the morning"}); err != nil {
+			t.Fatal(err)
+		}
+		sleepFor(t, time.Second)
+		if got := w.resources.condition("web", "Released"); !strings.Contains(got, "suspended by eva: three in the morning") {
+			t.Errorf("Released is %s", got)
+		}
+	})
+}
+
+func TestChartBehindSSHSaysWhatToDo(t *testing.T) {
+	c := &chartSource{git: resource.Git{URL: "ssh://git@git.example.com/charts", Ref: "master"}}
+	refused := fmt.Errorf("open: %w", diag.List{diag.Errorf(diag.Attr("url"), "an ssh url needs a key")}.Err())
+	got := c.named("", refused).Error()
+	for _, want := range []string{"git repository ssh://git@git.example.com/charts: ", `source "git" "NAME" { url = "ssh://git@git.example.com/charts", branch = "master", ssh`, "an ssh url needs a key"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q does not say %q", got, want)
+		}
+	}
+	if got := c.named("https://mirror.internal/charts", errNoCluster).Error(); !strings.Contains(got, "https://mirror.internal/charts stands in for it") || strings.Contains(got, "ssh {") {
+		t.Errorf("of a mirror: %q", got)
+	}
+}
+
+func TestTwoAppliersOfOneCluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		one := `
+source "memory" "shop" { url = "mem://shop" }
+applier "kubernetes" "one" {}
+applier "kubernetes" "two" {}
+helm "helm" "one" { applier = applier.kubernetes.one }
+`
+		two := `helm "helm" "two" { applier = applier.kubernetes.two }` + "\n"
+		e := w.start(one + two)
+		sleepFor(t, time.Second)
+		w.wantCalls("install demo-web")
+		var states []State
+		for _, name := range []string{"one", "two"} {
+			d, err := e.Node("helmrelease." + name + "/demo/web")
+			if err != nil {
+				t.Fatal(err)
+			}
+			states = append(states, d.Node.State)
+			if d.Node.State == Failed && !strings.Contains(d.Node.Reason, "are one cluster") {
+				t.Errorf("%s", d.Node.Reason)
+			}
+		}
+		if slices.Sort(states); !slices.Equal(states, []State{Failed, Ready}) {
+			t.Fatalf("states %v", states)
+		}
+		if got := w.resources.field("web", "phase"); got != "Succeeded" {
+			t.Errorf("phase %v", got)
+		}
+		w.reload(e, one)
+		expect(t, e, "helmrelease.one/demo/web", Ready, "")
+		w.wantCalls("")
+		w.reload(e, one+two)
+		w.resources.remove("web", applier.Resource{})
+		sleepFor(t, time.Second)
+		w.wantCalls("uninstall demo-web")
+		if w.resources.exists("web") || slices.ContainsFunc(e.Status().Nodes, func(n Node) bool { return strings.HasPrefix(n.ID, "helmrelease.") }) {
+			t.Error("it is not gone")
+		}
+	})
+}
+
+func TestWhoWasRefusedGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		spec := webSpec("one")
+		spec["releaseName"] = "ghost"
+		w.resources.apply("web", spec)
+		e := w.start(followingBlock)
+		expect(t, e, web, Ready, "")
+		other := webSpec("two")
+		other["releaseName"] = "ghost"
+		w.resources.apply("other", other)
+		expect(t, e, "helmrelease.default/demo/other", Failed, "helmrelease.default/demo/web")
+		if _, err := e.HelmOperate(t.Context(), HelmOperation{Name: web, Kind: HelmUninstall, By: "eva"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "helmrelease.default/demo/other", Ready, "")
+		w.wantInstalled(`demo/ghost {"text":"two"}`)
+	})
+}
+
+func TestResourcesThatNobodyRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.repo("mem://objects").commit(`web=apiVersion: helm.fluxcd.io/v1
+kind: HelmRelease
+metadata: {name: web, namespace: demo}
+`)
+		objects := `
+source "memory" "objects" { url = "mem://objects" }
+sync "objects" { source = source.memory.objects }
+`
+		e := w.start(objects)
+		n := expect(t, e, "sync.objects", Ready, "")
+		if len(n.Problems) != 1 || !strings.Contains(n.Problems[0].Summary, `1 HelmRelease is applied, but nothing here runs the releases: declare helm "helm" "default"`) {
+			t.Errorf("problems %+v", n.Problems)
+		}
+		x, err := e.Why(t.Context(), "hr/web", "demo")
+		if err != nil || !strings.Contains(strings.Join(x.Lines, "\n"), "nobody runs it: ") {
+			t.Errorf("why: %+v %v", x, err)
+		}
+		sleepFor(t, time.Hour)
+		if got := eventReasons(t, e, "sync.objects"); strings.Count(strings.Join(got, " "), eventUnfollowed) != 1 {
+			t.Errorf("events %v", got)
+		}
+		w.reload(e, objects+`helm "helm" "default" {}`)
+		if n := expect(t, e, "sync.objects", Ready, ""); len(n.Problems) != 0 {
+			t.Errorf("problems %+v", n.Problems)
+		}
 	})
 }
 

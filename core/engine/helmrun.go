@@ -132,7 +132,7 @@ func (e *Engine) endRelease(job *releaseJob, report release.Report, record relea
 	}
 	r := n.release
 	before := r.report
-	changed := before == nil || report.Changed() || fingerprint(record) != fingerprint(r.record) || !sameOutcome(*before, report)
+	changed := before == nil || report.Changed() || !sameRecord(record, r.record) || !sameOutcome(*before, report)
 	shown := report
 	if len(shown.Steps) == 0 && before != nil {
 		shown.Steps = before.Steps // what was done last, people want to know for long
@@ -206,8 +206,15 @@ func releaseRevision(report release.Report) string {
 	return c.Name + "-" + c.Version
 }
 
+// sameRecord reports whether two records are the same but for when they were made.
+func sameRecord(a, b release.Record) bool {
+	a.LastReady, b.LastReady = time.Time{}, time.Time{}
+	return fingerprint(a) == fingerprint(b)
+}
+
 // sameOutcome reports whether two reports tell people the same.
 func sameOutcome(a, b release.Report) bool {
 	a.Steps, b.Steps = nil, nil
+	a.Again, b.Again = time.Time{}, time.Time{}
 	return fingerprint(a) == fingerprint(b)
 }

@@ -74,7 +74,7 @@ type HelmValuesRequest struct {
 // masks those.
 type HelmValues struct {
 	Values   secret.Secret `json:"-"` // a JSON object
-	Secrets  []string      `json:"-"` // JSON pointers of what came from secrets, as far as that is known
+	Secrets  []string      `json:"-"` // JSON pointers of what came from secrets; where nobody knows, "": all of it
 	Revision int           `json:"revision,omitempty"`
 }
 

@@ -285,7 +285,11 @@ func (e *Engine) endTask(job *releaseJob, err error) {
 		} else {
 			e.publish(n, eventOperated, strings.TrimSpace(t.text))
 		}
+		if t.op.Kind == HelmUninstall && err == nil {
+			e.freed(n, job.ref())
+		}
 		if s := n.suspended(); s != nil {
+			e.tellWaits(n, s.String())
 			e.rest(n, Suspended, s.String(), resumeHint(s, n.id))
 		} else {
 			e.rest(n, Waiting, "for its next run", "")

@@ -56,7 +56,12 @@ func (e *Engine) explainRelease(n *node) []string {
 	if rep == nil {
 		return append(lines, "it has not run yet")
 	}
-	lines = append(lines, fmt.Sprintf("its chart is %s from %s", releaseRevision(*rep), rep.Chart.From))
+	if chart := releaseRevision(*rep); chart != "" {
+		lines = append(lines, "its chart is "+chart)
+		if rep.Chart.From != "" {
+			lines[len(lines)-1] += " from " + rep.Chart.From
+		}
+	}
 	if v := rep.Revision; v.Number > 0 {
 		lines = append(lines, fmt.Sprintf("revision %d of %s is %s: %s", v.Number, v.Chart, v.Status, v.Message))
 	}
@@ -97,7 +102,7 @@ func (e *Engine) approveRemoval(n *node, req ApproveRequest) (string, error) {
 			continue
 		}
 		free := *other.release.leaving
-		free.Held = ""
+		free.Held, free.After = "", time.Time{}
 		other.release.leaving, other.view.Approval = &free, ""
 		e.recorder.mark(other.id)
 		e.triggerLocked(other.id, sched.Interactive)

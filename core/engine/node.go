@@ -94,6 +94,9 @@ type syncNode struct {
 	endWait func(cause error) // while it waits for objects
 
 	markSaid string // the last warning about the marker
+
+	resources  int  // among the objects, those that declare releases
+	unfollowed bool // nobody runs them, which was said
 }
 
 // unsettle ends a wait, and has the next run look at the target whatever the

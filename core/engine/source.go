@@ -138,7 +138,7 @@ func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 		n.showRevision(s.revision)
 	}
 	if err != nil {
-		e.failed(n, s.viaMirror(located(job.cfg.Plugin, err)), "")
+		e.failed(n, s.named(job.cfg.Plugin, err), "")
 		e.tryOtherwise(n)
 	} else {
 		e.succeeded(n, Ready, describeRevision(s.revision), "")

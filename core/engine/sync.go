@@ -154,8 +154,12 @@ func (e *Engine) blocked(n, by *node, lack string) {
 		reason += fmt.Sprintf(" (%s: %s)", by.view.State, by.view.Reason)
 	}
 	e.rest(n, Blocked, reason, by.id+" being ready")
-	if by.view.State == Failed || by.view.State == Suspended {
-		e.say(n, eventBlocked, reason)
+	news := false
+	if by.view.State == Failed || by.view.State == Suspended || e.nodes[by.id] == nil {
+		news = e.say(n, eventBlocked, reason)
+	}
+	if n.release != nil {
+		e.tellBlocked(n, by, reason, news)
 	}
 }
 
@@ -342,6 +346,7 @@ func (e *Engine) endSync(job *syncJob, report *rollout.Report) {
 	s := n.sync
 	before := s.report
 	s.report = report
+	e.countResources(n)
 	n.view.Objects, n.view.Failed, n.view.Approval = report.Counts.Wanted, report.Counts.Failed, report.Approval
 	if report.Error == "" {
 		n.showRevision(report.Revision)

@@ -101,6 +101,9 @@ func (e *Engine) explainSync(n *node) []string {
 	for _, p := range r.Problems {
 		lines = append(lines, p.Severity+": "+p.String())
 	}
+	if text := e.unfollowed(n); text != "" {
+		lines = append(lines, "warning: "+text)
+	}
 	for _, o := range r.Failures() {
 		lines = append(lines, "failed: "+o.Failure())
 	}
@@ -211,6 +214,9 @@ func (e *Engine) explainObject(f owned) []string {
 	if o.Health != "" {
 		lines = append(lines, "health: "+string(o.Health))
 	}
+	if text := e.unfollowed(f.node); text != "" && declaresRelease(o.Ref) {
+		lines = append(lines, "nobody runs it: "+text)
+	}
 	return append(lines, e.explainBriefly(f.node)...)
 }
 
@@ -246,7 +252,7 @@ func parseObject(target, namespace string) (objectQuery, error) {
 // shortKinds are kubectl's short names of the kinds that people ask about.
 var shortKinds = map[string]string{
 	"cm": "configmap", "crd": "customresourcedefinition", "cj": "cronjob", "deploy": "deployment", "ds": "daemonset",
-	"ep": "endpoints", "hpa": "horizontalpodautoscaler", "ing": "ingress", "netpol": "networkpolicy", "ns": "namespace",
+	"ep": "endpoints", "fhr": "fluxhelmrelease", "hpa": "horizontalpodautoscaler", "hr": "helmrelease", "hrs": "helmrelease", "ing": "ingress", "netpol": "networkpolicy", "ns": "namespace",
 	"pdb": "poddisruptionbudget", "po": "pod", "pv": "persistentvolume", "pvc": "persistentvolumeclaim",
 	"rs": "replicaset", "sa": "serviceaccount", "sc": "storageclass", "sts": "statefulset", "svc": "service",
 }

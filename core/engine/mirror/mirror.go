@@ -59,6 +59,15 @@ func (t Table) Remotes() []helm.Remote {
 	return remotes
 }
 
+// IsSSH reports whether url is read over ssh.
+func IsSSH(url string) bool { return strings.HasPrefix(normal(url), "ssh://") }
+
+// Same reports whether two URLs name the same repository.
+func Same(a, b string) bool {
+	plain := func(url string) string { return strings.TrimSuffix(strings.TrimSuffix(normal(url), "/"), ".git") }
+	return plain(a) == plain(b)
+}
+
 // short is git's short form of an ssh URL.
 var short = regexp.MustCompile(`^([^/:@]+@)?([^/:@]+):([^/].*|)$`)
 

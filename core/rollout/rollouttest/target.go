@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -493,7 +494,12 @@ func refOf(it applier.Item) applier.Ref {
 	meta, _ := it.Object["metadata"].(map[string]any)
 	name, _ := meta["name"].(string)
 	namespace, _ := meta["namespace"].(string)
-	return applier.Ref{Kind: kind, Namespace: namespace, Name: name}
+	version, _ := it.Object["apiVersion"].(string)
+	group, _, named := strings.Cut(version, "/")
+	if !named {
+		group = "" // of the core
+	}
+	return applier.Ref{Group: group, Kind: kind, Namespace: namespace, Name: name}
 }
 
 func content(it applier.Item) string {

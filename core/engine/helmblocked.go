@@ -1,0 +1,86 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/resource"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// tellBlocked has the resource of a release say what holds that back, unless it
+// is only about to be ready. news has it told as a Kubernetes event as well. e.mu
+// is held.
+func (e *Engine) tellBlocked(n, by *node, reason string, news bool) {
+	d := n.release.declared
+	w := e.writerOf(d)
+	var err error
+	switch stuck := e.nodes[by.id] == nil || slices.Contains([]State{Failed, Suspended, Blocked}, by.view.State); {
+	case w == nil:
+		return
+	case by.source != nil && by.failure != nil && d.spec.Chart.Tree != nil && d.spec.Chart.Tree.Source == by.id:
+		err = fmt.Errorf("the chart cannot be fetched: %w", by.failure)
+		w.Update(n.id, *d.resource, func(r resource.Resource, before resource.Status) resource.Status {
+			before = r.Progressed(before, release.Progress{Phase: release.PhaseChartFetchFailed, Text: oneLine(err)}, now())
+			return r.Reported(before, release.Report{State: release.Unknown, Err: err, Error: oneLine(err)}, now())
+		})
+	case stuck || slices.Contains(d.dependsOn, by.id):
+		err = errors.New("waits: " + reason)
+		e.tellWaits(n, oneLine(err))
+	}
+	if err != nil && news {
+		w.Tell(d.resource.FailureEvent(err))
+	}
+}
+
+// tellWaits has the resource of a release say why nothing happens now. e.mu is
+// held.
+func (e *Engine) tellWaits(n *node, reason string) {
+	if n.release == nil {
+		return
+	}
+	if w := e.writerOf(n.release.declared); w != nil {
+		w.Update(n.id, *n.release.declared.resource, func(r resource.Resource, before resource.Status) resource.Status {
+			after := r.Reported(before, release.Report{State: release.Unknown, Reason: reason}, now())
+			after.State, after.Drift = before.State, before.Drift // nobody has looked
+			return after
+		})
+	}
+}
+
+// twinOf returns the node that has the custom resource of n already, nil if there
+// is none: two appliers may reach one cluster, and follow what is in it. The
+// resource is n's otherwise. e.mu is held.
+func (e *Engine) twinOf(n *node) *node {
+	r := n.release.declared.resource
+	if r == nil || r.UID == "" {
+		return nil
+	}
+	if other := e.nodes[e.claims[r.UID]]; other != nil && other != n && other.release != nil {
+		if theirs := other.release.declared.resource; theirs != nil && theirs.UID == r.UID {
+			return other
+		}
+	}
+	e.claims[r.UID] = n.id
+	return nil
+}
+
+// freed has those look again that were refused because n had their resource, or
+// the release ref. e.mu is held.
+func (e *Engine) freed(n *node, ref helm.ReleaseRef) {
+	if r := n.release.declared.resource; r != nil && e.claims[r.UID] == n.id && e.nodes[n.id] != n {
+		delete(e.claims, r.UID)
+	}
+	for id, other := range e.nodes {
+		if other == n || other.release == nil || other.failure == nil || other.release.declared.spec.Ref != ref {
+			continue
+		}
+		if h := e.nodes[other.release.declared.helm]; h != nil && h.isHelm() && h.helm.observer != nil {
+			h.helm.observer.Changed(ref)
+		}
+		e.triggerLocked(id, sched.Webhook)
+	}
+}
