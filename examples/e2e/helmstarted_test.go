@@ -107,6 +107,7 @@ func (s *site) withoutDefinitions() {
 
 // far is the URL that each release gets its chart from.
 var far = map[string]string{
+	"ghost":   "ssh://git@github.com/fluxcd/flux-get-started",
 
 	"mongodb": "https://kubernetes-charts.storage.googleapis.com/",
 	"redis":   "https://kubernetes-charts.storage.googleapis.com/",
