@@ -186,6 +186,14 @@ func TestDigestIsALabelValue(t *testing.T) {
 	}
 }
 
+func TestCheckVersion(t *testing.T) {
+	for version, ok := range map[string]bool{"": true, "1.2.3": true, "v1.2.3-rc.1+build": true, "1.x": true, "^1.2": true, ">= 1.2, < 3": true, "*": true, ">1 || <0.5-0": true, "^^1": false, "latest": false, "1.2.3.4": false} {
+		if err := CheckVersion(version); (err == nil) != ok {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
+}
+
 func TestCheckName(t *testing.T) {
 	for name, ok := range map[string]bool{"ghost": true, "a.b-c": true, "": false, "Ghost": false, "-a": false, "a_b": false, strings.Repeat("a", 53): true, strings.Repeat("a", 54): false} {
 		if err := CheckName(name); (err == nil) != ok {

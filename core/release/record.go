@@ -30,9 +30,8 @@ type Record struct {
 	Tested     int `json:"tested,omitempty"`      // revision whose tests need not run any more
 	TestFailed int `json:"test_failed,omitempty"` // revision whose tests failed, also without a word in Helm's record
 
-	Last      helm.Revision `json:"last,omitzero"`   // as it was read last
-	Listed    time.Time     `json:"listed,omitzero"` // Updated of Last in listings
-	LastReady time.Time     `json:"last_ready,omitzero"`
+	Last   helm.Revision `json:"last,omitzero"`   // as it was read last
+	Listed time.Time     `json:"listed,omitzero"` // Updated of Last in listings
 }
 
 // Pinned is a chart as it was resolved from what Key stands for.
@@ -60,7 +59,21 @@ func (r Record) Begin(s Spec) Record {
 }
 
 // blank reports whether no run has left anything in r.
-func (r Record) blank() bool { return r.Digest == "" && r.Last.Number == 0 && r.LastReady.IsZero() }
+func (r Record) blank() bool { return r.Digest == "" && r.Last.Number == 0 }
+
+// sane is r without what only a clock that was ahead can have written.
+func (r Record) sane(now time.Time) Record {
+	if r.RetryAt.After(now.Add(longestBackoff)) {
+		r.RetryAt = now
+	}
+	if r.RolledBackAt.After(now) {
+		r.RolledBackAt = now
+	}
+	return r
+}
+
+// longestBackoff is the Max of a zero sched.Backoff.
+const longestBackoff = 5 * time.Minute
 
 // Removal is how to remove the release that r is of: as it was declared last.
 func (r Record) Removal() Removal {

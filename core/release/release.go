@@ -21,6 +21,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Masterminds/semver/v3"
+
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/secret"
@@ -219,6 +221,18 @@ func CheckName(name string) error {
 	const most = 53
 	if len(name) == 0 || len(name) > most || !nameForm.MatchString(name) {
 		return fmt.Errorf("release name %q: a name has at most %d lower-case letters, digits, - and ., and begins and ends with a letter or digit", name, most)
+	}
+	return nil
+}
+
+// CheckVersion tells whether a version of a chart can be looked for: an exact
+// one, or a range, or none.
+func CheckVersion(version string) error {
+	if version == "" {
+		return nil
+	}
+	if _, err := semver.NewConstraint(version); err != nil {
+		return fmt.Errorf("%q is neither a version nor a range of versions", version)
 	}
 	return nil
 }

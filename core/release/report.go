@@ -1,6 +1,8 @@
 package release
 
 import (
+	"cmp"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -58,6 +60,17 @@ type Decision struct {
 	back int // revision to return to, for ActRollback
 }
 
+// unblock is what has to happen before anything else is done.
+func (d Decision) unblock() string {
+	switch {
+	case d.Action == ActRefuse && (d.State == Unmanaged || d.State == Moved):
+		return "what its reason asks for"
+	case d.Action == ActRefuse, d.State == RolledBack && d.Again.IsZero():
+		return "a change of its chart, values or options, or a request (sluice sync)"
+	}
+	return ""
+}
+
 // Step is one thing that a run did.
 type Step struct {
 	State  State     `json:"state"` // that it was done about
@@ -91,6 +104,17 @@ type ChartInfo struct {
 	Revision   string `json:"revision,omitempty"` // of the source
 }
 
+// knownBy is c with what a revision that was made from it tells: the files of
+// the chart, which tell it too, are not read as long as nothing is made of them.
+func (c ChartInfo) knownBy(rev helm.Revision, wanted Digest) ChartInfo {
+	name, same := strings.CutSuffix(rev.Chart, "-"+c.Version)
+	if made, ok := parseDigest(rev.Digest); !ok || made.Chart != wanted.Chart || !same {
+		return c
+	}
+	c.Name, c.AppVersion = cmp.Or(c.Name, name), cmp.Or(c.AppVersion, rev.AppVersion)
+	return c
+}
+
 // Report is what came of a run.
 type Report struct {
 	State  State  `json:"state"`
@@ -102,6 +126,9 @@ type Report struct {
 	Error string `json:"error,omitempty"` // text of Err
 	// Problems are the diagnostics of Err, if it has any.
 	Problems []Problem `json:"problems,omitempty"`
+	// Unblock is what the release waits for, after an error; empty: the next
+	// attempt.
+	Unblock string `json:"unblock,omitempty"`
 	// Refused says that the run did nothing because somebody must do something
 	// first: the release is another's, or has moved.
 	Refused bool `json:"refused,omitempty"`

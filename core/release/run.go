@@ -51,7 +51,7 @@ func (r *Runner) begin(s *Spec, h *Host, rec Record, tell func(Progress)) *run {
 	if h.Asked {
 		h.Observer.Changed(s.Ref)
 	}
-	return &run{r: r, s: s, h: h, rec: rec, tell: tell, trees: map[string]Tree{}, done: map[Action]bool{}}
+	return &run{r: r, s: s, h: h, rec: rec.sane(r.now()), tell: tell, trees: map[string]Tree{}, done: map[Action]bool{}}
 }
 
 // end lets go of what the run has held.
@@ -172,6 +172,8 @@ func (n *run) look(ctx context.Context) error {
 	}
 	seen.Compared, seen.Drift = n.compared, n.drift
 	n.seen = seen
+	n.chart.info = n.chart.info.knownBy(rev, n.wanted.Digest)
+	n.wanted.Chart = n.chart.info
 	return nil
 }
 
@@ -252,7 +254,7 @@ func (n *run) report(ctx context.Context) Report {
 	}
 	rep.Err = n.told(n.values.located(n.problem(ctx)))
 	if rep.Err != nil {
-		rep.Error, rep.Problems = rep.Err.Error(), problemsOf(rep.Err)
+		rep.Error, rep.Problems, rep.Unblock = rep.Err.Error(), problemsOf(rep.Err), d.unblock()
 	}
 	n.rec.Last = n.cleanRevision(n.rec.Last)
 	n.remember(&rep, ctx.Err() != nil)
@@ -325,9 +327,6 @@ func (n *run) remember(rep *Report, ended bool) {
 		n.rec.Failures = 0
 		if rep.State == InSync || rep.State == Drifted {
 			n.rec = n.rec.Forgive() // and forget: it works
-		}
-		if rep.State == InSync {
-			n.rec.LastReady = now
 		}
 	default:
 		n.rec.Failures++

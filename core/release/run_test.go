@@ -96,7 +96,10 @@ func TestLostRecord(t *testing.T) {
 		g.values(`{"a": 1}`)
 		later(g.run(t.Context()))
 		g.rec = Record{}
-		g.expect("in_sync:", "deployed")
+		rep := g.expect("in_sync:", "deployed")
+		if rep.Chart.Name != "ghost" || rep.Chart.AppVersion != "5" {
+			t.Errorf("chart %+v", rep.Chart)
+		}
 		if g.rec.Ref != ghost || g.rec.Owner != mine {
 			t.Errorf("record %+v", g.rec)
 		}
@@ -151,12 +154,38 @@ func TestBackOff(t *testing.T) {
 	})
 }
 
+// What a clock that was ahead has written does not hold for years.
+func TestClockThatWasAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.spec.Remedy = Remedy{Action: RemedyRollback, RetryRolledBack: true}
+		later(g.run(t.Context()))
+		g.values(`{"fail": 2}`)
+		g.expect("rolled_back: upgrade(the pod crashed) rollback |", "superseded failed deployed")
+		g.rec.RolledBackAt = time.Now().AddDate(1, 0, 0)
+		rep := g.run(t.Context())
+		if wait := time.Until(rep.Again); wait != DefaultInterval {
+			t.Errorf("rolled back, again in %s", wait)
+		}
+		g.rec = g.rec.Forgive()
+		g.spec.Remedy = Remedy{Retries: 5}
+		g.values(`{"fail": 1}`)
+		g.run(t.Context())
+		g.rec.RetryAt = time.Now().AddDate(1, 0, 0)
+		if rep = g.run(t.Context()); rep.State != InSync {
+			t.Error(summary(rep))
+		}
+	})
+}
+
 func TestRetriesEnd(t *testing.T) {
 	bubble(t, func(t *testing.T, g *rig) {
 		g.spec.Remedy.Retries = 1
 		g.values(`{"fail": 100}`)
 		later(g.expect("failed: install(the pod crashed)", "failed"))
 		rep := g.expect("failed: upgrade(the pod crashed) | the pod crashed. Revision 2 failed after 2 attempts.", "failed failed")
+		if rep.Unblock != "a change of its chart, values or options, or a request (sluice sync)" {
+			t.Errorf("goes on by %q", rep.Unblock)
+		}
 		if !rep.Refused || !sdk.IsPermanent(rep.Err) || time.Until(rep.Again) != DefaultInterval {
 			t.Errorf("refused %v, permanent %v, again in %s", rep.Refused, sdk.IsPermanent(rep.Err), time.Until(rep.Again))
 		}

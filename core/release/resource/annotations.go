@@ -74,6 +74,19 @@ func (p *parser) dependsOn(a *annotated) []string {
 	return names
 }
 
+// elsewhere reports whether an annotation, without its prefix, says something to
+// the automation of images, or to a sync. Some are about one container:
+// tag.web.
+func elsewhere(name string) bool {
+	key, _, _ := strings.Cut(name, ".")
+	return slices.Contains(otherAnnotations, key)
+}
+
+var otherAnnotations = []string{
+	"automated", "locked", "locked_user", "locked_msg", "ignore", "tag", "min_age", "platforms", "allow_downgrade", "digest",
+	"owner", "origin", "revision", "names", "release",
+}
+
 // annotated reads annotations, and keeps those that were read.
 type annotated struct {
 	*fields
@@ -102,8 +115,8 @@ func (a *annotated) word(name string, words ...string) string {
 	return text
 }
 
-// misspelt warns of annotations that are nearly one of ours. Others may mean
-// something to somebody else.
+// misspelt warns of annotations with our prefix that are none of those about
+// releases, nor of those about other things that Sluice does with objects.
 func (a *annotated) misspelt() {
 	var ours []string
 	for _, name := range annotationNames {
@@ -111,8 +124,13 @@ func (a *annotated) misspelt() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.raw)) {
 		rest, found := strings.CutPrefix(name, prefix)
-		if near := diag.Nearest(rest, ours); found && !a.known[name] && near != "" {
-			a.warn(a.at(name), "Did you mean "+prefix+near+"?", "there is no such annotation")
+		if !found || a.known[name] || elsewhere(rest) {
+			continue
 		}
+		hint := "Those of releases are " + strings.Join(ours, ", ") + "."
+		if near := diag.Nearest(rest, ours); near != "" {
+			hint = "Did you mean " + prefix + near + "?"
+		}
+		a.warn(a.at(name), hint, "there is no such annotation")
 	}
 }

@@ -63,6 +63,9 @@ func (p *parser) repositoryChart(f *fields) {
 	c.Repository = p.required(f, "repository", "the URL of the chart repository")
 	c.Name = p.required(f, "name", "the name of the chart")
 	c.Version = p.required(f, "version", "the version of the chart, or a range such as 1.x,")
+	if err := release.CheckVersion(c.Version); err != nil {
+		f.advise(f.at("version"), "Want one such as 1.2.3, 1.x, ^1.2 or >= 1.2, < 3.", "%v", err)
+	}
 	if c.Repository != "" && !slices.Contains([]string{"http", "https", "oci"}, scheme(c.Repository)) {
 		f.advise(f.at("repository"), "Want a URL that begins with https://, http:// or oci://. A repository that was configured by name has to be named by its URL.", "this is no URL of a chart repository")
 	}

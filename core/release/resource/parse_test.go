@@ -209,8 +209,8 @@ func TestAnnotations(t *testing.T) {
 		"drift, off":        {"sluice.dev/drift: 'off'", func(r *resource.Resource) { r.Spec.Drift.Mode = release.DriftOff }},
 		"defaults":          {"sluice.dev/drift: correct\nsluice.dev/on-remove: uninstall\nsluice.dev/on-move: refuse\nsluice.dev/suspend: 'false'", func(*resource.Resource) {}},
 		"depends-on":        {"sluice.dev/depends-on: ' redis, ops/vault,,demo/redis '", func(r *resource.Resource) { r.DependsOn = []string{"demo/redis", "ops/vault"} }},
-		"of somebody else":  {"fluxcd.io/automated: 'true'\nsluice.dev/unheard-of: x", func(*resource.Resource) {}},
-		"of the automation": {"sluice.dev/automated: 'true'\nsluice.dev/ignore: 'true'", func(*resource.Resource) {}},
+		"of somebody else":  {"fluxcd.io/automated: 'true'\nexample.com/unheard-of: x", func(*resource.Resource) {}},
+		"of the automation": {"sluice.dev/automated: 'true'\nsluice.dev/ignore: 'true'\nsluice.dev/tag.web: semver:1.x", func(*resource.Resource) {}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestProblems(t *testing.T) {
 		"nothing":              {"", []string{"spec.chart: there is no chart"}},
 		"no spec at all":       {"null", []string{"spec.chart: there is no chart"}},
 		"not an object":        {"[1]", []string{"spec: this is a list, not an object with fields", "spec.chart: there is no chart"}},
-		"chart of both sorts":  {"chart: {git: 'g:p', path: p, repository: https://r, name: n, version: v}", []string{"spec.chart: the chart is named both by a git and by a chart repository"}},
+		"chart of both sorts":  {"chart: {git: 'g:p', path: p, repository: https://r, name: n, version: '1'}", []string{"spec.chart: the chart is named both by a git and by a chart repository"}},
 		"no path":              {"chart: {git: 'g:p'}", []string{"spec.chart.path: the chart's directory in the repository is missing"}},
 		"no git":               {"chart: {path: p}", []string{"spec.chart.git: the URL of the chart's git repository is missing"}},
 		"git on the disk":      {"chart: {git: /srv/charts.git, path: p}", []string{"spec.chart.git: a chart is not read from such a URL"}},
@@ -280,9 +280,10 @@ func TestProblems(t *testing.T) {
 		"git by a helper":      {"chart: {git: 'ext::sh -c true', path: p}", []string{"spec.chart.git: a chart is not read from such a URL"}},
 		"git, relative":        {"chart: {git: './charts:1', path: p}", []string{"spec.chart.git: a chart is not read from such a URL"}},
 		"git, an option":       {"chart: {git: '-oProxyCommand=x:a', path: p}", []string{"spec.chart.git: a chart is not read from such a URL"}},
+		"no range":             {"chart: {repository: https://r, name: n, version: ^^1}", []string{`spec.chart.version: "^^1" is neither a version nor a range of versions`}},
 		"path out of the tree": {"chart: {git: 'g:p', path: a/../../b}", []string{"spec.chart.path: the path leads out of the repository"}},
 		"only a name":          {"chart: {name: n}", []string{"spec.chart.repository: the URL of the chart repository is missing", "spec.chart.version: the version of the chart, or a range such as 1.x is missing"}},
-		"alias":                {"chart: {repository: stable, name: n, version: v}", []string{"spec.chart.repository: this is no URL of a chart repository"}},
+		"alias":                {"chart: {repository: stable, name: n, version: '1'}", []string{"spec.chart.repository: this is no URL of a chart repository"}},
 		"version is a number":  {"chart: {repository: https://r, name: n, version: 1.2}", []string{"spec.chart.version: this is a number, not a text"}},
 		"helm 2":               {repoChart + "helmVersion: v2", []string{"spec.helmVersion: releases of Helm 2 are not supported"}},
 		"helm 9":               {repoChart + "helmVersion: v9", []string{"spec.helmVersion: there is no such version of Helm, only v3"}},
@@ -352,13 +353,14 @@ func TestWarnings(t *testing.T) {
 	}{
 		"unknown field":        {"", repoChart + "vallues: {}", "spec.vallues: there is no such field: It has no effect. Did you mean values?"},
 		"unknown inner field":  {"", repoChart + "rollback: {enabled: true}", "spec.rollback.enabled: there is no such field: It has no effect. Did you mean enable?"},
-		"unknown chart field":  {"", "chart: {repository: https://r, name: n, version: v, channel: c}", "spec.chart.channel: there is no such field: It has no effect."},
+		"unknown chart field":  {"", "chart: {repository: https://r, name: n, version: '1', channel: c}", "spec.chart.channel: there is no such field: It has no effect."},
 		"recreate":             {"", repoChart + "rollback: {recreate: true}", "spec.rollback.recreate: pods are not recreated by a rollback: "},
 		"no time":              {"", repoChart + "timeout: 0", "spec.timeout: no time at all is not enough: 300 seconds are allowed: "},
-		"ref of an archive":    {"", "chart: {repository: https://r, name: n, version: v, ref: r}", "spec.chart.ref: this has no effect here: "},
+		"ref of an archive":    {"", "chart: {repository: https://r, name: n, version: '1', ref: r}", "spec.chart.ref: this has no effect here: "},
 		"migration":            {"helm.fluxcd.io/migrate: 'true'", repoChart, "metadata.annotations.helm.fluxcd.io/migrate: releases are not converted: "},
 		"misspelt annotation":  {"sluice.dev/on-remve: keep", repoChart, "metadata.annotations.sluice.dev/on-remve: there is no such annotation: Did you mean sluice.dev/on-remove?"},
-		"secret of no git":     {"", "chart: {repository: https://r, name: n, version: v, secretRef: {name: s}}", "spec.chart.secretRef: this has no effect here: A chart repository is read with chartPullSecret."},
+		"unknown annotation":   {"sluice.dev/on-delete: keep", repoChart, "metadata.annotations.sluice.dev/on-delete: there is no such annotation: "},
+		"secret of no git":     {"", "chart: {repository: https://r, name: n, version: '1', secretRef: {name: s}}", "spec.chart.secretRef: this has no effect here: A chart repository is read with chartPullSecret."},
 		"pull secret of a git": {"", "chart: {git: 'g:p', path: p, chartPullSecret: {name: s}}", "spec.chart.chartPullSecret: this has no effect here: A git repository is read with secretRef."},
 	}
 	for name, tt := range tests {
