@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -117,9 +118,10 @@ func TestOutcomesOfReleases(t *testing.T) {
 	at := time.Date(2026, 4, 1, 12, 0, 0, 0, time.Local)
 	details := []engine.Detail{
 		{
-			Node: engine.Node{ID: "release.ghost", State: engine.Ready, Reason: "ghost-1.2.4 is deployed", Revision: "ghost-1.2.4", DependsOn: []string{"source.git.platform"}, Declared: "releases.hcl:3:1", Since: time.Now().Add(-time.Hour)},
+			Node: engine.Node{ID: "release.ghost", State: engine.Ready, Reason: "ghost-1.2.4 is deployed", Revision: "ghost-1.2.4", Message: "5.1", DependsOn: []string{"source.git.platform"}, Declared: "releases.hcl:3:1", Since: time.Now().Add(-time.Hour)},
 			Release: &release.Report{
-				State: release.InSync, Action: release.ActNone, Reason: "ghost-1.2.4 is deployed", Chart: release.ChartInfo{Name: "ghost", Version: "1.2.4"},
+				State: release.InSync, Action: release.ActNone, Reason: "ghost-1.2.4 is deployed", Chart: release.ChartInfo{Name: "ghost", Version: "1.2.4", AppVersion: "5.1"},
+				Revision: helm.Revision{Number: 4, Status: "deployed", Updated: time.Now().Add(-time.Hour)},
 				Steps: []release.Step{
 					{State: release.Locked, Action: release.ActUnlock, Reason: "an upgrade was interrupted", At: at.Add(-time.Hour)},
 					{State: release.OutOfSync, Action: release.ActUpgrade, Reason: "the chart is another", At: at, Took: release.Duration(75 * time.Second)},
@@ -143,7 +145,11 @@ func TestOutcomesOfReleases(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "outcomes_releases.txt", outcomes.String())
-	if err := a.writeDetails(&status, details[:2]); err != nil {
+	held := engine.Detail{
+		Node:    engine.Node{ID: "release.held", State: engine.Suspended, Reason: "by ann: 1.3 leaks", Revision: "ghost-1.2.4", Since: time.Now().Add(-time.Hour)},
+		Release: &release.Report{State: release.InSync, Chart: release.ChartInfo{Name: "ghost", Version: "1.2.4"}},
+	}
+	if err := a.writeDetails(&status, append(details[:2:2], held)); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "status_releases.txt", status.String())
@@ -164,6 +170,21 @@ sync.shop      ready  60m  r1           3        0       3 objects
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestConfigStatus(t *testing.T) {
+	var out strings.Builder
+	a := &app{}
+	a.writeConfigStatus(&out, nil)
+	a.writeConfigStatus(&out, &engine.ConfigStatus{OK: true, Loaded: time.Now().Add(-time.Hour), Problems: []rollout.Problem{{Severity: "warning", Summary: "Unused source"}}})
+	if got := out.String(); !strings.HasPrefix(got, "The configuration of 60m ago is in use, with 1 warning:\n") || !strings.Contains(got, "Unused source") {
+		t.Errorf("got\n%s", got)
+	}
+	out.Reset()
+	a.writeConfigStatus(&out, &engine.ConfigStatus{Tried: time.Now().Add(-time.Hour), Problems: []rollout.Problem{{Severity: "error", Summary: "Unknown block"}}})
+	if got := out.String(); !strings.HasPrefix(got, "The configuration was refused 60m ago; the last good one runs on:\n") {
+		t.Errorf("got\n%s", got)
 	}
 }
 
@@ -245,7 +266,7 @@ func TestReleasesAreVisible(t *testing.T) {
 		writeReleaseReasons(&out, []engine.HelmRelease{r}),
 		a.writeRelease(&out, d),
 		a.writeOutcome(&out, engine.HelmOutcome{HelmDetail: d, Done: evil, Changes: change}),
-		writeHistory(&out, []helm.Revision{{Status: evil, Chart: evil, AppVersion: evil, Message: evil, Tests: evil, Owner: evil, Digest: "d"}}, 0),
+		writeHistory(&out, []helm.Revision{{Status: evil, Chart: evil, AppVersion: evil, Message: evil, Tests: evil, Owner: evil, Digest: "d"}}, engine.HelmRelease{}, 0),
 	} {
 		if err != nil {
 			t.Error(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -53,18 +54,28 @@ func (a *app) helmHistory(ctx context.Context, name string, limit int) error {
 		list = list[:min(limit, len(list))]
 	}
 	slices.Reverse(list)
-	return a.view(list, func(w io.Writer) error { return writeHistory(w, list, a.width(w)) })
+	return a.view(list, func(w io.Writer) error {
+		d, err := client.HelmStatus(ctx, a.releaseName(name))
+		if err != nil {
+			return err
+		}
+		return writeHistory(w, list, d.HelmRelease, a.width(w))
+	})
 }
 
-func writeHistory(w io.Writer, list []helm.Revision, width int) error {
+// writeHistory names the present declaration of the release as lists do.
+func writeHistory(w io.Writer, list []helm.Revision, present engine.HelmRelease, width int) error {
 	g := grid{
 		header:     []string{"REVISION", "UPDATED", "STATUS", "CHART", "APP-VERSION", "TESTS", "DECLARED-BY", "DESCRIPTION"},
 		expendable: []string{"APP-VERSION", "DECLARED-BY", "TESTS", "DESCRIPTION"},
 	}
 	for _, r := range list {
 		owner := r.Owner
-		if r.Digest == "" {
+		switch {
+		case r.Digest == "":
 			owner = ""
+		case owner == present.Owner:
+			owner = declaredBy(present)
 		}
 		g.rows = append(g.rows, []string{
 			revisionNumber(r.Number), age(r.Updated) + " ago", r.Status, r.Chart, r.AppVersion, r.Tests, owner, cut(firstLine(r.Message)),

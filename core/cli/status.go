@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/release"
 )
 
 func newStatus(a *app) *cobra.Command {
@@ -99,8 +100,8 @@ func (a *app) writeConfigStatus(w io.Writer, c *engine.ConfigStatus) {
 	switch {
 	case c == nil:
 		return
-	case c.OK:
-		_, _ = fmt.Fprintln(w, "A part of the configuration needs a restart:")
+	case c.OK: // what a warning asks for, such as a restart, it says itself
+		_, _ = fmt.Fprintf(w, "The configuration of %s ago is in use, with %s:\n", age(c.Loaded), plural(len(c.Problems), "warning"))
 	default:
 		_, _ = fmt.Fprintf(w, "The configuration was refused %s ago; the last good one runs on:\n", age(c.Tried))
 	}
@@ -191,13 +192,14 @@ func (a *app) writeDetail(w io.Writer, d engine.Detail) error {
 			field("reason", n.Reason)
 		}
 		field("to go on", n.Unblock)
-		field("revision", strings.TrimSpace(revision(n.Ref, n.Revision)+" "+n.Message))
+		if d.Release == nil {
+			field("revision", strings.TrimSpace(revision(n.Ref, n.Revision)+" "+n.Message))
+		}
 		if !n.NextAttempt.IsZero() {
 			field("next", "in "+until(n.NextAttempt))
 		}
 		if d.Release != nil {
-			field("release", words(string(d.Release.State)))
-			field("chart", chartText(d.Release.Chart.Name, d.Release.Chart.Version))
+			releaseRows(n, d.Release, field)
 		}
 		field("depends on", strings.Join(n.DependsOn, ", "))
 		field("declared", n.Declared)
@@ -214,6 +216,21 @@ func (a *app) writeDetail(w io.Writer, d engine.Detail) error {
 		a.planPrinter(w).report(d.Release, n.Reason, "  ")
 	}
 	return err
+}
+
+// releaseRows tell how a release stands. While nothing looks at it, it may stand
+// otherwise by now.
+func releaseRows(n engine.Node, r *release.Report, field func(name, value string)) {
+	state := words(string(r.State))
+	if n.State == engine.Suspended && state != "" {
+		state += " when it was suspended; `sluice helm status " + n.ID + "` looks"
+	}
+	field("release", state)
+	field("chart", chartText(r.Chart.Name, r.Chart.Version))
+	field("app version", r.Chart.AppVersion)
+	if r.Revision.Number > 0 {
+		field("revision", fmt.Sprintf("%d, %s %s ago", r.Revision.Number, r.Revision.Status, age(r.Revision.Updated)))
+	}
 }
 
 // revision shortens a hash as git does, after the name people know it by.

@@ -33,8 +33,8 @@ type HelmRelease struct {
 	Owner     string `json:"owner,omitempty"`    // label of who declared what runs
 	Declared  string `json:"declared,omitempty"` // file:line:column of the block, or "HelmRelease demo/ghost"
 
-	State   State         `json:"state,omitempty"`   // of the node
-	Release release.State `json:"release,omitempty"` // that the last run found or made
+	State   State         `json:"state,omitempty"`         // of the node
+	Release release.State `json:"release_state,omitempty"` // that the last run found or made
 	Reason  string        `json:"reason,omitempty"`
 	Unblock string        `json:"unblock,omitempty"`
 
