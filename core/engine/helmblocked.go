@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/resource"
@@ -46,8 +47,31 @@ func (e *Engine) tellWaits(n *node, reason string) {
 		w.Update(n.id, *n.release.declared.resource, func(r resource.Resource, before resource.Status) resource.Status {
 			after := r.Reported(before, release.Report{State: release.Unknown, Reason: reason}, now())
 			after.State, after.Drift = before.State, before.Drift // nobody has looked
+			after.Suspended = n.suspension.shown()
 			return after
 		})
+	}
+}
+
+// shown is s as the status of a resource has it.
+func (s *Suspension) shown() *resource.Suspension {
+	if s == nil {
+		return nil
+	}
+	return &resource.Suspension{By: s.By, Reason: s.Reason, Since: s.Since.Truncate(time.Second), Until: s.Until.Truncate(time.Second)}
+}
+
+// recallFromStatus is the suspension that the status of a resource tells of, for
+// a node whose own records were lost. Or else what somebody has rolled back at
+// night would be rolled out again by a pod that starts on another machine.
+func (e *Engine) recallFromStatus(n *node, r resource.Resource) {
+	s := r.Status.Suspended
+	if s == nil || n.suspension != nil || n.release.installed() {
+		return
+	}
+	n.suspension = &Suspension{By: s.By, Reason: s.Reason, Since: s.Since, Until: s.Until}
+	if err := suspensions.Put(e.store, n.id, *n.suspension); err != nil {
+		e.log.Error("cannot keep a suspension", "node", n.id, "err", err)
 	}
 }
 

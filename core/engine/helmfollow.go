@@ -80,7 +80,7 @@ func (e *Engine) followingFor(h *node) *following {
 		return nil
 	}
 	f := newFollowing(h)
-	f.keeper, f.key = keeper, fmt.Sprintf("%s %p %s", h.id, a.handle, pluginKey(*h.plugin))
+	f.keeper, f.key = keeper, fmt.Sprintf("%s %p %t %s", h.id, a.handle, f.uninstall, pluginKey(*h.plugin))
 	return f
 }
 

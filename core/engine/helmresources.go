@@ -131,6 +131,7 @@ func (t *turnover) added(id string, p parsed) {
 	n.suspension = e.recallSuspension(id)
 	d := t.declaration(p)
 	e.recallRelease(n, d)
+	e.recallFromStatus(n, p.resource)
 	e.nodes[id] = n
 	t.relink = true
 	t.declare(n, d, p)

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -300,6 +302,52 @@ func TestResourceSaysWhatHoldsItBack(t *testing.T) {
 		if got := w.resources.condition("web", "Released"); !strings.Contains(got, "suspended by eva: three in the morning") {
 			t.Errorf("Released is %s", got)
 		}
+	})
+}
+
+func TestSuspensionOutlivesTheData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		e := w.start(followingBlock)
+		expect(t, e, web, Ready, "")
+		w.resources.apply("web", webSpec("two"))
+		expect(t, e, web, Ready, "")
+		op := HelmOperation{Name: web, Kind: HelmRollback, By: "eva", Reason: "two is bad"}
+		if _, err := e.HelmOperate(t.Context(), op, nil); err != nil {
+			t.Fatal(err)
+		}
+		sleepFor(t, time.Second)
+		w.stop(e)
+		if err := os.RemoveAll(filepath.Join(w.dir, "data")); err != nil {
+			t.Fatal(err)
+		}
+		e = w.start(followingBlock)
+		expect(t, e, web, Suspended, "suspended by eva: rollback by hand: two is bad")
+		w.wantInstalled(`demo/demo-web {"text":"one"}`)
+
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{web}, By: "eva"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, web, Ready, "")
+		sleepFor(t, time.Second)
+		if got := w.resources.field("web", "suspended"); got != nil {
+			t.Errorf("the resource still says that it is suspended: %v", got)
+		}
+		w.wantInstalled(`demo/demo-web {"text":"two"}`)
+	})
+}
+
+func TestReloadedHelmBlockCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		e := w.start(followingBlock)
+		expect(t, e, web, Ready, "")
+		w.reload(e, chartSourceBlock+`helm "helm" "default" { uninstall_on_crd_delete = true }`)
+		w.resources.remove("web", applier.Resource{DefinitionDeleting: true})
+		synctest.Wait()
+		w.wantInstalled("")
 	})
 }
 

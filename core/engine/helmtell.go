@@ -23,9 +23,15 @@ func (e *Engine) writerOf(d releaseDeclaration) *resources.Writer {
 func (e *Engine) tellResource(job *releaseJob, change func(resource.Resource, resource.Status) resource.Status) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if w := e.writerOf(job.declared); w != nil {
-		w.Update(job.id, *job.declared.resource, change)
+	n, w := e.nodes[job.id], e.writerOf(job.declared)
+	if n == nil || w == nil {
+		return
 	}
+	w.Update(job.id, *job.declared.resource, func(r resource.Resource, before resource.Status) resource.Status {
+		after := change(r, before)
+		after.Suspended = n.suspension.shown()
+		return after
+	})
 }
 
 // tellReport writes what a run has come to.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
@@ -140,6 +141,7 @@ func TestStatusHasASchema(t *testing.T) {
 		ObservedGeneration: 1, Phase: "Failed", ReleaseName: "a", ReleaseStatus: "a", Revision: "a", LastAttemptedRevision: "a", RollbackCount: 1,
 		Conditions: []Condition{{Type: Released, Status: True, LastUpdateTime: "a", LastTransitionTime: "a", Reason: "a", Message: "a"}},
 		State:      "a", Chart: "a", ChartDigest: "a", HelmRevision: 1, Drift: []string{"a"}, Warnings: []string{"a"},
+		Suspended: &Suspension{By: "a", Reason: "a", Since: time.Unix(1, 0), Until: time.Unix(1, 0)},
 	}
 	var v any
 	if err := json.Unmarshal(encode(full), &v); err != nil {

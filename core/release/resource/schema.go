@@ -184,6 +184,9 @@ func statusSchema() *schema {
 		"chartDigest":  text("Digest of the chart."),
 		"helmRevision": number("Number of the newest revision."),
 		"drift":        list("Live objects that are not as declared.", text("")),
+		"suspended": object("Set while somebody has suspended the release by command; an operator that has lost its own data goes by it.", properties{
+			"by": text("Who."), "reason": text("Why."), "since": moment("Since when."), "until": moment("Until when."),
+		}),
 		"warnings":     list("What has no effect, or not the one it seems to have.", text("")),
 	})
 }

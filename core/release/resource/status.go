@@ -28,8 +28,19 @@ type Status struct {
 	Drift        []string      `json:"drift,omitempty"`    // objects that are not as declared
 	Warnings     []string      `json:"warnings,omitempty"` // about the resource and the release
 
+	// Suspended is set while a person has suspended the release by command.
+	Suspended *Suspension `json:"suspended,omitempty"`
+
 	// run is the phase that the run under way has come to.
 	run release.Phase
+}
+
+// Suspension is who stopped a release, and why.
+type Suspension struct {
+	By     string    `json:"by,omitempty"`
+	Reason string    `json:"reason,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+	Until  time.Time `json:"until,omitzero"`
 }
 
 // Condition is one aspect of a Status.
