@@ -90,7 +90,7 @@ func newFollowing(h *node) *following {
 	return &following{
 		applier: cfg.Applier, helm: h.id, name: nameOf(cfg.Applier),
 		options: resource.Options{
-			CrossNamespace: cfg.CrossNamespace, DefaultRef: cfg.DefaultRef, Charts: resource.Charts{Source: cfg.Charts, Path: cfg.ChartsPath},
+			CrossNamespace: cfg.CrossNamespace, LocalURLs: cfg.LocalURLs, DefaultRef: cfg.DefaultRef, Charts: resource.Charts{Source: cfg.Charts, Path: cfg.ChartsPath},
 		},
 		uninstall: cfg.UninstallOnCRDDelete, problems: map[string]string{},
 	}
