@@ -109,7 +109,19 @@ if kubectl -n shop get deployment worker >/dev/null 2>&1; then
   echo "the worker is still there"; exit 1
 fi
 
-say "7. What happened, and why"
+say "7. A Helm release: upgraded by a commit, and what somebody deletes comes back"
+run sluice helm list
+sed -i 's/^version: .*/version: 1.1.0/' "$work/platform/charts/board/Chart.yaml"
+sed -i 's/replicas: {{ .Values.replicas }}/&\n  revisionHistoryLimit: 3/' "$work/platform/charts/board/templates/board.yaml"
+git -C "$work/platform" commit -q -am "board: keep three revisions"
+git -C "$work/platform" push -q origin main
+run sluice sync platform board --wait --timeout 3m
+run sluice helm history board
+run kubectl -n shop delete configmap board
+run sluice sync board --wait --timeout 3m
+run kubectl -n shop get configmap board
+
+say "8. What happened, and why"
 run sluice events
 run sluice why -n shop deployment/web
 say "That was the loop."

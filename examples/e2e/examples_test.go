@@ -33,8 +33,10 @@ func TestExamples(t *testing.T) {
 		w.exampleRepository("shop", "two-repositories/shop")
 		args := []string{"--config", example("two-repositories/sluice.hcl"), "--var", "git=" + w.gitURL, "--var", "data_dir=" + filepath.Join(w.dir, "two")}
 		w.must("sluice", append([]string{"apply"}, args...)...)
-		if !w.exists("shop", "deployment/worker") || !w.exists("shop", "resourcequota/shop") {
-			t.Error("an object of one of the repositories is missing")
+		for _, object := range []string{"deployment/worker", "resourcequota/shop", "deployment/board"} {
+			if !w.exists("shop", object) {
+				t.Errorf("there is no %s", object)
+			}
 		}
 	})
 	t.Run("images", func(t *testing.T) { w.in(t).imagesExample() })

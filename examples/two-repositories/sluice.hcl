@@ -50,6 +50,18 @@ sync "shop" {
   wait { timeout = "2m" }
 }
 
+# A Helm release, of a chart in the platform team's repository.
+release "board" {
+  namespace  = "shop"
+  depends_on = [sync.platform]
+
+  chart {
+    source = source.git.team["platform"]
+    path   = "charts/board"
+  }
+  values = { title = "The shop", replicas = 2 }
+}
+
 # Which workloads, and which tags, their annotations say: see shop/web.yaml.
 image_automation "shop" {
   sync = sync.shop
