@@ -141,7 +141,7 @@ func TestHelmDefinitionDeleted(t *testing.T) {
 }
 
 // TestHelmBlockRemoved removes release blocks while the daemon runs and while
-// it is down.
+// it is down. They have a grace of a minute, which a person ends.
 func TestHelmBlockRemoved(t *testing.T) {
 	w := newWorld(t)
 	t.Parallel()
@@ -154,11 +154,19 @@ func TestHelmBlockRemoved(t *testing.T) {
 	w.eventually(time.Minute, "all are installed", func() bool { return w.allReady(config, "stays", "down", "running", "kept") })
 
 	w.config(start + down)
-	w.eventually(time.Minute, "the release is uninstalled", func() bool { return w.history(w.prefix, "running") == nil && w.value("running") == "" })
+	leaves := func(name string) {
+		t.Helper()
+		w.eventually(time.Minute, "status says when it is uninstalled", func() bool {
+			return strings.Contains(w.run("sluice", "status", "--config", config, "release."+name).out, "unless it is declared again")
+		})
+		w.must("sluice", "sync", "--config", config, "release."+name)
+		w.eventually(time.Minute, "it is uninstalled", func() bool { return w.history(w.prefix, name) == nil && w.value(name) == "" })
+	}
+	leaves("running")
 	d.stop()
 	w.config(start)
 	w.daemon(config)
-	w.eventually(time.Minute, "the other one, too", func() bool { return w.history(w.prefix, "down") == nil && w.value("down") == "" })
+	leaves("down")
 	w.eventually(time.Minute, "the one that is left", func() bool { return w.allReady(config, "stays") && len(w.releases(config)) == 1 })
 	for _, name := range []string{"stays", "kept"} {
 		if n := w.deployed(w.prefix, name); n != 1 {
