@@ -25,7 +25,7 @@ func (e *Engine) SyncAndWait(ctx context.Context, req SyncRequest, progress func
 	}
 	stop := e.listen(slices.Concat(ids, e.sourcesOf(ids)), progress)
 	defer stop()
-	e.forgive(ids)
+	e.forgive(ids, len(req.Names) > 0)
 	return e.runAndWait(ctx, ids)
 }
 

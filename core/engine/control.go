@@ -212,20 +212,28 @@ func (e *Engine) Sync(_ context.Context, req SyncRequest) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.forgive(ids)
+	e.forgive(ids, len(req.Names) > 0)
 	for _, id := range slices.Concat(e.sourcesOf(ids), ids) {
 		e.trigger(id, sched.Interactive)
 	}
 	return ids, nil
 }
 
-// forgive has releases tried again that were given up: somebody asks for it.
-func (e *Engine) forgive(ids []string) {
+// forgive has releases tried again that were given up: somebody asks for it. Those
+// that are to be uninstalled go at once if they are asked for by name.
+func (e *Engine) forgive(ids []string, byName bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, id := range ids {
-		if n := e.nodes[id]; n != nil && n.release != nil {
-			n.release.forgive = true
+		n := e.nodes[id]
+		if n == nil || n.release == nil {
+			continue
+		}
+		n.release.forgive = true
+		if l := n.release.leaving; l != nil && byName {
+			asked := *l
+			asked.After = time.Time{}
+			n.release.leaving = &asked
 		}
 	}
 }

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -25,6 +24,8 @@ type releaseJob struct {
 	task     *helmTask // by hand, instead of what is declared
 	leaving  *leaving  // instead of what is declared, if not nil
 	begins   bool      // the record is new, and nowhere on disk
+	on       []releaseTarget
+	before   *release.Report // of the run before
 	end      func(cause error)
 }
 
@@ -61,11 +62,15 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 	n.begin()
 	r := n.release
 	task := r.nextTask()
-	job := &releaseJob{id: id, declared: r.declared, record: r.record, task: task, leaving: r.leaving, end: end}
+	job := &releaseJob{id: id, declared: r.declared, record: r.record, task: task, leaving: r.leaving, end: end, before: r.report}
 	if !e.mayRun(n, job) {
 		return nil, false
 	}
-	if by, lack := e.releaseObstacle(n, job.ends(), job.task != nil); by != nil {
+	by, lack := e.releaseObstacle(n, job.ends(), job.task != nil)
+	if by == nil {
+		by, lack = e.takeTurn(n, job), "is at work on the same release"
+	}
+	if by != nil {
 		if by.isHelm() && !by.busy() && by.failure == nil {
 			e.triggerLocked(by.id, sched.Interactive)
 		}
@@ -116,18 +121,8 @@ func (e *Engine) mayRun(n *node, job *releaseJob) bool {
 		e.failed(n, permanent(err), "the end of "+twin.id)
 		return false
 	case job.task != nil:
-	case r.leaving != nil && r.leaving.Held != "":
-		n.view.Approval = r.leaving.Held
-		e.succeeded(n, Waiting, r.leaving.reason(), "sluice approve "+quoted(n.id))
-		return false
-	case job.ends() && r.leaving.pending() && !r.forgive:
-		e.succeeded(n, Waiting, fmt.Sprintf("%s: it is uninstalled at %s, unless it is declared again", r.leaving.Why, r.leaving.After.Format(time.RFC3339)),
-			"sluice sync "+quoted(n.id)+", or its block coming back")
-		if e.times != nil {
-			e.times.Postpone(n.id, time.Until(r.leaving.After))
-		}
-		return false
 	case job.ends():
+		return e.mayEnd(n, job.leaving)
 	case n.suspended() != nil:
 		s := n.suspended()
 		e.tellWaits(n, s.String())
@@ -140,7 +135,7 @@ func (e *Engine) mayRun(n *node, job *releaseJob) bool {
 		e.endInvalid(n, fmt.Errorf("it depends on itself, in a circle: %s", r.circle))
 		return false
 	}
-	return true
+	return e.isFirst(n, job)
 }
 
 // releaseObstacle returns the node that n has to wait for and what that node

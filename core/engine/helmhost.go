@@ -25,6 +25,8 @@ type releases struct {
 	runner *release.Runner
 	counts map[HelmCount]uint64
 
+	rivals rivals
+
 	byOwner  map[string]string // see owners
 	ownersOf *graph.Graph[*node]
 }
@@ -88,24 +90,25 @@ func (e *Engine) releaseHost(n, h *node) release.Host {
 	}
 }
 
-// declaredBy names the living declaration of a helm that is the owner of
-// releases, "" if there is none.
+// declaredBy names the living declaration of the cluster of a helm that is the
+// owner of releases, "" if there is none.
 func (e *Engine) declaredBy(helm, owner string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.releases.owners(e)[helm+" "+owner]
+	return e.releases.owners(e)[e.clusterOf(helm)+" "+owner]
 }
 
-// owners are the declarations by helm and owner. They are collected once for
+// owners are the declarations by cluster and owner. They are collected once for
 // each change of the nodes: every run asks. Engine.mu is held.
 func (r *releases) owners(e *Engine) map[string]string {
 	if r.ownersOf == e.graph {
 		return r.byOwner
 	}
 	r.ownersOf, r.byOwner = e.graph, map[string]string{}
+	at := e.rivals().at
 	for _, n := range e.nodes {
 		if n.release != nil && n.release.leaving == nil && n.release.declared.spec.Owner != "" {
-			r.byOwner[n.release.declared.helm+" "+n.release.declared.spec.Owner] = fmt.Sprintf("%s (%s)", n.id, n.release.declared.place)
+			r.byOwner[at[n.id].cluster+" "+n.release.declared.spec.Owner] = fmt.Sprintf("%s (%s)", n.id, n.release.declared.place)
 		}
 	}
 	return r.byOwner

@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/state"
+	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
 const releaseRecords state.Kind[storedRelease] = "release"
@@ -26,7 +27,6 @@ type leaving struct {
 	Many int    `json:"many,omitempty"`
 	Of   int    `json:"of,omitempty"`
 
-	asked    bool // somebody has asked for it by name: it waits for nothing but an approval
 	resource bool // a custom resource that exists as yet: its finalizer is to go afterwards
 	doomed   bool // the resource's namespace goes, with all that is in it
 }
@@ -47,19 +47,22 @@ func (l *leaving) pending() bool { return now().Before(l.After) }
 // write the configuration anew.
 const removalGrace = time.Minute
 
+// doomed reports whether the release goes with the namespace of its resource.
+func (d releaseDeclaration) doomed(l *leaving, ref helm.ReleaseRef) bool {
+	return l.doomed && d.resource != nil && d.resource.Ref.Namespace == ref.Namespace
+}
+
 // mayEnd ends a run that is to uninstall a release and is not to happen now: it
 // waits for an approval, somebody has suspended it, or its block is gone for a
 // moment only. Where another declaration goes on with the release there is nothing
 // to wait for. e.mu is held.
 func (e *Engine) mayEnd(n *node, l *leaving) bool {
 	switch s := n.suspension; {
-	case l.Keep || l.doomed || heirOf(e.nodes, n) != nil:
+	case l.Keep || n.release.declared.doomed(l, n.release.record.Ref) || heirOf(e.nodes, n) != nil:
 		return true
 	case l.Held != "":
 		n.view.Approval = l.Held
 		e.succeeded(n, Waiting, l.reason(), "sluice approve "+quoted(n.id))
-	case l.asked:
-		return true
 	case s != nil:
 		reason := fmt.Sprintf("%s; it is to be uninstalled then: %s", s, l.Why)
 		e.tellWaits(n, reason)
@@ -125,7 +128,7 @@ func (e *Engine) partings(ch *change, c *candidate) {
 		if ch.nodes[n.id] != nil {
 			continue
 		}
-		stays := n.release.leaving != nil || n.release.declared.block != nil && n.release.installed() && !n.release.declared.keep
+		stays := n.release.leaving != nil || n.release.declared.block != nil && n.release.installed() && !n.release.declared.keeps()
 		switch h := e.helmFor(ch, c, n.release.declared, stays); {
 		case h == nil: // nobody is left to do it
 		case n.release.declared.resource != nil && !h.helm.cfg.Resources:
@@ -212,11 +215,8 @@ func (e *Engine) leaveUndeclared(ids []string) (cared map[string]bool) {
 			cared[id] = true // the first pass over the custom resources tells
 			continue
 		}
-		n := &node{id: id, release: stored.recalled(), view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}
-		if stored.Target != e.targetOf(n.release.declared) || stored.Keep || !n.release.installed() {
-			continue
-		}
-		if heirOf(e.nodes, n) != nil {
+		n := e.undeclared(id, stored)
+		if n == nil {
 			continue
 		}
 		cared[id] = true
@@ -237,6 +237,47 @@ func (e *Engine) leaveUndeclared(ids []string) (cared map[string]bool) {
 		e.triggerLocked(id, sched.Interval)
 	}
 	return cared
+}
+
+// undeclared is the node of a release that is not declared any more and is to be
+// uninstalled by its record, nil if nothing is to be done. e.mu is held.
+func (e *Engine) undeclared(id string, stored storedRelease) *node {
+	n := &node{id: id, release: stored.recalled(), view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}
+	if stored.Target != e.targetOf(n.release.declared) || stored.Keep || !n.release.installed() || heirOf(e.nodes, n) != nil {
+		return nil
+	}
+	n.suspension = e.recallSuspension(id)
+	return n
+}
+
+// planUndeclared tells of the releases that the next daemon uninstalls, since their
+// blocks left the configuration.
+func (e *Engine) planUndeclared() ([]PlanResult, error) {
+	ids, err := releaseRecords.IDs(e.store)
+	if err != nil {
+		return nil, fmt.Errorf("engine: %w", err)
+	}
+	slices.Sort(ids)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var results []PlanResult
+	for _, id := range ids {
+		stored, ok, err := releaseRecords.Get(e.store, id)
+		if err != nil || !ok || e.nodes[id] != nil || e.nodes[stored.Helm] == nil || stored.Resource != nil {
+			continue
+		}
+		n := e.undeclared(id, stored)
+		if n == nil {
+			continue
+		}
+		ref := n.release.record.Ref
+		reason := fmt.Sprintf("Its block is not in the configuration any more: a daemon with this configuration uninstalls %s from %s.", ref.Name, ref.Namespace)
+		if n.suspension != nil {
+			reason += " It waits as long as that is " + n.suspension.String() + "."
+		}
+		results = append(results, PlanResult{Node: id, Release: &release.Plan{State: release.OutOfSync, Action: release.ActUninstall, Reason: reason}})
+	}
+	return results, nil
 }
 
 // removeRelease ends a release.
@@ -278,8 +319,7 @@ func (e *Engine) removeRelease(ctx context.Context, job *releaseJob, tell func(r
 // uninstall removes the release, unless a namespace that goes takes it along
 // whatever comes of that.
 func (e *Engine) uninstall(ctx context.Context, job *releaseJob, m release.Removal, tell func(release.Progress)) (removed bool, err error) {
-	r := job.declared.resource
-	doomed := job.leaving.doomed && r != nil && r.Ref.Namespace == m.Ref.Namespace
+	doomed := job.declared.doomed(job.leaving, m.Ref)
 	if doomed {
 		m.Uninstall.DisableHooks, m.Uninstall.Wait = true, false // nothing new begins in such a namespace
 	}
@@ -301,6 +341,7 @@ func (e *Engine) showRemoval(job *releaseJob) {
 	defer e.mu.Unlock()
 	if n := e.nodes[job.id]; n != nil {
 		n.set(Running, "uninstalling: "+job.leaving.Why, "")
+		e.tellRemoval(job, nil)
 		e.nodeChanged()
 	}
 }
@@ -314,7 +355,9 @@ func (e *Engine) endRemoval(job *releaseJob, err error) {
 		return
 	}
 	n.release.endRun = nil
-	e.failed(n, fmt.Errorf("to be uninstalled (%s): %w", job.leaving.Why, releaseError(err)), "")
+	err = fmt.Errorf("to be uninstalled (%s): %w", job.leaving.Why, releaseError(err))
+	e.failed(n, err, "")
+	e.tellRemoval(job, err)
 	e.recorder.mark(n.id)
 }
 
@@ -349,6 +392,7 @@ func (e *Engine) removedRelease(job *releaseJob, text string) {
 // drop takes a node out that came while the configuration ran. e.mu is held.
 func (e *Engine) drop(n *node) {
 	n.ended = n.begun
+	n.release.failTasks()
 	delete(e.nodes, n.id)
 	e.placeCharts() // nobody may need its chart any more
 	e.relink()

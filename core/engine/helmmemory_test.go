@@ -254,10 +254,12 @@ type resourceStore struct {
 	broken  error // what Follow says
 
 	forbidden string // why resources cannot be seen
+	patches   int
 }
 
 type stored struct {
 	uid        string
+	made       time.Time
 	spec       map[string]any
 	status     map[string]any
 	marks      map[string]string // annotations
@@ -269,8 +271,13 @@ func newResourceStore() *resourceStore {
 	return &resourceStore{objects: map[applier.Ref]*stored{}, changed: make(chan struct{}), configs: map[applier.ConfigRef]string{}}
 }
 
+// helmReleaseRef is the resource NAMESPACE/NAME; without one, of the namespace demo.
 func helmReleaseRef(name string) applier.Ref {
-	return applier.Ref{Group: "helm.fluxcd.io", Kind: "HelmRelease", Namespace: "demo", Name: name}
+	namespace, of, elsewhere := strings.Cut(name, "/")
+	if !elsewhere {
+		namespace, of = "demo", name
+	}
+	return applier.Ref{Group: "helm.fluxcd.io", Kind: "HelmRelease", Namespace: namespace, Name: of}
 }
 
 // apply makes or changes a resource.
@@ -281,7 +288,7 @@ func (s *resourceStore) apply(name string, spec map[string]any, annotations ...s
 	o := s.objects[ref]
 	if o == nil {
 		s.serial++
-		o = &stored{uid: fmt.Sprint("uid-", s.serial), status: map[string]any{}}
+		o = &stored{uid: fmt.Sprint("uid-", s.serial), made: time.Now(), status: map[string]any{}}
 		s.objects[ref] = o
 	}
 	o.spec, o.marks = spec, map[string]string{}
@@ -326,7 +333,7 @@ func (s *resourceStore) resource(ref applier.Ref, o *stored) applier.Resource {
 	r := o.resource
 	object, err := json.Marshal(map[string]any{
 		"apiVersion": ref.Group + "/v1", "kind": ref.Kind,
-		"metadata": map[string]any{"name": ref.Name, "namespace": ref.Namespace, "uid": o.uid, "generation": 1, "finalizers": o.finalizers, "annotations": o.marks},
+		"metadata": map[string]any{"name": ref.Name, "namespace": ref.Namespace, "uid": o.uid, "creationTimestamp": o.made.Format(time.RFC3339), "generation": 1, "finalizers": o.finalizers, "annotations": o.marks},
 		"spec":     o.spec, "status": o.status,
 	})
 	if err != nil {
@@ -417,6 +424,7 @@ func (k *keeper) PatchResource(_ context.Context, p applier.ResourcePatch) (appl
 	if o == nil || o.uid != p.UID || p.AddFinalizer != "" && o.resource.Deleting {
 		return applier.Resource{}, applier.ErrNoResource
 	}
+	s.patches++
 	if p.AddFinalizer != "" && !slices.Contains(o.finalizers, p.AddFinalizer) {
 		o.finalizers = append(o.finalizers, p.AddFinalizer)
 	}

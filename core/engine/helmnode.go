@@ -43,7 +43,9 @@ type releaseNode struct {
 	tried   map[string]string // the revisions of sources that the last run began with, however it ended, by address
 	// inherits is the owner of the release that this declaration goes on with.
 	inherits string
-	circle   string // of resources that depend on each other, if it is in one
+	circle   string    // of resources that depend on each other, if it is in one
+	yields   string    // the node that goes on with the release instead
+	settled  time.Time // when others that declare the release have had the time to appear
 }
 
 // releaseDeclaration is a release as it is declared. It does not change.
@@ -60,6 +62,10 @@ type releaseDeclaration struct {
 	block    *config.Release    // of a block
 	resource *resource.Resource // of a custom resource
 }
+
+// keeps reports whether the release stays when the declaration goes: it says so,
+// or it says that nothing is to be done to the release.
+func (d releaseDeclaration) keeps() bool { return d.keep || d.suspended != nil }
 
 // sources are those that a run takes files from.
 func (d releaseDeclaration) sources() []string {
@@ -108,7 +114,7 @@ func (r *releaseNode) stored() storedRelease {
 	d := r.declared
 	s := storedRelease{
 		Record: r.record, Report: r.report, Synced: r.synced, Target: r.target, Helm: d.helm, Applier: d.applier,
-		Keep: d.keep, Leaving: r.leaving, Ready: r.ready, Inherits: r.inherits,
+		Keep: d.keeps(), Leaving: r.leaving, Ready: r.ready, Inherits: r.inherits,
 	}
 	if d.resource != nil {
 		s.Resource = &d.resource.Ref

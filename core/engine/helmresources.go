@@ -183,12 +183,14 @@ func (t *turnover) declare(n *node, d releaseDeclaration, p parsed) {
 
 // parting is the end of a release whose resource is being deleted.
 func (t *turnover) parting(d releaseDeclaration, p parsed) *leaving {
-	l := &leaving{Since: now(), Why: d.place + " was deleted", Keep: d.keep, resource: true, doomed: p.NamespaceDeleting}
+	l := &leaving{Since: now(), Why: d.place + " was deleted", Keep: d.keeps(), resource: true, doomed: p.NamespaceDeleting}
 	switch {
 	case p.DefinitionDeleting && !t.following.uninstall:
 		l.Why, l.Keep = "the definition of "+d.place+" was deleted", true
 	case d.keep:
 		l.Why += ", which says that the release stays"
+	case d.suspended != nil:
+		l.Why += ", which says that its release is left alone"
 	}
 	return l
 }

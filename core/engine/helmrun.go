@@ -23,6 +23,7 @@ func (e *Engine) runRelease(ctx context.Context, id string) {
 	if !ok {
 		return
 	}
+	defer e.endTurn(job)
 	err := sched.Park(ctx, func(ctx context.Context) error {
 		leave, err := job.slots.enter(ctx)
 		if err != nil {
@@ -132,7 +133,7 @@ func (e *Engine) endRelease(job *releaseJob, report release.Report, record relea
 	}
 	r := n.release
 	before := r.report
-	changed := before == nil || report.Changed() || !sameRecord(record, r.record) || !sameOutcome(*before, report)
+	changed := before == nil || report.Changed() || fingerprint(record) != fingerprint(r.record) || !sameOutcome(*before, report)
 	shown := report
 	if len(shown.Steps) == 0 && before != nil {
 		shown.Steps = before.Steps // what was done last, people want to know for long
@@ -160,7 +161,7 @@ func (e *Engine) concludeRelease(n *node, job *releaseJob, report release.Report
 	n.view.Revision, n.view.Message = releaseRevision(report), report.Chart.AppVersion
 	switch {
 	case report.Err != nil:
-		e.failed(n, permanent(releaseError(report.Err)), "")
+		e.failed(n, permanent(releaseError(report.Err)), report.Unblock)
 	case report.Action == release.ActWait:
 		e.succeeded(n, Waiting, report.Reason, "the end of that")
 	default:
@@ -204,12 +205,6 @@ func releaseRevision(report release.Report) string {
 		return c.Name + "@" + short(c.Revision)
 	}
 	return c.Name + "-" + c.Version
-}
-
-// sameRecord reports whether two records are the same but for when they were made.
-func sameRecord(a, b release.Record) bool {
-	a.LastReady, b.LastReady = time.Time{}, time.Time{}
-	return fingerprint(a) == fingerprint(b)
 }
 
 // sameOutcome reports whether two reports tell people the same.

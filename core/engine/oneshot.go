@@ -33,8 +33,10 @@ type ApplyOptions struct {
 
 // Plan tells what runs of the named syncs and releases, or of all, would change,
 // without a daemon and without changing anything. The custom resources among the
-// objects of a sync that declare releases are planned as such. It works beside a running daemon, from
-// a temporary data directory. Load must have been called and found no errors.
+// objects of a sync that declare releases are planned as such. With all come the
+// releases that the data directory remembers and nobody declares any more. It works
+// beside a running daemon, from a temporary data directory. Load must have been
+// called and found no errors.
 func (e *Engine) Plan(ctx context.Context, names []string, progress func(Progress)) ([]PlanResult, error) {
 	if err := e.ConfigError(); err != nil {
 		return nil, err
@@ -63,6 +65,13 @@ func (e *Engine) Plan(ctx context.Context, names []string, progress func(Progres
 		}
 		results = append(results, e.planOne(ctx, id))
 		results = append(results, e.planResources(ctx, id)...)
+	}
+	if len(names) == 0 {
+		gone, err := e.planUndeclared()
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, gone...)
 	}
 	return results, ctx.Err()
 }

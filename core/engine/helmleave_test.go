@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/resource"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// TestSuspendedReleaseIsNotUninstalled: what a person holds stays when its block
+// goes, across restarts, until that person says otherwise.
+func TestSuspendedReleaseIsNotUninstalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		w.configure(chartSourceBlock + releaseBlock("ghost", "one"))
+		e := w.engine()
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "release.ghost", Ready, "")
+		if _, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{"ghost"}, By: "ann", Reason: "incident"}); err != nil {
+			t.Fatal(err)
+		}
+		w.reload(e, chartSourceBlock)
+		sleepFor(t, time.Hour)
+		expect(t, e, "release.ghost", Suspended, "ann: incident; it is to be uninstalled then")
+		if _, err := e.Sync(t.Context(), SyncRequest{Names: []string{"ghost"}}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+		w.stop(e)
+
+		e = w.start(chartSourceBlock)
+		sleepFor(t, time.Hour)
+		expect(t, e, "release.ghost", Suspended, "ann: incident; it is to be uninstalled then")
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"ghost"}, By: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.wantInstalled("")
+	})
+}
+
+// TestSuspendedByItsBlock: a block that says that nothing is done to its release
+// takes that with it when it goes: the release stays.
+func TestSuspendedByItsBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.reload(e, chartSourceBlock+releaseBlock("ghost", "one", "suspend = true"))
+		expect(t, e, "release.ghost", Suspended, "")
+		w.reload(e, chartSourceBlock)
+		sleepFor(t, time.Hour)
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+		if got := eventReasons(t, e, "release.ghost"); !slices.Contains(got, eventRemoved) {
+			t.Errorf("events %v", got)
+		}
+	})
+}
+
+// TestSuspensionIsInherited: a block that is renamed does not end what a person
+// holds.
+func TestSuspensionIsInherited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		if _, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{"ghost"}, By: "ann", Reason: "incident"}); err != nil {
+			t.Fatal(err)
+		}
+		w.reload(e, chartSourceBlock+releaseBlock("blog", "two", `name = "ghost"`))
+		sleepFor(t, time.Hour)
+		expect(t, e, "release.blog", Suspended, "ann: incident")
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+	})
+}
+
+// TestPlanTellsOfRemovals plans a configuration without blocks that were there.
+func TestPlanTellsOfRemovals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		w.configure(chartSourceBlock + releaseBlock("ghost", "one") + releaseBlock("kept", "one", `on_remove = "keep"`))
+		e := w.engine()
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "release.ghost", Ready, "")
+		expect(t, e, "release.kept", Ready, "")
+		w.stop(e)
+
+		w.configure(chartSourceBlock + releaseBlock("blog", "one"))
+		e = w.engine()
+		e.Load(t.Context())
+		results, err := e.Plan(t.Context(), nil, nil)
+		w.stop(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range results {
+			if r.Release != nil {
+				got = append(got, r.Node+" "+string(r.Release.Action))
+			}
+		}
+		if want := []string{"release.blog install", "release.ghost uninstall"}; !slices.Equal(got, want) {
+			t.Errorf("planned %q, want %q", got, want)
+		}
+		w.wantInstalled(`demo/ghost {"text":"one"}, demo/kept {"text":"one"}`)
+	})
+}
+
+func TestHeirs(t *testing.T) {
+	declared := func(id, namespace string) *node {
+		d := releaseDeclaration{helm: "helm.helm.a", spec: release.Spec{Ref: helm.ReleaseRef{Namespace: "shop", Name: "db"}}}
+		if namespace == "" {
+			d.block = &config.Release{}
+		} else {
+			d.resource = &resource.Resource{Ref: applier.Ref{Namespace: namespace}}
+		}
+		return &node{id: id, release: &releaseNode{declared: d}}
+	}
+	leaver := declared("release.old", "")
+	leaver.release.leaving = &leaving{}
+	tests := map[string]struct {
+		goes *node
+		all  []*node
+		want string
+	}{
+		"nobody":                       {declared("release.a", ""), nil, ""},
+		"one that goes too":            {declared("release.a", ""), []*node{leaver}, ""},
+		"a renamed block":              {declared("release.a", ""), []*node{declared("release.b", "")}, "release.b"},
+		"the first by name":            {declared("release.a", ""), []*node{declared("release.d", ""), declared("release.c", "")}, "release.c"},
+		"a block before a resource":    {declared("release.a", ""), []*node{declared("helmrelease.a/shop/db", "shop"), declared("release.b", "")}, "release.b"},
+		"a resource beside it":         {declared("release.a", ""), []*node{declared("helmrelease.a/shop/db", "shop")}, "helmrelease.a/shop/db"},
+		"a resource of somebody else":  {declared("release.a", ""), []*node{declared("helmrelease.a/tenant/evil", "tenant")}, ""},
+		"one of the resource's own":    {declared("helmrelease.a/ops/db", "ops"), []*node{declared("helmrelease.a/ops/db2", "ops")}, "helmrelease.a/ops/db2"},
+		"another tenant of a resource": {declared("helmrelease.a/ops/db", "ops"), []*node{declared("helmrelease.a/tenant/evil", "tenant")}, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			nodes := map[string]*node{tt.goes.id: tt.goes}
+			for _, n := range tt.all {
+				nodes[n.id] = n
+			}
+			got := ""
+			if heir := heirOf(nodes, tt.goes); heir != nil {
+				got = heir.id
+			}
+			if got != tt.want {
+				t.Errorf("the heir is %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestDeletedResourceThatIsSuspended: a person's suspension has the deletion wait,
+// the resource's own keeps the release.
+func TestDeletedResourceThatIsSuspended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		w.resources.apply("other", webSpec("one"))
+		e := w.start(followingBlock)
+		expect(t, e, web, Ready, "")
+		expect(t, e, "helmrelease.default/demo/other", Ready, "")
+		if _, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{web}, By: "ann", Reason: "incident"}); err != nil {
+			t.Fatal(err)
+		}
+		w.resources.apply("other", webSpec("one"), "sluice.dev/suspend=true")
+		synctest.Wait()
+		w.resources.remove("web", applier.Resource{})
+		w.resources.remove("other", applier.Resource{})
+		sleepFor(t, time.Hour)
+		if !w.resources.exists("web") || w.resources.exists("other") {
+			t.Error("the one that a person holds is to wait, the other one to go")
+		}
+		w.wantInstalled(`demo/demo-other {"text":"one"}, demo/demo-web {"text":"one"}`)
+		if n, err := e.Node(web); err != nil || !strings.Contains(n.Node.Reason, "ann: incident") {
+			t.Errorf("%+v %v", n, err)
+		}
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{web}, By: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.wantInstalled(`demo/demo-other {"text":"one"}`)
+		if w.resources.exists("web") {
+			t.Error("the finalizer still holds the resource")
+		}
+	})
+}
