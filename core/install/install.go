@@ -34,7 +34,8 @@ type Options struct {
 	// DataDir.
 	Listen string
 	// Storage is the size of a volume that outlives the pod, such as 1Gi;
-	// empty: none. What is lost with the pod is found out anew.
+	// empty: none. Suspensions, and which releases are to be uninstalled, are
+	// then lost with the pod; everything else is found out anew.
 	Storage string
 
 	Rights Rights

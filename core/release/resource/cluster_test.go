@@ -189,7 +189,7 @@ func (s *server) create(o map[string]any, namespace string) string {
 // status, and keeps it all.
 func TestDefinitionsOnARealServer(t *testing.T) {
 	s := realServer(t)
-	s.define(CRDs())
+	s.define(CRDs(true))
 	namespace := s.namespace()
 	for i, o := range everything(t) {
 		o["metadata"].(map[string]any)["name"] = fmt.Sprintf("r%d", i)

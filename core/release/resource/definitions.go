@@ -65,13 +65,21 @@ var columns = []column{
 	{"Age", "date", ".metadata.creationTimestamp", ""},
 }
 
-// CRDs returns the definitions of Kinds, as YAML documents for kubectl apply.
-// They may be applied over those of the Helm operator: see schema.
-func CRDs() []byte {
+// CRDs returns the definition of HelmRelease, or those of all Kinds, as YAML
+// documents for kubectl apply. They may be applied over those of the Helm
+// operator: see schema.
+//
+// Where both groups of HelmRelease are defined, kubectl takes the older one for
+// what "helmrelease" means, so that nobody should have it without need.
+func CRDs(all bool) []byte {
+	list := definitions()
+	if !all {
+		list = list[:1]
+	}
 	var out bytes.Buffer
 	enc := yaml.NewEncoder(&out)
 	enc.SetIndent(2)
-	for _, d := range definitions() {
+	for _, d := range list {
 		if err := enc.Encode(d); err != nil {
 			panic("resource: " + err.Error())
 		}

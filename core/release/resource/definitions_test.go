@@ -19,21 +19,23 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestDefinitionsFile: the file that people apply without having Sluice is what
-// Sluice prints.
-func TestDefinitionsFile(t *testing.T) {
-	file := filepath.Join("..", "..", "..", "examples", "install", "crds.yaml")
-	if *update {
-		if err := os.WriteFile(file, CRDs(), 0o644); err != nil {
-			t.Fatal(err)
+// TestDefinitionsFiles: the files that people apply without having Sluice are
+// what Sluice prints.
+func TestDefinitionsFiles(t *testing.T) {
+	for name, all := range map[string]bool{"crds.yaml": false, "crds-all.yaml": true} {
+		file := filepath.Join("..", "..", "..", "examples", "install", name)
+		if *update {
+			if err := os.WriteFile(file, CRDs(all), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v: make it with go test -update", err)
-	}
-	if diff := cmp.Diff(string(want), string(CRDs())); diff != "" {
-		t.Errorf("%s is out of date, see -update (-file +printed):\n%s", file, diff)
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatalf("%v: make it with go test -update", err)
+		}
+		if diff := cmp.Diff(string(want), string(CRDs(all))); diff != "" {
+			t.Errorf("%s is out of date, see -update (-file +printed):\n%s", file, diff)
+		}
 	}
 }
 
@@ -41,7 +43,7 @@ func TestDefinitionsFile(t *testing.T) {
 // version that is understood.
 func TestDefinitionsMatchKinds(t *testing.T) {
 	var got []applier.VersionedKind
-	dec := yaml.NewDecoder(bytes.NewReader(CRDs()))
+	dec := yaml.NewDecoder(bytes.NewReader(CRDs(true)))
 	for {
 		var d struct {
 			Metadata struct{ Name string }
