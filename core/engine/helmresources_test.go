@@ -305,6 +305,30 @@ func TestResourceSaysWhatHoldsItBack(t *testing.T) {
 	})
 }
 
+func TestResourceSaysThatItIsRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		e := w.start(followingBlock)
+		expect(t, e, web, Ready, "")
+		w.cluster.hanging("uninstall demo-web", true)
+		w.resources.remove("web", applier.Resource{})
+		sleepFor(t, time.Second)
+		if got := w.resources.condition("web", "Released"); !strings.Contains(got, "its release is being uninstalled") {
+			t.Errorf("Released is %s", got)
+		}
+		w.stop(e)
+		w.cluster.hanging("uninstall demo-web", false)
+		w.cluster.failing("uninstall demo-web", errNoCluster)
+		w.start(followingBlock)
+		sleepFor(t, time.Second)
+		w.resources.wantWarning(t, errNoCluster.Error())
+		if got := w.resources.condition("web", "Released"); !strings.Contains(got, errNoCluster.Error()) {
+			t.Errorf("Released is %s", got)
+		}
+	})
+}
+
 func TestSuspensionOutlivesTheData(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)

@@ -50,6 +50,26 @@ func (e *Engine) tellReport(job *releaseJob, report release.Report) {
 	}
 }
 
+// tellRemoval has the resource that a job removes the release of say so: it goes
+// only when that has. err is why it cannot. e.mu is held.
+func (e *Engine) tellRemoval(job *releaseJob, err error) {
+	w, n := e.writerOf(job.declared), e.nodes[job.id]
+	if w == nil || n == nil || job.leaving.Keep {
+		return
+	}
+	r := job.declared.resource
+	if err == nil {
+		text := "its release is being uninstalled, since " + job.leaving.Why
+		e.tellWaits(n, text)
+		if n.view.Failures == 0 {
+			w.Tell(applier.ResourceEvent{Ref: r.Ref, UID: r.UID, Reason: "ReleaseRemoval", Message: text})
+		}
+		return
+	}
+	w.Update(job.id, *r, func(r resource.Resource, before resource.Status) resource.Status { return r.Failed(before, err, now()) })
+	w.Tell(r.FailureEvent(err))
+}
+
 // holdResource keeps the resource of a job until its release is uninstalled.
 func (e *Engine) holdResource(ctx context.Context, job *releaseJob) error {
 	r := job.declared.resource
