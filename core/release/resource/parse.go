@@ -68,6 +68,7 @@ func (p *parser) identify(top *fields) {
 	p.Ref.Group, p.Ref.Version, _ = strings.Cut(top.text("apiVersion"), "/")
 	p.UID = meta.text("uid")
 	p.Generation = meta.number("generation", 0)
+	p.Created, _ = time.Parse(time.RFC3339, meta.text("creationTimestamp")) // the API server's own
 	var finalizers []string
 	meta.decode("finalizers", "a list of names", &finalizers)
 	for _, name := range finalizers {

@@ -12,6 +12,8 @@
 package resource
 
 import (
+	"time"
+
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -53,7 +55,8 @@ type Resource struct {
 	Ref        applier.Ref
 	UID        string
 	Generation int64
-	Finalized  bool // it has Finalizer
+	Finalized  bool      // it has Finalizer
+	Created    time.Time // zero if it does not say
 
 	Spec release.Spec
 	// Git is where the chart is, if it is named by the URL of a git repository:
