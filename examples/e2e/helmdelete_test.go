@@ -117,7 +117,7 @@ func TestHelmDefinitionDeleted(t *testing.T) {
 	w.definitions()
 	w.namespaces("")
 	r := w.repo("app", trees(webChart("web", "1.0.0", nil)))
-	config := w.config(followed(""))
+	config := w.config("applier \"kubernetes\" \"c\" {}\nhelm \"helm\" \"c\" {}\n") // within namespaces, definitions are looked for once a minute
 	d := w.daemon(config)
 	w.apply(r.gitRelease("web", "web", ""))
 	w.eventually(time.Minute, "it is installed", func() bool { return w.allReady(config, "web") })
@@ -132,8 +132,9 @@ func TestHelmDefinitionDeleted(t *testing.T) {
 	w.apply(r.gitRelease("web", "web", "values: {greeting: again}"))
 	w.eventually(time.Minute, "the resource that came back has its release again", func() bool { return w.value("web") == "again" && w.deployed(w.prefix, "web") == 2 })
 
-	w.config(within("") + "helm \"helm\" \"c\" {\n  uninstall_on_crd_delete = true\n}\n")
-	w.eventually(time.Minute, "the configuration is read", func() bool { return w.count(config, "reloaded") == 1 })
+	d.stop()
+	w.config("applier \"kubernetes\" \"c\" {}\nhelm \"helm\" \"c\" {\n  uninstall_on_crd_delete = true\n}\n")
+	d = w.daemon(config)
 	w.eventually(time.Minute, "it is looked after again", func() bool { return w.allReady(config, "web") })
 	w.must("kubectl", "delete", "crd", "helmreleases.helm.fluxcd.io", "--timeout=60s")
 	w.eventually(time.Minute, "the release goes with the definition", func() bool { return w.history(w.prefix, "web") == nil && w.value("web") == "" })
