@@ -35,7 +35,12 @@ func (s *services) Credential(ctx context.Context, req host.CredentialRequest) (
 	if !slices.Contains(fetchers, s.caller.Kind) {
 		return host.Credential{}, fmt.Errorf("%s asks for a credential of %s: only plugins that fetch get one: %w", s.caller.Name, req.Host, host.ErrDenied)
 	}
-	c, err := s.engine.broker.Credential(ctx, credentials.Request{Host: req.Host, Repository: req.Repository})
+	want := credentials.Request{Host: req.Host, Repository: req.Repository}
+	c, err := s.engine.broker.Credential(ctx, want)
+	if err == nil && !req.Refused.IsZero() && (c.Password == req.Refused || c.IdentityToken == req.Refused) { // or it is another by now
+		s.engine.broker.Reject(ctx, want, c)
+		c, err = s.engine.broker.Credential(ctx, want)
+	}
 	switch {
 	case err != nil:
 		return host.Credential{}, fmt.Errorf("%s asks for a credential of %s: %w", s.caller.Name, req.Host, err)

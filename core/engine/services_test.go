@@ -76,3 +76,30 @@ func TestEventsOfPlugins(t *testing.T) {
 		}
 	})
 }
+
+// TestRefusedCredential: what a registry has refused is asked for anew where it
+// came from, once; and nothing happens to one that is another by now.
+func TestRefusedCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const account = "registry_credential.memory.all quay.example.com"
+		w.passwords[account] = "old"
+		e := w.startRunning(withCredentials, deployment("shop", "web", "quay.example.com/acme/web:1", nil))
+		s := &services{engine: e, caller: pluginhost.Caller{Kind: "helm", Name: "helm.helm.prod"}}
+		want := func(password, refused string) {
+			t.Helper()
+			req := host.CredentialRequest{Host: "quay.example.com", Repository: "charts/web", Refused: secret.New(refused)}
+			if c, err := s.Credential(t.Context(), req); err != nil || c.Password.Reveal() != password {
+				t.Errorf("with %q refused: %q, %v; want %q", refused, c.Password.Reveal(), err, password)
+			}
+		}
+		want("old", "")
+		w.mu.Lock()
+		w.passwords[account] = "new"
+		w.mu.Unlock()
+		want("old", "") // nobody has complained
+		want("old", "another")
+		want("new", "old")
+		want("new", "old") // a second chart that had the old one
+	})
+}

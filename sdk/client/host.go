@@ -35,7 +35,9 @@ type hostServer struct {
 }
 
 func (s *hostServer) Credential(ctx context.Context, req *pb.HostCredentialRequest) (*pb.HostCredentialResponse, error) {
-	c, err := s.services.Credential(ctx, req.GetInstance(), host.CredentialRequest{Host: req.GetHost(), Repository: req.GetRepository()})
+	c, err := s.services.Credential(ctx, req.GetInstance(), host.CredentialRequest{
+		Host: req.GetHost(), Repository: req.GetRepository(), Refused: wire.SecretFromProto(req.GetRefused()),
+	})
 	if err != nil {
 		return nil, wire.ErrorToStatus(err)
 	}

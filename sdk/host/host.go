@@ -44,6 +44,9 @@ var (
 type CredentialRequest struct {
 	Host       string // registry host with port
 	Repository string // path within the registry
+	// Refused is the password or identity token of the last answer, if the
+	// registry has refused it: the host asks anew where it has it from.
+	Refused secret.Secret
 }
 
 // Credential is a user name with a password, or an identity token. A zero

@@ -94,9 +94,12 @@ func TestHostServices(t *testing.T) {
 		if err != nil {
 			return source.Revision{}, err
 		}
+		if _, err := s.env.Host.Credential(ctx, host.CredentialRequest{Host: "known", Refused: c.Password}); !errors.Is(err, host.ErrAnonymous) {
+			return source.Revision{}, fmt.Errorf("Credential that was refused: %w", err)
+		}
 		return source.Revision{ID: c.Username}, s.env.Host.Event(ctx, host.Event{Reason: "KeyGenerated", Message: "a key"})
 	}}.plugin(), sdktest.Options{})
-	h.Host().SetCredential("known", host.Credential{Username: "me"})
+	h.Host().SetCredential("known", host.Credential{Username: "me", Password: secret.New("pw\xff")})
 	rev, err := h.Source("script", nil).Resolve(t.Context(), source.Revision{})
 	if err != nil || rev.ID != "me" {
 		t.Fatalf("Resolve = %+v, %v", rev, err)

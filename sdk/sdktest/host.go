@@ -71,7 +71,7 @@ func (h *Host) Credential(_ context.Context, instance string, req host.Credentia
 		return host.Credential{}, err
 	}
 	c, ok := h.credentials[req.Host]
-	if !ok {
+	if refused := req.Refused; !ok || !refused.IsZero() && (c.Password == refused || c.IdentityToken == refused) {
 		return host.Credential{}, host.ErrAnonymous
 	}
 	return c, nil

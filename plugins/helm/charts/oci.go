@@ -20,7 +20,6 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/sluice-gitops/sluice/sdk/helm"
-	"github.com/sluice-gitops/sluice/sdk/host"
 )
 
 // Bounds of what is read into memory.
@@ -31,7 +30,7 @@ const (
 )
 
 // repository is the one that holds a chart's versions as tags.
-func (s *Store) repository(ref helm.ChartRef, where location) (*remote.Repository, error) {
+func (s *Store) repository(ref helm.ChartRef, where location, k *keys) (*remote.Repository, error) {
 	name := where.Host + strings.TrimSuffix(where.Path, "/")
 	if ref.Name != "" {
 		name += "/" + ref.Name
@@ -44,7 +43,8 @@ func (s *Store) repository(ref helm.ChartRef, where location) (*remote.Repositor
 	if err != nil {
 		return nil, err
 	}
-	c := &auth.Client{Client: client, Cache: auth.NewCache(), Credential: s.credential(where, r)}
+	k.request.Host, k.request.Repository = where.Host, r.Reference.Repository
+	c := &auth.Client{Client: client, Cache: auth.NewCache(), Credential: k.credential}
 	c.SetUserAgent(s.UserAgent)
 	r.Client = c
 	r.PlainHTTP = loopback(where.Host) && where.auth.CA == ""
@@ -53,34 +53,43 @@ func (s *Store) repository(ref helm.ChartRef, where location) (*remote.Repositor
 	return r, nil
 }
 
-// credential asks the user's configuration, then the host.
-func (s *Store) credential(where location, r *remote.Repository) auth.CredentialFunc {
-	return func(ctx context.Context, _ string) (auth.Credential, error) {
-		if where.auth.Username != "" || !where.auth.Password.IsZero() {
-			return auth.Credential{Username: where.auth.Username, Password: where.auth.Password.Reveal()}, nil
-		}
-		if s.Host == nil {
-			return auth.EmptyCredential, nil
-		}
-		c, err := s.Host.Credential(ctx, host.CredentialRequest{Host: where.Host, Repository: r.Reference.Repository})
-		if errors.Is(err, host.ErrAnonymous) || errors.Is(err, host.ErrUnavailable) {
-			return auth.EmptyCredential, nil
-		}
-		if err != nil {
-			return auth.EmptyCredential, fmt.Errorf("credential for %s: %w", where.Host, err)
-		}
-		return auth.Credential{Username: c.Username, Password: c.Password.Reveal(), RefreshToken: c.IdentityToken.Reveal()}, nil
+// in does something with the repository of a chart. Where the registry refuses
+// what the host has given, the host is asked anew, once: a password may have
+// changed.
+func (s *Store) in(ref helm.ChartRef, where location, do func(*remote.Repository) error) error {
+	k := &keys{own: where.auth, host: s.Host}
+	err := s.try(ref, where, k, do)
+	if _, ok := errors.AsType[*refusal](err); !ok || k.given.IsZero() {
+		return err
 	}
+	k.request.Refused = k.given
+	err = s.try(ref, where, k, do)
+	if refused, ok := errors.AsType[*refusal](err); ok {
+		refused.why = fmt.Sprintf("it does not accept what registry_credential blocks give for it, of user %q: see `sluice credentials explain %s/%s`", k.user, k.request.Host, k.request.Repository)
+	}
+	return err
+}
+
+func (s *Store) try(ref helm.ChartRef, where location, k *keys, do func(*remote.Repository) error) error {
+	r, err := s.repository(ref, where, k)
+	if err != nil {
+		return err
+	}
+	return do(r)
 }
 
 // findArtifact resolves a chart of an OCI registry.
-func (s *Store) findArtifact(ctx context.Context, ref helm.ChartRef, where location) (found, error) {
-	r, err := s.repository(ref, where)
-	if err != nil {
-		return found{}, err
-	}
-	version := ref.Version
+func (s *Store) findArtifact(ctx context.Context, ref helm.ChartRef, where location) (f found, err error) {
+	err = s.in(ref, where, func(r *remote.Repository) error {
+		f, err = findIn(ctx, r, where, ref.Version)
+		return err
+	})
+	return f, err
+}
+
+func findIn(ctx context.Context, r *remote.Repository, where location, version string) (found, error) {
 	if !exact(version) {
+		var err error
 		if version, err = newest(ctx, r, where, version); err != nil {
 			return found{}, err
 		}
@@ -124,6 +133,9 @@ func registryError(ctx context.Context, where location, err error) error {
 	if errors.Is(err, auth.ErrBasicCredentialNotFound) {
 		return fmt.Errorf("%s wants credentials, and none are set for it: %s", where, wanting)
 	}
+	if keyless, ok := errors.AsType[*keyless](err); ok {
+		return fmt.Errorf("%s: %w", where, keyless)
+	}
 	if answer, ok := errors.AsType[*errcode.ErrorResponse](err); ok {
 		return refused(where, &http.Response{StatusCode: answer.StatusCode, Status: fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode)), Header: http.Header{}})
 	}
@@ -131,12 +143,15 @@ func registryError(ctx context.Context, where location, err error) error {
 }
 
 // pullArtifact returns the archive of an exact chart of an OCI registry.
-func (s *Store) pullArtifact(ctx context.Context, ref helm.ChartRef, where location, want string) (string, error) {
-	r, err := s.repository(ref, where)
-	if err != nil {
-		return "", err
-	}
-	where = where.of(ref.Name)
+func (s *Store) pullArtifact(ctx context.Context, ref helm.ChartRef, where location, want string) (file string, err error) {
+	err = s.in(ref, where, func(r *remote.Repository) error {
+		file, err = s.pullFrom(ctx, r, ref, where.of(ref.Name), want)
+		return err
+	})
+	return file, err
+}
+
+func (s *Store) pullFrom(ctx context.Context, r *remote.Repository, ref helm.ChartRef, where location, want string) (string, error) {
 	manifest, err := manifestOf(ctx, r, where, want)
 	if err != nil {
 		return "", err

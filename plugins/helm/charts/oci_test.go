@@ -65,12 +65,16 @@ func devregistry(t *testing.T, flags ...string) string {
 type keychain struct {
 	host.Services
 	user, password string
+	next           string // password that comes once the present one is refused
 	asked          []host.CredentialRequest
 }
 
 // Credential implements host.Services.
 func (k *keychain) Credential(_ context.Context, req host.CredentialRequest) (host.Credential, error) {
 	k.asked = append(k.asked, req)
+	if k.next != "" && req.Refused == secret.New(k.password) {
+		k.password = k.next
+	}
 	if k.user == "" {
 		return host.Credential{}, host.ErrAnonymous
 	}
@@ -84,7 +88,7 @@ func push(t *testing.T, s *Store, at, version string, archive []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.repository(helm.ChartRef{}, where)
+	r, err := s.repository(helm.ChartRef{}, where, &keys{own: where.auth, host: s.Host})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,5 +149,36 @@ func TestRegistry(t *testing.T) {
 	anonymous := store(t, "")
 	if _, err := anonymous.Resolve(t.Context(), helm.ChartRef{Repository: "oci://" + at + "/charts", Name: "web"}); err == nil || !strings.Contains(err.Error(), "answers 401 Unauthorized") {
 		t.Errorf("without credentials: %v", err)
+	}
+}
+
+// TestRefused: the host is told what the registry has refused, and asked once
+// more. If that is no better, the error says whose fault it is.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"token", "basic"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			at := devregistry(t, "-auth", scheme, "-user", "u:pw")
+			k := &keychain{user: "u", password: "pw"}
+			s := store(t, "")
+			s.Host = k
+			push(t, s, "oci://"+at+"/charts/web", "1.0.0", archived(t, "web", "1.0.0", nil))
+			ref := helm.ChartRef{Repository: "oci://" + at + "/charts", Name: "web"}
+
+			k.password, k.next = "old", "pw"
+			c, err := s.Resolve(t.Context(), ref)
+			if err != nil || c.Version != "1.0.0" {
+				t.Fatalf("Resolve = %+v, %v", c, err)
+			}
+			k.password = "old"
+			if err := s.Pull(t.Context(), c, t.TempDir()); err != nil {
+				t.Error(err)
+			}
+			k.password, k.next = "old", ""
+			if _, err := s.Resolve(t.Context(), ref); err == nil || !strings.Contains(err.Error(), `it does not accept what registry_credential blocks give for it, of user "u": see `+"`sluice credentials explain "+at+"/charts/web`") {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

@@ -222,9 +222,9 @@ func refused(l location, resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		if l.auth.Username == "" {
-			return fmt.Errorf("%w: it wants credentials, and none are set for it: %s", err, wanting)
+			return &refusal{err.Error(), "it wants credentials, and none are set for it: " + wanting}
 		}
-		return fmt.Errorf("%w: it does not accept the credentials of %q", err, l.auth.Username)
+		return &refusal{err.Error(), fmt.Sprintf("it does not accept the credentials of %q", l.auth.Username)}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		if seconds, bad := strconv.Atoi(resp.Header.Get("Retry-After")); bad == nil {
 			return sdk.RetryAfter(err, time.Duration(seconds)*time.Second)

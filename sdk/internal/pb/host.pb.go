@@ -28,7 +28,10 @@ type HostCredentialRequest struct {
 	// Registry host with port.
 	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
 	// Path within the registry.
-	Repository    string `protobuf:"bytes,3,opt,name=repository,proto3" json:"repository,omitempty"`
+	Repository string `protobuf:"bytes,3,opt,name=repository,proto3" json:"repository,omitempty"`
+	// The password or identity token of the last answer, if the registry has
+	// refused it.
+	Refused       []byte `protobuf:"bytes,4,opt,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -82,6 +85,13 @@ func (x *HostCredentialRequest) GetRepository() string {
 		return x.Repository
 	}
 	return ""
+}
+
+func (x *HostCredentialRequest) GetRefused() []byte {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
 }
 
 type HostCredentialResponse struct {
@@ -513,13 +523,14 @@ var File_sluice_plugin_v1_host_proto protoreflect.FileDescriptor
 
 const file_sluice_plugin_v1_host_proto_rawDesc = "" +
 	"\n" +
-	"\x1bsluice/plugin/v1/host.proto\x12\x10sluice.plugin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n" +
+	"\x1bsluice/plugin/v1/host.proto\x12\x10sluice.plugin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n" +
 	"\x15HostCredentialRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x1e\n" +
 	"\n" +
 	"repository\x18\x03 \x01(\tR\n" +
-	"repository\"\xbc\x01\n" +
+	"repository\x12\x1d\n" +
+	"\arefused\x18\x04 \x01(\fB\x03\x80\x01\x01R\arefused\"\xbc\x01\n" +
 	"\x16HostCredentialResponse\x12\x1a\n" +
 	"\busername\x18\x01 \x01(\tR\busername\x12\x1f\n" +
 	"\bpassword\x18\x02 \x01(\fB\x03\x80\x01\x01R\bpassword\x12*\n" +

@@ -45,7 +45,9 @@ func (h *services) Credential(ctx context.Context, req host.CredentialRequest) (
 	if err != nil {
 		return host.Credential{}, err
 	}
-	resp, err := c.Credential(ctx, &pb.HostCredentialRequest{Instance: h.name, Host: req.Host, Repository: req.Repository})
+	resp, err := c.Credential(ctx, &pb.HostCredentialRequest{
+		Instance: h.name, Host: req.Host, Repository: req.Repository, Refused: wire.SecretToProto(req.Refused),
+	})
 	if err != nil {
 		return host.Credential{}, wire.ErrorFromStatus(err)
 	}
