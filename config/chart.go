@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -114,7 +115,15 @@ func (a *arguments) version(name string) string {
 		a.l.errorf(attr.Expr.Range(), "Version without quotes", "Without quotes a version is a number, and 1.10 is 1.1. Write it as text: \"1.10.0\".")
 		return ""
 	}
-	return strings.TrimSpace(a.string(name, ""))
+	s := strings.TrimSpace(a.string(name, ""))
+	if s == "" {
+		return ""
+	}
+	if _, err := semver.NewConstraint(s); err != nil {
+		a.l.errorf(a.at(name), "Wrong version", "%q is neither a version nor a range of versions. Write such as \"1.2.3\", \"1.x\" or \"^1.2\".", s)
+		return ""
+	}
+	return s
 }
 
 const armoredKeys = "-----BEGIN PGP PUBLIC KEY BLOCK-----"

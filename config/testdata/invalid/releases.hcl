@@ -173,3 +173,10 @@ release "r1" {
   }
   uninstall { keep_histroy = true }
 }
+release "c99" {
+  chart {
+    repository = "https://charts.example.com"
+    name       = "web"
+    version    = "^^1"
+  }
+}
