@@ -66,6 +66,7 @@ type Engine struct {
 	followed  map[string]*following // custom resources, by applier
 	orphans   []instance            // to be closed
 	claims    map[string]string     // nodes by the UID of the custom resource that is theirs
+	dropped   map[string]bool       // nodes that are gone, and are yet to be forgotten on disk
 
 	// Set by start, and constant until Close.
 	dataDir   string
@@ -93,7 +94,7 @@ func New(o Options) (*Engine, error) {
 	}
 	return &Engine{
 		opts: o, log: o.Logger,
-		nodes: map[string]*node{}, workloads: map[string][]Workload{}, followed: map[string]*following{}, claims: map[string]string{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
+		nodes: map[string]*node{}, workloads: map[string][]Workload{}, followed: map[string]*following{}, claims: map[string]string{}, dropped: map[string]bool{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
 		status: ConfigStatus{Paths: o.ConfigPaths},
 	}, nil
 }
@@ -225,7 +226,7 @@ func (e *Engine) Close(ctx context.Context) error {
 // releaseGrace is what an operation of Helm has to come to its end when the
 // daemon stops. Most of its time goes by with waiting, and nothing is lost if
 // that ends: the next process sees what was interrupted.
-const releaseGrace = 2 * time.Second
+const releaseGrace = time.Second
 
 // stopReleases ends the operations of Helm that are under way.
 func (e *Engine) stopReleases() {
