@@ -192,8 +192,9 @@ func (w *world) kubernetesEvents(namespace, object string) []string {
 // listed is one release in `sluice helm list -o json`.
 type listed struct {
 	ID, Namespace, Name, Owner, Declared string
-	State, Release, Reason, Unblock      string
+	State, Reason, Unblock               string
 	Chart, ChartDigest, Status, Tests    string
+	Release                              string `json:"release_state"`
 	ChartVersion                         string `json:"chart_version"`
 	AppVersion                           string `json:"app_version"`
 	Revision                             int
