@@ -58,7 +58,7 @@ func TestReword(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", got, tt.want)
 			}
 			w.ended = func() error { return context.Canceled }
-			if got := w.reword(tt.err, "late", "failed", "$1: $2"); got != tt.err {
+			if got := w.reword(tt.err, "late", "failed", "$1: $2"); got.Error() != tt.err.Error() {
 				t.Errorf("of an operation that is over: %v", got)
 			}
 		})
