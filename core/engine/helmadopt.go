@@ -173,7 +173,7 @@ func (e *Engine) mirrored(t mirror.Table, p config.PluginConfig) (mirrored confi
 			changes[block] = nil
 		}
 	}
-	if tls := e.mirrorTLS(m); len(tls) > 0 {
+	if tls := e.mirrorTLS(m); len(tls) > 0 && !mirror.IsSSH(to) {
 		changes["tls"] = tls
 	}
 	for name, value := range changes {

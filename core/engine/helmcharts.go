@@ -37,14 +37,14 @@ type chartSource struct {
 // the sources that are to run, and drops those that nobody needs any more. e.mu
 // is held.
 func (e *Engine) placeCharts() (added []string) {
-	used := map[string]bool{}
+	used, declared := map[string]bool{}, declaredRepositories(e.nodes)
 	for _, n := range sortedNodes(e.nodes) {
 		if n.release == nil || n.release.declared.resource == nil || n.release.declared.resource.Git == nil || n.release.declared.err != nil {
 			continue
 		}
 		d := &n.release.declared
 		git := *d.resource.Git
-		id := declaredSource(e.nodes, git, e.chartsOf(d.helm))
+		id := declaredSource(declared, git, e.chartsOf(d.helm))
 		if id == "" {
 			id = chartSourceID(git, d.applier)
 			if e.nodes[id] == nil {
@@ -70,7 +70,7 @@ func (e *Engine) dropSource(n *node) {
 	e.unschedule(n.id)
 	e.closeLater(n.handle)
 	n.handle = nil
-	_ = e.deleteRecords(n.id) // what is left is recalled by the next process, and dropped again
+	e.dropRecords(n.id)
 }
 
 // chartsOf is the source that a helm's block offers to resources. e.mu is held.
@@ -81,29 +81,47 @@ func (e *Engine) chartsOf(helm string) string {
 	return ""
 }
 
-// declaredSource finds a declared source of the repository and the ref. One that
-// has credentials is not lent to whoever may write a resource, unless it is the
-// one that is offered.
-func declaredSource(nodes map[string]*node, git resource.Git, offered string) string {
+// declaredRepository is the repository of a source that a block declares.
+type declaredRepository struct {
+	id, original             string
+	URL, Branch, Tag, Commit string
+	private                  bool // it has credentials
+}
+
+// declaredRepositories are those of the nodes, in order.
+func declaredRepositories(nodes map[string]*node) []declaredRepository {
+	var list []declaredRepository
 	for _, n := range sortedNodes(nodes) {
 		if n.source == nil || n.source.charts != nil || n.plugin.Type != "git" {
 			continue
 		}
-		var cfg struct {
-			URL, Branch, Tag, Commit string
-			Auth, SSH, TLS           json.RawMessage
-		}
+		cfg := struct {
+			declaredRepository
+			Auth, SSH, TLS json.RawMessage
+		}{}
 		if json.Unmarshal(n.plugin.JSON, &cfg) != nil {
 			continue
 		}
-		private := slices.ContainsFunc([]json.RawMessage{cfg.Auth, cfg.SSH, cfg.TLS}, func(block json.RawMessage) bool {
+		repository := cfg.declaredRepository
+		repository.id, repository.original = n.id, n.source.original
+		repository.private = slices.ContainsFunc([]json.RawMessage{cfg.Auth, cfg.SSH, cfg.TLS}, func(block json.RawMessage) bool {
 			return len(block) > 0 && string(block) != "null"
 		})
-		if private && n.id != offered {
+		list = append(list, repository)
+	}
+	return list
+}
+
+// declaredSource finds a declared source of the repository and the ref. One that
+// has credentials is not lent to whoever may write a resource, unless it is the
+// one that is offered.
+func declaredSource(declared []declaredRepository, git resource.Git, offered string) string {
+	for _, d := range declared {
+		if d.private && d.id != offered {
 			continue
 		}
-		if (mirror.Same(cfg.URL, git.URL) || mirror.Same(n.source.original, git.URL)) && (cfg.Branch == git.Ref || cfg.Tag == git.Ref || cfg.Commit == git.Ref) {
-			return n.id
+		if (mirror.Same(d.URL, git.URL) || mirror.Same(d.original, git.URL)) && (d.Branch == git.Ref || d.Tag == git.Ref || d.Commit == git.Ref) {
+			return d.id
 		}
 	}
 	return ""

@@ -181,7 +181,7 @@ func (e *Engine) recallRelease(n *node, d releaseDeclaration) {
 		e.log.Warn("cannot recall", "node", n.id, "err", err)
 	}
 	n.release = &releaseNode{}
-	if ok {
+	if ok && !e.dropped[n.id] {
 		n.release = stored.recalled()
 		n.release.leaving = nil
 		n.view.LastReady = stored.Ready

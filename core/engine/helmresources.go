@@ -227,7 +227,7 @@ func (t *turnover) vanished(n *node) {
 	r.failTasks()
 	e.drop(n)
 	e.freed(n, (&releaseJob{declared: r.declared, record: r.record}).ref())
-	_ = e.deleteRecords(n.id) // what is left is recalled by the next process, and dropped again
+	e.dropRecords(n.id)
 }
 
 // passed ends the first pass: what it has not shown does not exist.
@@ -256,7 +256,7 @@ func (t *turnover) recall() {
 	}
 	for _, id := range ids {
 		stored, ok, err := releaseRecords.Get(e.store, id)
-		if err != nil || !ok || e.nodes[id] != nil || stored.Resource == nil || stored.Applier != f.applier || f.blind(*stored.Resource) {
+		if err != nil || !ok || e.dropped[id] || e.nodes[id] != nil || stored.Resource == nil || stored.Applier != f.applier || f.blind(*stored.Resource) {
 			continue
 		}
 		n := &node{id: id, release: stored.recalled(), view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}
@@ -270,7 +270,7 @@ func (t *turnover) recall() {
 		if n.release.installed() {
 			e.publish(n, eventRemoved, "its resource is gone without having been deleted in our presence: "+n.release.stays())
 		}
-		_ = e.deleteRecords(id) // it is recalled by the next process, and dropped again
+		e.dropRecords(id)
 	}
 }
 

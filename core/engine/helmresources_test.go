@@ -618,7 +618,7 @@ func TestPrivateSourcesAreNotLent(t *testing.T) {
 		"private, offered":  {nodes: private, offered: "source.git.charts", want: "source.git.charts"},
 		"of another branch": {nodes: with(`{"url":"https://git.example.com/charts","branch":"old"}`)},
 	} {
-		if got := declaredSource(c.nodes, git, c.offered); got != c.want {
+		if got := declaredSource(declaredRepositories(c.nodes), git, c.offered); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

@@ -28,13 +28,27 @@ type storedSync struct {
 	Report *rollout.Report `json:"report,omitempty"`
 }
 
-// writeRecords writes what nodes remember now.
+// dropRecords has what is kept for a node forgotten soon: who holds the engine
+// does not wait for a disk. Nobody recalls it any more. e.mu is held.
+func (e *Engine) dropRecords(id string) {
+	e.dropped[id] = true
+	e.recorder.mark(id)
+}
+
+// writeRecords writes what nodes remember now, and forgets those that are gone.
 func (e *Engine) writeRecords(ids []string) {
 	changes := make([]state.Change, 0, len(ids))
 	e.mu.Lock()
 	for _, id := range ids {
-		switch n := e.nodes[id]; {
-		case n == nil: // removed
+		n := e.nodes[id]
+		if n == nil || e.dropped[id] {
+			changes = append(changes, removals(id)...)
+			if n != nil && n.suspension != nil { // made anew
+				changes = append(changes, suspensions.Change(id, *n.suspension))
+			}
+		}
+		switch {
+		case n == nil:
 		case n.source != nil:
 			changes = append(changes, sourceRecords.Change(id, sourceRecord{
 				Revision: n.source.revision, Config: fingerprint(n.source.cfg.Plugin),
@@ -50,6 +64,12 @@ func (e *Engine) writeRecords(ids []string) {
 	e.mu.Unlock()
 	if err := e.store.Write(changes); err != nil {
 		e.log.Error("cannot write state", "err", err)
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range ids {
+		delete(e.dropped, id)
 	}
 }
 
@@ -99,7 +119,7 @@ func (e *Engine) recallSuspension(id string) *Suspension {
 	if err != nil {
 		e.log.Warn("cannot recall", "node", id, "err", err)
 	}
-	if !ok || !s.Until.IsZero() && !s.Until.After(now()) {
+	if !ok || e.dropped[id] || !s.Until.IsZero() && !s.Until.After(now()) {
 		return nil
 	}
 	return &s
@@ -138,8 +158,11 @@ func (e *Engine) forgetUndeclared(ctx context.Context) {
 	}
 }
 
-func (e *Engine) deleteRecords(id string) error {
-	return e.store.Write([]state.Change{sourceRecords.Removal(id), syncRecords.Removal(id), suspensions.Removal(id), automationRecords.Removal(id), releaseRecords.Removal(id)})
+func (e *Engine) deleteRecords(id string) error { return e.store.Write(removals(id)) }
+
+// removals forget all that is kept for a node.
+func removals(id string) []state.Change {
+	return []state.Change{sourceRecords.Removal(id), syncRecords.Removal(id), suspensions.Removal(id), automationRecords.Removal(id), releaseRecords.Removal(id)}
 }
 
 func isSync(id string) bool { return strings.HasPrefix(id, "sync.") }
