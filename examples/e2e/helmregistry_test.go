@@ -28,7 +28,7 @@ func TestChartsOfRegistry(t *testing.T) {
 	r := w.repo("app", ghost.under("charts/ghost"))
 	w.definitions()
 	logins := filepath.Join(w.dir, "docker.json")
-	s.login(logins, "s3cret")
+	s.login(logins, "wrong")
 	s.config = w.config(w.only("") + fmt.Sprintf(`
 source "git" "app" {
   url      = %q
@@ -59,6 +59,13 @@ release "redis" {
 `, r.url, s.reg.Address, logins))
 	s.start()
 	w.apply(helmRelease("", "newest", "releaseName: newest\nchart:\n  repository: oci://registry.example.com/stable\n  name: redis\n  version: \">=10.0.0\""))
+	for _, name := range []string{"ghost", "redis", "newest"} {
+		refused := s.waitFor(name, "refused", func(l listed) bool { return l.State == "failed" })
+		if !strings.Contains(refused.Reason, s.reg.Address) || strings.Contains(refused.Reason, "wrong") {
+			t.Errorf("%s fails with %q, which should name the registry and not the password", name, refused.Reason)
+		}
+	}
+	s.login(logins, "s3cret")
 	for name, chart := range map[string]string{"ghost": "ghost-9.0.4", "redis": "redis-10.3.1", "newest": "redis-10.4.0"} {
 		s.waitRelease(name, "ready in_sync")
 		if got, _ := w.shown(w.prefix, name); got != chart {
