@@ -12,15 +12,18 @@ import (
 )
 
 // TestFluxGetStarted applies a repository that users of Flux v1 started with:
-// some of its kinds no cluster serves any more, and that holds nothing else
-// back.
+// some of its kinds are not served, and that holds nothing else back. Its
+// HelmReleases are of a group of this test's own: other tests install the
+// definitions of the real one in the same cluster.
 func TestFluxGetStarted(t *testing.T) {
 	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := namespaceFor(t)
+	group := ns + ".example.com"
 	files := filesUnder(t, "flux-get-started", "charts")
+	private := strings.NewReplacer("namespace: demo", "namespace: "+ns, "name: demo", "name: "+ns, "helm.fluxcd.io/v1", group+"/v1")
 	for name, content := range files {
-		files[name] = strings.NewReplacer("namespace: demo", "namespace: "+ns, "name: demo", "name: "+ns).Replace(content)
+		files[name] = private.Replace(content)
 	}
 	set := applier.Set{Owner: "get-started", Complete: true, Objects: itemsOf(t, files)}
 	results := applyOf(t, target, set)
@@ -33,8 +36,8 @@ func TestFluxGetStarted(t *testing.T) {
 	for ref, want := range map[string]struct{ file, text string }{
 		ns + ":HorizontalPodAutoscaler.autoscaling/podinfo": {"workloads/podinfo-hpa.yaml",
 			"HorizontalPodAutoscaler autoscaling/v2beta1 is not served; the cluster serves autoscaling/v2, autoscaling/v1"},
-		ns + ":HelmRelease.helm.fluxcd.io/ghost":   {"releases/ghost.yaml", "no CRD installed for HelmRelease helm.fluxcd.io/v1"},
-		ns + ":HelmRelease.helm.fluxcd.io/mongodb": {"releases/mongodb.yaml", "no CRD installed for HelmRelease helm.fluxcd.io/v1"},
+		ns + ":HelmRelease." + group + "/ghost":   {"releases/ghost.yaml", "no CRD installed for HelmRelease " + group + "/v1"},
+		ns + ":HelmRelease." + group + "/mongodb": {"releases/mongodb.yaml", "no CRD installed for HelmRelease " + group + "/v1"},
 	} {
 		r := results[ref]
 		if r.Outcome != applier.Failed || r.Diagnostic == nil {
