@@ -28,9 +28,13 @@ func TestStoppedInTime(t *testing.T) {
 		"locked": func(f *fleet) {
 			f.repo.put("web.yaml", declared("shop", "web", image, append(yes, "fluxcd.io/locked=true", "fluxcd.io/locked_user=ann", "fluxcd.io/locked_msg=stock-taking")...))
 		},
-		"ignored":       func(f *fleet) { f.repo.put("web.yaml", declared("shop", "web", image, append(yes, "fluxcd.io/ignore=true")...)) },
-		"deautomated":   func(f *fleet) { f.repo.put("web.yaml", declared("shop", "web", image)) },
-		"other pattern": func(f *fleet) { f.repo.put("web.yaml", declared("shop", "web", image, yes[0], "fluxcd.io/tag.main=semver:~1.0")) },
+		"ignored": func(f *fleet) {
+			f.repo.put("web.yaml", declared("shop", "web", image, append(yes, "fluxcd.io/ignore=true")...))
+		},
+		"deautomated": func(f *fleet) { f.repo.put("web.yaml", declared("shop", "web", image)) },
+		"other pattern": func(f *fleet) {
+			f.repo.put("web.yaml", declared("shop", "web", image, yes[0], "fluxcd.io/tag.main=semver:~1.0"))
+		},
 		"quarantined": func(f *fleet) {
 			if err := f.e.updating.gate.Quarantine(gate.Quarantine{Repository: "registry.invalid/web", Tag: "1.1.0", Reason: "it burns"}); err != nil {
 				f.t.Error(err)

@@ -187,6 +187,6 @@ func statusSchema() *schema {
 		"suspended": object("Set while somebody has suspended the release by command; an operator that has lost its own data goes by it.", properties{
 			"by": text("Who."), "reason": text("Why."), "since": moment("Since when."), "until": moment("Until when."),
 		}),
-		"warnings":     list("What has no effect, or not the one it seems to have.", text("")),
+		"warnings": list("What has no effect, or not the one it seems to have.", text("")),
 	})
 }

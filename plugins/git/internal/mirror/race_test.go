@@ -56,7 +56,7 @@ type race struct {
 	access mirror.Access
 	late   *late
 	cloned []string // packs
-	lines  int // that have been changed
+	lines  int      // that have been changed
 }
 
 const raceFiles = 200
