@@ -37,11 +37,20 @@ func (l *loader) loadMirror(b *hclsyntax.Block) {
 		l.errorf(b.LabelRanges[0], "Duplicate mirror", "These URLs have a mirror already, at %s. Remove one of the blocks.", toRange(first.at))
 	}
 	m.To = a.url("to", "Write username and password.", mirrored...)
-	if m.To != "" && strings.HasPrefix(m.To, "oci://") != strings.HasPrefix(m.Prefix, "oci://") {
-		l.errorf(a.at("to"), "Wrong URL", "Only an oci:// URL can be the mirror of another: registries are spoken to in their own way.")
+	if m.To != "" && !strings.HasPrefix(m.To, "oci://") && strings.HasPrefix(m.Prefix, "oci://") {
+		l.errorf(a.at("to"), "Wrong URL", "Only an oci:// URL can stand in for another: a chart repository does not speak a registry's protocol.")
+	}
+	if strings.HasPrefix(m.To, "oci://") && !ociFor(m.Prefix) {
+		l.errorf(a.at("to"), "Wrong URL", "An OCI registry holds charts. It can stand in for a chart repository (https://, http://) or another registry (oci://).")
 	}
 	m.Access = a.access("to", m.To)
 	l.cfg.Mirrors = append(l.cfg.Mirrors, m)
+}
+
+// ociFor reports whether an OCI registry may hold what the URLs with a prefix name.
+func ociFor(prefix string) bool {
+	scheme, _, _ := strings.Cut(prefix, "://")
+	return scheme == "oci" || scheme == "https" || scheme == "http"
 }
 
 // checkMirrored is checkPlace for what may also be git's short form of an

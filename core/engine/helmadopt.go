@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -214,5 +215,12 @@ func (s *sourceNode) named(cfg config.PluginConfig, err error) error {
 	case s.mirror == "":
 		return located(cfg, err)
 	}
-	return fmt.Errorf("%w (%s stands in for %s)", located(cfg, err), s.mirror, s.original)
+	standsIn := fmt.Sprintf("%s stands in for %s", s.mirror, s.original)
+	err = located(cfg, err)
+	if placed, ok := errors.AsType[*placedError](err); ok {
+		for i, d := range placed.problems {
+			placed.problems[i].Detail = strings.TrimSpace(d.Detail + "\n" + standsIn)
+		}
+	}
+	return fmt.Errorf("%w (%s)", err, standsIn)
 }

@@ -11,8 +11,21 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/engine/mirror"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
+
+func TestProblemOfMirroredSourceNamesBothURLs(t *testing.T) {
+	s := &sourceNode{original: "https://git.example.com/shop", mirror: "oci://mirror.internal/shop"}
+	err := s.named(config.PluginConfig{}, diag.List{diag.Errorf(diag.Attr("url"), "of no known scheme")}.Err())
+	const want = "oci://mirror.internal/shop stands in for https://git.example.com/shop"
+	if !strings.Contains(err.Error(), want) {
+		t.Errorf("%q does not say %q", err, want)
+	}
+	if problems := problemsOf(err); len(problems) != 1 || problems[0].Detail != want {
+		t.Errorf("%+v, want one that says %q", problems, want)
+	}
+}
 
 func TestMirroredSourceLeavesItsCredentialsBehind(t *testing.T) {
 	dir := t.TempDir()

@@ -25,7 +25,7 @@ func TestFluxGetStarted(t *testing.T) {
 	w.definitions()
 	s.sluice("sync", w.prefix)
 	s.unreachable()
-	charts := w.chartServer(server("mongodb", "7.6.3"), server("redis", "10.3.1"), server("mariadb", "7.3.14"), server("mariadb", "8.0.0"))
+	charts := w.chartServer(startedCharts()...)
 	w.config(startedConfig(r, fmt.Sprintf(`
 mirror "ssh://git@github.com/fluxcd" { to = %q }
 mirror "https://kubernetes-charts.storage.googleapis.com" {
@@ -40,6 +40,34 @@ mirror "https://charts.helm.sh/stable" {
 	s.started()
 	s.startedImages()
 	s.startedCommands()
+}
+
+// TestFluxGetStartedOfRegistry has the charts of the same repository in an OCI
+// registry, which stands in for the chart repositories.
+func TestFluxGetStartedOfRegistry(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := w.realRepository("flux-get-started", ".")
+	r.git("push", "-q", "origin", "HEAD:master")
+	w.ownCluster()
+	w.definitions()
+	reg := w.registry()
+	for _, c := range startedCharts() {
+		reg.pushChart("charts/"+c.name, c)
+	}
+	s := &site{world: w}
+	s.config = w.config(startedConfig(r, fmt.Sprintf(`
+mirror "ssh://git@github.com/fluxcd" { to = %q }
+mirror "https://kubernetes-charts.storage.googleapis.com" { to = "oci://%s/charts" }
+mirror "https://charts.helm.sh/stable" { to = "oci://%[2]s/charts" }
+`, w.gitURL, reg.Address)))
+	s.start()
+	s.started()
+}
+
+// startedCharts are what the repository's releases need of chart repositories.
+func startedCharts() []chart {
+	return []chart{server("mongodb", "7.6.3"), server("redis", "10.3.1"), server("mariadb", "7.3.14"), server("mariadb", "8.0.0")}
 }
 
 // startedConfig syncs the repository, with more blocks.
@@ -108,7 +136,6 @@ func (s *site) withoutDefinitions() {
 // far is the URL that each release gets its chart from.
 var far = map[string]string{
 	"ghost":   "ssh://git@github.com/fluxcd/flux-get-started",
-
 	"mongodb": "https://kubernetes-charts.storage.googleapis.com/",
 	"redis":   "https://kubernetes-charts.storage.googleapis.com/",
 }

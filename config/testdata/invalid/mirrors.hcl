@@ -19,3 +19,5 @@ mirror "https://d.example.com" {
 mirror "https://e.example.com" "x" { to = "gopher://mirror.internal" }
 mirror "https://f.example.com" { to = "gopher://mirror.internal/#x" }
 mirror "https:///x" { to = secret("https://mirror.internal") }
+mirror "ssh://git.example.com/b" { to = "oci://mirror.internal" }
+mirror "https://g.example.com" { to = "oci://mirror.internal/charts" }
