@@ -104,18 +104,18 @@ func (p planPrinter) release(name string, r release.Plan, problems []rollout.Pro
 
 // releaseAction is what would be done, and to how many objects.
 func releaseAction(r release.Plan) string {
-	todo := words(string(r.Action))
+	action := words(string(r.Action))
 	switch r.Action {
 	case "", release.ActNone, release.ActCompare:
-		todo = ""
+		action = ""
 	case release.ActAdopt:
-		todo = "upgrade, and take over"
+		action = "upgrade, and take over"
 	case release.ActRefuse:
-		todo = "refused"
+		action = "refused"
 	case release.ActMove:
-		todo = "uninstall under the old name, then install"
+		action = "uninstall under the old name, then install"
 	}
-	return joined(todo, cmp.Or(changeCounts(r.Changes), changeCounts(r.Drift)))
+	return joined(action, cmp.Or(changeCounts(r.Changes), changeCounts(r.Drift)))
 }
 
 // changeCounts counts objects by what becomes of them, and hooks.

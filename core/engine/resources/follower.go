@@ -22,7 +22,7 @@ type Batch struct {
 	// before and is not in it up to the zero Resource is gone.
 	Began bool
 	List  []applier.Resource // see applier.ResourceKeeper.Follow
-	// Lost is why nothing can be seen for now; the Follower tries again.
+	// Lost is why nothing can be seen; the Follower tries again.
 	Lost error
 }
 

@@ -60,7 +60,7 @@ func newFeed(f *following, gvk schema.GroupVersionKind, namespace string) *feed 
 
 // run lists and watches until ctx ends or the kind is not served any more. It
 // calls settled when the objects have been emitted for the first time, or when
-// it is clear that they cannot be for now.
+// it is clear that they cannot be, which does not end the following.
 func (f *feed) run(ctx context.Context, served cluster.Served, settled func()) {
 	f.served, f.version, f.causes = served, "", newCauses(f.following.Keeper)
 	for pause := newPause(); ctx.Err() == nil; pause.wait(ctx) {
