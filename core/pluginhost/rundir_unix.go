@@ -65,14 +65,21 @@ func newRunDir(base string) (*runDir, error) {
 	return &runDir{path: path, lock: lock}, nil
 }
 
-// Close removes the directory.
+// Close removes the directory. It holds the lock of the base meanwhile: a host
+// that sweeps would find half of it.
 func (d *runDir) Close() error {
-	return errors.Join(os.RemoveAll(d.path), d.lock.Close())
+	all, err := lockFile(filepath.Join(filepath.Dir(d.path), runLock), syscall.LOCK_EX)
+	if err == nil {
+		defer func() { _ = all.Close() }() // lets go of the lock
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil // somebody has removed all of it
+	}
+	return errors.Join(err, os.RemoveAll(d.path), d.lock.Close())
 }
 
 // sweep removes the directories whose hosts are gone, and ends processes that
-// their plugins left. The caller holds the
-// lock of base, so none is just being made.
+// their plugins left. The caller holds the lock of base, so that none is just
+// being made or removed.
 func sweep(base string) error {
 	entries, err := os.ReadDir(base)
 	if err != nil {
