@@ -165,7 +165,10 @@ func TestAutomation(t *testing.T) {
 		if got := eventReasons(t, f.e, automation); !slices.Contains(got, eventCommitted) {
 			t.Errorf("events %q", got)
 		}
-		if got := f.e.nodes["sync.shop"].sync.record; got.Revision.ID == "rev1" {
+		f.e.mu.Lock()
+		applied := f.e.nodes["sync.shop"].sync.record.Revision.ID
+		f.e.mu.Unlock()
+		if applied == "rev1" {
 			t.Error("the sync has not followed")
 		}
 		f.look()

@@ -64,9 +64,11 @@ image_policy "any" { policy = "semver:*" }
 		sleepFor(t, 2*time.Hour)
 		f.wantCommits(n)
 		ids := ""
+		f.e.mu.Lock()
 		for _, r := range f.e.nodes[automation].automation.looked {
 			ids += r.ID + "\n"
 		}
+		f.e.mu.Unlock()
 		for _, want := range []string{"kustomize:a/kustomization.yaml#app\n", "kustomize:b/kustomization.yaml#app\n", "kustomize:flux.yaml#app\n", "kustomize:flux.yaml#app#2\n"} {
 			if strings.Count(ids, want) != 1 {
 				t.Errorf("%q is not once in\n%s", want, ids)
@@ -109,6 +111,8 @@ image_policy "own" {
 // wantProblem wants a problem of the automation at a place.
 func (f *fleet) wantProblem(file string, line int, text string) {
 	f.t.Helper()
+	f.e.mu.Lock()
+	defer f.e.mu.Unlock()
 	n := f.e.nodes[automation]
 	for _, p := range n.view.Problems {
 		if p.File == file && p.Line == line && strings.Contains(p.String(), text) {

@@ -49,9 +49,11 @@ func TestResourceIsReleased(t *testing.T) {
 		if got := w.resources.field("web", "phase"); got != "Succeeded" {
 			t.Errorf("phase %v", got)
 		}
+		w.resources.mu.Lock()
 		if !slices.ContainsFunc(w.resources.events, func(ev applier.ResourceEvent) bool { return ev.Reason == "ReleaseSynced" }) {
 			t.Errorf("events %+v", w.resources.events)
 		}
+		w.resources.mu.Unlock()
 		w.helms2calls()
 
 		w.resources.apply("web", webSpec("two"))

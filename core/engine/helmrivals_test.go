@@ -166,17 +166,26 @@ func TestQuietRunsWriteNothing(t *testing.T) {
 		sleepFor(t, 10*time.Minute)
 		expect(t, e, web, Ready, "")
 		expect(t, e, "release.ghost", Ready, "")
-		disk, patches, told, runs := w.stateOf(), w.resources.patches, len(w.resources.events), e.nodes["release.ghost"].begun
+		counts := func() (patches, told int, runs uint64) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			w.resources.mu.Lock()
+			defer w.resources.mu.Unlock()
+			return w.resources.patches, len(w.resources.events), e.nodes["release.ghost"].begun
+		}
+		disk := w.stateOf()
+		patches, told, runs := counts()
 
 		sleepFor(t, 6*time.Hour)
-		if e.nodes["release.ghost"].begun < runs+50 {
+		patchesNow, toldNow, runsNow := counts()
+		if runsNow < runs+50 {
 			t.Fatal("it has not run")
 		}
 		if !bytes.Equal(disk, w.stateOf()) {
 			t.Error("the state was written")
 		}
-		if w.resources.patches != patches || len(w.resources.events) != told {
-			t.Errorf("the resource was written %d times, and %d events were left", w.resources.patches-patches, len(w.resources.events)-told)
+		if patchesNow != patches || toldNow != told {
+			t.Errorf("the resource was written %d times, and %d events were left", patchesNow-patches, toldNow-told)
 		}
 		w.reload(e, followingBlock+releaseBlock("ghost", "two"))
 		if bytes.Equal(disk, w.stateOf()) {
