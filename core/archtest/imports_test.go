@@ -35,6 +35,8 @@ var (
 var rules = []rule{
 	{from: "core/graph/...", only: []string{}, never: []string{"*.*/..."}, why: "the graph knows no domain: standard library only"},
 	{from: "core/sched/...", only: []string{}, never: []string{"*.*/..."}, why: "the scheduler knows no domain: standard library only"},
+	{from: "core/digest/...", only: []string{}, never: []string{"*.*/..."}, why: "what is identified is anybody's: standard library only"},
+	{from: "core/engine/mirror/...", only: []string{"config", "sdk/..."}, why: "what stands in for a URL is in the configuration"},
 	{from: "sdk/...", only: []string{"sdk/..."}, why: "the sdk is the contract and knows no host"},
 	{from: "plugins/...", never: []string{module + "/core/...", module + "/config/..."}, why: "a plugin knows the sdk and nothing else"},
 	{from: "config/...", only: []string{"config/...", "sdk/diag", "sdk/schema", "sdk/secret"}, why: "the language knows no plugins and no daemon"},

@@ -207,7 +207,7 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 // compareSource puts the node of s into ch. What was fetched by another
 // configuration is forgotten.
 func (e *Engine) compareSource(ch *change, c *candidate, s config.Source, sameHost bool) {
-	plugin, original, instead := e.mirrored(c.mirrors, s.Plugin)
+	plugin, original, instead := c.mirrors.Source(s.Plugin, e.pemFile)
 	s.Plugin = plugin
 	n := e.takeOver(ch, s.Block, &s.Plugin, sameHost)
 	defer func() { n.source.original, n.source.mirror = original, instead }()

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,7 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
-	"github.com/sluice-gitops/sluice/core/engine/mirror"
+	"github.com/sluice-gitops/sluice/core/sched"
 )
 
 const defaultReleaseInterval = 5 * time.Minute
@@ -32,7 +31,7 @@ func (c *candidate) protectSecrets() {
 // compareHelm gives n the declaration h.
 func (e *Engine) compareHelm(h config.Helm, n *node) {
 	if n.helm == nil {
-		n.helm = &helmNode{slots: newSlots(helmSlots, helmPatience)}
+		n.helm = &helmNode{slots: sched.NewSlots(helmSlots, helmPatience)}
 	}
 	n.helm.cfg = h
 	if n.handle == nil {
@@ -150,53 +149,8 @@ func sortedNodes(nodes map[string]*node) []*node {
 	return slices.SortedFunc(maps.Values(nodes), func(a, b *node) int { return cmp.Compare(a.id, b.id) })
 }
 
-// mirrored is the configuration of a source that is read from a mirror, if there
-// is one for its URL: original is that URL then, and instead what stands in for
-// it. Credentials are for the original and stay behind.
-func (e *Engine) mirrored(t mirror.Table, p config.PluginConfig) (mirrored config.PluginConfig, original, instead string) {
-	var cfg map[string]json.RawMessage
-	if json.Unmarshal(p.JSON, &cfg) != nil || json.Unmarshal(cfg["url"], &original) != nil {
-		return p, "", ""
-	}
-	to, m, ok := t.Find(original)
-	if !ok {
-		return p, "", ""
-	}
-	changes := map[string]any{"url": to}
-	if _, has := cfg["auth"]; has || m.Username != "" {
-		changes["auth"] = nil
-	}
-	if m.Username != "" {
-		changes["auth"] = map[string]string{"username": m.Username, "password": m.Password.Reveal()}
-	}
-	for _, block := range []string{"ssh", "tls"} {
-		if _, has := cfg[block]; has && (block == "tls" || !mirror.IsSSH(to)) {
-			changes[block] = nil
-		}
-	}
-	if tls := e.mirrorTLS(m); len(tls) > 0 && !mirror.IsSSH(to) {
-		changes["tls"] = tls
-	}
-	for name, value := range changes {
-		cfg[name], _ = json.Marshal(value) // strings and maps of them
-	}
-	p.JSON, _ = json.Marshal(cfg)
-	return p, original, to
-}
-
-// mirrorTLS are the certificates of a mirror, as files.
-func (e *Engine) mirrorTLS(m config.Mirror) map[string]string {
-	tls := map[string]string{}
-	for name, text := range map[string]string{"ca_file": m.CA, "cert_file": m.Cert, "key_file": m.Key.Reveal()} {
-		if text != "" {
-			tls[name] = e.pemFile(text)
-		}
-	}
-	return tls
-}
-
-// pemFile keeps a certificate or its key in a file, for plugins that read one, and returns
-// its path.
+// pemFile keeps a certificate or its key in a file, for plugins that read one, and
+// returns its path.
 func (e *Engine) pemFile(text string) string {
 	dir := filepath.Join(e.dataDir, "certificates")
 	path := filepath.Join(dir, fingerprint(text)+".pem")

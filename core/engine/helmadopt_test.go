@@ -1,18 +1,13 @@
 package engine
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/sluice-gitops/sluice/config"
-	"github.com/sluice-gitops/sluice/core/engine/mirror"
 	"github.com/sluice-gitops/sluice/sdk/diag"
-	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
 func TestProblemOfMirroredSourceNamesBothURLs(t *testing.T) {
@@ -27,51 +22,14 @@ func TestProblemOfMirroredSourceNamesBothURLs(t *testing.T) {
 	}
 }
 
-func TestMirroredSourceLeavesItsCredentialsBehind(t *testing.T) {
-	dir := t.TempDir()
-	e := &Engine{dataDir: dir}
-	const original = `{"url":"git@git.example.com:org/charts","branch":"main","auth":{"password":"x"},"ssh":{"key":"secret"},"tls":{"cert_file":"/client.pem"}}`
-	cases := map[string]struct {
-		mirror config.Mirror
-		want   map[string]any
-	}{
-		"of another scheme": {
-			config.Mirror{To: "https://mirror.internal"},
-			map[string]any{"url": "https://mirror.internal/charts", "branch": "main", "auth": nil, "ssh": nil, "tls": nil},
-		},
-		"over ssh": {
-			config.Mirror{To: "ssh://git@mirror.internal/org", Access: config.Access{CA: "an authority"}},
-			map[string]any{"url": "ssh://git@mirror.internal/org/charts", "branch": "main", "auth": nil, "ssh": map[string]any{"key": "secret"}, "tls": nil},
-		},
-		"with certificates": {
-			config.Mirror{To: "https://mirror.internal", Access: config.Access{
-				Username: "me", Password: secret.New("pass"), CA: "an authority", Cert: "a certificate", Key: secret.New("a key"),
-			}},
-			map[string]any{
-				"url": "https://mirror.internal/charts", "branch": "main", "ssh": nil, "auth": map[string]any{"username": "me", "password": "pass"},
-				"tls": map[string]any{"ca_file": "an authority", "cert_file": "a certificate", "key_file": "a key"},
-			},
-		},
+func TestCertificatesOfMirrorsArePrivate(t *testing.T) {
+	e := &Engine{dataDir: t.TempDir()}
+	path := e.pemFile("a key")
+	if got := readPrivate(t, filepath.Join(e.dataDir, "certificates"), path); got != "a key" {
+		t.Errorf("%s holds %q", path, got)
 	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			c.mirror.Prefix = "ssh://git@git.example.com/org"
-			p, from, to := e.mirrored(mirror.New([]config.Mirror{c.mirror}), config.PluginConfig{JSON: json.RawMessage(original)})
-			if from == "" || to != c.want["url"] {
-				t.Errorf("%s stands in for %s", to, from)
-			}
-			var got map[string]any
-			if err := json.Unmarshal(p.JSON, &got); err != nil {
-				t.Fatal(err)
-			}
-			tls, _ := got["tls"].(map[string]any)
-			for name, path := range tls {
-				tls[name] = readPrivate(t, filepath.Join(dir, "certificates"), path.(string))
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Error(diff)
-			}
-		})
+	if other := e.pemFile("another key"); other == path {
+		t.Error("two keys are in one file")
 	}
 }
 

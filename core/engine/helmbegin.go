@@ -18,7 +18,7 @@ type releaseJob struct {
 	record   release.Record
 	host     release.Host
 	keeper   applier.ResourceKeeper // nil where there is none
-	slots    *slots
+	slots    *sched.Slots
 	at       map[string]string // revisions of the sources
 	target   string
 	task     *helmTask // by hand, instead of what is declared

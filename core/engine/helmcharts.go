@@ -200,7 +200,7 @@ func (e *Engine) chartsConfig(ctx context.Context, id string, c chartSource) (js
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	plugin, original, instead := e.mirrored(e.running.mirrors, config.PluginConfig{JSON: text})
+	plugin, original, instead := e.running.mirrors.Source(config.PluginConfig{JSON: text}, e.pemFile)
 	if n := e.nodes[id]; n != nil && n.source != nil {
 		n.source.original, n.source.mirror = original, instead
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/resource"
+	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -15,7 +16,7 @@ const kindHelm = "helm"
 // helmNode is what only a helm has: what manages the releases of one cluster.
 type helmNode struct {
 	cfg      config.Helm
-	slots    *slots
+	slots    *sched.Slots
 	observer *release.Observer // of the open instance
 }
 

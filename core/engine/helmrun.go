@@ -25,7 +25,7 @@ func (e *Engine) runRelease(ctx context.Context, id string) {
 	}
 	defer e.endTurn(job)
 	err := sched.Park(ctx, func(ctx context.Context) error {
-		leave, err := job.slots.enter(ctx)
+		leave, err := job.slots.Enter(ctx)
 		if err != nil {
 			return err
 		}

@@ -2,14 +2,12 @@ package engine
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/tree"
@@ -214,17 +212,7 @@ func (s Suspension) String() string {
 }
 
 // fingerprint identifies a value by its JSON.
-func fingerprint(values ...any) string {
-	h := sha256.New()
-	for _, v := range values {
-		b, err := json.Marshal(v)
-		if err != nil {
-			panic(fmt.Sprintf("engine: fingerprint of %T: %v", v, err)) // values are ours
-		}
-		h.Write(append(b, 0))
-	}
-	return hex.EncodeToString(h.Sum(nil)[:12])
-}
+func fingerprint(values ...any) string { return digest.Of(values...) }
 
 // pluginKey identifies a plugin's configuration, secrets included: it stays in
 // memory. An open instance is kept while its key stays the same.

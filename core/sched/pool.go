@@ -5,7 +5,8 @@
 // daemon connects them: what the Timetable calls due is submitted to the Pool,
 // and when a job has ended its outcome goes back to the Timetable, which waits
 // for the next interval or backs off. All times are monotonic, so setting the
-// system clock neither delays nor repeats work.
+// system clock neither delays nor repeats work. Slots bound what jobs do at once
+// to something that all of them share.
 package sched
 
 import (

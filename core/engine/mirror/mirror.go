@@ -1,7 +1,7 @@
 // Package mirror finds what stands in for a URL. A mirror replaces the URLs that
 // begin with a prefix, at the end of a path element, and of several prefixes the
 // longest counts. git's short form, user@host:path, is taken as the ssh:// URL
-// that it means.
+// that it means. Source applies that to what a plugin is configured with.
 package mirror
 
 import (
