@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/graph"
+	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -187,7 +188,7 @@ func (e *Engine) compare(c *candidate) (*change, error) {
 	for _, id := range ch.stop {
 		// Whoever uses an instance has ended before the instance is closed.
 		for _, other := range e.dependentsOf(id) {
-			if n := e.nodes[other]; n.release == nil || slices.Contains(n.release.declared.instances(), id) {
+			if n := e.nodes[other]; n.release == nil || slices.Contains(n.release.declared.Instances(), id) {
 				ch.stop = append(ch.stop, other)
 			}
 		}
@@ -308,9 +309,9 @@ func (e *Engine) forget(ctx context.Context, n *node) {
 		if heir := heirOf(e.nodes, n); heir != nil {
 			e.inherit(heir, n)
 		} else if r.installed() {
-			e.publish(n, eventRemoved, "not in the configuration any more: "+r.stays())
+			e.publish(n, eventRemoved, "not in the configuration any more: "+leave.Stays(r.record.Ref))
 		}
-		e.freed(n, (&releaseJob{declared: r.declared, record: r.record}).ref())
+		e.freed(n, r.ref())
 		e.mu.Unlock()
 	}
 	if n.automation != nil && e.updating != nil {
@@ -364,7 +365,7 @@ func (n *node) interval() time.Duration {
 	case n.automation != nil:
 		return n.automation.cfg.Interval
 	case n.release != nil:
-		return cmp.Or(n.release.declared.spec.Interval, defaultReleaseInterval)
+		return cmp.Or(n.release.declared.Spec.Interval, defaultReleaseInterval)
 	}
 	return 0
 }

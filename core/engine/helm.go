@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -31,9 +31,9 @@ func (e *Engine) inspect(ctx context.Context, name string) (*releaseJob, error) 
 	if n == nil || n.release == nil {
 		return nil, refuse(ErrNotFound, "%s is not there any more", id)
 	}
-	h := e.nodes[n.release.declared.helm]
+	h := e.nodes[n.release.declared.Helm]
 	if h == nil || h.handle == nil {
-		return nil, refuse(ErrConflict, "%s is not open", n.release.declared.helm)
+		return nil, refuse(ErrConflict, "%s is not open", n.release.declared.Helm)
 	}
 	return &releaseJob{id: id, declared: n.release.declared, record: n.release.record, host: e.releaseHost(n, h), leaving: n.release.leaving}, nil
 }
@@ -47,7 +47,7 @@ func (e *Engine) awaitHelm(ctx context.Context, id string) error {
 			e.mu.Unlock()
 			return nil
 		}
-		h := e.nodes[n.release.declared.helm]
+		h := e.nodes[n.release.declared.Helm]
 		if h == nil || h.handle != nil {
 			e.mu.Unlock()
 			return nil
@@ -125,7 +125,7 @@ func (e *Engine) planJobOfRelease(ctx context.Context, job *releaseJob) (release
 	if err := job.runnable(); err != nil {
 		return release.Plan{}, err
 	}
-	plan, err := e.releases.runner.Plan(ctx, job.declared.spec, job.host, job.record)
+	plan, err := e.releases.runner.Plan(ctx, job.declared.Spec, job.host, job.record)
 	return plan, because(ctx, releaseError(err))
 }
 
@@ -134,8 +134,8 @@ func (j *releaseJob) runnable() error {
 	switch {
 	case j.leaving != nil:
 		return refuse(ErrConflict, "%s is about to be uninstalled: %s", j.id, j.leaving.Why)
-	case j.declared.err != nil:
-		return releaseError(j.declared.err)
+	case j.declared.Err != nil:
+		return releaseError(j.declared.Err)
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func (e *Engine) HelmValues(ctx context.Context, req HelmValuesRequest) (HelmVal
 	var composed release.Composed
 	unknown := job.runnable()
 	if unknown == nil {
-		composed, unknown = e.releases.runner.Values(ctx, job.declared.spec, job.host)
+		composed, unknown = e.releases.runner.Values(ctx, job.declared.Spec, job.host)
 	}
 	if req.Declared {
 		return HelmValues{Values: composed.Values, Secrets: composed.Secrets}, because(ctx, releaseError(unknown))
@@ -168,7 +168,7 @@ func (e *Engine) HelmValues(ctx context.Context, req HelmValuesRequest) (HelmVal
 func (j *releaseJob) installedValues(ctx context.Context, req HelmValuesRequest) (HelmValues, error) {
 	reader, ok := j.host.Helm.(helm.Reader)
 	if !ok || !j.can(helm.CanRead) {
-		return HelmValues{}, refuse(ErrInvalid, "%s cannot read the values of what is installed: this plugin is too old for that", j.declared.helm)
+		return HelmValues{}, refuse(ErrInvalid, "%s cannot read the values of what is installed: this plugin is too old for that", j.declared.Helm)
 	}
 	c, err := reader.Content(ctx, j.ref(), req.Revision)
 	if errors.Is(err, helm.ErrNotFound) {
@@ -194,7 +194,7 @@ func (e *Engine) HelmTemplate(ctx context.Context, name string, w io.Writer) err
 	if err := job.runnable(); err != nil {
 		return err
 	}
-	return because(ctx, releaseError(e.releases.runner.Template(ctx, job.declared.spec, job.host, w)))
+	return because(ctx, releaseError(e.releases.runner.Template(ctx, job.declared.Spec, job.host, w)))
 }
 
 // resolveRelease turns what people write into the id of a release: its id, the
@@ -221,37 +221,14 @@ func (e *Engine) releasesNamed(name string) []string {
 	if n := e.nodes["release."+name]; n != nil && n.release != nil {
 		return []string{n.id}
 	}
-	namespace, short, qualified := strings.Cut(name, "/")
-	if ns, rest, ok := strings.Cut(name, ":"); ok { // demo:helmrelease/ghost
-		if _, resourceName, ok := strings.Cut(rest, "/"); ok {
-			namespace, short, qualified = ns, resourceName, true
-		}
-	}
-	if !qualified {
-		namespace, short = "", name
-	}
+	called := declare.ParseName(name)
 	var ids []string
 	for _, n := range sortedNodes(e.nodes) {
-		if n.release != nil && n.release.isNamed(namespace, short) {
+		if n.release != nil && n.release.declared.Is(called, n.release.record) {
 			ids = append(ids, n.id)
 		}
 	}
 	return ids
-}
-
-// isNamed reports whether people may call r so: as Helm does, or as its resource
-// is called. An empty namespace is any.
-func (r *releaseNode) isNamed(namespace, name string) bool {
-	refs := []helm.ReleaseRef{r.declared.spec.Ref}
-	if r.declared.spec.Ref.Name == "" {
-		refs[0] = r.record.Ref
-	}
-	if c := r.declared.resource; c != nil {
-		refs = append(refs, helm.ReleaseRef{Namespace: c.Ref.Namespace, Name: c.Ref.Name})
-	}
-	return slices.ContainsFunc(refs, func(ref helm.ReleaseRef) bool {
-		return ref.Name == name && (namespace == "" || ref.Namespace == namespace)
-	})
 }
 
 // resourcePrefix returns the name of the applier in the id of a custom resource's

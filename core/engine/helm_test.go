@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/leave"
 )
 
 // chartWorld is a world with a helm, and a source with the chart of ghost.
@@ -104,7 +105,7 @@ func TestRemovedBlockUninstalls(t *testing.T) {
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.failing("uninstall ghost", errNoCluster)
 		w.reload(e, chartSourceBlock)
-		sleepFor(t, removalGrace)
+		sleepFor(t, leave.Grace)
 		n := expect(t, e, "release.ghost", Failed, "its block is not in the configuration any more")
 		if !strings.Contains(n.Reason, errNoCluster.Error()) {
 			t.Errorf("the reason %q does not tell why", n.Reason)
@@ -131,7 +132,7 @@ func TestLastBlockRemovedUninstalls(t *testing.T) {
 		e := w.start(src + releaseBlock("ghost", "one"))
 		expect(t, e, "release.ghost", Ready, "")
 		w.reload(e, src) // there is no applier, and no helm, any more
-		sleepFor(t, removalGrace)
+		sleepFor(t, leave.Grace)
 		w.wantInstalled("")
 	})
 }
@@ -148,7 +149,7 @@ func TestBlockRemovedWhileDown(t *testing.T) {
 		w.stop(e)
 
 		w.start(chartSourceBlock)
-		sleepFor(t, removalGrace)
+		sleepFor(t, leave.Grace)
 		w.wantInstalled(`demo/kept {"text":"one"}`)
 	})
 }
@@ -160,7 +161,7 @@ func TestRemovedBlockComesBack(t *testing.T) {
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.hanging("uninstall ghost", true)
 		w.reload(e, chartSourceBlock)
-		sleepFor(t, removalGrace)
+		sleepFor(t, leave.Grace)
 		expect(t, e, "release.ghost", Running, "")
 		w.reload(e, chartSourceBlock+releaseBlock("ghost", "two"))
 		expect(t, e, "release.ghost", Ready, "")
@@ -176,7 +177,7 @@ func TestBlockThatIsAwayForAMoment(t *testing.T) {
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.takeCalls()
 		w.reload(e, chartSourceBlock)
-		sleepFor(t, removalGrace-time.Second)
+		sleepFor(t, leave.Grace-time.Second)
 		n := expect(t, e, "release.ghost", Waiting, "unless it is declared again")
 		if n.NextAttempt.IsZero() {
 			t.Error("it does not tell when it is uninstalled")

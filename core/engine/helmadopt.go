@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
 
@@ -41,11 +42,11 @@ func (e *Engine) compareHelm(h config.Helm, n *node) {
 
 // compareRelease gives n the declaration r.
 func (e *Engine) compareRelease(ch *change, r config.Release, n *node) {
-	d := declareRelease(r)
+	d := declare.Block(r)
 	switch {
 	case n.release == nil:
 		e.recallRelease(n, d)
-	case n.release.leaving != nil || n.release.declared.key != d.key:
+	case n.release.leaving != nil || n.release.declared.Key != d.Key:
 		ch.changed = append(ch.changed, r.Address)
 	}
 	n.release.declared, n.release.leaving, n.view.Approval = d, nil, ""
@@ -76,7 +77,7 @@ func (e *Engine) keepCharts(ch *change, c *candidate) {
 			continue
 		}
 		for _, other := range ch.nodes {
-			if other.release != nil && slices.Contains(other.release.declared.sources(), id) {
+			if other.release != nil && slices.Contains(other.release.declared.Sources(), id) {
 				ch.nodes[id] = n
 			}
 		}
@@ -109,7 +110,7 @@ func (n *node) sources() []string {
 	case n.sync != nil:
 		return []string{n.sync.cfg.Source}
 	case n.release != nil:
-		return n.release.declared.sources()
+		return n.release.declared.Sources()
 	}
 	return nil
 }
@@ -125,10 +126,10 @@ func (e *Engine) releaseSatisfied(n, dep *node) bool {
 		return false
 	case dep.suspended() != nil:
 		return true
-	case r.synced != r.declared.key:
+	case r.synced != r.declared.Key:
 		return false
 	}
-	for _, id := range r.declared.sources() {
+	for _, id := range r.declared.Sources() {
 		if slices.Contains(n.sources(), id) && r.at[id] != e.nodes[id].source.revision.ID {
 			return false
 		}

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/declare"
+	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/state"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -14,16 +16,16 @@ import (
 // under the lock.
 type releaseJob struct {
 	id       string
-	declared releaseDeclaration
+	declared declare.Declaration
 	record   release.Record
 	host     release.Host
 	keeper   applier.ResourceKeeper // nil where there is none
 	slots    *sched.Slots
 	at       map[string]string // revisions of the sources
 	target   string
-	task     *helmTask // by hand, instead of what is declared
-	leaving  *leaving  // instead of what is declared, if not nil
-	begins   bool      // the record is new, and nowhere on disk
+	task     *helmTask      // by hand, instead of what is declared
+	leaving  *leave.Leaving // instead of what is declared, if not nil
+	begins   bool           // the record is new, and nowhere on disk
 	on       []releaseTarget
 	before   *release.Report // of the run before
 	end      func(cause error)
@@ -84,19 +86,19 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 		e.blocked(n, by, lack)
 		return nil, false
 	}
-	h := e.nodes[r.declared.helm]
+	h := e.nodes[r.declared.Helm]
 	job.host, job.slots, job.at, job.target = e.releaseHost(n, h), h.helm.slots, e.sourceRevisions(r.declared), e.targetOf(r.declared)
-	if f := e.followed[r.declared.applier]; f != nil {
+	if f := e.followed[r.declared.Applier]; f != nil {
 		job.keeper = f.keeper
 	}
 	e.changeTarget(n, job)
 	if task == nil && job.leaving == nil {
 		job.begins = !r.installed()
-		r.record = r.record.Begin(r.declared.spec)
+		r.record = r.record.Begin(r.declared.Spec)
 		job.record = r.record
 	}
 	if r.inherits != "" {
-		job.declared.spec.Adopt = true
+		job.declared.Spec.Adopt = true
 	}
 	job.host.Asked = e.oneShot()
 	if r.forgive && task == nil {
@@ -114,7 +116,7 @@ func (e *Engine) mayRun(n *node, job *releaseJob) bool {
 	twin := e.twinOf(n)
 	switch {
 	case twin != nil:
-		err := fmt.Errorf("%s follows the same resource: %s and %s are one cluster. Write resources = false in the helm block of one of them", twin.id, twin.release.declared.applier, r.declared.applier)
+		err := fmt.Errorf("%s follows the same resource: %s and %s are one cluster. Write resources = false in the helm block of one of them", twin.id, twin.release.declared.Applier, r.declared.Applier)
 		if job.task != nil {
 			job.task.finish(err)
 		}
@@ -128,8 +130,8 @@ func (e *Engine) mayRun(n *node, job *releaseJob) bool {
 		e.tellWaits(n, s.String())
 		e.rest(n, Suspended, s.String(), resumeHint(s, n.id))
 		return false
-	case r.declared.err != nil:
-		e.endInvalid(n, r.declared.err)
+	case r.declared.Err != nil:
+		e.endInvalid(n, r.declared.Err)
 		return false
 	case r.circle != "":
 		e.endInvalid(n, fmt.Errorf("it depends on itself, in a circle: %s", r.circle))
@@ -142,9 +144,9 @@ func (e *Engine) mayRun(n *node, job *releaseJob) bool {
 // lacks, nil if n can run: to its end, if ends, or by hand. e.mu is held.
 func (e *Engine) releaseObstacle(n *node, ends, byHand bool) (by *node, lack string) {
 	d := n.release.declared
-	open := []string{d.helm}
-	if !ends && d.applier != "" {
-		open = append(open, d.applier)
+	open := []string{d.Helm}
+	if !ends && d.Applier != "" {
+		open = append(open, d.Applier)
 	}
 	for _, id := range open {
 		if in := e.nodes[id]; in == nil {
@@ -156,12 +158,12 @@ func (e *Engine) releaseObstacle(n *node, ends, byHand bool) (by *node, lack str
 	if ends || byHand {
 		return nil, ""
 	}
-	for _, id := range d.sources() {
+	for _, id := range d.Sources() {
 		if src := e.nodes[id]; src != nil && src.source.tree == nil {
 			return src, "has no revision yet"
 		}
 	}
-	for _, id := range d.dependsOn {
+	for _, id := range d.DependsOn {
 		if dep := e.nodes[id]; dep == nil {
 			return &node{id: id}, "does not exist"
 		} else if !e.satisfied(n, dep) {
@@ -186,9 +188,9 @@ func (e *Engine) changeTarget(n *node, job *releaseJob) {
 }
 
 // sourceRevisions are those that a run of d begins with. e.mu is held.
-func (e *Engine) sourceRevisions(d releaseDeclaration) map[string]string {
+func (e *Engine) sourceRevisions(d declare.Declaration) map[string]string {
 	at := map[string]string{}
-	for _, id := range d.sources() {
+	for _, id := range d.Sources() {
 		if src := e.nodes[id]; src != nil {
 			at[id] = src.source.revision.ID
 		}
@@ -198,12 +200,12 @@ func (e *Engine) sourceRevisions(d releaseDeclaration) map[string]string {
 
 // targetOf identifies the cluster of a release, without secrets: a record is
 // good for the same one only. e.mu is held.
-func (e *Engine) targetOf(d releaseDeclaration) string {
-	h := e.nodes[d.helm]
+func (e *Engine) targetOf(d declare.Declaration) string {
+	h := e.nodes[d.Helm]
 	if h == nil || h.plugin == nil {
 		return ""
 	}
-	if a := e.nodes[d.applier]; a != nil && a.plugin != nil {
+	if a := e.nodes[d.Applier]; a != nil && a.plugin != nil {
 		return fingerprint(a.plugin, h.plugin)
 	}
 	return fingerprint(h.plugin)

@@ -22,18 +22,18 @@ func (e *Engine) tellBlocked(n, by *node, reason string, news bool) {
 	switch stuck := e.nodes[by.id] == nil || slices.Contains([]State{Failed, Suspended, Blocked}, by.view.State); {
 	case w == nil:
 		return
-	case by.source != nil && by.failure != nil && d.spec.Chart.Tree != nil && d.spec.Chart.Tree.Source == by.id:
+	case by.source != nil && by.failure != nil && d.Spec.Chart.Tree != nil && d.Spec.Chart.Tree.Source == by.id:
 		err = fmt.Errorf("the chart cannot be fetched: %w", by.failure)
-		w.Update(n.id, *d.resource, func(r resource.Resource, before resource.Status) resource.Status {
+		w.Update(n.id, *d.Resource, func(r resource.Resource, before resource.Status) resource.Status {
 			before = r.Progressed(before, release.Progress{Phase: release.PhaseChartFetchFailed, Text: oneLine(err)}, now())
 			return r.Reported(before, release.Report{State: release.Unknown, Err: err, Error: oneLine(err)}, now())
 		})
-	case stuck || slices.Contains(d.dependsOn, by.id):
+	case stuck || slices.Contains(d.DependsOn, by.id):
 		err = errors.New("waits: " + reason)
 		e.tellWaits(n, oneLine(err))
 	}
 	if err != nil && news {
-		w.Tell(d.resource.FailureEvent(err))
+		w.Tell(d.Resource.FailureEvent(err))
 	}
 }
 
@@ -44,7 +44,7 @@ func (e *Engine) tellWaits(n *node, reason string) {
 		return
 	}
 	if w := e.writerOf(n.release.declared); w != nil {
-		w.Update(n.id, *n.release.declared.resource, func(r resource.Resource, before resource.Status) resource.Status {
+		w.Update(n.id, *n.release.declared.Resource, func(r resource.Resource, before resource.Status) resource.Status {
 			after := r.Reported(before, release.Report{State: release.Unknown, Reason: reason}, now())
 			after.State, after.Drift = before.State, before.Drift // nobody has looked
 			after.Suspended = n.suspension.shown()
@@ -79,12 +79,12 @@ func (e *Engine) recallFromStatus(n *node, r resource.Resource) {
 // is none: two appliers may reach one cluster, and follow what is in it. The
 // resource is n's otherwise. e.mu is held.
 func (e *Engine) twinOf(n *node) *node {
-	r := n.release.declared.resource
+	r := n.release.declared.Resource
 	if r == nil || r.UID == "" {
 		return nil
 	}
 	if other := e.nodes[e.claims[r.UID]]; other != nil && other != n && other.release != nil {
-		if theirs := other.release.declared.resource; theirs != nil && theirs.UID == r.UID {
+		if theirs := other.release.declared.Resource; theirs != nil && theirs.UID == r.UID {
 			return other
 		}
 	}
@@ -95,14 +95,14 @@ func (e *Engine) twinOf(n *node) *node {
 // freed has those look again that were refused because n had their resource, or
 // the release ref. e.mu is held.
 func (e *Engine) freed(n *node, ref helm.ReleaseRef) {
-	if r := n.release.declared.resource; r != nil && e.claims[r.UID] == n.id && e.nodes[n.id] != n {
+	if r := n.release.declared.Resource; r != nil && e.claims[r.UID] == n.id && e.nodes[n.id] != n {
 		delete(e.claims, r.UID)
 	}
 	for id, other := range e.nodes {
-		if other == n || other.release == nil || other.failure == nil || other.release.declared.spec.Ref != ref {
+		if other == n || other.release == nil || other.failure == nil || other.release.declared.Spec.Ref != ref {
 			continue
 		}
-		if h := e.nodes[other.release.declared.helm]; h != nil && h.isHelm() && h.helm.observer != nil {
+		if h := e.nodes[other.release.declared.Helm]; h != nil && h.isHelm() && h.helm.observer != nil {
 			h.helm.observer.Changed(ref)
 		}
 		e.triggerLocked(id, sched.Webhook)

@@ -39,21 +39,21 @@ type chartSource struct {
 func (e *Engine) placeCharts() (added []string) {
 	used, declared := map[string]bool{}, declaredRepositories(e.nodes)
 	for _, n := range sortedNodes(e.nodes) {
-		if n.release == nil || n.release.declared.resource == nil || n.release.declared.resource.Git == nil || n.release.declared.err != nil {
+		if n.release == nil || n.release.declared.Resource == nil || n.release.declared.Resource.Git == nil || n.release.declared.Err != nil {
 			continue
 		}
 		d := &n.release.declared
-		git := *d.resource.Git
-		id := declaredSource(declared, git, e.chartsOf(d.helm))
+		git := *d.Resource.Git
+		id := declaredSource(declared, git, e.chartsOf(d.Helm))
 		if id == "" {
-			id = chartSourceID(git, d.applier)
+			id = chartSourceID(git, d.Applier)
 			if e.nodes[id] == nil {
-				e.nodes[id] = newChartSource(id, git, d.applier)
+				e.nodes[id] = newChartSource(id, git, d.Applier)
 				added = append(added, id)
 			}
 		}
 		used[id] = true
-		d.spec.Chart.Tree = &release.TreeChart{Source: id, Path: git.Path}
+		d.Spec.Chart.Tree = &release.TreeChart{Source: id, Path: git.Path}
 	}
 	for id, n := range e.nodes {
 		if n.source != nil && n.source.charts != nil && !used[id] {

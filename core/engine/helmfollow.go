@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gitops/sluice/core/engine/resources"
+	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -16,14 +17,12 @@ import (
 // following is what goes on with the custom resources of one applier's cluster.
 // Engine.mu guards what is not constant.
 type following struct {
-	applier, helm string // ids
-	name          string // of the applier, as it stands in the ids of nodes
-	key           string // what it was begun with
-	options       resource.Options
-	uninstall     bool // also if the definition is what goes
-	keeper        applier.ResourceKeeper
-	follower      *resources.Follower
-	writer        *resources.Writer
+	declare.Cluster
+	key       string // what it was begun with
+	uninstall bool   // also if the definition is what goes
+	keeper    applier.ResourceKeeper
+	follower  *resources.Follower
+	writer    *resources.Writer
 
 	passing  map[string]bool   // nodes seen in the first pass; nil once that is complete
 	problems map[string]string // why objects cannot be seen, by kind and namespace
@@ -42,12 +41,12 @@ func (e *Engine) followResources() {
 	wanted := map[string]*following{}
 	for _, h := range e.nodes {
 		if f := e.followingFor(h); f != nil && e.alive {
-			wanted[f.applier] = f
+			wanted[f.Applier] = f
 		}
 	}
 	var stale []*following
 	for id, f := range e.followed {
-		if w := wanted[id]; w != nil && w.key == f.key && w.options == f.options {
+		if w := wanted[id]; w != nil && w.key == f.key && w.Options == f.Options {
 			delete(wanted, id)
 			continue
 		}
@@ -88,9 +87,11 @@ func (e *Engine) followingFor(h *node) *following {
 func newFollowing(h *node) *following {
 	cfg := h.helm.cfg
 	return &following{
-		applier: cfg.Applier, helm: h.id, name: nameOf(cfg.Applier),
-		options: resource.Options{
-			CrossNamespace: cfg.CrossNamespace, LocalURLs: cfg.LocalURLs, DefaultRef: cfg.DefaultRef, Charts: resource.Charts{Source: cfg.Charts, Path: cfg.ChartsPath},
+		Cluster: declare.Cluster{
+			Applier: cfg.Applier, Helm: h.id, Name: nameOf(cfg.Applier),
+			Options: resource.Options{
+				CrossNamespace: cfg.CrossNamespace, LocalURLs: cfg.LocalURLs, DefaultRef: cfg.DefaultRef, Charts: resource.Charts{Source: cfg.Charts, Path: cfg.ChartsPath},
+			},
 		},
 		uninstall: cfg.UninstallOnCRDDelete, problems: map[string]string{},
 	}
@@ -106,10 +107,10 @@ func nameOf(address string) string {
 func (f *following) begin(e *Engine) {
 	f.writer = resources.NewWriter(f.keeper, e.log)
 	f.follower = resources.Follow(resources.Options{
-		Keeper: f.keeper, Filter: applier.ResourceFilter{Kinds: resource.Kinds()}, Logger: e.log.With("node", f.applier),
+		Keeper: f.keeper, Filter: applier.ResourceFilter{Kinds: resource.Kinds()}, Logger: e.log.With("node", f.Applier),
 		Handle: func(_ context.Context, b resources.Batch) { e.takeResources(f, b) },
 	})
-	e.followed[f.applier] = f
+	e.followed[f.Applier] = f
 }
 
 func (f *following) close() {
@@ -124,7 +125,7 @@ func (e *Engine) unfollow(ids []string) {
 	e.mu.Lock()
 	var stale []*following
 	for id, f := range e.followed {
-		if slices.Contains(ids, f.applier) || slices.Contains(ids, f.helm) {
+		if slices.Contains(ids, f.Applier) || slices.Contains(ids, f.Helm) {
 			stale = append(stale, f)
 			delete(e.followed, id)
 		}

@@ -14,15 +14,15 @@ import (
 func heirOf(nodes map[string]*node, n *node) *node {
 	ref := n.release.record.Ref
 	if ref.Name == "" {
-		ref = n.release.declared.spec.Ref
+		ref = n.release.declared.Spec.Ref
 	}
 	var heir *node
 	for _, other := range nodes {
 		r := other.release
-		if r == nil || other.id == n.id || r.leaving != nil || r.declared.helm != n.release.declared.helm || r.declared.spec.Ref != ref {
+		if r == nil || other.id == n.id || r.leaving != nil || r.declared.Helm != n.release.declared.Helm || r.declared.Spec.Ref != ref {
 			continue
 		}
-		if c := r.declared.resource; c != nil && c.Ref.Namespace != ref.Namespace && c.Ref.Namespace != resourceNamespace(n.id) {
+		if c := r.declared.Resource; c != nil && c.Ref.Namespace != ref.Namespace && c.Ref.Namespace != resourceNamespace(n.id) {
 			continue
 		}
 		if heir == nil || other.inheritsBefore(heir) {
@@ -34,7 +34,7 @@ func heirOf(nodes map[string]*node, n *node) *node {
 
 // inheritsBefore orders those that could go on with one release: blocks first.
 func (n *node) inheritsBefore(other *node) bool {
-	if is, was := n.release.declared.block != nil, other.release.declared.block != nil; is != was {
+	if is, was := n.release.declared.Block != nil, other.release.declared.Block != nil; is != was {
 		return is
 	}
 	return n.id < other.id
@@ -57,7 +57,7 @@ func (e *Engine) inherit(heir, n *node) {
 	}
 	owner := n.release.record.Owner
 	if owner == "" {
-		owner = n.release.declared.spec.Owner
+		owner = n.release.declared.Spec.Owner
 	}
 	heir.release.inherits = owner
 	if s := e.recallSuspension(n.id); s != nil && heir.suspension == nil {
@@ -70,7 +70,7 @@ func (e *Engine) inherit(heir, n *node) {
 	switch s := heir.suspended(); {
 	case s != nil:
 		text += ", but does nothing to it: " + s.String()
-	case heir.release.declared.err != nil:
+	case heir.release.declared.Err != nil:
 		text += ", but does nothing to it as long as its own declaration is wrong"
 	}
 	e.publish(heir, eventInherited, text)

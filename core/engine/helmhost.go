@@ -77,7 +77,7 @@ func (e *Engine) observerOf(h *node) *release.Observer {
 // releaseHost is what a run of n with the open helm h needs of the outside. e.mu
 // is held.
 func (e *Engine) releaseHost(n, h *node) release.Host {
-	at := e.nodes[n.release.declared.applier]
+	at := e.nodes[n.release.declared.Applier]
 	return release.Host{
 		Name: h.id, Helm: h.handle.Helm(), Observer: e.observerOf(h), Can: h.handle.Has, Remotes: e.running.mirrors.Remotes(),
 		Tree: e.treeOf, Declared: func(owner string) string { return e.declaredBy(h.id, owner) },
@@ -107,8 +107,8 @@ func (r *releases) owners(e *Engine) map[string]string {
 	r.ownersOf, r.byOwner = e.graph, map[string]string{}
 	at := e.rivals().at
 	for _, n := range e.nodes {
-		if n.release != nil && n.release.leaving == nil && n.release.declared.spec.Owner != "" {
-			r.byOwner[at[n.id].cluster+" "+n.release.declared.spec.Owner] = fmt.Sprintf("%s (%s)", n.id, n.release.declared.place)
+		if n.release != nil && n.release.leaving == nil && n.release.declared.Spec.Owner != "" {
+			r.byOwner[at[n.id].cluster+" "+n.release.declared.Spec.Owner] = fmt.Sprintf("%s (%s)", n.id, n.release.declared.Place)
 		}
 	}
 	return r.byOwner

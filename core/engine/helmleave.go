@@ -7,69 +7,38 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/declare"
+	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/state"
-	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
 const releaseRecords state.Kind[storedRelease] = "release"
 
-// leaving is the end of a release whose declaration is gone, or about to go.
-type leaving struct {
-	Since time.Time `json:"since"`
-	Why   string    `json:"why"`            // for people
-	Keep  bool      `json:"keep,omitempty"` // the release stays, only the declaration goes
-	// After is when it begins, unless the release is declared again by then.
-	After time.Time `json:"after,omitzero"`
-	// Held is the digest of a removal that waits for an approval, together
-	// with Many others; "": it waits for none.
-	Held string `json:"held,omitempty"`
-	Many int    `json:"many,omitempty"`
-	Of   int    `json:"of,omitempty"`
-
-	resource bool // a custom resource that exists as yet: its finalizer is to go afterwards
-	doomed   bool // the resource's namespace goes, with all that is in it
-}
-
 // ends reports whether the job is to end the release.
 func (j *releaseJob) ends() bool { return j.leaving != nil && j.task == nil }
-
-// reason says what a held removal waits for.
-func (l *leaving) reason() string {
-	return fmt.Sprintf("for an approval: %d of %d releases left the configuration at once, and are to be uninstalled", l.Many, l.Of)
-}
-
-// pending reports whether the removal is not to begin yet.
-func (l *leaving) pending() bool { return now().Before(l.After) }
-
-// removalGrace is how long a block must be gone for its release to be uninstalled:
-// longer than it takes to save a file, to check out a branch, or for a tool to
-// write the configuration anew.
-const removalGrace = time.Minute
-
-// doomed reports whether the release goes with the namespace of its resource.
-func (d releaseDeclaration) doomed(l *leaving, ref helm.ReleaseRef) bool {
-	return l.doomed && d.resource != nil && d.resource.Ref.Namespace == ref.Namespace
-}
 
 // mayEnd ends a run that is to uninstall a release and is not to happen now: it
 // waits for an approval, somebody has suspended it, or its block is gone for a
 // moment only. Where another declaration goes on with the release there is nothing
 // to wait for. e.mu is held.
-func (e *Engine) mayEnd(n *node, l *leaving) bool {
-	switch s := n.suspension; {
-	case l.Keep || n.release.declared.doomed(l, n.release.record.Ref) || heirOf(e.nodes, n) != nil:
+func (e *Engine) mayEnd(n *node, l *leave.Leaving) bool {
+	if l.Keep || l.Dooms(n.release.declared, n.release.record.Ref) || heirOf(e.nodes, n) != nil {
 		return true
-	case l.Held != "":
+	}
+	by := ""
+	if n.suspension != nil {
+		by = n.suspension.String()
+	}
+	switch obstacle, reason := l.Waits(by, now()); obstacle {
+	case leave.Approval:
 		n.view.Approval = l.Held
-		e.succeeded(n, Waiting, l.reason(), "sluice approve "+quoted(n.id))
-	case s != nil:
-		reason := fmt.Sprintf("%s; it is to be uninstalled then: %s", s, l.Why)
+		e.succeeded(n, Waiting, reason, "sluice approve "+quoted(n.id))
+	case leave.Suspension:
 		e.tellWaits(n, reason)
-		e.rest(n, Suspended, reason, resumeHint(s, n.id))
-	case l.pending():
-		e.succeeded(n, Waiting, fmt.Sprintf("%s: it is uninstalled at %s, unless it is declared again", l.Why, l.After.Format(time.RFC3339)),
-			"sluice sync "+quoted(n.id)+", or its block coming back")
+		e.rest(n, Suspended, reason, resumeHint(n.suspension, n.id))
+	case leave.Return:
+		e.succeeded(n, Waiting, reason, "sluice sync "+quoted(n.id)+", or its block coming back")
 		if e.times != nil {
 			e.times.Postpone(n.id, time.Until(l.After))
 		}
@@ -79,33 +48,17 @@ func (e *Engine) mayEnd(n *node, l *leaving) bool {
 	return false
 }
 
-// A reload that takes away more than this many releases, or all of more than
-// that many, is taken for a mistake until somebody approves it.
-const (
-	removalBudget = 10
-	removalAll    = 3
-)
-
 // leave has the releases go whose blocks are not in the configuration any more,
 // out of those that were declared before. e.mu is held.
 func (ch *change) leave(gone []*node, before int) {
 	gone = slices.DeleteFunc(gone, func(n *node) bool { return heirOf(ch.nodes, n) != nil })
-	l := leaving{Since: now(), Why: "its block is not in the configuration any more", After: now().Add(removalGrace)}
-	var there []string // ids of those that are installed, as far as we know
-	for _, n := range gone {
-		if n.release.hasRevision() {
-			there = append(there, n.id)
-		}
+	blocks := make([]leave.Block, len(gone))
+	for i, n := range gone {
+		blocks[i] = leave.Block{ID: n.id, Installed: n.release.hasRevision()}
 	}
-	if n := len(there); n > removalBudget || n == before && n > removalAll {
-		l.Held, l.Many, l.Of = fingerprint(there), n, before
-	}
-	for _, n := range gone {
-		own := l
-		if !n.release.hasRevision() { // all there can be is what a killed process has begun
-			own = leaving{Since: l.Since, Why: l.Why}
-		}
-		n.release.leaving = &own
+	for i, l := range leave.Blocks(blocks, before, now()) {
+		n := gone[i]
+		n.release.leaving = &l
 		n.view.DependsOn = nil
 		ch.nodes[n.id] = n
 		ch.changed = append(ch.changed, n.id)
@@ -122,21 +75,21 @@ func (e *Engine) partings(ch *change, c *candidate) {
 		if n.release == nil {
 			continue
 		}
-		if n.release.declared.block != nil && n.release.leaving == nil {
+		if n.release.declared.Block != nil && n.release.leaving == nil {
 			before++
 		}
 		if ch.nodes[n.id] != nil {
 			continue
 		}
-		stays := n.release.leaving != nil || n.release.declared.block != nil && n.release.installed() && !n.release.declared.keeps()
+		stays := n.release.leaving != nil || n.release.declared.Block != nil && n.release.installed() && !n.release.declared.Keeps()
 		switch h := e.helmFor(ch, c, n.release.declared, stays); {
 		case h == nil: // nobody is left to do it
-		case n.release.declared.resource != nil && !h.helm.cfg.Resources:
-		case n.release.leaving != nil, n.release.declared.resource != nil:
-			n.release.declared.helm = h.id
+		case n.release.declared.Resource != nil && !h.helm.cfg.Resources:
+		case n.release.leaving != nil, n.release.declared.Resource != nil:
+			n.release.declared.Helm = h.id
 			ch.nodes[n.id] = n
 		case stays:
-			n.release.declared.helm = h.id
+			n.release.declared.Helm = h.id
 			gone = append(gone, n)
 		}
 	}
@@ -147,17 +100,17 @@ func (e *Engine) partings(ch *change, c *candidate) {
 // With carryOver, an applier and a helm that nobody has declared, and that are
 // gone only because nothing is declared any more that needs them, stay as long as
 // the configuration has no other. e.mu is held.
-func (e *Engine) helmFor(ch *change, c *candidate, d releaseDeclaration, carryOver bool) *node {
+func (e *Engine) helmFor(ch *change, c *candidate, d declare.Declaration, carryOver bool) *node {
 	appliers := 0
 	for _, n := range ch.nodes {
-		if n.isHelm() && n.helm.cfg.Applier == d.applier {
+		if n.isHelm() && n.helm.cfg.Applier == d.Applier {
 			return n
 		}
 		if n.isApplier() {
 			appliers++
 		}
 	}
-	h, a := e.nodes[d.helm], e.nodes[d.applier]
+	h, a := e.nodes[d.Helm], e.nodes[d.Applier]
 	if !carryOver || h == nil || a == nil || !h.helm.cfg.Implicit || appliers > 0 {
 		return nil
 	}
@@ -168,14 +121,9 @@ func (e *Engine) helmFor(ch *change, c *candidate, d releaseDeclaration, carryOv
 	return h
 }
 
-// stays says where a release is left, and how to end it.
-func (r *releaseNode) stays() string {
-	return fmt.Sprintf("the release %s/%s stays installed, where nothing manages it (helm uninstall -n %s %s)", r.record.Ref.Namespace, r.record.Ref.Name, r.record.Ref.Namespace, r.record.Ref.Name)
-}
-
 // recallRelease gives n what an earlier process knew of it. A record of another
 // cluster is not good for this one. e.mu is held.
-func (e *Engine) recallRelease(n *node, d releaseDeclaration) {
+func (e *Engine) recallRelease(n *node, d declare.Declaration) {
 	stored, ok, err := releaseRecords.Get(e.store, n.id)
 	if err != nil {
 		e.log.Warn("cannot recall", "node", n.id, "err", err)
@@ -284,10 +232,7 @@ func (e *Engine) planUndeclared() ([]PlanResult, error) {
 func (e *Engine) removeRelease(ctx context.Context, job *releaseJob, tell func(release.Progress)) {
 	e.showRemoval(job)
 	text := "it stays installed, where nothing manages it"
-	m := job.record.Removal()
-	if m.Ref.Name == "" { // never run, or the record was lost: what is declared counts
-		m = release.Removal{Owner: job.declared.spec.Owner, Ref: job.declared.spec.Ref, Uninstall: job.declared.spec.Uninstall}
-	}
+	m := job.leaving.Removal(job.declared, job.record)
 	if heir := e.handOver(job); heir != "" {
 		text = "its release goes on as " + heir
 	} else if !job.leaving.Keep {
@@ -319,17 +264,13 @@ func (e *Engine) removeRelease(ctx context.Context, job *releaseJob, tell func(r
 // uninstall removes the release, unless a namespace that goes takes it along
 // whatever comes of that.
 func (e *Engine) uninstall(ctx context.Context, job *releaseJob, m release.Removal, tell func(release.Progress)) (removed bool, err error) {
-	doomed := job.declared.doomed(job.leaving, m.Ref)
-	if doomed {
-		m.Uninstall.DisableHooks, m.Uninstall.Wait = true, false // nothing new begins in such a namespace
-	}
 	removed, err = e.releases.runner.Remove(ctx, m, job.host, tell)
 	e.mu.Lock()
 	if removed || err != nil {
 		e.releases.counted(string(HelmUninstall), err != nil)
 	}
 	e.mu.Unlock()
-	if err != nil && doomed && ctx.Err() == nil {
+	if err != nil && job.leaving.Dooms(job.declared, m.Ref) && ctx.Err() == nil {
 		e.log.WarnContext(ctx, "the namespace goes: what is left of the release goes with it", "node", job.id, "err", err)
 		return true, nil
 	}
@@ -377,7 +318,7 @@ func (e *Engine) removedRelease(job *releaseJob, text string) {
 	e.publish(n, reason, job.leaving.Why+": "+text)
 	ref := job.ref()
 	n.release.record, n.release.report, n.release.synced, n.release.endRun = release.Record{}, nil, "", nil
-	if !job.leaving.resource || n.release.gone {
+	if !job.leaving.Resource || n.release.gone {
 		e.drop(n)
 	} else {
 		e.succeeded(n, Waiting, "for the end of its resource: "+text, "its other finalizers being removed")

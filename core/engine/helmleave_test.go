@@ -9,6 +9,8 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/declare"
+	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/helm"
@@ -121,16 +123,16 @@ func TestPlanTellsOfRemovals(t *testing.T) {
 
 func TestHeirs(t *testing.T) {
 	declared := func(id, namespace string) *node {
-		d := releaseDeclaration{helm: "helm.helm.a", spec: release.Spec{Ref: helm.ReleaseRef{Namespace: "shop", Name: "db"}}}
+		d := declare.Declaration{Helm: "helm.helm.a", Spec: release.Spec{Ref: helm.ReleaseRef{Namespace: "shop", Name: "db"}}}
 		if namespace == "" {
-			d.block = &config.Release{}
+			d.Block = &config.Release{}
 		} else {
-			d.resource = &resource.Resource{Ref: applier.Ref{Namespace: namespace}}
+			d.Resource = &resource.Resource{Ref: applier.Ref{Namespace: namespace}}
 		}
 		return &node{id: id, release: &releaseNode{declared: d}}
 	}
 	leaver := declared("release.old", "")
-	leaver.release.leaving = &leaving{}
+	leaver.release.leaving = &leave.Leaving{}
 	tests := map[string]struct {
 		goes *node
 		all  []*node

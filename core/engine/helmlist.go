@@ -114,9 +114,9 @@ func (r *HelmRelease) showRevision(rev helm.Revision) {
 // helmRelease is what is known of a declared release. e.mu is held.
 func (e *Engine) helmRelease(n *node) HelmRelease {
 	r, view := n.release, e.show(n)
-	ref := (&releaseJob{declared: r.declared, record: r.record}).ref()
+	ref := r.ref()
 	shown := HelmRelease{
-		ID: n.id, Namespace: ref.Namespace, Name: ref.Name, Applier: r.declared.applier, Owner: r.declared.spec.Owner, Declared: cmp.Or(r.declared.place, view.Declared),
+		ID: n.id, Namespace: ref.Namespace, Name: ref.Name, Applier: r.declared.Applier, Owner: r.declared.Spec.Owner, Declared: cmp.Or(r.declared.Place, view.Declared),
 		State: view.State, Reason: view.Reason, Unblock: view.Unblock, NextAttempt: view.NextAttempt, Suspension: view.Suspension,
 	}
 	if rep := r.report; rep != nil {
@@ -139,8 +139,8 @@ func (e *Engine) helmDetail(id string) HelmDetail {
 	if n == nil || n.release == nil {
 		return HelmDetail{Node: Node{ID: id, State: Failed, Reason: "not declared any more"}}
 	}
-	d := HelmDetail{HelmRelease: e.helmRelease(n), Node: e.show(n), Report: n.release.report, DependsOn: n.release.declared.dependsOn}
-	if c := n.release.declared.resource; c != nil {
+	d := HelmDetail{HelmRelease: e.helmRelease(n), Node: e.show(n), Report: n.release.report, DependsOn: n.release.declared.DependsOn}
+	if c := n.release.declared.Resource; c != nil {
 		d.Conditions = c.Status.Conditions
 	}
 	return d

@@ -45,9 +45,9 @@ func (e *Engine) releasePlanJob(id string) (*releaseJob, error) {
 	if err := e.unprepared(n); err != nil {
 		return nil, err
 	}
-	h := e.nodes[n.release.declared.helm]
+	h := e.nodes[n.release.declared.Helm]
 	if h == nil || h.handle == nil {
-		return nil, fmt.Errorf("there is no helm for %s", n.release.declared.applier)
+		return nil, fmt.Errorf("there is no helm for %s", n.release.declared.Applier)
 	}
 	return &releaseJob{id: id, declared: n.release.declared, record: n.release.record, host: e.releaseHost(n, h)}, nil
 }
@@ -98,7 +98,7 @@ func (e *Engine) declareResources(h *node, list []applier.Resource) []string {
 	defer e.mu.Unlock()
 	t := &turnover{engine: e, following: newFollowing(h)}
 	for _, r := range list {
-		t.take(parse(r, t.following.options))
+		t.take(parse(r, t.following.Options))
 	}
 	ids := slices.Clone(t.run)
 	e.placeCharts()

@@ -1,10 +1,9 @@
 package engine
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/sluice-gitops/sluice/core/engine/resources"
+	"github.com/sluice-gitops/sluice/core/release/declare"
+	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -32,11 +31,11 @@ func parse(r applier.Resource, o resource.Options) parsed {
 func (e *Engine) takeResources(f *following, b resources.Batch) {
 	list := make([]parsed, len(b.List)) // parsed before the lock is taken
 	for i, r := range b.List {
-		list[i] = parse(r, f.options)
+		list[i] = parse(r, f.Options)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.followed[f.applier] != f || e.nodes[f.helm] == nil || e.nodes[f.applier] == nil {
+	if e.followed[f.Applier] != f || e.nodes[f.Helm] == nil || e.nodes[f.Applier] == nil {
 		return
 	}
 	if b.Began {
@@ -68,7 +67,7 @@ func (t *turnover) take(p parsed) {
 		t.problem(p)
 		return
 	}
-	id := p.resource.ID(f.name)
+	id := p.resource.ID(f.Name)
 	if f.passing != nil {
 		f.passing[id] = !p.Deleted
 	}
@@ -89,39 +88,12 @@ func (t *turnover) problem(p parsed) {
 		return
 	}
 	t.following.problems[key] = p.Problem
-	t.engine.log.Warn("custom resources cannot be seen", "node", t.following.applier, "kind", p.Ref.Kind, "namespace", p.Ref.Namespace, "err", p.Problem)
+	t.engine.log.Warn("custom resources cannot be seen", "node", t.following.Applier, "kind", p.Ref.Kind, "namespace", p.Ref.Namespace, "err", p.Problem)
 }
 
 // declaration is what a resource declares. e.mu is held.
-func (t *turnover) declaration(p parsed) releaseDeclaration {
-	f, r := t.following, p.resource
-	d := releaseDeclaration{
-		spec: r.Spec, key: fingerprint(r.UID, r.Declared, f.options, fmt.Sprint(p.err)), helm: f.helm, applier: f.applier, keep: r.KeepOnRemove,
-		place: fmt.Sprintf("%s %s/%s", p.Ref.Kind, p.Ref.Namespace, p.Ref.Name), err: p.err, resource: &r,
-	}
-	for _, name := range r.DependsOn {
-		d.dependsOn = append(d.dependsOn, t.dependency(p.Ref, name))
-	}
-	if r.Suspended {
-		d.suspended = suspendedBy("the resource", r.SuspendReason)
-	}
-	return d
-}
-
-// dependency is the node of a resource that another one names: one of the same
-// kind, if there is no other.
-func (t *turnover) dependency(by applier.Ref, name string) string {
-	namespace, name, _ := strings.Cut(name, "/")
-	var same string
-	for _, k := range resource.Kinds() {
-		id := resource.Resource{Ref: applier.Ref{Group: k.Group, Kind: k.Kind, Namespace: namespace, Name: name}}.ID(t.following.name)
-		if k.Group == by.Group && k.Kind == by.Kind {
-			same = id
-		} else if t.engine.nodes[id] != nil && same == "" {
-			same = id
-		}
-	}
-	return same
+func (t *turnover) declaration(p parsed) declare.Declaration {
+	return t.following.Resource(p.resource, p.err, func(id string) bool { return t.engine.nodes[id] != nil })
 }
 
 // added makes the node of a resource that was not there.
@@ -146,11 +118,11 @@ func (t *turnover) added(id string, p parsed) {
 func (t *turnover) changed(n *node, p parsed) {
 	r := n.release
 	d := t.declaration(p)
-	same := r.declared.key == d.key && r.leaving == nil && !p.Deleting
+	same := r.declared.Key == d.Key && r.leaving == nil && !p.Deleting
 	again := r.leaving != nil && !p.Deleting // made anew while the release goes
-	if r.leaving != nil && p.Deleting && r.leaving.resource {
-		r.declared.resource = d.resource
-		if l := t.parting(d, p); l.Keep == r.leaving.Keep && l.doomed == r.leaving.doomed {
+	if r.leaving != nil && p.Deleting && r.leaving.Resource {
+		r.declared.Resource = d.Resource
+		if l := t.parting(d, p); l.Keep == r.leaving.Keep && l.Doomed == r.leaving.Doomed {
 			return // that is under way
 		}
 	}
@@ -169,30 +141,22 @@ func (t *turnover) changed(n *node, p parsed) {
 }
 
 // declare gives n what a resource declares, or has it leave if that goes.
-func (t *turnover) declare(n *node, d releaseDeclaration, p parsed) {
+func (t *turnover) declare(n *node, d declare.Declaration, p parsed) {
 	r := n.release
-	if old := r.declared.spec.Chart.Tree; old != nil && d.spec.Chart.Tree == nil && d.resource.Git != nil {
-		d.spec.Chart.Tree = old // until it is placed anew
+	if old := r.declared.Spec.Chart.Tree; old != nil && d.Spec.Chart.Tree == nil && d.Resource.Git != nil {
+		d.Spec.Chart.Tree = old // until it is placed anew
 	}
 	r.declared, r.leaving, r.gone = d, nil, false
-	n.view.Declared = d.place
+	n.view.Declared = d.Place
 	if p.Deleting {
 		r.leaving = t.parting(d, p)
 	}
 }
 
 // parting is the end of a release whose resource is being deleted.
-func (t *turnover) parting(d releaseDeclaration, p parsed) *leaving {
-	l := &leaving{Since: now(), Why: d.place + " was deleted", Keep: d.keeps(), resource: true, doomed: p.NamespaceDeleting}
-	switch {
-	case p.DefinitionDeleting && !t.following.uninstall:
-		l.Why, l.Keep = "the definition of "+d.place+" was deleted", true
-	case d.keep:
-		l.Why += ", which says that the release stays"
-	case d.suspended != nil:
-		l.Why += ", which says that its release is left alone"
-	}
-	return l
+func (t *turnover) parting(d declare.Declaration, p parsed) *leave.Leaving {
+	l := leave.Resource(d, leave.Deletion{Namespace: p.NamespaceDeleting, Definition: p.DefinitionDeleting, Uninstall: t.following.uninstall}, now())
+	return &l
 }
 
 // deleted takes note that a resource is gone.
@@ -222,11 +186,11 @@ func (t *turnover) vanished(n *node) {
 		r.endRun(errSuperseded)
 	}
 	if r.installed() && r.leaving == nil {
-		e.publish(n, eventRemoved, r.declared.place+" is gone without having been deleted in our presence: "+r.stays())
+		e.publish(n, eventRemoved, r.declared.Place+" is gone without having been deleted in our presence: "+leave.Stays(r.record.Ref))
 	}
 	r.failTasks()
 	e.drop(n)
-	e.freed(n, (&releaseJob{declared: r.declared, record: r.record}).ref())
+	e.freed(n, r.ref())
 	e.dropRecords(n.id)
 }
 
@@ -237,7 +201,7 @@ func (t *turnover) passed() {
 		return
 	}
 	for _, n := range sortedNodes(e.nodes) {
-		if r := n.release; r != nil && r.declared.applier == f.applier && r.declared.resource != nil && !f.passing[n.id] && !f.blind(r.declared.resource.Ref) {
+		if r := n.release; r != nil && r.declared.Applier == f.Applier && r.declared.Resource != nil && !f.passing[n.id] && !f.blind(r.declared.Resource.Ref) {
 			t.vanished(n)
 		}
 	}
@@ -256,7 +220,7 @@ func (t *turnover) recall() {
 	}
 	for _, id := range ids {
 		stored, ok, err := releaseRecords.Get(e.store, id)
-		if err != nil || !ok || e.dropped[id] || e.nodes[id] != nil || stored.Resource == nil || stored.Applier != f.applier || f.blind(*stored.Resource) {
+		if err != nil || !ok || e.dropped[id] || e.nodes[id] != nil || stored.Resource == nil || stored.Applier != f.Applier || f.blind(*stored.Resource) {
 			continue
 		}
 		n := &node{id: id, release: stored.recalled(), view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}
@@ -268,7 +232,7 @@ func (t *turnover) recall() {
 			continue
 		}
 		if n.release.installed() {
-			e.publish(n, eventRemoved, "its resource is gone without having been deleted in our presence: "+n.release.stays())
+			e.publish(n, eventRemoved, "its resource is gone without having been deleted in our presence: "+leave.Stays(n.release.record.Ref))
 		}
 		e.dropRecords(id)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -191,7 +192,7 @@ func TestResourcesSurviveReloads(t *testing.T) {
 		expect(t, e, web, Ready, "")
 		w.wantCalls("install ghost")
 		w.reload(e, chartSourceBlock+`helm "helm" "mine" { resources = false }`)
-		sleepFor(t, removalGrace)
+		sleepFor(t, leave.Grace)
 		if _, err := e.Node(web); err == nil {
 			t.Error("the node is still there, though nobody follows resources")
 		}

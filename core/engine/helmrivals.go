@@ -62,16 +62,6 @@ func (e *Engine) clusterOf(helm string) string {
 	return fingerprint(h.plugin.Type, args)
 }
 
-// releaseOf is the release that n is about. What cannot be parsed any more is
-// about what it was about before.
-func (n *node) releaseOf() (ref helm.ReleaseRef, owner string) {
-	d, record := n.release.declared.spec, n.release.record
-	if d.Ref.Name == "" {
-		return record.Ref, record.Owner
-	}
-	return d.Ref, d.Owner
-}
-
 // rivals returns who declares what, collected once for each change of the nodes,
 // and has those look again that nobody is before any more. e.mu is held.
 func (e *Engine) rivals() *rivals {
@@ -85,11 +75,11 @@ func (e *Engine) rivals() *rivals {
 		if n.release == nil {
 			continue
 		}
-		at := n.release.declared.helm
+		at := n.release.declared.Helm
 		if clusters[at] == "" {
 			clusters[at] = e.clusterOf(at)
 		}
-		ref, _ := n.releaseOf()
+		ref := n.release.ref()
 		to := releaseTarget{clusters[at], ref}
 		r.at[n.id] = to
 		if ref.Name != "" && n.release.leaving == nil {
@@ -114,7 +104,7 @@ func (e *Engine) rivals() *rivals {
 // resource of the release's own namespace, what was there first.
 func before(a, b *node, ref helm.ReleaseRef) int {
 	rank := func(n *node) (class int, made time.Time) {
-		switch r := n.release.declared.resource; {
+		switch r := n.release.declared.Resource; {
 		case r == nil:
 			return 0, made
 		case r.Ref.Namespace == ref.Namespace:
@@ -141,7 +131,7 @@ func (e *Engine) winnerOf(n *node) (winner *node, why string) {
 	}
 	owner := r.owner(r.at[n.id], list)
 	for _, other := range list {
-		if _, name := other.releaseOf(); name == owner && owner != "" {
+		if _, name := other.release.declared.Release(other.release.record); name == owner && owner != "" {
 			return other, "has made it"
 		}
 	}
@@ -155,7 +145,7 @@ func (e *Engine) winnerOf(n *node) (winner *node, why string) {
 
 // sameResource reports whether two nodes are of one resource: see twinOf.
 func sameResource(a, b *node) bool {
-	x, y := a.release.declared.resource, b.release.declared.resource
+	x, y := a.release.declared.Resource, b.release.declared.Resource
 	return x != nil && y != nil && x.UID != "" && x.UID == y.UID
 }
 
@@ -184,8 +174,8 @@ func (e *Engine) reconsider(n *node) {
 		return
 	}
 	n.release.yields = ""
-	if h := e.nodes[n.release.declared.helm]; h != nil && h.isHelm() && h.helm.observer != nil {
-		h.helm.observer.Changed(n.release.declared.spec.Ref)
+	if h := e.nodes[n.release.declared.Helm]; h != nil && h.isHelm() && h.helm.observer != nil {
+		h.helm.observer.Changed(n.release.declared.Spec.Ref)
 	}
 	e.triggerLocked(n.id, sched.Webhook)
 }
@@ -193,9 +183,9 @@ func (e *Engine) reconsider(n *node) {
 // yield ends the run of n, whose release another declaration goes on with. e.mu
 // is held.
 func (e *Engine) yield(n *node, job *releaseJob, winner *node, why string) {
-	ref, _ := n.releaseOf()
+	ref := n.release.ref()
 	err := fmt.Errorf("release %s/%s is declared by %s (%s) as well, which %s: remove one of the two declarations, or give it another release name",
-		ref.Namespace, ref.Name, winner.id, winner.release.declared.place, why)
+		ref.Namespace, ref.Name, winner.id, winner.release.declared.Place, why)
 	if job.task != nil {
 		job.task.finish(refuse(ErrConflict, "%s: %s", n.id, err))
 	}
@@ -206,10 +196,10 @@ func (e *Engine) yield(n *node, job *releaseJob, winner *node, why string) {
 	if w == nil || !news {
 		return
 	}
-	w.Update(n.id, *n.release.declared.resource, func(r resource.Resource, before resource.Status) resource.Status {
+	w.Update(n.id, *n.release.declared.Resource, func(r resource.Resource, before resource.Status) resource.Status {
 		return r.Failed(before, err, now())
 	})
-	w.Tell(n.release.declared.resource.FailureEvent(err))
+	w.Tell(n.release.declared.Resource.FailureEvent(err))
 }
 
 // isFirst ends a run whose release another declaration goes on with, or may be
@@ -240,14 +230,14 @@ const (
 // is held.
 func (e *Engine) unsettled(n *node) time.Duration {
 	r := n.release
-	res := r.declared.resource
+	res := r.declared.Resource
 	if res == nil || r.installed() || e.times == nil {
 		return 0
 	}
-	if f := e.followed[r.declared.applier]; f != nil && f.passing != nil {
+	if f := e.followed[r.declared.Applier]; f != nil && f.passing != nil {
 		return settleLook
 	}
-	if res.Ref.Namespace == r.declared.spec.Ref.Namespace {
+	if res.Ref.Namespace == r.declared.Spec.Ref.Namespace {
 		return 0
 	}
 	if r.settled.IsZero() {

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // runRelease makes one release as it is declared, or does with it what somebody
@@ -61,7 +63,7 @@ func (e *Engine) workOnRelease(ctx context.Context, job *releaseJob) {
 		e.endRelease(job, unreported(err), job.record)
 		return
 	}
-	report, record := e.releases.runner.Run(ctx, job.declared.spec, job.host, job.record, tell)
+	report, record := e.releases.runner.Run(ctx, job.declared.Spec, job.host, job.record, tell)
 	if ctx.Err() != nil {
 		e.keepRecord(job, record)
 		e.abandonRelease(job, context.Cause(ctx))
@@ -145,7 +147,7 @@ func (e *Engine) endRelease(job *releaseJob, report release.Report, record relea
 	e.concludeRelease(n, job, report)
 	n.outcome.made = &report
 	if report.Changed() {
-		e.discoverSoon(job.declared.applier)
+		e.discoverSoon(job.declared.Applier)
 	}
 	e.mu.Unlock()
 	e.tellReport(job, report)
@@ -166,13 +168,26 @@ func (e *Engine) concludeRelease(n *node, job *releaseJob, report release.Report
 		e.succeeded(n, Waiting, report.Reason, "the end of that")
 	default:
 		r.inherits = ""
-		r.synced, r.ready, r.at = job.declared.key, now(), maps.Clone(job.at)
+		r.synced, r.ready, r.at = job.declared.Key, now(), maps.Clone(job.at)
 		e.succeeded(n, Ready, report.Reason, "")
 		e.tellDependents(n.id)
 	}
 	if e.times != nil && !report.Again.IsZero() {
 		e.times.Postpone(n.id, max(time.Until(report.Again), 0))
 	}
+}
+
+// releaseError is a problem of a release with the places that its diagnostics
+// have.
+func releaseError(err error) error {
+	if err == nil {
+		return nil
+	}
+	l, ok := diag.From(err)
+	if !ok {
+		return err
+	}
+	return &placedError{text: fmt.Sprint(err), cause: err, problems: l}
 }
 
 // permanent keeps the timetable from backing off by itself: a report says when
@@ -186,12 +201,12 @@ func permanent(err error) error {
 
 // endInvalid ends the run of a declaration that cannot be run. e.mu is held.
 func (e *Engine) endInvalid(n *node, err error) {
-	e.failed(n, permanent(releaseError(err)), "a change of "+n.release.declared.place)
+	e.failed(n, permanent(releaseError(err)), "a change of "+n.release.declared.Place)
 	if w := e.writerOf(n.release.declared); w != nil {
-		w.Update(n.id, *n.release.declared.resource, func(r resource.Resource, before resource.Status) resource.Status {
+		w.Update(n.id, *n.release.declared.Resource, func(r resource.Resource, before resource.Status) resource.Status {
 			return r.Failed(before, err, now())
 		})
-		w.Tell(n.release.declared.resource.FailureEvent(err))
+		w.Tell(n.release.declared.Resource.FailureEvent(err))
 	}
 }
 

@@ -232,7 +232,7 @@ func (j *releaseJob) operate(ctx context.Context, tell func(release.Progress)) (
 	op, ref := j.task.op, j.ref()
 	timeout := op.Timeout
 	if timeout == 0 {
-		timeout = j.declared.spec.Timeout
+		timeout = j.declared.Spec.Timeout
 	}
 	emit := func(phase release.Phase) func(helm.Event) {
 		return func(ev helm.Event) { tell(release.Progress{Phase: phase, Text: ev.Message, Event: ev}) }
@@ -240,12 +240,12 @@ func (j *releaseJob) operate(ctx context.Context, tell func(release.Progress)) (
 	switch op.Kind {
 	case HelmRollback:
 		rev, err := j.host.Helm.Rollback(ctx, helm.Rollback{
-			Ref: ref, To: op.Revision, Timeout: timeout, Wait: j.waitFor(op), WaitForJobs: j.declared.spec.WaitForJobs && !op.NoWait,
-			DisableHooks: op.DisableHooks, Force: op.Force, MaxHistory: j.declared.spec.MaxHistory,
+			Ref: ref, To: op.Revision, Timeout: timeout, Wait: j.waitFor(op), WaitForJobs: j.declared.Spec.WaitForJobs && !op.NoWait,
+			DisableHooks: op.DisableHooks, Force: op.Force, MaxHistory: j.declared.Spec.MaxHistory,
 		}, emit(release.PhaseRollingBack))
 		return fmt.Sprintf("rolled back to %s, which is revision %d", rev.Chart, rev.Number), err
 	case HelmTest:
-		err := j.host.Helm.Test(ctx, helm.Test{Ref: ref, Timeout: timeout, Names: op.Tests, Cleanup: j.declared.spec.Test != nil && j.declared.spec.Test.Cleanup},
+		err := j.host.Helm.Test(ctx, helm.Test{Ref: ref, Timeout: timeout, Names: op.Tests, Cleanup: j.declared.Spec.Test != nil && j.declared.Spec.Test.Cleanup},
 			emit(release.PhaseTesting))
 		return "the tests have passed", err
 	}
@@ -257,17 +257,15 @@ func (j *releaseJob) operate(ctx context.Context, tell func(release.Progress)) (
 
 // ref is the release that the job is about.
 func (j *releaseJob) ref() helm.ReleaseRef {
-	if j.declared.spec.Ref.Name != "" {
-		return j.declared.spec.Ref
-	}
-	return j.record.Ref
+	ref, _ := j.declared.Release(j.record)
+	return ref
 }
 
 func (j *releaseJob) waitFor(op HelmOperation) helm.Wait {
 	if op.NoWait {
 		return helm.WaitHooks
 	}
-	return j.declared.spec.Wait
+	return j.declared.Spec.Wait
 }
 
 // endTask ends an operation by hand. After a test, and after what has failed, the

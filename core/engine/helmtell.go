@@ -7,13 +7,14 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/engine/resources"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
 // writerOf returns who writes the status of n, nil if nobody does. e.mu is held.
-func (e *Engine) writerOf(d releaseDeclaration) *resources.Writer {
-	if f := e.followed[d.applier]; f != nil && d.resource != nil {
+func (e *Engine) writerOf(d declare.Declaration) *resources.Writer {
+	if f := e.followed[d.Applier]; f != nil && d.Resource != nil {
 		return f.writer
 	}
 	return nil
@@ -27,7 +28,7 @@ func (e *Engine) tellResource(job *releaseJob, change func(resource.Resource, re
 	if n == nil || w == nil {
 		return
 	}
-	w.Update(job.id, *job.declared.resource, func(r resource.Resource, before resource.Status) resource.Status {
+	w.Update(job.id, *job.declared.Resource, func(r resource.Resource, before resource.Status) resource.Status {
 		after := change(r, before)
 		after.Suspended = n.suspension.shown()
 		return after
@@ -45,7 +46,7 @@ func (e *Engine) tellReport(job *releaseJob, report release.Report) {
 	if w == nil {
 		return
 	}
-	if ev, ok := job.declared.resource.EventOf(report); ok {
+	if ev, ok := job.declared.Resource.EventOf(report); ok {
 		w.Tell(ev)
 	}
 }
@@ -57,7 +58,7 @@ func (e *Engine) tellRemoval(job *releaseJob, err error) {
 	if w == nil || n == nil || job.leaving.Keep {
 		return
 	}
-	r := job.declared.resource
+	r := job.declared.Resource
 	if err == nil {
 		text := "its release is being uninstalled, since " + job.leaving.Why
 		e.tellWaits(n, text)
@@ -72,7 +73,7 @@ func (e *Engine) tellRemoval(job *releaseJob, err error) {
 
 // holdResource keeps the resource of a job until its release is uninstalled.
 func (e *Engine) holdResource(ctx context.Context, job *releaseJob) error {
-	r := job.declared.resource
+	r := job.declared.Resource
 	if r == nil || r.Finalized {
 		return nil
 	}
@@ -85,8 +86,8 @@ func (e *Engine) holdResource(ctx context.Context, job *releaseJob) error {
 
 // releaseResource lets the resource of a job go, for which text was done.
 func (e *Engine) releaseResource(ctx context.Context, job *releaseJob, text string) error {
-	r := job.declared.resource
-	if r == nil || !job.leaving.resource {
+	r := job.declared.Resource
+	if r == nil || !job.leaving.Resource {
 		return nil
 	}
 	e.mu.Lock()

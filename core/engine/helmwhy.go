@@ -23,7 +23,7 @@ func (e *Engine) whyRelease(target, namespace string) (id string, ok bool) {
 	}
 	var found []string
 	for _, n := range sortedNodes(e.nodes) {
-		if n.release != nil && n.release.declared.resource != nil && q.matches(n.release.declared.resource.Ref) {
+		if n.release != nil && n.release.declared.Resource != nil && q.matches(n.release.declared.Resource.Ref) {
 			found = append(found, n.id)
 		}
 	}
@@ -39,15 +39,15 @@ func (e *Engine) whyRelease(target, namespace string) (id string, ok bool) {
 // explainRelease tells about the last run. e.mu is held.
 func (e *Engine) explainRelease(n *node) []string {
 	r := n.release
-	ref := (&releaseJob{declared: r.declared, record: r.record}).ref()
-	lines := []string{fmt.Sprintf("it is the Helm release %s in the namespace %s, of %s", ref.Name, ref.Namespace, r.declared.applier)}
+	ref := r.ref()
+	lines := []string{fmt.Sprintf("it is the Helm release %s in the namespace %s, of %s", ref.Name, ref.Namespace, r.declared.Applier)}
 	if r.leaving != nil {
 		return append(lines, fmt.Sprintf("%s, at %s", r.leaving.Why, r.leaving.Since.Format(time.RFC3339)))
 	}
-	if len(r.declared.dependsOn) > 0 {
-		lines = append(lines, "it depends on "+strings.Join(r.declared.dependsOn, ", "))
+	if len(r.declared.DependsOn) > 0 {
+		lines = append(lines, "it depends on "+strings.Join(r.declared.DependsOn, ", "))
 	}
-	if c := r.declared.resource; c != nil {
+	if c := r.declared.Resource; c != nil {
 		for _, w := range c.Warnings {
 			lines = append(lines, "warning: "+w.Error())
 		}

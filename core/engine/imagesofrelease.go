@@ -56,7 +56,7 @@ func (n *node) block() *config.Release {
 	if n == nil || n.release == nil || n.release.leaving != nil {
 		return nil
 	}
-	return n.release.declared.block
+	return n.release.declared.Block
 }
 
 const (

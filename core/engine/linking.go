@@ -19,9 +19,9 @@ func (n *node) needs() []string {
 	case n.automation != nil:
 		return []string{n.automation.cfg.Target}
 	case n.release != nil && n.release.leaving != nil:
-		return []string{n.release.declared.helm}
+		return []string{n.release.declared.Helm}
 	case n.release != nil:
-		return slices.Concat(n.release.declared.instances(), n.release.declared.dependsOn)
+		return slices.Concat(n.release.declared.Instances(), n.release.declared.DependsOn)
 	}
 	return nil
 }
@@ -32,7 +32,7 @@ func (n *node) instances() []string {
 	case n.sync != nil:
 		return instancesOf(n.sync.cfg)
 	case n.release != nil:
-		return n.release.declared.instances()
+		return n.release.declared.Instances()
 	}
 	return nil
 }
@@ -40,7 +40,7 @@ func (n *node) instances() []string {
 // volatile reports whether n comes and goes while a configuration runs, so that
 // nobody has checked what it depends on.
 func (n *node) volatile() bool {
-	return n.release != nil && (n.release.declared.block == nil || n.release.leaving != nil)
+	return n.release != nil && (n.release.declared.Block == nil || n.release.leaving != nil)
 }
 
 // link builds the graph: an edge for each reference. What a custom resource
@@ -70,7 +70,7 @@ func linkOnce(nodes map[string]*node) (*graph.Graph[*node], error) {
 		n := nodes[id]
 		b.Add(id, n)
 		for _, need := range n.needs() {
-			loose := n.volatile() && (nodes[need] == nil || n.release.circle != "" && slices.Contains(n.release.declared.dependsOn, need))
+			loose := n.volatile() && (nodes[need] == nil || n.release.circle != "" && slices.Contains(n.release.declared.DependsOn, need))
 			if !loose {
 				b.Depend(id, need)
 			}

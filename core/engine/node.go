@@ -177,8 +177,8 @@ func (n *node) suspended() *Suspension {
 		return n.since(suspendedByConfig(""))
 	case n.automation != nil && n.automation.cfg.Suspend:
 		return n.since(suspendedByConfig(n.automation.cfg.SuspendReason))
-	case n.release != nil && n.release.declared.suspended != nil:
-		return n.since(n.release.declared.suspended)
+	case n.release != nil && n.release.declared.Suspended != nil:
+		return n.since(suspendedBy(n.release.declared.Suspended.By, n.release.declared.Suspended.Reason))
 	}
 	return nil
 }

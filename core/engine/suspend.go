@@ -99,7 +99,7 @@ func (e *Engine) resume(id, why string) error {
 	}
 	if n.suspension == nil {
 		if s := n.suspended(); s != nil {
-			if n.release != nil && n.release.declared.resource != nil {
+			if n.release != nil && n.release.declared.Resource != nil {
 				return refuse(ErrConflict, "%s is suspended by its resource: remove the annotation there", id)
 			}
 			return refuse(ErrConflict, "%s is suspended by the configuration: remove `suspend = true` there", id)

@@ -1,31 +1,32 @@
-package engine
+package declare
 
 import (
+	"cmp"
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
-// declareRelease reads a release block.
-func declareRelease(r config.Release) releaseDeclaration {
-	d := releaseDeclaration{
-		spec: releaseSpec(r), key: releaseKey(r), helm: r.Helm, applier: r.Applier, dependsOn: r.DependsOn,
-		keep: r.OnRemove == "keep", place: r.Range.String(), block: &r,
+// Block is what a release block declares.
+func Block(r config.Release) Declaration {
+	d := Declaration{
+		Spec: specOf(r), Key: keyOf(r), Helm: r.Helm, Applier: r.Applier, DependsOn: r.DependsOn,
+		Keep: r.OnRemove == "keep", Place: r.Range.String(), Block: &r,
 	}
 	if r.Suspend {
-		d.suspended = suspendedByConfig(r.SuspendReason)
+		d.Suspended = &Suspended{By: "the configuration", Reason: cmp.Or(r.SuspendReason, "suspend = true")}
 	}
 	return d
 }
 
-// releaseSpec is the release that a block declares.
-func releaseSpec(r config.Release) release.Spec {
+// specOf is the release that a block declares.
+func specOf(r config.Release) release.Spec {
 	return release.Spec{
 		Owner: release.OwnerOf(r.Address), Ref: helm.ReleaseRef{Namespace: r.Namespace, Name: r.ReleaseName},
 		Chart: chartOf(r.Chart), From: valuesFrom(r.From), Values: secret.New(string(r.Values.JSON)), Locate: locateValue(r),
@@ -120,26 +121,13 @@ func driftOf(d config.ReleaseDrift) release.Drift {
 	return drift
 }
 
-// releaseKey identifies what a block declares, wherever in the files it stands.
+// keyOf identifies what a block declares, wherever in the files it stands.
 // It changes with secrets as well, and does not tell them.
-func releaseKey(r config.Release) string {
+func keyOf(r config.Release) string {
 	r.Range, r.Chart.Range = diag.Range{}, diag.Range{}
 	r.From = slices.Clone(r.From)
 	for i := range r.From {
 		r.From[i].Range = diag.Range{}
 	}
-	return fingerprint(r, json.RawMessage(r.Values.JSON), r.Secrets())
-}
-
-// releaseError is a problem of a release with the places that its diagnostics
-// have.
-func releaseError(err error) error {
-	if err == nil {
-		return nil
-	}
-	l, ok := diag.From(err)
-	if !ok {
-		return err
-	}
-	return &placedError{text: fmt.Sprint(err), cause: err, problems: l}
+	return digest.Of(r, json.RawMessage(r.Values.JSON), r.Secrets())
 }

@@ -1,0 +1,155 @@
+package leave_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/declare"
+	"github.com/sluice-gitops/sluice/core/release/leave"
+	"github.com/sluice-gitops/sluice/core/release/resource"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+var at = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// blocks are n that are installed, and one that is not.
+func blocks(n int) []leave.Block {
+	list := []leave.Block{{ID: "release.never"}}
+	for i := range n {
+		list = append(list, leave.Block{ID: fmt.Sprint("release.", i), Installed: true})
+	}
+	return list
+}
+
+func TestManyBlocksAreHeld(t *testing.T) {
+	tests := map[string]struct {
+		gone, before int
+		held         bool
+	}{
+		"one of one":         {1, 1, false},
+		"all three":          {3, 3, false},
+		"all four":           {4, 4, true},
+		"four of five":       {4, 5, false},
+		"ten of a hundred":   {10, 100, false},
+		"eleven of hundreds": {11, 300, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			list := leave.Blocks(blocks(tt.gone), tt.before, at)
+			if never := list[0]; never.Held != "" || !never.After.IsZero() {
+				t.Errorf("what was never installed waits: %+v", never)
+			}
+			for _, l := range list[1:] {
+				obstacle, reason := l.Waits("", at)
+				if held := obstacle == leave.Approval; held != tt.held || l.Held != list[1].Held {
+					t.Errorf("waits for %d (%s), want it to be held: %t", obstacle, reason, tt.held)
+				}
+			}
+		})
+	}
+	a, b := leave.Blocks(blocks(11), 300, at), leave.Blocks(blocks(12), 300, at)
+	if a[1].Held == b[1].Held {
+		t.Error("the approval of some is one of others")
+	}
+}
+
+func TestWaits(t *testing.T) {
+	l := leave.Blocks(blocks(1), 5, at)[1]
+	held := leave.Blocks(blocks(4), 4, at)[1]
+	tests := map[string]struct {
+		l         leave.Leaving
+		suspended string
+		at        time.Time
+		want      leave.Obstacle
+		reason    string
+	}{
+		"at first": {l, "", at, leave.Return,
+			"its block is not in the configuration any more: it is uninstalled at 2026-03-01T12:01:00Z, unless it is declared again"},
+		"after the grace":     {l, "", at.Add(leave.Grace), leave.None, ""},
+		"by a person":         {l, "suspended by ann", at.Add(time.Hour), leave.Suspension, "suspended by ann; it is to be uninstalled then: " + l.Why},
+		"held, and suspended": {held, "suspended by ann", at.Add(time.Hour), leave.Approval, "for an approval: 4 of 4 releases left the configuration at once, and are to be uninstalled"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if o, reason := tt.l.Waits(tt.suspended, tt.at); o != tt.want || reason != tt.reason {
+				t.Errorf("waits for %d, %q; want %d, %q", o, reason, tt.want, tt.reason)
+			}
+		})
+	}
+}
+
+// declared is a release of a resource in the namespace shop.
+func declared(change func(*declare.Declaration)) declare.Declaration {
+	d := declare.Declaration{
+		Spec:     release.Spec{Owner: "me", Ref: helm.ReleaseRef{Namespace: "shop", Name: "web"}, Uninstall: release.Uninstall{Wait: true}},
+		Place:    "HelmRelease shop/web",
+		Resource: &resource.Resource{Ref: applier.Ref{Namespace: "shop", Name: "web"}},
+	}
+	if change != nil {
+		change(&d)
+	}
+	return d
+}
+
+func TestDeletedResource(t *testing.T) {
+	tests := map[string]struct {
+		d    declare.Declaration
+		with leave.Deletion
+		keep bool
+		why  string
+	}{
+		"plain":            {declared(nil), leave.Deletion{}, false, "HelmRelease shop/web was deleted"},
+		"that says so":     {declared(func(d *declare.Declaration) { d.Keep = true }), leave.Deletion{}, true, "HelmRelease shop/web was deleted, which says that the release stays"},
+		"suspended":        {declared(func(d *declare.Declaration) { d.Suspended = &declare.Suspended{} }), leave.Deletion{}, true, "HelmRelease shop/web was deleted, which says that its release is left alone"},
+		"with its kind":    {declared(nil), leave.Deletion{Definition: true}, true, "the definition of HelmRelease shop/web was deleted"},
+		"with all of them": {declared(nil), leave.Deletion{Definition: true, Uninstall: true}, false, "HelmRelease shop/web was deleted"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			want := leave.Leaving{Since: at, Why: tt.why, Keep: tt.keep, Resource: true}
+			if diff := cmp.Diff(want, leave.Resource(tt.d, tt.with, at)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRemoval(t *testing.T) {
+	doomed := leave.Resource(declared(nil), leave.Deletion{Namespace: true}, at)
+	plain := leave.Resource(declared(nil), leave.Deletion{}, at)
+	other := release.Record{Owner: "before", Ref: helm.ReleaseRef{Namespace: "other", Name: "old"}, Uninstall: release.Uninstall{Wait: true, KeepHistory: true}}
+	ref := declared(nil).Spec.Ref
+	tests := map[string]struct {
+		l    leave.Leaving
+		last release.Record
+		want release.Removal
+	}{
+		"as declared": {plain, release.Record{}, release.Removal{Owner: "me", Ref: ref, Uninstall: release.Uninstall{Wait: true}}},
+		"as it was":   {plain, other, release.Removal{Owner: "before", Ref: other.Ref, Uninstall: other.Uninstall}},
+		"doomed":      {doomed, release.Record{}, release.Removal{Owner: "me", Ref: ref, Uninstall: release.Uninstall{DisableHooks: true}}},
+		"elsewhere":   {doomed, other, release.Removal{Owner: "before", Ref: other.Ref, Uninstall: other.Uninstall}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, tt.l.Removal(declared(nil), tt.last)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestRecord: what earlier processes have written is read by later ones.
+func TestRecord(t *testing.T) {
+	const want = `{"since":"2026-03-01T12:00:00Z","why":"gone","keep":true,"after":"2026-03-01T12:01:00Z","held":"abc","many":4,"of":5}`
+	l := leave.Leaving{Since: at, Why: "gone", Keep: true, After: at.Add(leave.Grace), Held: "abc", Many: 4, Of: 5, Resource: true, Doomed: true}
+	got, err := json.Marshal(l)
+	if err != nil || string(got) != want {
+		t.Errorf("%s %v, want %s", got, err, want)
+	}
+}
