@@ -166,7 +166,7 @@ func (e *Engine) pemFile(text string) string {
 func (s *sourceNode) named(cfg config.PluginConfig, err error) error {
 	switch {
 	case s.charts != nil:
-		return s.charts.named(s.mirror, err)
+		return explained(s.charts, s.mirror, err)
 	case s.mirror == "":
 		return located(cfg, err)
 	}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,11 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/release/leave"
-	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/sdk/applier"
-	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 // resourceWorld is a chartWorld whose cluster has custom resources, and whose
@@ -378,20 +374,6 @@ func TestReloadedHelmBlockCounts(t *testing.T) {
 	})
 }
 
-func TestChartBehindSSHSaysWhatToDo(t *testing.T) {
-	c := &chartSource{git: resource.Git{URL: "ssh://git@git.example.com/charts", Ref: "master"}}
-	refused := fmt.Errorf("open: %w", diag.List{diag.Errorf(diag.Attr("url"), "an ssh url needs a key")}.Err())
-	got := c.named("", refused).Error()
-	for _, want := range []string{"git repository ssh://git@git.example.com/charts: ", `source "git" "NAME" { url = "ssh://git@git.example.com/charts", branch = "master", ssh`, "an ssh url needs a key"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("%q does not say %q", got, want)
-		}
-	}
-	if got := c.named("https://mirror.internal/charts", errNoCluster).Error(); !strings.Contains(got, "https://mirror.internal/charts stands in for it") || strings.Contains(got, "ssh {") {
-		t.Errorf("of a mirror: %q", got)
-	}
-}
-
 func TestTwoAppliersOfOneCluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
@@ -600,29 +582,4 @@ func TestReleaseOutlivesItsDeclaration(t *testing.T) {
 		}
 		w.wantInstalled(`demo/ghost {"text":"one"}`)
 	})
-}
-
-func TestPrivateSourcesAreNotLent(t *testing.T) {
-	git := resource.Git{URL: "https://git.example.com/charts", Ref: "main"}
-	with := func(json string) map[string]*node {
-		return map[string]*node{"source.git.charts": {
-			id: "source.git.charts", source: &sourceNode{}, plugin: &config.PluginConfig{Kind: "source", Type: "git", JSON: []byte(json)},
-		}}
-	}
-	public := with(`{"url":"https://git.example.com/charts","branch":"main","auth":null}`)
-	private := with(`{"url":"https://git.example.com/charts","branch":"main","auth":{"token":"t"}}`)
-	for name, c := range map[string]struct {
-		nodes   map[string]*node
-		offered string
-		want    string
-	}{
-		"public":            {nodes: public, want: "source.git.charts"},
-		"private":           {nodes: private},
-		"private, offered":  {nodes: private, offered: "source.git.charts", want: "source.git.charts"},
-		"of another branch": {nodes: with(`{"url":"https://git.example.com/charts","branch":"old"}`)},
-	} {
-		if got := declaredSource(declaredRepositories(c.nodes), git, c.offered); got != c.want {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
-		}
-	}
 }

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-gitops/sluice/core/release/resource"
+	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -133,9 +133,8 @@ helm "helm" "two" { applier = applier.kubernetes.two }
 
 func TestClusterOfHelm(t *testing.T) {
 	e := &Engine{nodes: map[string]*node{}}
-	of := func(config string) string {
-		n := newChartSource("helm.helm.x", resource.Git{}, "")
-		n.plugin.Kind, n.plugin.Type, n.plugin.JSON = kindHelm, "helm", []byte(config)
+	of := func(text string) string {
+		n := &node{id: "helm.helm.x", plugin: &config.PluginConfig{Kind: kindHelm, Type: "helm", JSON: []byte(text)}}
 		e.nodes[n.id] = n
 		return e.clusterOf(n.id)
 	}

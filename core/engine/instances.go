@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/engine/charts"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
@@ -79,17 +80,17 @@ func (e *Engine) open(ctx context.Context, id string) (instance, error) {
 		return nil, refuse(ErrNotFound, "%s is not in the configuration any more", id)
 	}
 	handle, cfg, host, json := n.handle, *n.plugin, e.running.host, n.plugin.JSON
-	var charts *chartSource
+	var own *charts.Source
 	if n.source != nil && n.source.charts != nil {
-		charts = new(*n.source.charts)
+		own = new(*n.source.charts)
 	}
 	e.mu.Unlock()
 	if handle != nil {
 		return handle, nil
 	}
-	if charts != nil {
+	if own != nil {
 		var err error
-		if json, err = e.chartsConfig(ctx, id, *charts); err != nil {
+		if json, err = e.chartsConfig(ctx, id, *own); err != nil {
 			return nil, fmt.Errorf("open: %w", because(ctx, err))
 		}
 	}

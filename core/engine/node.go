@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/digest"
+	"github.com/sluice-gitops/sluice/core/engine/charts"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/tree"
@@ -68,7 +69,7 @@ type sourceNode struct {
 	revision source.Revision // of tree
 	tree     *tree.Tree      // the newest one, held; nil before the first
 	told     bool            // the syncs know of tree
-	charts   *chartSource    // nil: a block declares it
+	charts   *charts.Source  // nil: a block declares it
 	original string          // the URL that a mirror stands in for
 	mirror   string          // the URL of that mirror
 	resolved uint64          // the last run that has seen which revision is the newest
