@@ -231,20 +231,6 @@ func (e *Engine) releasesNamed(name string) []string {
 	return ids
 }
 
-// resourcePrefix returns the name of the applier in the id of a custom resource's
-// node, "" if id is none: helmrelease.prod/demo/ghost.
-func resourcePrefix(id string) string {
-	kind, rest, _ := strings.Cut(id, ".")
-	if !strings.Contains(kind, "helmrelease") {
-		return ""
-	}
-	name, _, ok := strings.Cut(rest, "/")
-	if !ok {
-		return ""
-	}
-	return name
-}
-
 // tellSteps publishes what a run has done. e.mu is held.
 func (e *Engine) tellSteps(n *node, report release.Report) {
 	for _, s := range report.Steps {

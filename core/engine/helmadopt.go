@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/release/declare"
+	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
 
@@ -90,7 +91,7 @@ func (e *Engine) keepCharts(ch *change, c *candidate) {
 // unseen reports whether id is of what only a look at a cluster shows, and that
 // look has not been yet.
 func (e *Engine) unseen(id string) bool {
-	ref := resourcePrefix(id)
+	ref := resource.ApplierOf(id)
 	if ref == "" {
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/core/release/leave"
+	"github.com/sluice-gitops/sluice/core/release/rivals"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/state"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -26,7 +27,7 @@ type releaseJob struct {
 	task     *helmTask      // by hand, instead of what is declared
 	leaving  *leave.Leaving // instead of what is declared, if not nil
 	begins   bool           // the record is new, and nowhere on disk
-	on       []releaseTarget
+	on       []rivals.Target
 	before   *release.Report // of the run before
 	end      func(cause error)
 }

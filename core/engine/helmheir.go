@@ -2,52 +2,14 @@ package engine
 
 import (
 	"fmt"
-	"strings"
 
+	"github.com/sluice-gitops/sluice/core/release/rivals"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
 
-// heirOf is the node among nodes that declares the release that n was about, nil
-// if there is none: a block that was renamed, or became a resource. A resource of
-// another namespace than the release and n have is none: its author has nothing to
-// say there.
-func heirOf(nodes map[string]*node, n *node) *node {
-	ref := n.release.record.Ref
-	if ref.Name == "" {
-		ref = n.release.declared.Spec.Ref
-	}
-	var heir *node
-	for _, other := range nodes {
-		r := other.release
-		if r == nil || other.id == n.id || r.leaving != nil || r.declared.Helm != n.release.declared.Helm || r.declared.Spec.Ref != ref {
-			continue
-		}
-		if c := r.declared.Resource; c != nil && c.Ref.Namespace != ref.Namespace && c.Ref.Namespace != resourceNamespace(n.id) {
-			continue
-		}
-		if heir == nil || other.inheritsBefore(heir) {
-			heir = other
-		}
-	}
-	return heir
-}
-
-// inheritsBefore orders those that could go on with one release: blocks first.
-func (n *node) inheritsBefore(other *node) bool {
-	if is, was := n.release.declared.Block != nil, other.release.declared.Block != nil; is != was {
-		return is
-	}
-	return n.id < other.id
-}
-
-// resourceNamespace is the namespace in the id of a custom resource's release; ""
-// if it is no such id.
-func resourceNamespace(id string) string {
-	if parts := strings.Split(id, "/"); resourcePrefix(id) != "" && len(parts) == 3 {
-		return parts[1]
-	}
-	return ""
-}
+// heirOf is the node among nodes that goes on with the release that n was about,
+// nil if there is none.
+func heirOf(nodes map[string]*node, n *node) *node { return rivals.Heir(releasesAmong(nodes), n) }
 
 // inherit lets heir take over what n has installed, unless it has that already,
 // and the suspension of n. e.mu is held.

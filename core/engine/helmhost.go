@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/sluice-gitops/sluice/core/graph"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -24,11 +23,7 @@ const (
 type releases struct {
 	runner *release.Runner
 	counts map[HelmCount]uint64
-
-	rivals rivals
-
-	byOwner  map[string]string // see owners
-	ownersOf *graph.Graph[*node]
+	book   releaseBook
 }
 
 // openReleases opens what releases need: no plugin before one is there.
@@ -95,23 +90,7 @@ func (e *Engine) releaseHost(n, h *node) release.Host {
 func (e *Engine) declaredBy(helm, owner string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.releases.owners(e)[e.clusterOf(helm)+" "+owner]
-}
-
-// owners are the declarations by cluster and owner. They are collected once for
-// each change of the nodes: every run asks. Engine.mu is held.
-func (r *releases) owners(e *Engine) map[string]string {
-	if r.ownersOf == e.graph {
-		return r.byOwner
-	}
-	r.ownersOf, r.byOwner = e.graph, map[string]string{}
-	at := e.rivals().at
-	for _, n := range e.nodes {
-		if n.release != nil && n.release.leaving == nil && n.release.declared.Spec.Owner != "" {
-			r.byOwner[at[n.id].cluster+" "+n.release.declared.Spec.Owner] = fmt.Sprintf("%s (%s)", n.id, n.release.declared.Place)
-		}
-	}
-	return r.byOwner
+	return e.rivals().DeclaredBy(e.clusterOf(helm), owner)
 }
 
 // treeOf implements release.Host.Tree.

@@ -7,13 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-gitops/sluice/config"
-	"github.com/sluice-gitops/sluice/core/release"
-	"github.com/sluice-gitops/sluice/core/release/declare"
-	"github.com/sluice-gitops/sluice/core/release/leave"
-	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/sdk/applier"
-	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
 // TestSuspendedReleaseIsNotUninstalled: what a person holds stays when its block
@@ -119,50 +113,6 @@ func TestPlanTellsOfRemovals(t *testing.T) {
 		}
 		w.wantInstalled(`demo/ghost {"text":"one"}, demo/kept {"text":"one"}`)
 	})
-}
-
-func TestHeirs(t *testing.T) {
-	declared := func(id, namespace string) *node {
-		d := declare.Declaration{Helm: "helm.helm.a", Spec: release.Spec{Ref: helm.ReleaseRef{Namespace: "shop", Name: "db"}}}
-		if namespace == "" {
-			d.Block = &config.Release{}
-		} else {
-			d.Resource = &resource.Resource{Ref: applier.Ref{Namespace: namespace}}
-		}
-		return &node{id: id, release: &releaseNode{declared: d}}
-	}
-	leaver := declared("release.old", "")
-	leaver.release.leaving = &leave.Leaving{}
-	tests := map[string]struct {
-		goes *node
-		all  []*node
-		want string
-	}{
-		"nobody":                       {declared("release.a", ""), nil, ""},
-		"one that goes too":            {declared("release.a", ""), []*node{leaver}, ""},
-		"a renamed block":              {declared("release.a", ""), []*node{declared("release.b", "")}, "release.b"},
-		"the first by name":            {declared("release.a", ""), []*node{declared("release.d", ""), declared("release.c", "")}, "release.c"},
-		"a block before a resource":    {declared("release.a", ""), []*node{declared("helmrelease.a/shop/db", "shop"), declared("release.b", "")}, "release.b"},
-		"a resource beside it":         {declared("release.a", ""), []*node{declared("helmrelease.a/shop/db", "shop")}, "helmrelease.a/shop/db"},
-		"a resource of somebody else":  {declared("release.a", ""), []*node{declared("helmrelease.a/tenant/evil", "tenant")}, ""},
-		"one of the resource's own":    {declared("helmrelease.a/ops/db", "ops"), []*node{declared("helmrelease.a/ops/db2", "ops")}, "helmrelease.a/ops/db2"},
-		"another tenant of a resource": {declared("helmrelease.a/ops/db", "ops"), []*node{declared("helmrelease.a/tenant/evil", "tenant")}, ""},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			nodes := map[string]*node{tt.goes.id: tt.goes}
-			for _, n := range tt.all {
-				nodes[n.id] = n
-			}
-			got := ""
-			if heir := heirOf(nodes, tt.goes); heir != nil {
-				got = heir.id
-			}
-			if got != tt.want {
-				t.Errorf("the heir is %q, want %q", got, tt.want)
-			}
-		})
-	}
 }
 
 // TestDeletedResourceThatIsSuspended: a person's suspension has the deletion wait,

@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -129,22 +128,6 @@ helm "helm" "two" { applier = applier.kubernetes.two }
 		sleepFor(t, time.Second)
 		expect(t, e, "helmrelease.two/demo/app", Ready, "")
 	})
-}
-
-func TestClusterOfHelm(t *testing.T) {
-	e := &Engine{nodes: map[string]*node{}}
-	of := func(text string) string {
-		n := &node{id: "helm.helm.x", plugin: &config.PluginConfig{Kind: kindHelm, Type: "helm", JSON: []byte(text)}}
-		e.nodes[n.id] = n
-		return e.clusterOf(n.id)
-	}
-	plain := of(`{"kubeconfig":"/k","context":null}`)
-	if got := of(`{"kubeconfig":"/k","namespaces":["a"],"in_cluster":false,"max_chart":7,"storage":"configmap"}`); got != plain {
-		t.Error("limits make another cluster of it")
-	}
-	if got := of(`{"kubeconfig":"/k","context":"other"}`); got == plain {
-		t.Error("another context is the same cluster")
-	}
 }
 
 // stateOf is all that the engine has on disk.

@@ -532,6 +532,14 @@ func TestID(t *testing.T) {
 		if got := r.ID("prod"); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+		if a, n := resource.ApplierOf(want), resource.NamespaceOf(want); a != "prod" || n != "demo" {
+			t.Errorf("%s is of the applier %q and the namespace %q", want, a, n)
+		}
+	}
+	for _, id := range []string{"release.ghost", "sync.a/b/c", "helmrelease.prod", ""} {
+		if a, n := resource.ApplierOf(id), resource.NamespaceOf(id); a != "" || n != "" {
+			t.Errorf("%s is of the applier %q and the namespace %q", id, a, n)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@
 package resource
 
 import (
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
@@ -99,6 +100,28 @@ func Kinds() []applier.VersionedKind {
 // is the name of the applier.
 func (r Resource) ID(applierName string) string {
 	return r.word() + "." + applierName + "/" + r.Ref.Namespace + "/" + r.Ref.Name
+}
+
+// ApplierOf returns the name of the applier in the ID of a resource, "" if id is
+// none.
+func ApplierOf(id string) string {
+	kind, rest, _ := strings.Cut(id, ".")
+	if !strings.Contains(kind, "helmrelease") {
+		return ""
+	}
+	name, _, ok := strings.Cut(rest, "/")
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// NamespaceOf returns the namespace in the ID of a resource, "" if id is none.
+func NamespaceOf(id string) string {
+	if parts := strings.Split(id, "/"); ApplierOf(id) != "" && len(parts) == 3 {
+		return parts[1]
+	}
+	return ""
 }
 
 // word tells the kinds apart, in the names of nodes and owners.
