@@ -271,33 +271,31 @@ func (n *run) move(ctx context.Context) error {
 
 // test runs the tests of the newest revision.
 func (n *run) test(ctx context.Context) error {
-	t, number := n.s.Test, n.seen.Revision.Number
+	t, rev := n.s.Test, n.seen.Revision
 	timeout := t.Timeout
 	if timeout <= 0 {
 		timeout = n.s.timeout()
 	}
 	n.rec = n.rec.aim(n.wanted.Digest.String())
-	n.say(PhaseTesting, fmt.Sprintf("revision %d", number))
+	n.say(PhaseTesting, fmt.Sprintf("revision %d", rev.Number))
 	operation, cancel := bounded(ctx, timeout)
 	defer cancel()
 	err := n.h.Helm.Test(operation, helm.Test{Ref: n.s.Ref, Timeout: timeout, Names: t.Names, Cleanup: t.Cleanup}, n.event)
 	n.h.Observer.Changed(n.s.Ref)
 	err = n.inTime(ctx, err, timeout)
-	switch {
-	case err == nil:
-		n.rec.Tested, n.rec.TestFailed = number, 0
-		n.say(PhaseTested, fmt.Sprintf("revision %d", number))
-		return nil
-	case ctx.Err() != nil:
+	if ctx.Err() != nil && err != nil {
 		return err
+	}
+	n.rec.Tests = TestRun{Revision: rev.Number, Deployed: rev.Updated, Failed: err != nil && !t.IgnoreFailures}
+	if err == nil {
+		n.say(PhaseTested, fmt.Sprintf("revision %d", rev.Number))
+		return nil
 	}
 	n.say(PhaseTestFailed, n.words(err))
 	if t.IgnoreFailures {
-		n.rec.Tested = number
 		n.warn("tests failed, which is to be ignored: " + n.words(err))
 		return nil
 	}
-	n.rec.TestFailed = number
 	n.attempted(n.words(err))
 	return err
 }

@@ -59,7 +59,7 @@ func exists(r helm.Revision) bool { return r.Number > 0 && r.Status != uninstall
 // needsPast reports whether Decide needs the history to tell how the newest
 // revision came about.
 func needsPast(r helm.Revision, rec Record) bool {
-	return r.Status == failed || r.Tests == failed || rec.TestFailed == r.Number && r.Number > 0 || r.Status == deployed && r.Digest == "" && rec.Digest == ""
+	return r.Status == failed || r.Tests == failed || rec.Tests.Failed && rec.Tests.of(r) || r.Status == deployed && r.Digest == "" && rec.Digest == ""
 }
 
 // Decide tells how a release stands and what is to be done about it. It is
@@ -148,10 +148,7 @@ func (d *deciding) locked() Decision {
 		who = "that was begun by another daemon, or by one that has lost its data directory"
 	}
 	grace := d.s.timeout()
-	until := rev.Updated.Add(grace)
-	if latest := d.now.Add(grace); until.After(latest) { // a clock that is ahead
-		until = latest
-	}
+	until := d.rec.Lock.held(rev, d.now).Add(grace)
 	if d.now.Before(until) {
 		dec := d.say(Locked, ActWait, "Revision %d is %s: %s. If it has not ended by %s, it is taken for interrupted.",
 			rev.Number, rev.Status, who, until.UTC().Format("15:04:05 MST"))
@@ -298,9 +295,10 @@ func (d *deciding) outOfSync() Decision {
 // tested runs the tests of what is deployed, if there are to be any.
 func (d *deciding) tested() Decision {
 	rev, t := d.seen.Revision, d.s.Test
-	bad := rev.Tests == failed || d.rec.TestFailed == rev.Number
+	ran := d.rec.Tests.of(rev)
+	bad := rev.Tests == failed || ran && d.rec.Tests.Failed
 	switch {
-	case t == nil, d.rec.Tested == rev.Number, rev.Tests == "passed" && len(t.Names) == 0, bad && t.IgnoreFailures:
+	case t == nil, ran && !d.rec.Tests.Failed, rev.Tests == "passed" && len(t.Names) == 0, bad && t.IgnoreFailures:
 		return d.settled(InSync, "Revision %d is as declared.", rev.Number)
 	case !bad:
 		return d.say(Untested, ActTest, "The tests of revision %d have not run.", rev.Number)

@@ -11,9 +11,10 @@ import (
 )
 
 var (
-	noon   = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	ghost  = helm.ReleaseRef{Namespace: "demo", Name: "ghost"}
-	wanted = Wanted{
+	noon    = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	hourAgo = noon.Add(-time.Hour)
+	ghost   = helm.ReleaseRef{Namespace: "demo", Name: "ghost"}
+	wanted  = Wanted{
 		Digest: Digest{Chart: "chart2", Values: "values2", Options: "options1"},
 		Chart:  ChartInfo{Name: "ghost", Version: "2.0.0"},
 	}
@@ -24,7 +25,7 @@ const mine = "release.ghost"
 
 // rev is a revision of ours. Changes come as functions.
 func rev(number int, status, digest string) helm.Revision {
-	return helm.Revision{Number: number, Status: status, Digest: digest, Owner: mine, Updated: noon.Add(-time.Hour)}
+	return helm.Revision{Number: number, Status: status, Digest: digest, Owner: mine, Updated: hourAgo}
 }
 
 func owned(r helm.Revision, owner string) helm.Revision { r.Owner = owner; return r }
@@ -90,6 +91,12 @@ func TestDecide(t *testing.T) {
 		"locked, uninstalling":       {spec(), Seen{Revision: updated(rev(3, "uninstalling", want), noon.Add(-time.Minute))}, Record{}, "locked, wait: "},
 		"locked for long":            {spec(), Seen{Revision: updated(rev(3, "pending-upgrade", ""), noon.Add(-6*time.Minute))}, Record{}, "locked, unlock: Revision 3 has been pending-upgrade for longer than the timeout of 5m0s"},
 		"locked in the future":       {spec(), Seen{Revision: updated(rev(3, "pending-upgrade", ""), noon.Add(time.Hour))}, Record{}, "locked, wait: Revision 3 is pending-upgrade: somebody else is at work on it. If it has not ended by 12:05:00 UTC"},
+		"locked in the future, seen": {spec(), Seen{Revision: updated(rev(3, "pending-upgrade", ""), noon.Add(time.Hour))},
+			Record{Lock: Lock{3, "pending-upgrade", noon.Add(time.Hour), noon.Add(-4 * time.Minute)}}, "locked, wait: Revision 3 is pending-upgrade: somebody else is at work on it. If it has not ended by 12:01:00 UTC"},
+		"locked in the future for long": {spec(), Seen{Revision: updated(rev(3, "pending-upgrade", ""), noon.Add(time.Hour))},
+			Record{Lock: Lock{3, "pending-upgrade", noon.Add(time.Hour), noon.Add(-5 * time.Minute)}}, "locked, unlock: "},
+		"locked anew in the future": {spec(), Seen{Revision: updated(rev(3, "pending-upgrade", ""), noon.Add(time.Hour))},
+			Record{Lock: Lock{2, "pending-upgrade", noon.Add(time.Hour), noon.Add(-5 * time.Minute)}}, "locked, wait: Revision 3 is pending-upgrade: somebody else is at work on it. If it has not ended by 12:05:00 UTC"},
 
 		"failed, interrupted":                       {spec(retries(0, "")), Seen{Revision: bad, Past: history}, at(0), "failed, upgrade: Revision 2 was interrupted."},
 		"failed, attempts left":                     {spec(retries(2, "")), Seen{Revision: bad, Past: history}, at(1), "failed, upgrade: Revision 2 failed. This is attempt 2 of 3."},
@@ -126,13 +133,15 @@ func TestDecide(t *testing.T) {
 		"another's digest": {spec(), Seen{Revision: rev(4, "deployed", "some-thing")}, Record{Digest: want}, "out_of_sync, upgrade: Revision 4 was made before what it is made from changed."},
 		"superseded":       {spec(), Seen{Revision: rev(4, "superseded", want)}, Record{}, "out_of_sync, upgrade: Revision 4 is superseded, and no newer one is deployed."},
 
-		"untested":                {spec(tested), Seen{Revision: rev(2, "deployed", want)}, Record{Digest: want, Tested: 1}, "untested, test: The tests of revision 2 have not run."},
-		"tested":                  {spec(tested, quiet), Seen{Revision: rev(2, "deployed", want)}, Record{Tested: 2}, "in_sync, none: "},
+		"untested":                {spec(tested), Seen{Revision: rev(2, "deployed", want)}, Record{Digest: want, Tests: TestRun{Revision: 1, Deployed: hourAgo}}, "untested, test: The tests of revision 2 have not run."},
+		"tested":                  {spec(tested, quiet), Seen{Revision: rev(2, "deployed", want)}, Record{Tests: TestRun{Revision: 2, Deployed: hourAgo}}, "in_sync, none: "},
+		"tested before it ended":  {spec(tested, quiet), Seen{Revision: rev(2, "deployed", want)}, Record{Tests: TestRun{Revision: 2, Deployed: hourAgo.Add(-time.Hour)}}, "untested, test: "},
 		"tested, record lost":     {spec(tested, quiet), Seen{Revision: tests(rev(2, "deployed", want), "passed")}, Record{}, "in_sync, none: "},
 		"some tests":              {spec(quiet, func(s *Spec) { s.Test = &Test{Names: []string{"a"}} }), Seen{Revision: tests(rev(2, "deployed", want), "passed")}, Record{}, "untested, test: "},
 		"tests failed":            {spec(tested, retries(1, "")), Seen{Revision: tests(rev(2, "deployed", want), "failed")}, at(1), "failed, test: The tests of revision 2 failed. This is attempt 2 of 2."},
 		"tests failed, too early": {spec(tested, retries(1, "")), Seen{Revision: tests(rev(2, "deployed", want), "failed")}, Record{Digest: want, Attempts: 1, RetryAt: noon.Add(time.Minute)}, "failed, wait: The tests of revision 2 failed."},
-		"tests failed silently":   {spec(tested, retries(1, "")), Seen{Revision: rev(2, "deployed", want)}, Record{Digest: want, Attempts: 1, TestFailed: 2}, "failed, test: "},
+		"tests failed silently":   {spec(tested, retries(1, "")), Seen{Revision: rev(2, "deployed", want)}, Record{Digest: want, Attempts: 1, Tests: TestRun{Revision: 2, Deployed: hourAgo, Failed: true}}, "failed, test: "},
+		"failed before it ended":  {spec(tested, retries(1, "")), Seen{Revision: rev(2, "deployed", want)}, Record{Digest: want, Tests: TestRun{Revision: 2, Deployed: hourAgo.Add(-time.Hour), Failed: true}}, "untested, test: "},
 		"tests failed, left":      {spec(tested, retries(0, "")), Seen{Revision: tests(rev(2, "deployed", want), "failed")}, at(1), "failed, refuse: The tests of revision 2 failed after one attempt."},
 		"tests failed, rollback":  {spec(tested, retries(0, RemedyRollback)), Seen{Revision: tests(rev(2, "deployed", want), "failed"), Past: []helm.Revision{tests(rev(2, "deployed", want), "failed"), good}}, at(1), "failed, rollback: The tests of revision 2 failed after one attempt, so the release goes back to revision 1"},
 		"tests failed, ignored":   {spec(quiet, func(s *Spec) { s.Test = &Test{IgnoreFailures: true} }), Seen{Revision: tests(rev(2, "deployed", want), "failed")}, Record{}, "in_sync, none: "},

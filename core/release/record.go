@@ -27,8 +27,8 @@ type Record struct {
 	Rollbacks    int       `json:"rollbacks,omitempty"` // of GivenUp
 	RolledBackAt time.Time `json:"rolled_back_at,omitzero"`
 
-	Tested     int `json:"tested,omitempty"`      // revision whose tests need not run any more
-	TestFailed int `json:"test_failed,omitempty"` // revision whose tests failed, also without a word in Helm's record
+	Tests TestRun `json:"tests,omitzero"` // the last ones that came to an end
+	Lock  Lock    `json:"lock,omitzero"`  // that the release was seen under
 
 	Last   helm.Revision `json:"last,omitzero"`   // as it was read last
 	Listed time.Time     `json:"listed,omitzero"` // Updated of Last in listings
@@ -40,6 +40,54 @@ type Pinned struct {
 	Version      string            `json:"version,omitempty"`
 	Digest       string            `json:"digest,omitempty"`
 	Dependencies []helm.Dependency `json:"dependencies,omitempty"`
+}
+
+// TestRun is what came of the tests of a revision. Their numbers begin anew with
+// each installation, so that the time tells it from one of an earlier release.
+type TestRun struct {
+	Revision int       `json:"revision"`
+	Deployed time.Time `json:"deployed"`
+	Failed   bool      `json:"failed,omitempty"` // also without a word in Helm's record
+}
+
+// of reports whether it was r that was tested.
+func (t TestRun) of(r helm.Revision) bool {
+	return t.Revision == r.Number && r.Number > 0 && t.Deployed.Equal(r.Updated)
+}
+
+// Lock is a revision that somebody was, or is, at work on.
+type Lock struct {
+	Revision int       `json:"revision"`
+	Status   string    `json:"status"`
+	Updated  time.Time `json:"updated"` // by the clock of whoever locked it
+	Seen     time.Time `json:"seen"`    // first, by ours
+}
+
+// of reports whether r is locked so.
+func (l Lock) of(r helm.Revision) bool {
+	return l.Revision == r.Number && l.Status == r.Status && l.Updated.Equal(r.Updated)
+}
+
+// held is since when r has been locked at the latest.
+func (l Lock) held(r helm.Revision, now time.Time) time.Time {
+	if l.of(r) {
+		now = l.Seen
+	}
+	if r.Updated.Before(now) {
+		return r.Updated
+	}
+	return now // the other clock is ahead
+}
+
+// look is r after a look at the newest revision.
+func (r Record) look(newest helm.Revision, now time.Time) Record {
+	switch {
+	case !isLocked(newest.Status):
+		r.Lock = Lock{}
+	case !r.Lock.of(newest):
+		r.Lock = Lock{newest.Number, newest.Status, newest.Updated, now}
+	}
+	return r
 }
 
 // Forgive is r after somebody asked to try again: what failed counts no more.
@@ -68,6 +116,9 @@ func (r Record) sane(now time.Time) Record {
 	}
 	if r.RolledBackAt.After(now) {
 		r.RolledBackAt = now
+	}
+	if r.Lock.Seen.After(now) {
+		r.Lock.Seen = now
 	}
 	return r
 }

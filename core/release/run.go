@@ -154,6 +154,7 @@ func (n *run) look(ctx context.Context) error {
 		return err
 	}
 	rev := seen.Revision
+	n.rec = n.rec.look(rev, n.r.now())
 	if needsPast(rev, n.rec) {
 		if err := n.h.Helm.History(ctx, n.s.Ref, func(r helm.Revision) { seen.Past = append(seen.Past, r) }); err != nil {
 			return fmt.Errorf("history: %w", err)

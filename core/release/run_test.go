@@ -364,6 +364,24 @@ func TestLockedByOthers(t *testing.T) {
 	})
 }
 
+// A lock of a machine whose clock is days ahead holds for the timeout, too.
+func TestLockedByAClockAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		later(g.run(t.Context()))
+		made := g.add(ghost, "pending-upgrade", stored{Revision: helm.Revision{Owner: mine, Chart: "ghost-1"}})
+		made.Updated = time.Now().Add(48 * time.Hour)
+		began := time.Now()
+		rep := g.expect("locked:", "deployed pending-upgrade")
+		time.Sleep(time.Until(rep.Again) / 2)
+		rep = g.expect("locked:", "deployed pending-upgrade")
+		later(rep)
+		g.expect("in_sync: unlock upgrade", "superseded failed deployed")
+		if held := time.Since(began); held != DefaultTimeout {
+			t.Errorf("held for %s", held)
+		}
+	})
+}
+
 // Another daemon that follows the same declaration is left to do its work, and
 // what one left that died is freed after the timeout.
 func TestLockedByAnotherDaemon(t *testing.T) {
@@ -541,6 +559,37 @@ func TestTests(t *testing.T) {
 		if rep.State != InSync || rep.Err != nil || len(rep.Warnings) != 1 {
 			t.Errorf("%s, warnings %q", summary(rep), rep.Warnings)
 		}
+	})
+}
+
+// Revisions are numbered anew when a release is installed again: what came of
+// the tests of an earlier one says nothing about it.
+func TestTestsOfAnEarlierRelease(t *testing.T) {
+	t.Run("failed and uninstalled, then mended", func(t *testing.T) {
+		bubble(t, func(t *testing.T, g *rig) {
+			g.spec.Test, g.spec.Remedy = &Test{}, Remedy{Action: RemedyUninstall}
+			g.values(`{"test": "fail"}`)
+			later(g.expect("failed: install test(the test pod failed) uninstall |", ""))
+			g.values(`{"a": 1}`)
+			later(g.expect("in_sync: install test", "deployed"))
+			g.expect("in_sync:", "deployed")
+		})
+	})
+	t.Run("passed, then uninstalled by hand", func(t *testing.T) {
+		bubble(t, func(t *testing.T, g *rig) {
+			g.spec.Test = &Test{}
+			rep := g.expect("in_sync: install test", "deployed")
+			later(rep)
+			if err := g.Uninstall(t.Context(), helm.Uninstall{Ref: ghost}, nil); err != nil {
+				t.Fatal(err)
+			}
+			later(g.run(t.Context()))
+			if g.calls["Test"] != 2 {
+				t.Errorf("the tests ran %d times for two releases", g.calls["Test"])
+			}
+			g.values(`{"test": "fail"}`)
+			g.expect("failed: upgrade test(the test pod failed) |", "superseded deployed")
+		})
 	})
 }
 
