@@ -259,7 +259,9 @@ func TestIsLocal(t *testing.T) {
 	for address, want := range map[string]bool{
 		"127.1.2.3": true, "::1": true, "::ffff:127.0.0.1": true, "0.0.0.0": true, "::": true,
 		"169.254.169.254": true, "fe80::1%eth0": true, "224.0.0.1": true, "ff02::1": true,
-		"10.0.0.1": false, "192.0.2.1": false, "2001:db8::1": false,
+		"::127.0.0.1": true, "64:ff9b::a9fe:a9fe": true, "64:ff9b::7f00:1": true,
+		"fd00:ec2::254": true, "fd00:ec2::254%eth0": true, "168.63.129.16": true, "64:ff9b::a83f:8110": true, "100.100.100.200": true, "192.0.0.192": true,
+		"10.0.0.1": false, "192.0.2.1": false, "2001:db8::1": false, "64:ff9b::a00:1": false, "fd00::1": false, "168.63.129.17": false,
 	} {
 		if got := isLocal(netip.MustParseAddr(address)); got != want {
 			t.Errorf("%s: %v", address, got)

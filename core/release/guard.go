@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -74,8 +75,35 @@ func refuseLocal(_, address string, _ syscall.RawConn) error {
 
 // isLocal reports whether an address means another machine to each machine.
 func isLocal(at netip.Addr) bool {
-	at = at.Unmap()
-	return at.IsLoopback() || at.IsLinkLocalUnicast() || at.IsUnspecified() || at.IsMulticast()
+	at = bare(at)
+	return at.IsLoopback() || at.IsLinkLocalUnicast() || at.IsUnspecified() || at.IsMulticast() ||
+		slices.ContainsFunc(clouds, func(p netip.Prefix) bool { return p.Contains(at) })
+}
+
+// clouds are where clouds tell their machines about themselves, beside the
+// link-local addresses that most of them use.
+var clouds = []netip.Prefix{
+	netip.MustParsePrefix("fd00:ec2::/32"),      // AWS
+	netip.MustParsePrefix("fd20:ce::254/128"),   // Google Cloud
+	netip.MustParsePrefix("168.63.129.16/32"),   // Azure
+	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba Cloud
+	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle Cloud
+	netip.MustParsePrefix("fd00:c1::/32"),       // and over IPv6
+}
+
+// carriers are the IPv6 prefixes whose last four bytes are an IPv4 address:
+// what is sent there may come to it.
+var carriers = []netip.Prefix{netip.MustParsePrefix("::/96"), netip.MustParsePrefix("64:ff9b::/96")}
+
+// bare is an address without the clothes of another family, and without the
+// zone, which no prefix has.
+func bare(at netip.Addr) netip.Addr {
+	at = at.Unmap().WithZone("")
+	if at.IsLoopback() || at.IsUnspecified() || !slices.ContainsFunc(carriers, func(p netip.Prefix) bool { return p.Contains(at) }) {
+		return at
+	}
+	whole := at.As16()
+	return netip.AddrFrom4([4]byte(whole[12:]))
 }
 
 // localError says which address was refused.
