@@ -95,7 +95,8 @@ type Comparison struct {
 	Fresh   bool // look at every object, also if nothing seems to have changed
 }
 
-// Ignore leaves out objects, or fields of them. Empty fields match everything.
+// Ignore leaves out objects, or fields of them, which keep the values they have
+// when others of the object are corrected. Empty fields match everything.
 type Ignore struct {
 	Kind      string
 	Name      string

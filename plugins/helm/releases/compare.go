@@ -3,7 +3,6 @@ package releases
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -179,28 +178,29 @@ func (c *comparison) live(ctx context.Context, where place, want *unstructured.U
 		r = c.client.Resource(where.resource).Namespace(where.Namespace)
 	}
 	l, err := c.look(ctx, r, want, c.seen[where], paths)
-	switch {
-	case err != nil:
-		return err
-	case l.is == nil:
-		change.Action = "create"
-		return c.settle(ctx, r, want, k, nil, want.Object, change)
-	case l.right:
-		c.right(where, l.state)
-		return nil
-	}
-	return c.settle(ctx, r, want, k, l.is.Object, l.would.Object, change)
-}
-
-// settle makes the object as it should be, if asked to, and tells.
-func (c *comparison) settle(ctx context.Context, r dynamic.ResourceInterface, want *unstructured.Unstructured, k key, was, is map[string]any, change *helm.Change) error {
-	text, err := unified(k, was, is)
 	if err != nil {
 		return err
 	}
-	change.Diff = text
+	if l.right {
+		c.right(where, l.state)
+		return nil
+	}
+	return c.settle(ctx, r, l, k, change)
+}
+
+// settle makes the object as it should be, if asked to, and tells.
+func (c *comparison) settle(ctx context.Context, r dynamic.ResourceInterface, l look, k key, change *helm.Change) (err error) {
+	if l.is == nil {
+		change.Action = "create"
+		change.Diff, err = unified(k, nil, l.want.Object)
+	} else {
+		change.Diff, err = unified(k, l.is.Object, l.would.Object)
+	}
+	if err != nil {
+		return err
+	}
 	if c.Correct {
-		if _, err := r.Apply(ctx, want.GetName(), want, metav1.ApplyOptions{Force: true, FieldManager: fieldManager}); err != nil {
+		if _, err := r.Apply(ctx, l.want.GetName(), l.want, metav1.ApplyOptions{Force: true, FieldManager: fieldManager}); err != nil {
 			return err
 		}
 	}
@@ -209,7 +209,7 @@ func (c *comparison) settle(ctx context.Context, r dynamic.ResourceInterface, wa
 }
 
 // ignored tells what to leave out of an object, or whether all of it.
-func (c *comparison) ignored(k key) (paths [][]string, all bool) {
+func (c *comparison) ignored(k key) (paths []pointer, all bool) {
 	matches := func(pattern, value string) bool { return pattern == "" || pattern == value }
 	for _, i := range c.Ignore {
 		if !matches(i.Kind, k.kind) || !matches(i.Name, k.name) || !matches(i.Namespace, k.namespace) {
@@ -219,19 +219,14 @@ func (c *comparison) ignored(k key) (paths [][]string, all bool) {
 			return nil, true
 		}
 		for _, p := range i.Paths {
-			paths = append(paths, pointer(p))
+			at := parsePointer(p)
+			if k.group == "" && k.kind == "Secret" && at[0] == "stringData" {
+				at[0] = "data" // which is what becomes of it
+			}
+			paths = append(paths, at)
 		}
 	}
 	return paths, false
-}
-
-// pointer takes a JSON pointer apart.
-func pointer(p string) []string {
-	parts := strings.Split(strings.TrimPrefix(p, "/"), "/")
-	for i, part := range parts {
-		parts[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
-	}
-	return parts
 }
 
 // mark gives an object what Helm gives it beyond its manifest.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -114,6 +115,79 @@ func TestCompare(t *testing.T) {
 	if err := m.Uninstall(ctx, helm.Uninstall{Ref: r.Ref}, nil); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestIgnoredStays: a field that is to be ignored, or that an autoscaler has
+// set, keeps the value it has when another field of its object is corrected.
+func TestIgnoredStays(t *testing.T) {
+	t.Parallel()
+	m, ns := real(t)
+	ctx := t.Context()
+	r := simple(t, ns, "one")
+	r.Chart = chartOf(t, map[string]string{"templates/all.yaml": several})
+	r.Values = secret.New(`{"greeting": "one", "password": "hunter2"}`)
+	if _, err := m.Upgrade(ctx, r, nil); err != nil {
+		t.Fatal(err)
+	}
+	deployments, secrets := m.api(t).AppsV1().Deployments(ns), m.api(t).CoreV1().Secrets(ns)
+	edit := func(kind, text string) {
+		t.Helper()
+		by := metav1.PatchOptions{FieldManager: "kubectl-edit"}
+		var err error
+		if kind == "Secret" {
+			_, err = secrets.Patch(ctx, "keys", types.StrategicMergePatchType, []byte(text), by)
+		} else {
+			_, err = deployments.Patch(ctx, "app", types.StrategicMergePatchType, []byte(text), by)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := func() string {
+		t.Helper()
+		d, err := deployments.Get(ctx, "app", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := secrets.Get(ctx, "keys", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := d.Spec.Template.Spec.Containers[0]
+		return fmt.Sprintf("%d %s %s %s %q", *d.Spec.Replicas, c.Image, d.Labels["app.kubernetes.io/managed-by"], s.Labels["app.kubernetes.io/managed-by"], s.Data)
+	}
+	correct := func(want string, paths ...string) {
+		t.Helper()
+		edit("Deployment", `{"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "example.com/app:edited"}]}}}}`)
+		edit("Secret", `{"metadata": {"labels": {"app.kubernetes.io/managed-by": "me"}}}`)
+		c := helm.Comparison{Ref: r.Ref, Correct: true, Ignore: []helm.Ignore{{Kind: "Deployment", Paths: paths}, {Kind: "Secret", Paths: []string{"/data/password"}}}}
+		if err := m.Compare(ctx, c, func(c helm.Change) {
+			if c.Problem != "" {
+				t.Error(c.Kind, c.Problem)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := state(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	correct(`2 example.com/app:1 Helm Helm map["password":"hunter2"]`, "/spec/replicas", "/spec/paused")
+	edit("Secret", `{"data": {"password": "ZWRpdGVk"}}`)
+	edit("Deployment", `{"spec": {"replicas": 7}}`)
+	correct(`7 example.com/app:1 Helm Helm map["password":"edited"]`, "/spec/replicas")
+	edit("Deployment", `{"spec": {"replicas": 3}}`)
+	correct(`3 example.com/app:1 Helm Helm map["password":"edited"]`, "/spec/replicas")
+	edit("Deployment", `{"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "example.com/app:2"}]}}}}`)
+	correct(`3 example.com/app:edited Helm Helm map["password":"edited"]`, "/spec/replicas", "/spec/template/spec/containers/0/image")
+	edit("Deployment", `{"metadata": {"labels": {"app.kubernetes.io/managed-by": null}}}`)
+	correct(`3 example.com/app:1  Helm map["password":"edited"]`, "/spec/replicas", "/metadata/labels/app.kubernetes.io~1managed-by")
+	scale := autoscalingv1.Scale{ObjectMeta: metav1.ObjectMeta{Name: "app"}, Spec: autoscalingv1.ScaleSpec{Replicas: 5}}
+	if _, err := deployments.UpdateScale(ctx, "app", &scale, metav1.UpdateOptions{FieldManager: "autoscaler"}); err != nil {
+		t.Fatal(err)
+	}
+	correct(`5 example.com/app:1 Helm Helm map["password":"edited"]`, "/spec/paused")
+	correct(`5 example.com/app:1 Helm Helm map["password":"edited"]`, "/spec/paused")
 }
 
 // crd defines kinds of the test's own, as definitions belong to the cluster.
