@@ -88,6 +88,8 @@ func (e *Engine) swap(c *candidate) (*change, error) {
 		ch.oldHost = e.running.host
 	}
 	e.running, e.nodes, e.graph = c, ch.nodes, ch.graph
+	ch.touched = append(ch.touched, e.placeCharts()...) // its sources may have come, or gone
+	e.relink()
 	e.status.Loaded, e.status.OK = now(), true
 	e.setLogLevel(c.cfg.Settings)
 	e.nodeChanged()

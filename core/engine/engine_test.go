@@ -110,6 +110,9 @@ func (h *memoryHost) Schema(kind, typ string) (*schema.Schema, string, error) {
 	if kind == "source" {
 		s.Attributes = []schema.Attribute{{Name: "url", Type: schema.Type{Kind: schema.String}, Required: true}}
 	}
+	if typ == "git" {
+		s.Attributes = append(s.Attributes, schema.Attribute{Name: "branch", Type: schema.Type{Kind: schema.String}})
+	}
 	if typ == "guarded" { // it is written to only with this
 		s.Blocks = []schema.Block{{Name: "write", Nesting: schema.Single}}
 	}

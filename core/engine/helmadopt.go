@@ -131,7 +131,10 @@ func (e *Engine) releaseSatisfied(n, dep *node) bool {
 		return false
 	}
 	for _, id := range r.declared.Sources() {
-		if slices.Contains(n.sources(), id) && r.at[id] != e.nodes[id].source.revision.ID {
+		if !slices.Contains(n.sources(), id) {
+			continue
+		}
+		if src := e.nodes[id]; src == nil || r.at[id] != src.source.revision.ID { // or it has gone, and neither knows yet
 			return false
 		}
 	}

@@ -16,9 +16,9 @@ import (
 
 // placeCharts gives each release that names the repository of its chart a
 // source: a declared one of the same repository, or one of its own. It returns
-// the sources that are to run, and drops those that nobody needs any more. e.mu
-// is held.
-func (e *Engine) placeCharts() (added []string) {
+// what is to run, new sources and releases that have got another one, and drops
+// the sources that nobody needs any more. e.mu is held.
+func (e *Engine) placeCharts() (run []string) {
 	used, declared := map[string]bool{}, declaredRepositories(e.nodes)
 	for _, n := range sortedNodes(e.nodes) {
 		if n.release == nil || n.release.declared.Resource == nil || n.release.declared.Resource.Git == nil || n.release.declared.Err != nil {
@@ -31,18 +31,23 @@ func (e *Engine) placeCharts() (added []string) {
 			own := &charts.Source{Git: git, Applier: d.Applier}
 			if id = own.ID(); e.nodes[id] == nil {
 				e.nodes[id] = newChartSource(own)
-				added = append(added, id)
+				run = append(run, id)
 			}
 		}
 		used[id] = true
+		before := d.Spec.Chart.Tree
 		d.Spec.Chart.Tree = &release.TreeChart{Source: id, Path: git.Path}
+		if before != nil && before.Source != id {
+			n.view.DependsOn = n.needs()
+			run = append(run, n.id)
+		}
 	}
 	for id, n := range e.nodes {
 		if n.source != nil && n.source.charts != nil && !used[id] {
 			e.dropSource(n)
 		}
 	}
-	return added
+	return run
 }
 
 // dropSource ends a source that nobody needs any more. e.mu is held.

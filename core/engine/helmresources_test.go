@@ -583,3 +583,54 @@ func TestReleaseOutlivesItsDeclaration(t *testing.T) {
 		w.wantInstalled(`demo/ghost {"text":"one"}`)
 	})
 }
+
+// The repository of a chart is read through a declared source for as long as
+// there is one, and through one of its own before and after that.
+func TestSourcesOfChartsComeAndGo(t *testing.T) {
+	const declared = `
+source "git" "charts" {
+  url    = "https://git.example.com/charts"
+  branch = "main"
+}
+sync "charts" {
+  source  = source.git.charts
+  suspend = true
+}
+`
+	const other = "helmrelease.default/demo/other"
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		w.resources.apply("other", webSpec("one"), "sluice.dev/depends-on=web")
+		e := w.start(followingBlock)
+		from := func(want string) {
+			t.Helper()
+			for _, id := range []string{web, other} {
+				expect(t, e, id, Ready, "")
+				n, err := e.Node(id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if source := n.Node.DependsOn[0]; !strings.HasPrefix(source, want) {
+					t.Errorf("%s depends on %s, not on %s", id, source, want)
+				}
+			}
+			charts := slices.ContainsFunc(e.Status().Nodes, func(n Node) bool { return strings.HasPrefix(n.ID, "source.git.charts-") })
+			if charts != (want != "source.git.charts") {
+				t.Errorf("a source of its own: %v", charts)
+			}
+		}
+		from("source.git.charts-")
+		w.reload(e, followingBlock+declared)
+		synctest.Wait()
+		from("source.git.charts")
+		w.reload(e, followingBlock)
+		synctest.Wait()
+		from("source.git.charts-")
+		sleepFor(t, time.Hour)
+		w.repo("https://git.example.com/charts").commit("charts/ghost/Chart=name: ghost\nversion: 2.0.0\n")
+		w.cluster.takeCalls()
+		sleepFor(t, time.Hour)
+		w.wantCalls("upgrade demo-web, upgrade demo-other")
+	})
+}
