@@ -46,6 +46,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -92,7 +93,7 @@ type Engine interface {
 	HelmDiff(ctx context.Context, name string) (release.Plan, error)
 	HelmValues(ctx context.Context, req engine.HelmValuesRequest) (engine.HelmValues, error)
 	HelmTemplate(ctx context.Context, name string, w io.Writer) error
-	HelmOperate(ctx context.Context, op engine.HelmOperation, progress func(release.Progress)) (engine.HelmOutcome, error)
+	HelmOperate(ctx context.Context, op byhand.Operation, progress func(release.Progress)) (engine.HelmOutcome, error)
 	HelmMetrics() engine.HelmMetrics
 }
 

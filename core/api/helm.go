@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/api/mask"
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -141,7 +142,7 @@ func (m manifestWriter) Write(p []byte) (int, error) {
 // helmOperate answers with a stream: an operation may wait for pods. A caller that
 // leaves does not end it.
 func (s *server) helmOperate(w http.ResponseWriter, r *http.Request) {
-	var op engine.HelmOperation
+	var op byhand.Operation
 	if !s.read(w, r, &op) {
 		return
 	}

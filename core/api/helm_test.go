@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/secret"
 )
@@ -85,14 +86,14 @@ func (e *helming) HelmTemplate(_ context.Context, name string, w io.Writer) erro
 	return err
 }
 
-func (e *helming) HelmOperate(ctx context.Context, op engine.HelmOperation, progress func(release.Progress)) (engine.HelmOutcome, error) {
+func (e *helming) HelmOperate(ctx context.Context, op byhand.Operation, progress func(release.Progress)) (engine.HelmOutcome, error) {
 	e.asked = op
 	if err := e.find(op.Name); err != nil {
 		return engine.HelmOutcome{}, err
 	}
 	progress(release.Progress{Phase: release.PhaseRollingBack, Text: "to revision 2"})
 	progress(release.Progress{Phase: release.PhaseRollingBack, Event: helm.Event{Message: "waits", Object: "deployment/ghost"}})
-	if op.Kind == engine.HelmTest {
+	if op.Kind == byhand.Test {
 		return engine.HelmOutcome{}, errors.New("the test failed")
 	}
 	if e.stuck != nil {
@@ -185,7 +186,7 @@ func TestHelmTemplate(t *testing.T) {
 func TestHelmOperate(t *testing.T) {
 	e := &helming{}
 	_, c := serve(t, e)
-	op := engine.HelmOperation{Name: "demo/ghost", Kind: engine.HelmRollback, Revision: 2, By: "ann", Reason: "broken", Timeout: time.Minute}
+	op := byhand.Operation{Name: "demo/ghost", Kind: byhand.Rollback, Revision: 2, By: "ann", Reason: "broken", Timeout: time.Minute}
 	var steps []string
 	tell := func(p release.Progress) { steps = append(steps, p.Text+p.Event.Object) }
 	o, err := c.HelmOperate(t.Context(), op, tell)
@@ -195,7 +196,7 @@ func TestHelmOperate(t *testing.T) {
 	if want := []string{"to revision 2", "deployment/ghost"}; !cmp.Equal(steps, want) {
 		t.Errorf("progress %v, want %v", steps, want)
 	}
-	op.Kind = engine.HelmTest
+	op.Kind = byhand.Test
 	if _, err = c.HelmOperate(t.Context(), op, nil); err == nil || err.Error() != "the test failed" {
 		t.Errorf("a failure in the middle: %v", err)
 	}
@@ -217,7 +218,7 @@ func TestHelmOperateWithoutCaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := c.HelmOperate(ctx, engine.HelmOperation{Name: "demo/ghost", Kind: engine.HelmRollback}, nil)
+		_, err := c.HelmOperate(ctx, byhand.Operation{Name: "demo/ghost", Kind: byhand.Rollback}, nil)
 		ended <- err
 	}()
 	<-e.stuck

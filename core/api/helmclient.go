@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -72,7 +73,7 @@ func (c *Client) HelmTemplate(ctx context.Context, name string, showSecrets bool
 
 // HelmOperate does op to a release, and returns when it has ended. If ctx ends
 // before, the operation goes on. progress may be nil.
-func (c *Client) HelmOperate(ctx context.Context, op engine.HelmOperation, progress func(release.Progress)) (engine.HelmOutcome, error) {
+func (c *Client) HelmOperate(ctx context.Context, op byhand.Operation, progress func(release.Progress)) (engine.HelmOutcome, error) {
 	body, err := c.do(ctx, http.MethodPost, "/v1/helm/operate", op)
 	if err != nil {
 		return engine.HelmOutcome{}, err

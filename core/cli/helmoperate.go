@@ -18,11 +18,12 @@ import (
 	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 )
 
 // operateFlags are what the commands share that change a release by hand.
 type operateFlags struct {
-	op   engine.HelmOperation
+	op   byhand.Operation
 	user string
 	yes  bool
 }
@@ -56,7 +57,7 @@ func (f *operateFlags) check(ctx context.Context, a *app, name string) error {
 }
 
 func newHelmRollback(a *app) *cobra.Command {
-	f := operateFlags{op: engine.HelmOperation{Kind: engine.HelmRollback}}
+	f := operateFlags{op: byhand.Operation{Kind: byhand.Rollback}}
 	cmd := &cobra.Command{
 		Use:   "rollback NAME [REVISION]",
 		Short: "Return to an earlier revision, and stay there until resumed",
@@ -105,7 +106,7 @@ func (a *app) completeRollback(cmd *cobra.Command, args []string, prefix string)
 }
 
 func newHelmTest(a *app) *cobra.Command {
-	f := operateFlags{op: engine.HelmOperation{Kind: engine.HelmTest}}
+	f := operateFlags{op: byhand.Operation{Kind: byhand.Test}}
 	cmd := &cobra.Command{
 		Use:   "test NAME",
 		Short: "Run the tests of a release's chart",
@@ -125,7 +126,7 @@ func newHelmTest(a *app) *cobra.Command {
 }
 
 func newHelmUninstall(a *app) *cobra.Command {
-	f := operateFlags{op: engine.HelmOperation{Kind: engine.HelmUninstall}}
+	f := operateFlags{op: byhand.Operation{Kind: byhand.Uninstall}}
 	cmd := &cobra.Command{
 		Use:     "uninstall NAME",
 		Aliases: []string{"un", "del", "delete", "remove", "rm"},
@@ -158,7 +159,7 @@ declaration instead, which uninstalls it too.`,
 }
 
 // confirmUninstall has a person on a terminal say yes.
-func (a *app) confirmUninstall(ctx context.Context, op engine.HelmOperation) error {
+func (a *app) confirmUninstall(ctx context.Context, op byhand.Operation) error {
 	in, ok := a.In.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return withHint(errors.New("nobody can be asked: standard input is no terminal"), "--yes uninstalls it without, --dry-run shows what would be deleted")
@@ -198,7 +199,7 @@ func installed(r engine.HelmRelease) string {
 
 // operate has op done and shows how it gets on. It goes on without a caller that
 // has left.
-func (a *app) operate(ctx context.Context, op engine.HelmOperation) error {
+func (a *app) operate(ctx context.Context, op byhand.Operation) error {
 	client, err := a.client(ctx)
 	if err != nil {
 		return err

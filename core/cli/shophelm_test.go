@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/secret"
@@ -176,7 +177,7 @@ func (s *shop) HelmTemplate(_ context.Context, name string, w io.Writer) error {
 	return err
 }
 
-func (s *shop) HelmOperate(ctx context.Context, op engine.HelmOperation, progress func(release.Progress)) (engine.HelmOutcome, error) {
+func (s *shop) HelmOperate(ctx context.Context, op byhand.Operation, progress func(release.Progress)) (engine.HelmOutcome, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, err := s.releaseOf(op.Name)
@@ -190,13 +191,13 @@ func (s *shop) HelmOperate(ctx context.Context, op engine.HelmOperation, progres
 		return o, nil
 	}
 	switch op.Kind {
-	case engine.HelmRollback:
+	case byhand.Rollback:
 		o.Done, err = r.rollback(op, progress)
-	case engine.HelmUninstall:
+	case byhand.Uninstall:
 		progress(release.Progress{Phase: release.PhaseUninstalling})
 		r.Revision, r.Status, r.Release, r.revisions = 0, "", release.Absent, nil
 		o.Done = "uninstalled"
-	case engine.HelmTest:
+	case byhand.Test:
 		progress(release.Progress{Phase: release.PhaseTesting})
 		if r.State == engine.Failed {
 			return o, fmt.Errorf("%s: the test pod/redis-test failed: exit code 1", op.Name)
@@ -204,7 +205,7 @@ func (s *shop) HelmOperate(ctx context.Context, op engine.HelmOperation, progres
 		o.Done = "all tests passed"
 	}
 	s.wait(s.pushes)
-	if err == nil && op.Kind != engine.HelmTest {
+	if err == nil && op.Kind != byhand.Test {
 		r.State, r.Suspension = engine.Suspended, &engine.Suspension{By: op.By, Reason: op.Reason, Since: time.Now()}
 		r.Reason, r.Unblock = fmt.Sprintf("suspended by %s: %s by hand: %s", op.By, op.Kind, op.Reason), "sluice resume "+r.ID
 	}
@@ -212,7 +213,7 @@ func (s *shop) HelmOperate(ctx context.Context, op engine.HelmOperation, progres
 	return o, err
 }
 
-func (r *shopRelease) rollback(op engine.HelmOperation, progress func(release.Progress)) (string, error) {
+func (r *shopRelease) rollback(op byhand.Operation, progress func(release.Progress)) (string, error) {
 	to := op.Revision
 	if to == 0 {
 		to = r.Revision - 1

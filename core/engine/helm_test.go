@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/release/leave"
 )
 
@@ -260,7 +261,7 @@ func TestOperationsByHand(t *testing.T) {
 		w.reload(e, chartSourceBlock+releaseBlock("ghost", "two"))
 		w.cluster.takeCalls()
 
-		out, err := e.HelmOperate(t.Context(), HelmOperation{Name: "ghost", Kind: HelmRollback, By: "eva", Reason: "two is bad"}, func(release.Progress) {})
+		out, err := e.HelmOperate(t.Context(), byhand.Operation{Name: "ghost", Kind: byhand.Rollback, By: "eva", Reason: "two is bad"}, func(release.Progress) {})
 		if err != nil || !strings.Contains(out.Done, "revision 3") {
 			t.Fatalf("%+v %v", out, err)
 		}
@@ -278,7 +279,7 @@ func TestOperationsByHand(t *testing.T) {
 		}
 		expect(t, e, "release.ghost", Ready, "")
 		w.wantInstalled(`demo/ghost {"text":"two"}`)
-		if _, err := e.HelmOperate(t.Context(), HelmOperation{Name: "demo/ghost", Kind: HelmUninstall, By: "eva"}, nil); err != nil {
+		if _, err := e.HelmOperate(t.Context(), byhand.Operation{Name: "demo/ghost", Kind: byhand.Uninstall, By: "eva"}, nil); err != nil {
 			t.Fatal(err)
 		}
 		w.wantInstalled("")

@@ -143,10 +143,7 @@ func (e *Engine) releaseSatisfied(n, dep *node) bool {
 
 // failTasks ends what waits to be done by hand with a release that is gone.
 func (r *releaseNode) failTasks() {
-	for _, t := range r.asked {
-		t.finish(errors.New("the release is not declared any more"))
-	}
-	r.asked = nil
+	r.asked.Finish(errors.New("the release is not declared any more"))
 }
 
 // sortedNodes are nodes in the order of their ids.

@@ -2,9 +2,9 @@ package engine
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/core/release/rivals"
@@ -24,7 +24,7 @@ type releaseJob struct {
 	slots    *sched.Slots
 	at       map[string]string // revisions of the sources
 	target   string
-	task     *helmTask      // by hand, instead of what is declared
+	task     *byhand.Task   // by hand, instead of what is declared
 	leaving  *leave.Leaving // instead of what is declared, if not nil
 	begins   bool           // the record is new, and nowhere on disk
 	on       []rivals.Target
@@ -64,7 +64,7 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 	}
 	n.begin()
 	r := n.release
-	task := r.nextTask()
+	task := r.asked.Next()
 	job := &releaseJob{id: id, declared: r.declared, record: r.record, task: task, leaving: r.leaving, end: end, before: r.report}
 	if !e.mayRun(n, job) {
 		return nil, false
@@ -80,9 +80,9 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 		switch {
 		case task == nil:
 		case by.busy(): // about to open
-			r.asked = slices.Insert(r.asked, 0, task)
+			r.asked.PutBack(task)
 		default:
-			task.finish(fmt.Errorf("%s %s: %s", by.id, lack, by.view.Reason))
+			task.Finish(fmt.Errorf("%s %s: %s", by.id, lack, by.view.Reason))
 		}
 		e.blocked(n, by, lack)
 		return nil, false
@@ -119,7 +119,7 @@ func (e *Engine) mayRun(n *node, job *releaseJob) bool {
 	case twin != nil:
 		err := fmt.Errorf("%s follows the same resource: %s and %s are one cluster. Write resources = false in the helm block of one of them", twin.id, twin.release.declared.Applier, r.declared.Applier)
 		if job.task != nil {
-			job.task.finish(err)
+			job.task.Finish(err)
 		}
 		e.failed(n, permanent(err), "the end of "+twin.id)
 		return false

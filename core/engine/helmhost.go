@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/host"
@@ -39,8 +40,8 @@ func (e *Engine) openReleases() error {
 
 // countedActions are the steps that are operations.
 var countedActions = map[release.Action]string{
-	release.ActInstall: "install", release.ActUpgrade: "upgrade", release.ActAdopt: "upgrade", release.ActRollback: string(HelmRollback),
-	release.ActUninstall: string(HelmUninstall), release.ActMove: string(HelmUninstall), release.ActTest: string(HelmTest),
+	release.ActInstall: "install", release.ActUpgrade: "upgrade", release.ActAdopt: "upgrade", release.ActRollback: string(byhand.Rollback),
+	release.ActUninstall: string(byhand.Uninstall), release.ActMove: string(byhand.Uninstall), release.ActTest: string(byhand.Test),
 	release.ActUnlock: "unlock", release.ActCorrect: "correct",
 }
 

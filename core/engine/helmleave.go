@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -267,7 +268,7 @@ func (e *Engine) uninstall(ctx context.Context, job *releaseJob, m release.Remov
 	removed, err = e.releases.runner.Remove(ctx, m, job.host, tell)
 	e.mu.Lock()
 	if removed || err != nil {
-		e.releases.counted(string(HelmUninstall), err != nil)
+		e.releases.counted(string(byhand.Uninstall), err != nil)
 	}
 	e.mu.Unlock()
 	if err != nil && job.leaving.Dooms(job.declared, m.Ref) && ctx.Err() == nil {

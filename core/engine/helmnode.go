@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -39,7 +40,7 @@ type releaseNode struct {
 
 	forgive bool              // what failed before counts no more: a person asks for the next run
 	endRun  func(cause error) // while one is under way
-	asked   []*helmTask       // by hand, to be done by the next runs
+	asked   byhand.Queue      // by hand, to be done by the next runs
 	leaving *leave.Leaving    // nil: it is declared
 	gone    bool              // of a resource: it does not exist any more
 	tried   map[string]string // the revisions of sources that the last run began with, however it ended, by address

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -336,7 +337,7 @@ func TestSuspensionOutlivesTheData(t *testing.T) {
 		expect(t, e, web, Ready, "")
 		w.resources.apply("web", webSpec("two"))
 		expect(t, e, web, Ready, "")
-		op := HelmOperation{Name: web, Kind: HelmRollback, By: "eva", Reason: "two is bad"}
+		op := byhand.Operation{Name: web, Kind: byhand.Rollback, By: "eva", Reason: "two is bad"}
 		if _, err := e.HelmOperate(t.Context(), op, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -430,7 +431,7 @@ func TestWhoWasRefusedGoesOn(t *testing.T) {
 		other["releaseName"] = "ghost"
 		w.resources.apply("other", other)
 		expect(t, e, "helmrelease.default/demo/other", Failed, "helmrelease.default/demo/web")
-		if _, err := e.HelmOperate(t.Context(), HelmOperation{Name: web, Kind: HelmUninstall, By: "eva"}, nil); err != nil {
+		if _, err := e.HelmOperate(t.Context(), byhand.Operation{Name: web, Kind: byhand.Uninstall, By: "eva"}, nil); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, e, "helmrelease.default/demo/other", Ready, "")

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -45,7 +46,7 @@ func TestRivalsMadeTogether(t *testing.T) {
 		if got := w.resources.condition("guest/evil", "Released"); !strings.Contains(got, app) {
 			t.Errorf("the resource says %q", got)
 		}
-		if _, err := e.HelmOperate(t.Context(), HelmOperation{Name: evil, Kind: HelmUninstall, By: "mallory"}, nil); err == nil || !strings.Contains(err.Error(), app) {
+		if _, err := e.HelmOperate(t.Context(), byhand.Operation{Name: evil, Kind: byhand.Uninstall, By: "mallory"}, nil); err == nil || !strings.Contains(err.Error(), app) {
 			t.Errorf("an operation on another's release: %v", err)
 		}
 		w.wantCalls("")

@@ -101,7 +101,7 @@ func (e *Engine) releaseProgress(job *releaseJob, p release.Progress) {
 // what comes next.
 func (e *Engine) abandonRelease(job *releaseJob, cause error) {
 	if job.task != nil {
-		job.task.finish(cause)
+		job.task.Finish(cause)
 	}
 	e.mu.Lock()
 	if n := e.nodes[job.id]; n != nil && n.release != nil {

@@ -78,32 +78,7 @@ type HelmValues struct {
 	Revision int           `json:"revision,omitempty"`
 }
 
-// HelmOperation is something that a person does to a release by hand.
-type HelmOperation struct {
-	Name         string        `json:"name"`
-	Kind         HelmAction    `json:"kind"`
-	Revision     int           `json:"revision,omitempty"` // of a rollback: where to; zero: the deployed one before
-	By           string        `json:"by"`
-	Reason       string        `json:"reason,omitempty"`
-	DryRun       bool          `json:"dry_run,omitempty"`
-	Force        bool          `json:"force,omitempty"`
-	KeepHistory  bool          `json:"keep_history,omitempty"`
-	DisableHooks bool          `json:"disable_hooks,omitempty"`
-	NoWait       bool          `json:"no_wait,omitempty"`
-	Tests        []string      `json:"tests,omitempty"`   // only these hooks; empty: all
-	Timeout      time.Duration `json:"timeout,omitempty"` // zero: the release's
-}
-
-// HelmAction is the kind of a HelmOperation.
-type HelmAction string
-
-const (
-	HelmRollback  HelmAction = "rollback"
-	HelmTest      HelmAction = "test"
-	HelmUninstall HelmAction = "uninstall"
-)
-
-// HelmOutcome is what came of a HelmOperation.
+// HelmOutcome is what came of a byhand.Operation.
 type HelmOutcome struct {
 	HelmDetail
 	Done    string        `json:"done"` // "rolled back to revision 3"

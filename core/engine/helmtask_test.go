@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/release/byhand"
 )
 
 func TestWhoLeavesHearsNoMoreOfAnOperation(t *testing.T) {
@@ -21,7 +22,7 @@ func TestWhoLeavesHearsNoMoreOfAnOperation(t *testing.T) {
 		told := make(chan release.Progress, 10)
 		left := make(chan error, 1)
 		go func() {
-			_, err := e.HelmOperate(ctx, HelmOperation{Name: "ghost", Kind: HelmTest, By: "eva"}, func(p release.Progress) { told <- p })
+			_, err := e.HelmOperate(ctx, byhand.Operation{Name: "ghost", Kind: byhand.Test, By: "eva"}, func(p release.Progress) { told <- p })
 			left <- err
 		}()
 		synctest.Wait()
@@ -45,7 +46,7 @@ func TestOperationThatFails(t *testing.T) {
 		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.failing("uninstall ghost", errNoCluster)
-		op := HelmOperation{Name: "ghost", Kind: HelmUninstall, By: "eva"}
+		op := byhand.Operation{Name: "ghost", Kind: byhand.Uninstall, By: "eva"}
 		if _, err := e.HelmOperate(t.Context(), op, nil); !errors.Is(err, errNoCluster) {
 			t.Fatalf("%v", err)
 		}

@@ -1,0 +1,84 @@
+package byhand
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/sdk/helm"
+)
+
+// Release is what a Task is done to.
+type Release struct {
+	Ref  helm.ReleaseRef
+	Spec release.Spec // as far as it is declared
+	Host release.Host
+}
+
+// Do does t to r, and is for its owner to finish. Before anything that a run would
+// undo, hold has to keep the next runs from that; what it returns takes that back,
+// and is called if nothing came of it. tell is told the steps, beside who asked.
+func (t *Task) Do(ctx context.Context, r Release, hold func() (lift func(), err error), tell func(release.Progress)) error {
+	before := r.newest(ctx)
+	lift := func() {}
+	if t.Undone() {
+		var err error
+		if lift, err = hold(); err != nil {
+			return err
+		}
+	}
+	var err error
+	t.text, err = t.operate(ctx, r, func(p release.Progress) {
+		tell(p)
+		t.say(p)
+	})
+	r.Host.Observer.Changed(r.Ref)
+	t.revision = r.newest(ctx)
+	if err != nil && before != nil && t.revision != nil && *before == *t.revision {
+		lift() // nothing was done that a run could undo
+	}
+	return err
+}
+
+// newest is the newest revision as the cluster tells it, nil if it does not.
+func (r Release) newest(ctx context.Context) *helm.Revision {
+	rev, err := r.Host.Observer.Fresh(ctx, r.Ref)
+	if err != nil {
+		return nil
+	}
+	return &rev
+}
+
+// operate has Helm do it, and says what it did.
+func (t *Task) operate(ctx context.Context, r Release, tell func(release.Progress)) (string, error) {
+	timeout := t.Timeout
+	if timeout == 0 {
+		timeout = r.Spec.Timeout
+	}
+	emit := func(phase release.Phase) func(helm.Event) {
+		return func(ev helm.Event) { tell(release.Progress{Phase: phase, Text: ev.Message, Event: ev}) }
+	}
+	switch t.Kind {
+	case Rollback:
+		rev, err := r.Host.Helm.Rollback(ctx, helm.Rollback{
+			Ref: r.Ref, To: t.Revision, Timeout: timeout, Wait: t.wait(r.Spec), WaitForJobs: r.Spec.WaitForJobs && !t.NoWait,
+			DisableHooks: t.DisableHooks, Force: t.Force, MaxHistory: r.Spec.MaxHistory,
+		}, emit(release.PhaseRollingBack))
+		return fmt.Sprintf("rolled back to %s, which is revision %d", rev.Chart, rev.Number), err
+	case Test:
+		err := r.Host.Helm.Test(ctx, helm.Test{Ref: r.Ref, Timeout: timeout, Names: t.Tests, Cleanup: r.Spec.Test != nil && r.Spec.Test.Cleanup},
+			emit(release.PhaseTesting))
+		return "the tests have passed", err
+	}
+	err := r.Host.Helm.Uninstall(ctx, helm.Uninstall{
+		Ref: r.Ref, KeepHistory: t.KeepHistory, Timeout: timeout, Wait: !t.NoWait, DisableHooks: t.DisableHooks,
+	}, emit(release.PhaseUninstalling))
+	return fmt.Sprintf("uninstalled %s from %s", r.Ref.Name, r.Ref.Namespace), err
+}
+
+func (t *Task) wait(s release.Spec) helm.Wait {
+	if t.NoWait {
+		return helm.WaitHooks
+	}
+	return s.Wait
+}
