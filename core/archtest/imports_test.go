@@ -73,6 +73,7 @@ var rules = []rule{
 	{from: "core/engine/charts/...", only: []string{"config", "core/digest", "core/engine/mirror", "core/release/resource", "sdk/..."}, why: "which source serves a chart is told by what is declared"},
 	{from: "core/release/rivals/...", only: []string{"config", "core/digest", "core/release", "core/release/declare", "core/release/resource", "sdk/..."}, why: "who goes on with a release is told by what is declared, recorded and seen"},
 	{from: "core/release/byhand/...", only: []string{"core/release", "sdk/..."}, why: "what a person asks for is done by helm, whatever declares the release"},
+	{from: "core/engine/resources/...", only: []string{"core/release", "core/release/resource", "core/sched", "sdk/..."}, why: "following resources, and writing their status, needs no engine"},
 	{from: "core/install/...", only: []string{"config", "sdk/..."}, why: "manifests are made without a cluster or a daemon"},
 	{from: "core/engine/...", never: []string{module + "/core/api/...", module + "/core/cli/..."}, why: "imports point from the engine down"},
 }

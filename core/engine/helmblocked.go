@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/helm"
@@ -17,39 +16,28 @@ import (
 // is held.
 func (e *Engine) tellBlocked(n, by *node, reason string, news bool) {
 	d := n.release.declared
-	w := e.writerOf(d)
+	voice := e.voiceOf(n, d)
 	var err error
 	switch stuck := e.nodes[by.id] == nil || slices.Contains([]State{Failed, Suspended, Blocked}, by.view.State); {
-	case w == nil:
+	case voice == nil:
 		return
 	case by.source != nil && by.failure != nil && d.Spec.Chart.Tree != nil && d.Spec.Chart.Tree.Source == by.id:
 		err = fmt.Errorf("the chart cannot be fetched: %w", by.failure)
-		w.Update(n.id, *d.Resource, func(r resource.Resource, before resource.Status) resource.Status {
-			before = r.Progressed(before, release.Progress{Phase: release.PhaseChartFetchFailed, Text: oneLine(err)}, now())
-			return r.Reported(before, release.Report{State: release.Unknown, Err: err, Error: oneLine(err)}, now())
-		})
+		voice.NoChart(err)
 	case stuck || slices.Contains(d.DependsOn, by.id):
 		err = errors.New("waits: " + reason)
-		e.tellWaits(n, oneLine(err))
+		voice.Waits(oneLine(err))
 	}
 	if err != nil && news {
-		w.Tell(d.Resource.FailureEvent(err))
+		voice.Warn(err)
 	}
 }
 
 // tellWaits has the resource of a release say why nothing happens now. e.mu is
 // held.
 func (e *Engine) tellWaits(n *node, reason string) {
-	if n.release == nil {
-		return
-	}
-	if w := e.writerOf(n.release.declared); w != nil {
-		w.Update(n.id, *n.release.declared.Resource, func(r resource.Resource, before resource.Status) resource.Status {
-			after := r.Reported(before, release.Report{State: release.Unknown, Reason: reason}, now())
-			after.State, after.Drift = before.State, before.Drift // nobody has looked
-			after.Suspended = n.suspension.shown()
-			return after
-		})
+	if n.release != nil {
+		e.voiceOf(n, n.release.declared).Waits(reason)
 	}
 }
 

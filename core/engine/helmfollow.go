@@ -24,9 +24,7 @@ type following struct {
 	follower  *resources.Follower
 	writer    *resources.Writer
 
-	passing  map[string]bool   // nodes seen in the first pass; nil once that is complete
-	problems map[string]string // why objects cannot be seen, by kind and namespace
-	lost     error             // why nothing can
+	sight resources.Sight
 }
 
 // followResources begins to follow the custom resources of the clusters whose appliers
@@ -93,7 +91,7 @@ func newFollowing(h *node) *following {
 				CrossNamespace: cfg.CrossNamespace, LocalURLs: cfg.LocalURLs, DefaultRef: cfg.DefaultRef, Charts: resource.Charts{Source: cfg.Charts, Path: cfg.ChartsPath},
 			},
 		},
-		uninstall: cfg.UninstallOnCRDDelete, problems: map[string]string{},
+		uninstall: cfg.UninstallOnCRDDelete,
 	}
 }
 
@@ -144,11 +142,8 @@ func (e *Engine) cannotSee(applier string) []rollout.Problem {
 		return nil
 	}
 	var problems []rollout.Problem
-	if f.lost != nil {
-		problems = append(problems, rollout.Problem{Severity: "warning", Summary: "custom resources cannot be seen: " + oneLine(f.lost)})
-	}
-	for _, what := range slices.Sorted(maps.Keys(f.problems)) {
-		problems = append(problems, rollout.Problem{Severity: "warning", Summary: strings.TrimSpace(what) + " cannot be seen: " + f.problems[what]})
+	for _, text := range f.sight.Lacks() {
+		problems = append(problems, rollout.Problem{Severity: "warning", Summary: text})
 	}
 	return problems
 }
@@ -160,11 +155,4 @@ func (e *Engine) closeFollowing(context.Context) error {
 	e.mu.Unlock()
 	e.unfollow(ids)
 	return nil
-}
-
-// blind reports whether objects of a kind and namespace cannot be seen, so that
-// nothing follows from their absence.
-func (f *following) blind(ref applier.Ref) bool {
-	kind := ref.Group + "/" + ref.Kind + " "
-	return f.problems[kind] != "" || f.problems[kind+ref.Namespace] != ""
 }

@@ -38,10 +38,7 @@ func (e *Engine) takeResources(f *following, b resources.Batch) {
 	if e.followed[f.Applier] != f || e.nodes[f.Helm] == nil || e.nodes[f.Applier] == nil {
 		return
 	}
-	if b.Began {
-		f.passing, f.problems = map[string]bool{}, map[string]string{}
-	}
-	f.lost = b.Lost
+	f.sight.Take(b)
 	turn := &turnover{engine: e, following: f}
 	for _, p := range list {
 		turn.take(p)
@@ -68,9 +65,7 @@ func (t *turnover) take(p parsed) {
 		return
 	}
 	id := p.resource.ID(f.Name)
-	if f.passing != nil {
-		f.passing[id] = !p.Deleted
-	}
+	f.sight.Saw(id, !p.Deleted)
 	switch n := t.engine.nodes[id]; {
 	case p.Deleted:
 		t.deleted(n)
@@ -82,12 +77,10 @@ func (t *turnover) take(p parsed) {
 }
 
 func (t *turnover) problem(p parsed) {
-	key := p.Ref.Group + "/" + p.Ref.Kind + " " + p.Ref.Namespace
+	t.following.sight.Problem(p.Ref, p.Problem)
 	if p.Problem == "" {
-		delete(t.following.problems, key)
 		return
 	}
-	t.following.problems[key] = p.Problem
 	t.engine.log.Warn("custom resources cannot be seen", "node", t.following.Applier, "kind", p.Ref.Kind, "namespace", p.Ref.Namespace, "err", p.Problem)
 }
 
@@ -197,16 +190,16 @@ func (t *turnover) vanished(n *node) {
 // passed ends the first pass: what it has not shown does not exist.
 func (t *turnover) passed() {
 	e, f := t.engine, t.following
-	if f.passing == nil {
+	if !f.sight.Passing() {
 		return
 	}
 	for _, n := range sortedNodes(e.nodes) {
-		if r := n.release; r != nil && r.declared.Applier == f.Applier && r.declared.Resource != nil && !f.passing[n.id] && !f.blind(r.declared.Resource.Ref) {
+		if r := n.release; r != nil && r.declared.Applier == f.Applier && r.declared.Resource != nil && f.sight.Missed(n.id, r.declared.Resource.Ref) {
 			t.vanished(n)
 		}
 	}
 	t.recall()
-	f.passing = nil
+	f.sight.Passed()
 }
 
 // recall goes on with the ends of releases whose resources were being deleted
@@ -220,7 +213,7 @@ func (t *turnover) recall() {
 	}
 	for _, id := range ids {
 		stored, ok, err := releaseRecords.Get(e.store, id)
-		if err != nil || !ok || e.dropped[id] || e.nodes[id] != nil || stored.Resource == nil || stored.Applier != f.Applier || f.blind(*stored.Resource) {
+		if err != nil || !ok || e.dropped[id] || e.nodes[id] != nil || stored.Resource == nil || stored.Applier != f.Applier || f.sight.Blind(*stored.Resource) {
 			continue
 		}
 		n := &node{id: id, release: stored.recalled(), view: Node{ID: id, State: Waiting, Reason: "for its first run", Since: now()}}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/graph"
 	"github.com/sluice-gitops/sluice/core/release"
-	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/release/rivals"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
@@ -95,14 +94,9 @@ func (e *Engine) yield(n *node, job *releaseJob, winner *node, why string) {
 	news := n.failure == nil || n.failure.Error() != err.Error()
 	n.release.yields = winner.id
 	e.failed(n, permanent(err), "the end of "+winner.id)
-	w := e.writerOf(n.release.declared)
-	if w == nil || !news {
-		return
+	if news {
+		e.voiceOf(n, n.release.declared).Failed(err)
 	}
-	w.Update(n.id, *n.release.declared.Resource, func(r resource.Resource, before resource.Status) resource.Status {
-		return r.Failed(before, err, now())
-	})
-	w.Tell(n.release.declared.Resource.FailureEvent(err))
 }
 
 // isFirst ends a run whose release another declaration goes on with, or may be
@@ -137,7 +131,7 @@ func (e *Engine) unsettled(n *node) time.Duration {
 	if res == nil || r.installed() || e.times == nil {
 		return 0
 	}
-	if f := e.followed[r.declared.Applier]; f != nil && f.passing != nil {
+	if f := e.followed[r.declared.Applier]; f != nil && f.sight.Passing() {
 		return settleLook
 	}
 	if res.Ref.Namespace == r.declared.Spec.Ref.Namespace {

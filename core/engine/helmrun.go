@@ -7,8 +7,8 @@ import (
 	"maps"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/engine/resources"
 	"github.com/sluice-gitops/sluice/core/release"
-	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk"
@@ -92,9 +92,7 @@ func (e *Engine) releaseProgress(job *releaseJob, p release.Progress) {
 	}
 	e.mu.Unlock()
 	e.progress(job.id, rollout.Progress{Step: rollout.StepApply, Text: text})
-	e.tellResource(job, func(r resource.Resource, before resource.Status) resource.Status {
-		return r.Progressed(before, p, now())
-	})
+	e.tellResource(job, func(v *resources.Voice) { v.Progressed(p) })
 }
 
 // abandonRelease ends a run that was ended before its end: whoever did it knows
@@ -150,7 +148,7 @@ func (e *Engine) endRelease(job *releaseJob, report release.Report, record relea
 		e.discoverSoon(job.declared.Applier)
 	}
 	e.mu.Unlock()
-	e.tellReport(job, report)
+	e.tellResource(job, func(v *resources.Voice) { v.Reported(report) })
 	e.rolloutsSoon(job.id)
 	if changed {
 		e.recorder.mark(job.id)
@@ -202,12 +200,7 @@ func permanent(err error) error {
 // endInvalid ends the run of a declaration that cannot be run. e.mu is held.
 func (e *Engine) endInvalid(n *node, err error) {
 	e.failed(n, permanent(releaseError(err)), "a change of "+n.release.declared.Place)
-	if w := e.writerOf(n.release.declared); w != nil {
-		w.Update(n.id, *n.release.declared.Resource, func(r resource.Resource, before resource.Status) resource.Status {
-			return r.Failed(before, err, now())
-		})
-		w.Tell(n.release.declared.Resource.FailureEvent(err))
-	}
+	e.voiceOf(n, n.release.declared).Failed(err)
 }
 
 // releaseRevision is the chart that runs, for people.

@@ -6,69 +6,46 @@ import (
 	"fmt"
 
 	"github.com/sluice-gitops/sluice/core/engine/resources"
-	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
-// writerOf returns who writes the status of n, nil if nobody does. e.mu is held.
-func (e *Engine) writerOf(d declare.Declaration) *resources.Writer {
+// voiceOf has the resource speak that d, a declaration of n, is of; it is nil if
+// d is of none. e.mu is held.
+func (e *Engine) voiceOf(n *node, d declare.Declaration) *resources.Voice {
 	if f := e.followed[d.Applier]; f != nil && d.Resource != nil {
-		return f.writer
+		return f.writer.Voice(n.id, *d.Resource, n.suspension.shown(), now())
 	}
 	return nil
 }
 
-// tellResource has the status of the resource that a job is for changed.
-func (e *Engine) tellResource(job *releaseJob, change func(resource.Resource, resource.Status) resource.Status) {
+// tellResource has the resource that a job is for speak.
+func (e *Engine) tellResource(job *releaseJob, say func(*resources.Voice)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	n, w := e.nodes[job.id], e.writerOf(job.declared)
-	if n == nil || w == nil {
-		return
-	}
-	w.Update(job.id, *job.declared.Resource, func(r resource.Resource, before resource.Status) resource.Status {
-		after := change(r, before)
-		after.Suspended = n.suspension.shown()
-		return after
-	})
-}
-
-// tellReport writes what a run has come to.
-func (e *Engine) tellReport(job *releaseJob, report release.Report) {
-	e.tellResource(job, func(r resource.Resource, before resource.Status) resource.Status {
-		return r.Reported(before, report, now())
-	})
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	w := e.writerOf(job.declared)
-	if w == nil {
-		return
-	}
-	if ev, ok := job.declared.Resource.EventOf(report); ok {
-		w.Tell(ev)
+	if n := e.nodes[job.id]; n != nil {
+		say(e.voiceOf(n, job.declared))
 	}
 }
 
 // tellRemoval has the resource that a job removes the release of say so: it goes
 // only when that has. err is why it cannot. e.mu is held.
 func (e *Engine) tellRemoval(job *releaseJob, err error) {
-	w, n := e.writerOf(job.declared), e.nodes[job.id]
-	if w == nil || n == nil || job.leaving.Keep {
+	n := e.nodes[job.id]
+	if n == nil || job.leaving.Keep {
 		return
 	}
-	r := job.declared.Resource
-	if err == nil {
-		text := "its release is being uninstalled, since " + job.leaving.Why
-		e.tellWaits(n, text)
-		if n.view.Failures == 0 {
-			w.Tell(applier.ResourceEvent{Ref: r.Ref, UID: r.UID, Reason: "ReleaseRemoval", Message: text})
-		}
+	voice := e.voiceOf(n, job.declared)
+	if err != nil {
+		voice.Failed(err)
 		return
 	}
-	w.Update(job.id, *r, func(r resource.Resource, before resource.Status) resource.Status { return r.Failed(before, err, now()) })
-	w.Tell(r.FailureEvent(err))
+	text := "its release is being uninstalled, since " + job.leaving.Why
+	e.tellWaits(n, text)
+	if n.view.Failures == 0 {
+		voice.Removing(text)
+	}
 }
 
 // holdResource keeps the resource of a job until its release is uninstalled.
@@ -90,12 +67,7 @@ func (e *Engine) releaseResource(ctx context.Context, job *releaseJob, text stri
 	if r == nil || !job.leaving.Resource {
 		return nil
 	}
-	e.mu.Lock()
-	if w := e.writerOf(job.declared); w != nil {
-		w.Forget(job.id)
-		w.Tell(applier.ResourceEvent{Ref: r.Ref, UID: r.UID, Reason: "ReleaseRemoved", Message: job.leaving.Why + ": " + text})
-	}
-	e.mu.Unlock()
+	e.tellResource(job, func(v *resources.Voice) { v.Removed(job.leaving.Why, text) })
 	_, err := job.keeper.PatchResource(ctx, applier.ResourcePatch{Ref: r.Ref, UID: r.UID, RemoveFinalizer: resource.Finalizer})
 	if errors.Is(err, applier.ErrNoResource) {
 		return nil

@@ -1,7 +1,8 @@
 // Package resources is what goes on between the engine and the custom resources
-// of one target: a Follower brings what they declare, a Writer takes back how
-// they fare. Both go on through failures of the target and of its plugin, and
-// never hold the engine up.
+// of one target: a Follower brings what they declare, a Sight knows what it could
+// not bring, and a Writer takes back how they fare, in the words of a Voice for
+// each. All go on through failures of the target and of its plugin, and never hold
+// the engine up.
 package resources
 
 import (

@@ -31,6 +31,7 @@ type cluster struct {
 	slow    time.Duration
 	follows int
 	patches []string
+	status  resource.Status // as it was written last
 	events  []string
 }
 
@@ -71,11 +72,10 @@ func (c *cluster) PatchResource(ctx context.Context, p applier.ResourcePatch) (a
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var status struct{ ReleaseName string }
-	if err := json.Unmarshal(p.Status, &status); err != nil {
+	if err := json.Unmarshal(p.Status, &c.status); err != nil {
 		return applier.Resource{}, err
 	}
-	c.patches = append(c.patches, status.ReleaseName)
+	c.patches = append(c.patches, c.status.ReleaseName)
 	return applier.Resource{}, nil
 }
 
