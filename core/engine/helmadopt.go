@@ -116,31 +116,6 @@ func (n *node) sources() []string {
 	return nil
 }
 
-// releaseSatisfied reports whether the release dep holds n back no more: it is
-// as declared now and, where both take files of the same source, was made at the
-// revision that n is about to use. One that is suspended only has to have been
-// made once. e.mu is held.
-func (e *Engine) releaseSatisfied(n, dep *node) bool {
-	r := dep.release
-	switch {
-	case r.leaving != nil || r.synced == "":
-		return false
-	case dep.suspended() != nil:
-		return true
-	case r.synced != r.declared.Key:
-		return false
-	}
-	for _, id := range r.declared.Sources() {
-		if !slices.Contains(n.sources(), id) {
-			continue
-		}
-		if src := e.nodes[id]; src == nil || r.at[id] != src.source.revision.ID { // or it has gone, and neither knows yet
-			return false
-		}
-	}
-	return true
-}
-
 // failTasks ends what waits to be done by hand with a release that is gone.
 func (r *releaseNode) failTasks() {
 	r.asked.Finish(errors.New("the release is not declared any more"))

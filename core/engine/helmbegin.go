@@ -167,8 +167,8 @@ func (e *Engine) releaseObstacle(n *node, ends, byHand bool) (by *node, lack str
 	for _, id := range d.DependsOn {
 		if dep := e.nodes[id]; dep == nil {
 			return &node{id: id}, "does not exist"
-		} else if !e.satisfied(n, dep) {
-			return dep, "has not been applied"
+		} else if by, lack := e.lacking(dep); by != nil {
+			return by, lack
 		}
 	}
 	return nil, ""

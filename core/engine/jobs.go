@@ -139,11 +139,11 @@ func (e *Engine) failed(n *node, err error, unblock string) {
 	e.tellDependents(n.id)
 }
 
-// tellDependents has the nodes look again that id may have held back, or that
-// have not looked yet. A blocked one then knows what id has come to. e.mu is
-// held.
+// tellDependents has the nodes look again that id may have held back, also
+// through others, or that have not looked yet. A blocked one then knows what id
+// has come to. e.mu is held.
 func (e *Engine) tellDependents(id string) {
-	for _, d := range e.graph.Dependents(id) {
+	for _, d := range e.graph.AllDependents(id) {
 		if n := e.nodes[d]; n != nil && (n.view.State == Blocked || n.begun == 0) {
 			e.triggerLocked(d, sched.Webhook)
 		}

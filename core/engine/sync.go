@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -138,8 +139,8 @@ func (e *Engine) obstacle(n *node) (by *node, lack string) {
 		}
 	}
 	for _, id := range cfg.DependsOn {
-		if dep := e.nodes[id]; !e.satisfied(n, dep) {
-			return dep, "has not been applied"
+		if by, lack := e.lacking(e.nodes[id]); by != nil {
+			return by, lack
 		}
 	}
 	return nil, ""
@@ -149,8 +150,7 @@ func (e *Engine) obstacle(n *node) (by *node, lack string) {
 // only if that one will not get there by itself. e.mu is held.
 func (e *Engine) blocked(n, by *node, lack string) {
 	reason := by.id + " " + lack
-	switch by.view.State {
-	case Failed, Suspended, Blocked:
+	if by.stuck() {
 		reason += fmt.Sprintf(" (%s: %s)", by.view.State, by.view.Reason)
 	}
 	e.rest(n, Blocked, reason, by.id+" being ready")
@@ -163,22 +163,54 @@ func (e *Engine) blocked(n, by *node, lack string) {
 	}
 }
 
-// satisfied reports whether dep holds n back no more: it has been applied as
-// it is declared now, and, where both follow the same source, at the revision
-// that n is about to apply. One that is suspended only has to have been
-// applied once. e.mu is held.
-func (e *Engine) satisfied(n, dep *node) bool {
-	if dep.release != nil {
-		return e.releaseSatisfied(n, dep)
+// lacking returns the node because of which dep, a sync or a release, holds back
+// what depends on it, and what that node lacks; nil if it holds nothing back: it
+// has been applied as it is declared now, at the newest revisions of its sources.
+// A dependency that is suspended only has to have been applied once. e.mu is held.
+func (e *Engine) lacking(dep *node) (by *node, lack string) {
+	const never = "has not been applied"
+	at, ok := dep.applied()
+	switch {
+	case !ok:
+		return dep, never
+	case dep.suspended() != nil:
+		return nil, ""
+	case dep.release != nil && dep.release.synced != dep.release.declared.Key:
+		return dep, never
 	}
-	d := dep.sync
-	if d.record.Config != syncFingerprint(d.cfg) {
-		return false
+	for _, id := range slices.Sorted(maps.Keys(at)) {
+		src := e.nodes[id]
+		switch {
+		case src == nil:
+			return dep, never // the source has gone, and dep does not know yet
+		case e.selected != nil && !e.selected[id]:
+			// nobody asks it in this one-shot
+		case src.source.resolved == 0 && !src.stuck():
+			return src, "has not been asked for its newest revision yet"
+		case at[id] != src.source.revision.ID:
+			return dep, "has not been applied at " + describeRevision(src.source.revision)
+		}
 	}
-	if !slices.Contains(n.sources(), d.cfg.Source) || dep.suspended() != nil {
-		return true
+	return nil, ""
+}
+
+// applied are the revisions of its sources that a sync or a release has been
+// applied at; ok is false if it has not been, as it is declared now.
+func (n *node) applied() (at map[string]string, ok bool) {
+	if s := n.sync; s != nil {
+		return map[string]string{s.cfg.Source: s.record.Revision.ID}, s.record.Config == syncFingerprint(s.cfg)
 	}
-	return d.record.Revision.ID == e.nodes[d.cfg.Source].source.revision.ID
+	r := n.release
+	at = map[string]string{}
+	for _, id := range r.declared.Sources() {
+		at[id] = r.at[id]
+	}
+	return at, r.leaving == nil && r.synced != ""
+}
+
+// stuck reports whether n will not get anywhere by itself soon.
+func (n *node) stuck() bool {
+	return n.view.State == Failed || n.view.State == Suspended || n.view.State == Blocked
 }
 
 func resumeHint(s *Suspension, id string) string {

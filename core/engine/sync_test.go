@@ -367,6 +367,70 @@ func TestDependencyBlocks(t *testing.T) {
 	})
 }
 
+// TestDependencyOfAnotherSource: what depends on a sync waits until that has
+// been applied at the newest revision of its own source.
+func TestDependencyOfAnotherSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		one, two := w.repo("mem://one"), w.repo("mem://two")
+		one.commit("ns")
+		two.commit("web")
+		e := w.start(chain)
+		expect(t, e, "sync.shop", Ready, "")
+		w.target(kube).Reject("ns2", "quota exceeded")
+		one.commit("ns", "ns2")
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.platform", Failed, "quota exceeded")
+		two.commit("web", "api")
+		sleepFor(t, 2*time.Minute)
+		expect(t, e, "sync.shop", Blocked, "sync.platform has not been applied at main@rev2 (failed: ")
+		if slices.Contains(w.target(kube).Names("shop"), "api") {
+			t.Error("applied although what it depends on failed")
+		}
+		w.target(kube).Reject("ns2", "")
+		sleepFor(t, 5*time.Minute)
+		expect(t, e, "sync.shop", Ready, "rev2")
+		if !slices.Contains(w.target(kube).Names("shop"), "api") {
+			t.Error("not applied")
+		}
+	})
+}
+
+// TestDependencyAfterRestart: with new revisions on both sides, the order is the
+// same as ever; a source that cannot be asked holds nothing up.
+func TestDependencyAfterRestart(t *testing.T) {
+	for name, unreachable := range map[string]error{"": nil, "and a source that is away": errors.New("connection refused")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				one, two := w.repo("mem://one"), w.repo("mem://two")
+				one.commit("ns")
+				two.commit("web")
+				e := w.start(chain)
+				expect(t, e, "sync.shop", Ready, "")
+				if err := e.Close(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				one.commit("ns", "ns2")
+				two.commit("web", "api")
+				one.fail(unreachable)
+				w.target(kube).Reject("ns2", "quota exceeded")
+				e = w.start(chain)
+				sleepFor(t, time.Minute)
+				if unreachable != nil {
+					expect(t, e, "source.memory.one", Failed, "connection refused")
+					expect(t, e, "sync.shop", Ready, "rev2")
+					return
+				}
+				expect(t, e, "sync.shop", Blocked, "sync.platform has not been applied at main@rev2")
+				if slices.Contains(w.target(kube).Names("shop"), "api") {
+					t.Error("applied before what it depends on")
+				}
+			})
+		})
+	}
+}
+
 func TestDependencyOfTheSameRevision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
