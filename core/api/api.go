@@ -43,10 +43,15 @@ import (
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/cache"
+	"github.com/sluice-gitops/sluice/core/images/gate"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
+	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -66,7 +71,7 @@ type Engine interface {
 	ConfigStatus() engine.ConfigStatus
 	Reload(ctx context.Context) (engine.ConfigStatus, error)
 
-	Workloads(ctx context.Context, req engine.WorkloadsRequest) (engine.WorkloadsAnswer, error)
+	Workloads(ctx context.Context, req workload.Request) (workload.Answer, error)
 	Images(ctx context.Context, req engine.ImagesRequest, progress func(engine.ImagesProgress)) (engine.ImagesAnswer, error)
 	ImageScans() []images.RepositoryStatus
 	ImageBudget() []limit.Budget
@@ -77,15 +82,15 @@ type Engine interface {
 	CredentialMetrics() credentials.Metrics
 	ExplainCredential(ctx context.Context, req engine.CredentialRequest) (credentials.Explanation, error)
 
-	Release(ctx context.Context, req engine.ReleaseRequest) (engine.Job, error)
-	Policy(ctx context.Context, req engine.PolicyRequest) (engine.Job, error)
-	Job(id string) (engine.Job, error)
-	Jobs() []engine.Job
-	WaitJob(ctx context.Context, id string, applied bool) (engine.Job, error)
-	WhyImages(ctx context.Context, req engine.WhyImagesRequest) ([]engine.WhyImage, error)
-	UpdateMetrics() engine.UpdateMetrics
-	Quarantined() []engine.Quarantine
-	Unquarantine(ctx context.Context, req engine.UnquarantineRequest) ([]engine.Quarantine, error)
+	Release(ctx context.Context, req jobs.ReleaseRequest) (jobs.Job, error)
+	Policy(ctx context.Context, req jobs.PolicyRequest) (jobs.Job, error)
+	Job(id string) (jobs.Job, error)
+	Jobs() []jobs.Job
+	WaitJob(ctx context.Context, id string, applied bool) (jobs.Job, error)
+	WhyImages(ctx context.Context, req updates.WhyImagesRequest) ([]updates.WhyImage, error)
+	UpdateMetrics() updates.Metrics
+	Quarantined() []gate.Quarantine
+	Unquarantine(ctx context.Context, req updates.UnquarantineRequest) ([]gate.Quarantine, error)
 
 	HelmReleases(ctx context.Context, req engine.HelmListRequest) (engine.HelmListAnswer, error)
 	HelmStatus(ctx context.Context, name string) (engine.HelmDetail, error)
@@ -151,9 +156,9 @@ var codes = []struct {
 	status int
 	err    error
 }{
-	{"not_found", http.StatusNotFound, engine.ErrNotFound},
-	{"invalid", http.StatusBadRequest, engine.ErrInvalid},
-	{"conflict", http.StatusConflict, engine.ErrConflict},
+	{"not_found", http.StatusNotFound, refusal.ErrNotFound},
+	{"invalid", http.StatusBadRequest, refusal.ErrInvalid},
+	{"conflict", http.StatusConflict, refusal.ErrConflict},
 }
 
 func problemOf(err error) (problem, int) {

@@ -24,7 +24,10 @@ import (
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -62,8 +65,8 @@ func (s *shopEngine) ImageBudget() []limit.Budget {
 	return []limit.Budget{{Host: "quay.io", Requests: 7, Throttled: 1}}
 }
 
-func (s *shopEngine) UpdateMetrics() engine.UpdateMetrics {
-	return engine.UpdateMetrics{Commits: 4, Failed: 1, Jobs: map[string]int{engine.JobSucceeded: 2}}
+func (s *shopEngine) UpdateMetrics() updates.Metrics {
+	return updates.Metrics{Commits: 4, Failed: 1, Jobs: map[string]int{jobs.Succeeded: 2}}
 }
 
 func (s *shopEngine) Alive() bool           { return !s.dead }
@@ -72,7 +75,7 @@ func (s *shopEngine) Status() engine.Status { return engine.Status{Nodes: []engi
 func (s *shopEngine) find(names ...string) error {
 	for _, n := range names {
 		if n != shopID {
-			return fmt.Errorf("%q is not in the configuration: %w", n, engine.ErrNotFound)
+			return fmt.Errorf("%q is not in the configuration: %w", n, refusal.ErrNotFound)
 		}
 	}
 	return nil
@@ -94,7 +97,7 @@ func (s *shopEngine) SyncAndWait(_ context.Context, req engine.SyncRequest, prog
 		progress(engine.Progress{Node: shopID, Progress: rollout.Progress{Step: rollout.StepApply, Done: i + 1, Total: 3}})
 	}
 	if s.dead {
-		return nil, fmt.Errorf("stopping: %w", engine.ErrConflict)
+		return nil, fmt.Errorf("stopping: %w", refusal.ErrConflict)
 	}
 	return []engine.Detail{{Node: s.node}}, nil
 }
@@ -107,7 +110,7 @@ func (s *shopEngine) Suspend(_ context.Context, req engine.SuspendRequest) ([]st
 
 func (s *shopEngine) Resume(_ context.Context, req engine.ResumeRequest) ([]string, error) {
 	if s.node.State != engine.Suspended {
-		return nil, fmt.Errorf("not suspended: %w", engine.ErrConflict)
+		return nil, fmt.Errorf("not suspended: %w", refusal.ErrConflict)
 	}
 	s.node.State = engine.Ready
 	return req.Names, nil
@@ -250,9 +253,9 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 		err, want error
 		text      string
 	}{
-		{notFound, engine.ErrNotFound, `"nope" is not in the configuration`},
-		{conflict, engine.ErrConflict, "not suspended"},
-		{waited, engine.ErrNotFound, `"nope"`},
+		{notFound, refusal.ErrNotFound, `"nope" is not in the configuration`},
+		{conflict, refusal.ErrConflict, "not suspended"},
+		{waited, refusal.ErrNotFound, `"nope"`},
 		{unknown, nil, "is it of the same version?"},
 	} {
 		if tt.err == nil || tt.want != nil && !errors.Is(tt.err, tt.want) || !strings.Contains(tt.err.Error(), tt.text) {
@@ -274,7 +277,7 @@ func TestBadRequests(t *testing.T) {
 		"negative limit": {http.MethodGet, "/v1/events?limit=-1", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := ask[idsAnswer](t.Context(), c, tt.method, tt.path, tt.body); !errors.Is(err, engine.ErrInvalid) {
+			if _, err := ask[idsAnswer](t.Context(), c, tt.method, tt.path, tt.body); !errors.Is(err, refusal.ErrInvalid) {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -297,7 +300,7 @@ func TestSyncStreams(t *testing.T) {
 		t.Error(diff)
 	}
 	e.dead = true
-	if _, err := c.SyncAndWait(t.Context(), engine.SyncRequest{}, nil); !errors.Is(err, engine.ErrConflict) {
+	if _, err := c.SyncAndWait(t.Context(), engine.SyncRequest{}, nil); !errors.Is(err, refusal.ErrConflict) {
 		t.Errorf("a failure in the middle of the stream: %v", err)
 	}
 }

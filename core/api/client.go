@@ -21,7 +21,7 @@ import (
 var ErrUnreachable = errors.New("cannot reach the daemon")
 
 // Client asks a daemon. It is safe for concurrent use. Errors that the daemon
-// answers match engine.ErrNotFound, ErrInvalid or ErrConflict.
+// answers match refusal.ErrNotFound, ErrInvalid or ErrConflict.
 type Client struct {
 	address string
 	http    *http.Client

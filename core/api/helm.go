@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/api/mask"
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/sdk/helm"
@@ -84,7 +85,7 @@ func (s *server) helmValues(w http.ResponseWriter, r *http.Request) {
 	if text := q.Get("revision"); text != "" {
 		var err error
 		if req.Revision, err = strconv.Atoi(text); err != nil || req.Revision < 0 {
-			s.fail(w, fmt.Errorf("revision %q: want the number of one: %w", text, engine.ErrInvalid))
+			s.fail(w, fmt.Errorf("revision %q: want the number of one: %w", text, refusal.ErrInvalid))
 			return
 		}
 	}

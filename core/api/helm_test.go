@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/sdk/helm"
@@ -47,7 +48,7 @@ kind: Deployment
 
 func (e *helming) find(name string) error {
 	if name != "demo/ghost" {
-		return fmt.Errorf("there is no release %q: %w", name, engine.ErrNotFound)
+		return fmt.Errorf("there is no release %q: %w", name, refusal.ErrNotFound)
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func TestHelmRoundTrips(t *testing.T) {
 	if err != nil || d.Name != "ghost" || d.Node.ID != "release.ghost" || d.Report.State != release.InSync {
 		t.Errorf("status: %+v, %v", d, err)
 	}
-	if _, err := c.HelmStatus(ctx, "demo/none"); !errors.Is(err, engine.ErrNotFound) {
+	if _, err := c.HelmStatus(ctx, "demo/none"); !errors.Is(err, refusal.ErrNotFound) {
 		t.Errorf("status of what there is not: %v", err)
 	}
 	if h, err := c.HelmHistory(ctx, "demo/ghost"); err != nil || len(h) != 2 || h[1].Status != "superseded" {
@@ -162,7 +163,7 @@ func TestHelmValuesAreMasked(t *testing.T) {
 		t.Errorf("of none: %+v, %v", v, err)
 	}
 	req = HelmValuesRequest{HelmValuesRequest: engine.HelmValuesRequest{Name: "demo/ghost", Revision: -1}}
-	if _, err = c.HelmValues(t.Context(), req); !errors.Is(err, engine.ErrInvalid) {
+	if _, err = c.HelmValues(t.Context(), req); !errors.Is(err, refusal.ErrInvalid) {
 		t.Errorf("of revision -1: %v", err)
 	}
 }
@@ -170,7 +171,7 @@ func TestHelmValuesAreMasked(t *testing.T) {
 func TestHelmTemplate(t *testing.T) {
 	_, c := serve(t, &helming{})
 	var out strings.Builder
-	if _, err := c.HelmTemplate(t.Context(), "demo/none", false, &out); !errors.Is(err, engine.ErrNotFound) {
+	if _, err := c.HelmTemplate(t.Context(), "demo/none", false, &out); !errors.Is(err, refusal.ErrNotFound) {
 		t.Errorf("of what there is not: %v", err)
 	}
 	masked, err := c.HelmTemplate(t.Context(), "demo/ghost", false, &out)
@@ -201,7 +202,7 @@ func TestHelmOperate(t *testing.T) {
 		t.Errorf("a failure in the middle: %v", err)
 	}
 	op.Name = "none"
-	if _, err = c.HelmOperate(t.Context(), op, tell); !errors.Is(err, engine.ErrNotFound) {
+	if _, err = c.HelmOperate(t.Context(), op, tell); !errors.Is(err, refusal.ErrNotFound) {
 		t.Errorf("of what there is not: %v", err)
 	}
 }

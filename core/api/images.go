@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/limit"
+	"github.com/sluice-gitops/sluice/core/workload"
 )
 
 // imagesLine is a line of the answer about images: progress, and at last the
@@ -42,7 +43,7 @@ func (s *server) routeImages(m *http.ServeMux) {
 	e := s.engine
 	m.HandleFunc("GET /v1/workloads", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		answer, err := e.Workloads(r.Context(), engine.WorkloadsRequest{Namespace: q.Get("namespace"), Applier: q.Get("applier")})
+		answer, err := e.Workloads(r.Context(), workload.Request{Namespace: q.Get("namespace"), Applier: q.Get("applier")})
 		s.answer(w, answer, err)
 	})
 	m.HandleFunc("GET /v1/credentials", func(w http.ResponseWriter, _ *http.Request) { s.answer(w, credentialsAnswer{e.Credentials()}, nil) })
@@ -98,9 +99,9 @@ func (s *server) images(w http.ResponseWriter, r *http.Request) {
 }
 
 // Workloads returns what runs.
-func (c *Client) Workloads(ctx context.Context, req engine.WorkloadsRequest) (engine.WorkloadsAnswer, error) {
+func (c *Client) Workloads(ctx context.Context, req workload.Request) (workload.Answer, error) {
 	q := url.Values{"namespace": {req.Namespace}, "applier": {req.Applier}}
-	return get[engine.WorkloadsAnswer](ctx, c, "/v1/workloads?"+q.Encode())
+	return get[workload.Answer](ctx, c, "/v1/workloads?"+q.Encode())
 }
 
 // Images returns what the registries have for the images that run. progress

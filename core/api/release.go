@@ -8,7 +8,10 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/images/gate"
+	"github.com/sluice-gitops/sluice/core/refusal"
+	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 // How long GET /v1/jobs/{id} waits, by the value of wait.
@@ -19,21 +22,21 @@ const (
 
 type (
 	jobsAnswer struct {
-		Jobs []engine.Job `json:"jobs"`
+		Jobs []jobs.Job `json:"jobs"`
 	}
 	whyImagesAnswer struct {
-		Images []engine.WhyImage `json:"images"`
+		Images []updates.WhyImage `json:"images"`
 	}
 	quarantineAnswer struct {
-		Quarantined []engine.Quarantine `json:"quarantined"`
+		Quarantined []gate.Quarantine `json:"quarantined"`
 	}
 )
 
 // jobLine is a line of the answer about a job that is waited for: the job as it
 // is, and at last as it has become, or an error.
 type jobLine struct {
-	Job  *engine.Job `json:"job,omitempty"`
-	Done bool        `json:"done,omitempty"`
+	Job  *jobs.Job `json:"job,omitempty"`
+	Done bool      `json:"done,omitempty"`
 	problem
 }
 
@@ -50,7 +53,7 @@ func (s *server) routeReleases(m *http.ServeMux) {
 }
 
 func (s *server) release(w http.ResponseWriter, r *http.Request) {
-	var req engine.ReleaseRequest
+	var req jobs.ReleaseRequest
 	if !s.read(w, r, &req) {
 		return
 	}
@@ -59,7 +62,7 @@ func (s *server) release(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) policy(w http.ResponseWriter, r *http.Request) {
-	var req engine.PolicyRequest
+	var req jobs.PolicyRequest
 	if !s.read(w, r, &req) {
 		return
 	}
@@ -79,7 +82,7 @@ func (s *server) job(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, job, nil)
 		return
 	case wait != waitCommit && wait != waitApplied:
-		s.fail(w, fmt.Errorf("wait %q: want %s or %s: %w", wait, waitCommit, waitApplied, engine.ErrInvalid))
+		s.fail(w, fmt.Errorf("wait %q: want %s or %s: %w", wait, waitCommit, waitApplied, refusal.ErrInvalid))
 		return
 	}
 	out := newLines(w)
@@ -100,11 +103,11 @@ func (s *server) whyImages(w http.ResponseWriter, r *http.Request) {
 	if text := q.Get("timeout"); text != "" {
 		var err error
 		if timeout, err = time.ParseDuration(text); err != nil {
-			s.fail(w, fmt.Errorf("timeout: %w: %w", err, engine.ErrInvalid))
+			s.fail(w, fmt.Errorf("timeout: %w: %w", err, refusal.ErrInvalid))
 			return
 		}
 	}
-	list, err := s.engine.WhyImages(r.Context(), engine.WhyImagesRequest{
+	list, err := s.engine.WhyImages(r.Context(), updates.WhyImagesRequest{
 		Workload: q.Get("workload"), Namespace: q.Get("namespace"), Container: q.Get("container"), Timeout: timeout,
 	})
 	s.answer(w, whyImagesAnswer{list}, err)
@@ -112,46 +115,46 @@ func (s *server) whyImages(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) unquarantine(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	lifted, err := s.engine.Unquarantine(r.Context(), engine.UnquarantineRequest{Image: q.Get("image"), By: q.Get("by")})
+	lifted, err := s.engine.Unquarantine(r.Context(), updates.UnquarantineRequest{Image: q.Get("image"), By: q.Get("by")})
 	s.answer(w, quarantineAnswer{lifted}, err)
 }
 
 // Release has images of workloads changed in git and returns the job that does
 // it, or of a dry run what it would do.
-func (c *Client) Release(ctx context.Context, req engine.ReleaseRequest) (engine.Job, error) {
-	return post[engine.Job](ctx, c, "/v1/release", req)
+func (c *Client) Release(ctx context.Context, req jobs.ReleaseRequest) (jobs.Job, error) {
+	return post[jobs.Job](ctx, c, "/v1/release", req)
 }
 
 // Policy has policies of workloads changed in git, as Release does images.
-func (c *Client) Policy(ctx context.Context, req engine.PolicyRequest) (engine.Job, error) {
-	return post[engine.Job](ctx, c, "/v1/policy", req)
+func (c *Client) Policy(ctx context.Context, req jobs.PolicyRequest) (jobs.Job, error) {
+	return post[jobs.Job](ctx, c, "/v1/policy", req)
 }
 
 // Jobs returns the jobs that are remembered, the newest first.
-func (c *Client) Jobs(ctx context.Context) ([]engine.Job, error) {
+func (c *Client) Jobs(ctx context.Context) ([]jobs.Job, error) {
 	a, err := get[jobsAnswer](ctx, c, "/v1/jobs")
 	return a.Jobs, err
 }
 
 // Job returns one job.
-func (c *Client) Job(ctx context.Context, id string) (engine.Job, error) {
-	return get[engine.Job](ctx, c, "/v1/jobs/"+url.PathEscape(id))
+func (c *Client) Job(ctx context.Context, id string) (jobs.Job, error) {
+	return get[jobs.Job](ctx, c, "/v1/jobs/"+url.PathEscape(id))
 }
 
 // WaitJob waits until a job has ended, and with applied until what it has
 // committed is applied. It returns the newest state that it knows of, also with
 // an error.
-func (c *Client) WaitJob(ctx context.Context, id string, applied bool) (engine.Job, error) {
+func (c *Client) WaitJob(ctx context.Context, id string, applied bool) (jobs.Job, error) {
 	wait := waitCommit
 	if applied {
 		wait = waitApplied
 	}
 	body, err := c.do(ctx, http.MethodGet, "/v1/jobs/"+url.PathEscape(id)+"?wait="+wait, nil)
 	if err != nil {
-		return engine.Job{}, err
+		return jobs.Job{}, err
 	}
 	defer body.Close()
-	var job engine.Job
+	var job jobs.Job
 	for dec := json.NewDecoder(body); ; {
 		var line jobLine
 		if err := dec.Decode(&line); err != nil {
@@ -171,7 +174,7 @@ func (c *Client) WaitJob(ctx context.Context, id string, applied bool) (engine.J
 
 // WhyImages tells what the images of a workload are, what may replace them, and
 // what holds that back.
-func (c *Client) WhyImages(ctx context.Context, req engine.WhyImagesRequest) ([]engine.WhyImage, error) {
+func (c *Client) WhyImages(ctx context.Context, req updates.WhyImagesRequest) ([]updates.WhyImage, error) {
 	q := url.Values{"workload": {req.Workload}, "namespace": {req.Namespace}, "container": {req.Container}}
 	if req.Timeout > 0 {
 		q.Set("timeout", req.Timeout.String())
@@ -181,13 +184,13 @@ func (c *Client) WhyImages(ctx context.Context, req engine.WhyImagesRequest) ([]
 }
 
 // Quarantined returns the images that automation leaves alone.
-func (c *Client) Quarantined(ctx context.Context) ([]engine.Quarantine, error) {
+func (c *Client) Quarantined(ctx context.Context) ([]gate.Quarantine, error) {
 	a, err := get[quarantineAnswer](ctx, c, "/v1/quarantine")
 	return a.Quarantined, err
 }
 
 // Unquarantine gives images back to automation, and returns what was lifted.
-func (c *Client) Unquarantine(ctx context.Context, req engine.UnquarantineRequest) ([]engine.Quarantine, error) {
+func (c *Client) Unquarantine(ctx context.Context, req updates.UnquarantineRequest) ([]gate.Quarantine, error) {
 	q := url.Values{"image": {req.Image}, "by": {req.By}}
 	a, err := ask[quarantineAnswer](ctx, c, http.MethodDelete, "/v1/quarantine?"+q.Encode(), nil)
 	return a.Quarantined, err

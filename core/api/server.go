@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/refusal"
 )
 
 // What a request may send, and how long it may take.
@@ -161,12 +162,12 @@ func eventQuery(r *http.Request) (engine.EventQuery, error) {
 	var err error
 	if text := v.Get("since"); text != "" {
 		if q.Since, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return q, fmt.Errorf("since %q: want the number of an event: %w", text, engine.ErrInvalid)
+			return q, fmt.Errorf("since %q: want the number of an event: %w", text, refusal.ErrInvalid)
 		}
 	}
 	if text := v.Get("limit"); text != "" {
 		if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 0 {
-			return q, fmt.Errorf("limit %q: want a count: %w", text, engine.ErrInvalid)
+			return q, fmt.Errorf("limit %q: want a count: %w", text, refusal.ErrInvalid)
 		}
 	}
 	return q, nil
@@ -186,7 +187,7 @@ func (s *server) read(w http.ResponseWriter, r *http.Request, v any) bool {
 	if err == nil || errors.Is(err, io.EOF) {
 		return true
 	}
-	s.fail(w, fmt.Errorf("request body: %w: %w", err, engine.ErrInvalid))
+	s.fail(w, fmt.Errorf("request body: %w: %w", err, refusal.ErrInvalid))
 	return false
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/workload"
 )
 
 // completeFrom offers what list finds that begins with prefix. Without a daemon
@@ -37,7 +38,7 @@ func (a *app) completeFrom(cmd *cobra.Command, prefix string, list func(context.
 // namespace.
 func (a *app) completeWorkloads(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return a.completeFrom(cmd, prefix, func(ctx context.Context, client *api.Client) ([]cobra.Completion, error) {
-		answer, err := client.Workloads(ctx, engine.WorkloadsRequest{Namespace: a.namespace})
+		answer, err := client.Workloads(ctx, workload.Request{Namespace: a.namespace})
 		var names []cobra.Completion
 		for _, w := range answer.Workloads {
 			names = append(names, a.shortID(w.ID))
@@ -61,7 +62,7 @@ func (a *app) completeContainers(cmd *cobra.Command, args []string, prefix strin
 		args = slices.Concat(args, named)
 	}
 	return a.completeFrom(cmd, prefix, func(ctx context.Context, client *api.Client) ([]cobra.Completion, error) {
-		answer, err := client.Workloads(ctx, engine.WorkloadsRequest{Namespace: a.namespace})
+		answer, err := client.Workloads(ctx, workload.Request{Namespace: a.namespace})
 		var names []cobra.Completion
 		for _, w := range answer.Workloads {
 			if len(args) > 0 && !slices.Contains(args, w.ID) && !slices.Contains(args, a.shortID(w.ID)) {

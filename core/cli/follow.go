@@ -11,8 +11,9 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/api"
-	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/refusal"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 // follow is how a job is followed to its end.
@@ -24,7 +25,7 @@ type follow struct {
 
 // followed is what came of a job.
 type followed struct {
-	job     engine.Job
+	job     jobs.Job
 	applied bool // all its commits are, and there are some
 }
 
@@ -34,7 +35,7 @@ var errLate = errors.New("not within the time")
 
 // follow waits for a job and shows what becomes of it, step by step; programs get
 // the job at the end.
-func (a *app) follow(ctx context.Context, client *api.Client, job engine.Job, f follow) (followed, error) {
+func (a *app) follow(ctx context.Context, client *api.Client, job jobs.Job, f follow) (followed, error) {
 	p := a.progress()
 	stop := a.tellScans(ctx, client, p)
 	job, err := a.awaitEnd(ctx, client, job, f.timeout)
@@ -73,7 +74,7 @@ func (a *app) follow(ctx context.Context, client *api.Client, job engine.Job, f 
 }
 
 // followQuietly is follow for programs: the job is all that they get.
-func (a *app) followQuietly(ctx context.Context, client *api.Client, job engine.Job, f follow) (followed, error) {
+func (a *app) followQuietly(ctx context.Context, client *api.Client, job jobs.Job, f follow) (followed, error) {
 	if f.apply && toApply(job) {
 		late, err := a.awaitApplied(ctx, client, job, f.timeout)
 		if err != nil && !errors.Is(err, errLate) {
@@ -88,7 +89,7 @@ func (a *app) followQuietly(ctx context.Context, client *api.Client, job engine.
 }
 
 // awaitEnd waits until a job has ended; a dry run has.
-func (a *app) awaitEnd(ctx context.Context, client *api.Client, job engine.Job, timeout time.Duration) (engine.Job, error) {
+func (a *app) awaitEnd(ctx context.Context, client *api.Client, job jobs.Job, timeout time.Duration) (jobs.Job, error) {
 	if job.ID == "" || job.Ended() {
 		return job, nil
 	}
@@ -109,7 +110,7 @@ func (a *app) awaitEnd(ctx context.Context, client *api.Client, job engine.Job, 
 
 // lateBecause asks for a job once more, and for what keeps its changes from being
 // pushed.
-func lateBecause(ctx context.Context, client *api.Client, job engine.Job) (newer engine.Job, why string) {
+func lateBecause(ctx context.Context, client *api.Client, job jobs.Job) (newer jobs.Job, why string) {
 	const patience = 2 * time.Second // of somebody who has waited already
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -120,7 +121,7 @@ func lateBecause(ctx context.Context, client *api.Client, job engine.Job) (newer
 	return newer, firstLine(cmp.Or(newer.Waiting, newer.Error))
 }
 
-func (a *app) awaitApplied(ctx context.Context, client *api.Client, job engine.Job, timeout time.Duration) (engine.Job, error) {
+func (a *app) awaitApplied(ctx context.Context, client *api.Client, job jobs.Job, timeout time.Duration) (jobs.Job, error) {
 	job, err := awaitJob(ctx, client, job, true, timeout)
 	if err != nil && ctx.Err() != nil {
 		return job, withHint(fmt.Errorf("%s is pushed, and will be applied without you", shortRevisions(job)), "`sluice jobs show %s` tells when", job.ID)
@@ -130,7 +131,7 @@ func (a *app) awaitApplied(ctx context.Context, client *api.Client, job engine.J
 
 // awaitJob waits for a job. A daemon that restarts meanwhile goes on with it, so
 // it is asked again. errLate says that timeout has passed.
-func awaitJob(ctx context.Context, client *api.Client, job engine.Job, applied bool, timeout time.Duration) (engine.Job, error) {
+func awaitJob(ctx context.Context, client *api.Client, job jobs.Job, applied bool, timeout time.Duration) (jobs.Job, error) {
 	const pause = 250 * time.Millisecond
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -146,7 +147,7 @@ func awaitJob(ctx context.Context, client *api.Client, job engine.Job, applied b
 			return job, ctx.Err()
 		case waiting.Err() != nil:
 			return job, errLate
-		case !errors.Is(err, api.ErrUnreachable) && !errors.Is(err, engine.ErrConflict): // of one that stops
+		case !errors.Is(err, api.ErrUnreachable) && !errors.Is(err, refusal.ErrConflict): // of one that stops
 			return job, err
 		}
 		select {
@@ -157,7 +158,7 @@ func awaitJob(ctx context.Context, client *api.Client, job engine.Job, applied b
 }
 
 // writeEnded shows what a job has done, or would do.
-func writeEnded(w io.Writer, job engine.Job, verbosity int) error {
+func writeEnded(w io.Writer, job jobs.Job, verbosity int) error {
 	if err := writeResults(w, job, verbosity); err != nil || job.DryRun {
 		return err
 	}
@@ -166,14 +167,14 @@ func writeEnded(w io.Writer, job engine.Job, verbosity int) error {
 			return err
 		}
 	}
-	if len(job.Commits) == 0 && job.State == engine.JobSucceeded {
+	if len(job.Commits) == 0 && job.State == jobs.Succeeded {
 		return writeNothing(w)
 	}
 	return nil
 }
 
 // tellHidden says, where nothing changes, that there is more to see.
-func (a *app) tellHidden(job engine.Job, verbosity int) {
+func (a *app) tellHidden(job jobs.Job, verbosity int) {
 	skipped := 0
 	for _, r := range job.Results {
 		switch r.Status {
@@ -199,7 +200,7 @@ func were(n int, thing string) string {
 }
 
 // commitText names a commit, and where it is if that could be several places.
-func commitText(job engine.Job, c engine.Commit) string {
+func commitText(job jobs.Job, c jobs.Commit) string {
 	var where []string
 	if len(job.Commits) > 1 {
 		where = append(where, c.Source)
@@ -223,7 +224,7 @@ func shortRevision(id string) string {
 }
 
 // shortRevisions are what is still to be applied.
-func shortRevisions(job engine.Job) string {
+func shortRevisions(job jobs.Job) string {
 	var list []string
 	for _, c := range job.Commits {
 		if c.Branch == "" && !c.Applied {
@@ -235,14 +236,14 @@ func shortRevisions(job engine.Job) string {
 
 // rollsOut reports whether job has committed something that syncs apply. What
 // went to another branch waits for people.
-func rollsOut(job engine.Job) bool {
-	return slices.ContainsFunc(job.Commits, func(c engine.Commit) bool { return c.Branch == "" })
+func rollsOut(job jobs.Job) bool {
+	return slices.ContainsFunc(job.Commits, func(c jobs.Commit) bool { return c.Branch == "" })
 }
 
 // toApply reports whether some of that is still to be applied.
-func toApply(job engine.Job) bool { return shortRevisions(job) != "" }
+func toApply(job jobs.Job) bool { return shortRevisions(job) != "" }
 
-func (a *app) writeApplied(job engine.Job) error {
+func (a *app) writeApplied(job jobs.Job) error {
 	for _, c := range job.Commits {
 		if !c.Applied {
 			continue
@@ -258,7 +259,7 @@ func (a *app) writeApplied(job engine.Job) error {
 }
 
 // tellLate says what to do about commits that are not applied yet.
-func (a *app) tellLate(job engine.Job, timeout time.Duration) {
+func (a *app) tellLate(job jobs.Job, timeout time.Duration) {
 	var syncs []string
 	for _, c := range job.Commits {
 		if c.Branch == "" && !c.Applied {
@@ -280,11 +281,11 @@ func (a *app) tellLate(job engine.Job, timeout time.Duration) {
 
 // jobFailure is the error of a job that has not done, or not all, what it was
 // asked for.
-func jobFailure(job engine.Job) error {
+func jobFailure(job jobs.Job) error {
 	switch {
 	case job.Error != "":
 		return errors.New(job.Error)
-	case job.State == engine.JobFailed:
+	case job.State == jobs.Failed:
 		return fmt.Errorf("job %s has failed", job.ID)
 	}
 	return nil

@@ -8,11 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/updates"
 )
 
 func newImagesWhy(a *app) *cobra.Command {
-	var req engine.WhyImagesRequest
+	var req updates.WhyImagesRequest
 	cmd := &cobra.Command{
 		Use:   "why WORKLOAD",
 		Short: "Explain why images of a workload are, or are not, replaced",
@@ -47,7 +47,7 @@ Registries are asked for what is not known yet, no longer than --timeout.`,
 	return cmd
 }
 
-func writeWhyImages(w io.Writer, list []engine.WhyImage) error {
+func writeWhyImages(w io.Writer, list []updates.WhyImage) error {
 	for i, x := range list {
 		if i > 0 {
 			_, _ = fmt.Fprintln(w)
@@ -59,7 +59,7 @@ func writeWhyImages(w io.Writer, list []engine.WhyImage) error {
 	return nil
 }
 
-func writeWhyImage(w io.Writer, x engine.WhyImage) error {
+func writeWhyImage(w io.Writer, x updates.WhyImage) error {
 	err := table(w, visible(x.Workload+" "+x.Container), func(row func(...any)) {
 		field := func(name, value string) {
 			if value != "" {
@@ -92,7 +92,7 @@ func writeWhyImage(w io.Writer, x engine.WhyImage) error {
 	})
 }
 
-func inGit(x engine.WhyImage) string {
+func inGit(x updates.WhyImage) string {
 	switch {
 	case x.Image == "":
 		return "not there"
@@ -103,7 +103,7 @@ func inGit(x engine.WhyImage) string {
 }
 
 // policyText is the pattern, where it stands, and whether anybody acts on it.
-func policyText(x engine.WhyImage) string {
+func policyText(x updates.WhyImage) string {
 	text := cmp.Or(x.Policy, "none")
 	if x.Source != "" {
 		text += ", by " + x.Source
@@ -115,7 +115,7 @@ func policyText(x engine.WhyImage) string {
 }
 
 // registryText says how fresh what is known of the registry is.
-func registryText(x engine.WhyImage) string {
+func registryText(x updates.WhyImage) string {
 	switch {
 	case x.View == nil:
 		return ""
@@ -130,7 +130,7 @@ func registryText(x engine.WhyImage) string {
 }
 
 // outcomeText is what the policy comes to.
-func outcomeText(x engine.WhyImage) string {
+func outcomeText(x updates.WhyImage) string {
 	s := x.Selection
 	text := s.Reason
 	if s.Error != "" {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 func newJobs(a *app) *cobra.Command {
@@ -46,7 +46,7 @@ func (a *app) jobs(ctx context.Context) error {
 	return a.view(list, func(w io.Writer) error { return writeJobs(w, list) })
 }
 
-func writeJobs(w io.Writer, list []engine.Job) error {
+func writeJobs(w io.Writer, list []jobs.Job) error {
 	return table(w, "JOB\tWHAT\tSTATE\tASKED\tBY\tCOMMITS\tREASON", func(row func(...any)) {
 		for _, j := range list {
 			row(j.ID, cut(cmp.Or(j.Asked, j.Kind)), j.State, age(j.Created)+" ago", j.User, commitList(j), cut(firstLine(jobReason(j))))
@@ -67,14 +67,14 @@ func cut(text string) string {
 
 // jobReason is what a job waits for, why it has come to what it has, or why it
 // was asked for.
-func jobReason(j engine.Job) string {
-	if j.Error == "" && j.State == engine.JobSucceeded && len(j.Commits) == 0 {
+func jobReason(j jobs.Job) string {
+	if j.Error == "" && j.State == jobs.Succeeded && len(j.Commits) == 0 {
 		return "nothing to do"
 	}
 	return cmp.Or(j.Error, j.Waiting, j.Message)
 }
 
-func commitList(j engine.Job) string {
+func commitList(j jobs.Job) string {
 	list := make([]string, 0, len(j.Commits))
 	for _, c := range j.Commits {
 		list = append(list, shortRevision(c.Revision))
@@ -102,7 +102,7 @@ committed is applied, as the command that asked for it does.`,
 				return err
 			}
 			if wait {
-				f.apply = job.Kind == engine.JobRelease
+				f.apply = job.Kind == jobs.Release
 				_, err = a.follow(cmd.Context(), client, job, f)
 				return err
 			}
@@ -115,7 +115,7 @@ committed is applied, as the command that asked for it does.`,
 	return cmd
 }
 
-func writeJob(w io.Writer, j engine.Job, verbosity int) error {
+func writeJob(w io.Writer, j jobs.Job, verbosity int) error {
 	err := table(w, fmt.Sprintf("%s %s", j.Kind, visible(j.ID)), func(row func(...any)) {
 		field := func(name, value string) {
 			if value != "" {
@@ -144,7 +144,7 @@ func writeJob(w io.Writer, j engine.Job, verbosity int) error {
 }
 
 // commitState says where a commit is, and whether it is applied.
-func commitState(c engine.Commit) string {
+func commitState(c jobs.Commit) string {
 	text := shortRevision(c.Revision) + " in " + c.Source
 	switch {
 	case c.Branch != "":

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 func newAutomate(a *app) *cobra.Command {
@@ -169,7 +169,7 @@ func (a *app) changePolicy(ctx context.Context, what string, change update.Polic
 		return err
 	}
 	a.tellSubmitting(what, f.dryRun)
-	job, err := client.Policy(ctx, engine.PolicyRequest{
+	job, err := client.Policy(ctx, jobs.PolicyRequest{
 		Workloads: f.workloads, Namespace: a.namespace, Change: change, DryRun: f.dryRun, Message: f.message, User: f.user,
 	})
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/images/gate"
+	"github.com/sluice-gitops/sluice/core/updates"
 )
 
 func newImagesQuarantine(a *app) *cobra.Command {
@@ -54,7 +55,7 @@ a name.`,
 				return err
 			}
 			by := (&changeFlags{}).by(cmd.Context())
-			lifted, err := client.Unquarantine(cmd.Context(), engine.UnquarantineRequest{Image: args[0], By: by})
+			lifted, err := client.Unquarantine(cmd.Context(), updates.UnquarantineRequest{Image: args[0], By: by})
 			if err != nil {
 				return err
 			}
@@ -70,7 +71,7 @@ a name.`,
 	}
 }
 
-func writeQuarantine(w io.Writer, list []engine.Quarantine) error {
+func writeQuarantine(w io.Writer, list []gate.Quarantine) error {
 	return table(w, "IMAGE\tFOR\tSYNC\tWORKLOAD\tCONTAINER\tREASON", func(row func(...any)) {
 		for _, q := range list {
 			row(q.Repository+":"+q.Tag, age(q.Since), q.Sync, q.Workload, q.Container, firstLine(q.Reason))

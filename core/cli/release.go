@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gitops/sluice/core/api"
-	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 // releaseFlags are the flags of release; most are fluxctl's.
@@ -120,7 +120,7 @@ func (a *app) release(ctx context.Context, f releaseFlags) error {
 	if err != nil {
 		return err
 	}
-	req := engine.ReleaseRequest{
+	req := jobs.ReleaseRequest{
 		Spec: update.Spec{
 			Workloads: f.workloads, All: f.all, Exclude: f.exclude,
 			Image: f.image, AllImages: f.allImages, Force: f.force,
@@ -145,7 +145,7 @@ func (a *app) release(ctx context.Context, f releaseFlags) error {
 	return a.submitRelease(ctx, client, req, f)
 }
 
-func (a *app) submitRelease(ctx context.Context, client *api.Client, req engine.ReleaseRequest, f releaseFlags) error {
+func (a *app) submitRelease(ctx context.Context, client *api.Client, req jobs.ReleaseRequest, f releaseFlags) error {
 	a.tellSubmitting("release", req.DryRun)
 	job, err := a.askRelease(ctx, client, req)
 	if err != nil {
@@ -160,7 +160,7 @@ func (a *app) submitRelease(ctx context.Context, client *api.Client, req engine.
 
 // askRelease says meanwhile which registries are read: a dry run answers only
 // when it knows all.
-func (a *app) askRelease(ctx context.Context, client *api.Client, req engine.ReleaseRequest) (engine.Job, error) {
+func (a *app) askRelease(ctx context.Context, client *api.Client, req jobs.ReleaseRequest) (jobs.Job, error) {
 	p := a.progress()
 	stop := a.tellScans(ctx, client, p)
 	defer p.end()

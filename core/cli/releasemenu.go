@@ -12,15 +12,15 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/cli/menu"
-	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 // chooseRelease plans req, has the person choose among what it would change,
 // and returns exactly that as a spec: if it has changed in git meanwhile, the
 // release fails. A spec without containers is nothing to do; the plan tells what
 // there was.
-func (a *app) chooseRelease(ctx context.Context, client *api.Client, req engine.ReleaseRequest, verbosity int) (spec update.Spec, planned engine.Job, err error) {
+func (a *app) chooseRelease(ctx context.Context, client *api.Client, req jobs.ReleaseRequest, verbosity int) (spec update.Spec, planned jobs.Job, err error) {
 	in, out, err := a.terminal()
 	if err != nil {
 		return spec, planned, err
@@ -29,7 +29,7 @@ func (a *app) chooseRelease(ctx context.Context, client *api.Client, req engine.
 	plan.DryRun = true
 	a.tellSubmitting("release", true)
 	planned, err = a.askRelease(ctx, client, plan)
-	if err == nil && planned.State == engine.JobFailed {
+	if err == nil && planned.State == jobs.Failed {
 		err = jobFailure(planned)
 	}
 	if err != nil {

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 // resultsHeader is above what becomes of workloads.
@@ -24,7 +24,7 @@ type resultRow struct {
 // resultRows are the lines that people see: of what they did not name not what
 // was skipped unless they ask for more, nor what was ignored unless they ask for
 // all.
-func resultRows(job engine.Job, verbosity int) []resultRow {
+func resultRows(job jobs.Job, verbosity int) []resultRow {
 	var rows []resultRow
 	for i := range job.Results {
 		r := &job.Results[i]
@@ -52,7 +52,7 @@ func resultRows(job engine.Job, verbosity int) []resultRow {
 
 // meant is a job without the results of workloads that it was not about, which
 // may be thousands, for programs that did not ask for all.
-func meant(job engine.Job, verbosity int) engine.Job {
+func meant(job jobs.Job, verbosity int) jobs.Job {
 	if verbosity < 2 {
 		job.Results = slices.DeleteFunc(slices.Clone(job.Results), func(r update.Result) bool { return r.Reason == update.ReasonNotIncluded })
 	}
@@ -95,7 +95,7 @@ func newPart(current, target string) string {
 }
 
 // writeResults is nothing if there is nothing to see.
-func writeResults(w io.Writer, job engine.Job, verbosity int) error {
+func writeResults(w io.Writer, job jobs.Job, verbosity int) error {
 	rows := resultRows(job, verbosity)
 	if len(rows) == 0 {
 		return nil

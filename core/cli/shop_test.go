@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/api"
-	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/images/gate"
 	"github.com/sluice-gitops/sluice/core/images/policy"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -71,7 +72,7 @@ type shop struct {
 	tags       map[string][]policy.Tag // by canonical name of the repository
 	jobs       []*shopJob
 	releases   []*shopRelease
-	quarantine []engine.Quarantine
+	quarantine []gate.Quarantine
 	looks      int // at the rollout since the last commit was applied
 }
 
@@ -84,7 +85,7 @@ type shopItem struct {
 }
 
 type shopJob struct {
-	engine.Job
+	jobs.Job
 	ended, applied chan struct{}
 }
 
@@ -118,7 +119,7 @@ func newShop() *shop {
 				c("web", "quay.io/acme/web:1.4.1"), applier.Container{Name: "migrate", Image: "quay.io/acme/migrate:7", Init: true}),
 			item("yard:deployment/web", nil, c("web", "quay.io/acme/web:1.4.1")),
 		},
-		quarantine: []engine.Quarantine{{
+		quarantine: []gate.Quarantine{{
 			Repository: "quay.io/acme/web", Tag: "1.4.2", Reason: "CrashLoopBackOff", Since: day(5), Workload: "shop:deployment/web", Container: "web",
 		}},
 	}

@@ -13,8 +13,13 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/images/gate"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/refusal"
+	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -30,7 +35,7 @@ func qualified(names []string, namespace string) []string {
 	return ids
 }
 
-func (s *shop) Release(_ context.Context, req engine.ReleaseRequest) (engine.Job, error) {
+func (s *shop) Release(_ context.Context, req jobs.ReleaseRequest) (jobs.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	req.Spec.Workloads, req.Spec.Exclude = qualified(req.Spec.Workloads, req.Namespace), qualified(req.Spec.Exclude, req.Namespace)
@@ -40,11 +45,11 @@ func (s *shop) Release(_ context.Context, req engine.ReleaseRequest) (engine.Job
 	}
 	results, err := update.Release(req.Spec, s.known(namespace), s.exists)
 	if err != nil && results == nil {
-		return engine.Job{}, err
+		return jobs.Job{}, err
 	}
-	job := engine.Job{Kind: engine.JobRelease, Asked: asked, Named: req.Spec.Workloads, State: engine.JobSucceeded, Results: results, User: req.User, Message: req.Message, DryRun: req.DryRun}
+	job := jobs.Job{Kind: jobs.Release, Asked: asked, Named: req.Spec.Workloads, State: jobs.Succeeded, Results: results, User: req.User, Message: req.Message, DryRun: req.DryRun}
 	if err != nil {
-		job.State, job.Error = engine.JobFailed, err.Error()
+		job.State, job.Error = jobs.Failed, err.Error()
 	}
 	if req.DryRun {
 		return job, nil
@@ -75,11 +80,11 @@ func (s *shop) swap(id string, swap update.Swap) {
 	}
 }
 
-func (s *shop) Policy(_ context.Context, req engine.PolicyRequest) (engine.Job, error) {
+func (s *shop) Policy(_ context.Context, req jobs.PolicyRequest) (jobs.Job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	job := engine.Job{
-		Kind: engine.JobPolicy, State: engine.JobSucceeded, User: req.User, Message: req.Message, DryRun: req.DryRun,
+	job := jobs.Job{
+		Kind: jobs.Policy, State: jobs.Succeeded, User: req.User, Message: req.Message, DryRun: req.DryRun,
 		Named: qualified(req.Workloads, req.Namespace),
 	}
 	job.Asked = fmt.Sprintf("%s %s", req.Change, strings.Join(job.Named, ", "))
@@ -139,17 +144,17 @@ func annotated(notes map[string]string, c update.PolicyChange) map[string]string
 }
 
 // start queues a job that commits what write changes. s.mu is held.
-func (s *shop) start(job engine.Job, write func()) engine.Job {
+func (s *shop) start(job jobs.Job, write func()) jobs.Job {
 	job.ID, job.Created = "job-"+strconv.Itoa(len(s.jobs)+1), time.Now()
 	j := &shopJob{Job: job, ended: make(chan struct{}), applied: make(chan struct{})}
 	s.jobs = append(s.jobs, j)
 	changes := slices.ContainsFunc(job.Results, func(r update.Result) bool { return r.Status == update.Success })
-	if job.State == engine.JobFailed || !changes {
+	if job.State == jobs.Failed || !changes {
 		close(j.ended)
 		close(j.applied)
 		return j.Job
 	}
-	j.State = engine.JobQueued
+	j.State = jobs.Queued
 	go s.run(j, write) // it ends with the process
 	return j.Job
 }
@@ -159,13 +164,13 @@ func (s *shop) run(j *shopJob, write func()) {
 	s.mu.Lock()
 	j.Finished = time.Now()
 	if s.fails != "" {
-		j.State, j.Error = engine.JobFailed, s.fails
+		j.State, j.Error = jobs.Failed, s.fails
 		close(j.applied)
 	} else {
 		write()
-		j.State = engine.JobSucceeded
+		j.State = jobs.Succeeded
 		revision := strings.Repeat(strconv.Itoa(len(s.jobs)), 40)
-		j.Commits = []engine.Commit{{Source: "source.git.shop", Revision: revision, Branch: s.branch, Syncs: []string{"sync.shop"}}}
+		j.Commits = []jobs.Commit{{Source: "source.git.shop", Revision: revision, Branch: s.branch, Syncs: []string{"sync.shop"}}}
 	}
 	close(j.ended)
 	s.mu.Unlock()
@@ -205,39 +210,39 @@ func (s *shop) job(id string) (*shopJob, error) {
 			return j, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no job %q: %w", id, engine.ErrNotFound)
+	return nil, fmt.Errorf("there is no job %q: %w", id, refusal.ErrNotFound)
 }
 
-func (s *shop) Job(id string) (engine.Job, error) {
+func (s *shop) Job(id string) (jobs.Job, error) {
 	j, err := s.job(id)
 	if err != nil {
-		return engine.Job{}, err
+		return jobs.Job{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.copyOf(j), nil
 }
 
-func (s *shop) copyOf(j *shopJob) engine.Job {
+func (s *shop) copyOf(j *shopJob) jobs.Job {
 	job := j.Job
 	job.Commits = slices.Clone(job.Commits)
 	return job
 }
 
-func (s *shop) Jobs() []engine.Job {
+func (s *shop) Jobs() []jobs.Job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := []engine.Job{}
+	list := []jobs.Job{}
 	for _, j := range slices.Backward(s.jobs) {
 		list = append(list, s.copyOf(j))
 	}
 	return list
 }
 
-func (s *shop) WaitJob(ctx context.Context, id string, applied bool) (engine.Job, error) {
+func (s *shop) WaitJob(ctx context.Context, id string, applied bool) (jobs.Job, error) {
 	j, err := s.job(id)
 	if err != nil {
-		return engine.Job{}, err
+		return jobs.Job{}, err
 	}
 	until := j.ended
 	if applied {
@@ -247,20 +252,20 @@ func (s *shop) WaitJob(ctx context.Context, id string, applied bool) (engine.Job
 	case <-until:
 		return s.Job(id)
 	case <-ctx.Done():
-		return engine.Job{}, ctx.Err()
+		return jobs.Job{}, ctx.Err()
 	}
 }
 
-func (s *shop) Workloads(_ context.Context, req engine.WorkloadsRequest) (engine.WorkloadsAnswer, error) {
+func (s *shop) Workloads(_ context.Context, req workload.Request) (workload.Answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looks++
-	answer := engine.WorkloadsAnswer{Workloads: []engine.Workload{}}
+	answer := workload.Answer{Workloads: []workload.Workload{}}
 	for _, x := range s.items {
 		if x.running == nil || req.Namespace != "" && !strings.HasPrefix(x.id, req.Namespace+":") {
 			continue
 		}
-		w := engine.Workload{ID: x.id, Applier: "applier.shop", Owner: "shop", Rollout: s.rollout()}
+		w := workload.Workload{ID: x.id, Applier: "applier.shop", Owner: "shop", Rollout: s.rollout()}
 		for i, c := range x.containers {
 			c.Image = x.running[i]
 			w.Containers = append(w.Containers, c)
@@ -284,11 +289,11 @@ func (s *shop) rollout() applier.Rollout {
 	return r
 }
 
-func (s *shop) WhyImages(_ context.Context, req engine.WhyImagesRequest) ([]engine.WhyImage, error) {
+func (s *shop) WhyImages(_ context.Context, req updates.WhyImagesRequest) ([]updates.WhyImage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := qualified([]string{req.Workload}, req.Namespace)[0]
-	list := []engine.WhyImage{}
+	list := []updates.WhyImage{}
 	for _, w := range s.known("") {
 		if w.ID != id {
 			continue
@@ -297,7 +302,7 @@ func (s *shop) WhyImages(_ context.Context, req engine.WhyImagesRequest) ([]engi
 			if req.Container != "" && req.Container != c.Name {
 				continue
 			}
-			x := engine.WhyImage{
+			x := updates.WhyImage{
 				Workload: w.ID, Container: c.Name, Image: c.Current.String(), Sync: w.Sync, Applier: "applier.shop",
 				File: path.Join("apps", path.Base(w.ID)+".yaml"), Line: 21 + i, Policy: c.Rules.String(), Source: c.Rules.Source, Automated: c.Automated,
 				Selection: c.Rules.Select(c.Input()), View: &images.View{Repository: c.Current.CanonicalName(), Scanned: time.Now().Add(-150 * time.Minute)},
@@ -315,7 +320,7 @@ func (s *shop) WhyImages(_ context.Context, req engine.WhyImagesRequest) ([]engi
 		}
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("there is no workload %s: %w", id, engine.ErrNotFound)
+		return nil, fmt.Errorf("there is no workload %s: %w", id, refusal.ErrNotFound)
 	}
 	return list, nil
 }
@@ -324,17 +329,17 @@ func (s *shop) Status() engine.Status                 { return engine.Status{Nod
 func (s *shop) ImageScans() []images.RepositoryStatus { return nil }
 func (s *shop) ImageBudget() []limit.Budget           { return nil }
 
-func (s *shop) Quarantined() []engine.Quarantine {
+func (s *shop) Quarantined() []gate.Quarantine {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.quarantine)
 }
 
-func (s *shop) Unquarantine(_ context.Context, req engine.UnquarantineRequest) ([]engine.Quarantine, error) {
+func (s *shop) Unquarantine(_ context.Context, req updates.UnquarantineRequest) ([]gate.Quarantine, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var lifted []engine.Quarantine
-	s.quarantine = slices.DeleteFunc(s.quarantine, func(q engine.Quarantine) bool {
+	var lifted []gate.Quarantine
+	s.quarantine = slices.DeleteFunc(s.quarantine, func(q gate.Quarantine) bool {
 		if req.Image != q.Repository && req.Image != q.Repository+":"+q.Tag {
 			return false
 		}
@@ -342,7 +347,7 @@ func (s *shop) Unquarantine(_ context.Context, req engine.UnquarantineRequest) (
 		return true
 	})
 	if lifted == nil {
-		return nil, fmt.Errorf("%s is not in quarantine: %w", req.Image, engine.ErrNotFound)
+		return nil, fmt.Errorf("%s is not in quarantine: %w", req.Image, refusal.ErrNotFound)
 	}
 	return lifted, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/release/resource"
@@ -77,7 +78,7 @@ func (s *shop) releaseOf(name string) (*shopRelease, error) {
 			return r, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no release %q: %w", name, engine.ErrNotFound)
+	return nil, fmt.Errorf("there is no release %q: %w", name, refusal.ErrNotFound)
 }
 
 func (s *shop) HelmReleases(_ context.Context, req engine.HelmListRequest) (engine.HelmListAnswer, error) {
@@ -160,7 +161,7 @@ func (s *shop) HelmValues(_ context.Context, req engine.HelmValuesRequest) (engi
 		return engine.HelmValues{}, err
 	}
 	if req.Revision > r.Revision {
-		return engine.HelmValues{}, fmt.Errorf("%s has no revision %d: %w", req.Name, req.Revision, engine.ErrNotFound)
+		return engine.HelmValues{}, fmt.Errorf("%s has no revision %d: %w", req.Name, req.Revision, refusal.ErrNotFound)
 	}
 	values := `{"replicas":2,"adminPassword":"hunter2","smtp":{"user":"ann"},"big":12345678901}`
 	if req.All {
@@ -219,7 +220,7 @@ func (r *shopRelease) rollback(op byhand.Operation, progress func(release.Progre
 		to = r.Revision - 1
 	}
 	if to < 1 || to >= r.Revision {
-		return "", fmt.Errorf("%s has no revision %d to return to: %w", op.Name, to, engine.ErrInvalid)
+		return "", fmt.Errorf("%s has no revision %d to return to: %w", op.Name, to, refusal.ErrInvalid)
 	}
 	progress(release.Progress{Phase: release.PhaseRollingBack, Text: fmt.Sprintf("to revision %d", to)})
 	progress(release.Progress{Phase: release.PhaseRollingBack, Event: helm.Event{Object: "Deployment/ghost", Message: "waits for 1 of 2 replicas"}})

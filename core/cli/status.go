@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/api"
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/updates"
 )
 
 func newStatus(a *app) *cobra.Command {
@@ -133,8 +134,8 @@ func writeStatus(w io.Writer, s engine.Status) error {
 
 // pendingOf are the commits to sources that are among nodes, or that these
 // depend on.
-func pendingOf(nodes []engine.Detail, list []engine.PendingCommit) []engine.PendingCommit {
-	var found []engine.PendingCommit
+func pendingOf(nodes []engine.Detail, list []updates.PendingCommit) []updates.PendingCommit {
+	var found []updates.PendingCommit
 	for _, p := range list {
 		concerns := func(d engine.Detail) bool {
 			return d.Node.ID == p.Source || slices.Contains(d.Node.DependsOn, p.Source)
@@ -147,7 +148,7 @@ func pendingOf(nodes []engine.Detail, list []engine.PendingCommit) []engine.Pend
 }
 
 // writePending tells what git is to have and does not have yet.
-func writePending(w io.Writer, list []engine.PendingCommit) error {
+func writePending(w io.Writer, list []updates.PendingCommit) error {
 	if len(list) == 0 {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -44,7 +45,7 @@ func TestTablesAreVisible(t *testing.T) {
 	p.line(evil, evil)
 	for _, err := range []error{
 		writeImages(&out, []engine.ContainerImages{{Workload: evil, Container: evil, Image: evil, Error: evil, Rows: []images.Row{row}}, {Image: evil}}, false),
-		writeWorkloads(&out, []engine.Workload{{ID: evil, Containers: []applier.Container{{Name: evil, Image: evil}}}}, false),
+		writeWorkloads(&out, []workload.Workload{{ID: evil, Containers: []applier.Container{{Name: evil, Image: evil}}}}, false),
 		writeProviders(&out, []credentials.ProviderStatus{{Provider: evil, Error: evil, Cached: []credentials.CachedStatus{{ID: evil, Username: evil}}}}),
 		writeExplanation(&out, credentials.Explanation{Host: evil, Error: evil, Advice: evil, Chain: []credentials.Step{{Provider: evil, Error: evil}}}),
 		(&eventTable{w: &out}).write(rowOf(event.Event{Node: evil, Object: evil, Message: evil})),

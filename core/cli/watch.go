@@ -14,9 +14,10 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sluice-gitops/sluice/core/api"
-	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -25,7 +26,7 @@ const watchInterval = 2 * time.Second
 
 // watchRollout shows how the workloads that job has changed get on, until each
 // is ready or has failed, which is an error.
-func (a *app) watchRollout(ctx context.Context, client *api.Client, job engine.Job, timeout time.Duration) error {
+func (a *app) watchRollout(ctx context.Context, client *api.Client, job jobs.Job, timeout time.Duration) error {
 	wanted, images := map[string]bool{}, map[string][]update.Swap{}
 	for _, r := range job.Results {
 		if r.Status == update.Success {
@@ -67,12 +68,12 @@ func lateRollout(ctx context.Context, timeout time.Duration) error {
 }
 
 // rolledOut are the wanted workloads, as they run.
-func rolledOut(ctx context.Context, client *api.Client, wanted map[string]bool) ([]engine.Workload, error) {
-	answer, err := client.Workloads(ctx, engine.WorkloadsRequest{Namespace: sameNamespace(wanted)})
+func rolledOut(ctx context.Context, client *api.Client, wanted map[string]bool) ([]workload.Workload, error) {
+	answer, err := client.Workloads(ctx, workload.Request{Namespace: sameNamespace(wanted)})
 	if err != nil {
 		return nil, err
 	}
-	var list []engine.Workload
+	var list []workload.Workload
 	for _, w := range answer.Workloads {
 		if wanted[w.ID] {
 			list = append(list, w)
@@ -95,7 +96,7 @@ func sameNamespace(ids map[string]bool) string {
 }
 
 // rolloutEnd reports whether nothing more will happen, and what has failed.
-func rolloutEnd(list []engine.Workload) (over bool, err error) {
+func rolloutEnd(list []workload.Workload) (over bool, err error) {
 	over = true
 	var failed []error
 	for _, w := range list {
@@ -115,7 +116,7 @@ func rolloutEnd(list []engine.Workload) (over bool, err error) {
 
 // overtaken tells which workloads run other images than those that were released:
 // somebody else has changed them meanwhile.
-func overtaken(list []engine.Workload, released map[string][]update.Swap) error {
+func overtaken(list []workload.Workload, released map[string][]update.Swap) error {
 	var errs []error
 	for _, w := range list {
 		for _, swap := range released[w.ID] {
@@ -135,7 +136,7 @@ func sameImage(a, b string) bool {
 	return a == b || errX == nil && errY == nil && x.Canonical() == y.Canonical() && x.Digest == y.Digest
 }
 
-func writeRollout(w io.Writer, list []engine.Workload) error {
+func writeRollout(w io.Writer, list []workload.Workload) error {
 	return table(w, "WORKLOAD\tCONTAINER\tIMAGE\tRELEASE\tREPLICAS", func(row func(...any)) {
 		for _, l := range list {
 			r := l.Rollout

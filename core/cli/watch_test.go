@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -15,8 +15,8 @@ func TestOvertaken(t *testing.T) {
 	released := map[string][]update.Swap{"shop:deployment/web": {
 		{Container: "web", Target: "nginx:1.1"}, {Container: "gone", Target: "x:1"},
 	}}
-	running := func(image string) []engine.Workload {
-		return []engine.Workload{{ID: "shop:deployment/web", Containers: []applier.Container{{Name: "web", Image: image}, {Name: "side", Image: "y:1"}}}}
+	running := func(image string) []workload.Workload {
+		return []workload.Workload{{ID: "shop:deployment/web", Containers: []applier.Container{{Name: "web", Image: image}, {Name: "side", Image: "y:1"}}}}
 	}
 	for _, image := range []string{"nginx:1.1", "docker.io/library/nginx:1.1"} {
 		if err := overtaken(running(image), released); err != nil {

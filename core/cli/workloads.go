@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -63,7 +63,7 @@ func newWorkloads(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			answer, err := client.Workloads(cmd.Context(), engine.WorkloadsRequest{Namespace: f.namespace(a)})
+			answer, err := client.Workloads(cmd.Context(), workload.Request{Namespace: f.namespace(a)})
 			if err != nil {
 				return err
 			}
@@ -86,14 +86,14 @@ func newWorkloads(a *app) *cobra.Command {
 }
 
 // keep drops the containers that were not asked for, and what has none left.
-func (f *workloadFlags) keep(list []engine.Workload) []engine.Workload {
+func (f *workloadFlags) keep(list []workload.Workload) []workload.Workload {
 	if f.container == "" {
 		return list
 	}
 	for i := range list {
 		list[i].Containers = slices.DeleteFunc(list[i].Containers, func(c applier.Container) bool { return c.Name != f.container })
 	}
-	return slices.DeleteFunc(list, func(w engine.Workload) bool { return len(w.Containers) == 0 })
+	return slices.DeleteFunc(list, func(w workload.Workload) bool { return len(w.Containers) == 0 })
 }
 
 // tellNothing says that there is nothing to list, instead of a table.
@@ -127,7 +127,7 @@ func (a *app) tellProblems(problems []string) {
 
 // writeWorkloads writes a row for each container; those after the first leave
 // the other columns blank.
-func writeWorkloads(w io.Writer, list []engine.Workload, noHeaders bool) error {
+func writeWorkloads(w io.Writer, list []workload.Workload, noHeaders bool) error {
 	header := "WORKLOAD\tCONTAINER\tIMAGE\tRELEASE\tPOLICY"
 	if noHeaders {
 		header = ""

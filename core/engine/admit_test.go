@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,6 +11,8 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/gate"
 	"github.com/sluice-gitops/sluice/core/images/update"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/state"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 var errNetwork = errors.New("the network is down")
@@ -36,9 +39,9 @@ func TestStoppedInTime(t *testing.T) {
 			f.repo.put("web.yaml", declared("shop", "web", image, yes[0], "fluxcd.io/tag.main=semver:~1.0"))
 		},
 		"quarantined": func(f *fleet) {
-			if err := f.e.updating.gate.Quarantine(gate.Quarantine{Repository: "registry.invalid/web", Tag: "1.1.0", Reason: "it burns"}); err != nil {
-				f.t.Error(err)
-			}
+			f.restart(func() {
+				f.quarantine(gate.Quarantine{Repository: "registry.invalid/web", Tag: "1.1.0", Reason: "it burns"})
+			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,13 +105,13 @@ func TestLockWaitsToo(t *testing.T) {
 		f := newFleet(t, automated, map[string]string{"web.yaml": declared("shop", "web", "registry.invalid/web:1.0.0", yes...)})
 		f.refuse(errNetwork)
 		f.registry("web", "1.0.0", "1.1.0")
-		job, err := f.e.Policy(t.Context(), PolicyRequest{Workloads: []string{"shop:deployment/web"}, Change: update.PolicyChange{Lock: true, LockUser: "ann"}})
+		job, err := f.e.Policy(t.Context(), jobs.PolicyRequest{Workloads: []string{"shop:deployment/web"}, Change: update.PolicyChange{Lock: true, LockUser: "ann"}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		sleepFor(t, time.Second)
 		f.refuse(nil)
-		if done, err := f.e.WaitJob(t.Context(), job.ID, false); err != nil || done.State != JobSucceeded {
+		if done, err := f.e.WaitJob(t.Context(), job.ID, false); err != nil || done.State != jobs.Succeeded {
 			t.Fatalf("%+v, %v", done, err)
 		}
 		sleepFor(t, 10*time.Minute)
@@ -146,6 +149,22 @@ func TestLockedRelease(t *testing.T) {
 	}
 }
 
+// quarantine puts an image into quarantine while no daemon runs.
+func (f *fleet) quarantine(q gate.Quarantine) {
+	f.t.Helper()
+	store, err := state.Open(filepath.Join(f.dir, "data"), state.Options{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	k, err := gate.Open(store)
+	if err == nil {
+		err = k.Quarantine(q)
+	}
+	if err := errors.Join(err, store.Close()); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // refuse has commits fail.
 func (f *fleet) refuse(err error) {
 	f.repo.mu.Lock()
@@ -157,7 +176,7 @@ func (f *fleet) refuse(err error) {
 func (f *fleet) begin(workload string, force bool) (job string) {
 	f.t.Helper()
 	spec := update.Spec{Force: force, Containers: map[string][]update.Swap{workload: {{Container: "main", Current: "registry.invalid/web:1.0.0", Target: "registry.invalid/web:1.1.0"}}}}
-	j, err := f.e.Release(f.t.Context(), ReleaseRequest{Spec: spec})
+	j, err := f.e.Release(f.t.Context(), jobs.ReleaseRequest{Spec: spec})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -168,7 +187,7 @@ func (f *fleet) begin(workload string, force bool) (job string) {
 func (f *fleet) release(workload string, force bool) {
 	f.t.Helper()
 	done, err := f.e.WaitJob(f.t.Context(), f.begin(workload, force), false)
-	if err != nil || done.State != JobSucceeded {
+	if err != nil || done.State != jobs.Succeeded {
 		f.t.Fatalf("%+v, %v", done, err)
 	}
 	f.e.trigger(automation, sched.Webhook)

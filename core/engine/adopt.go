@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
@@ -50,7 +49,7 @@ func (e *Engine) adopt(ctx context.Context, c *candidate) ([]string, error) {
 		e.recorder.mark(id)
 	}
 	e.configureImaging(c)
-	e.configureUpdating(c)
+	e.configureUpdates(c)
 	for _, n := range ch.removed {
 		e.forget(ctx, n)
 	}
@@ -316,9 +315,8 @@ func (e *Engine) forget(ctx context.Context, n *node) {
 		e.freed(n, r.ref())
 		e.mu.Unlock()
 	}
-	if n.automation != nil && e.updating != nil {
-		err := e.updating.gate.Forget(func(sub string) bool { return strings.HasPrefix(sub, n.id+" ") })
-		if err != nil {
+	if n.automation != nil && e.updates != nil {
+		if err := e.updates.Forget(n.id); err != nil {
 			e.log.ErrorContext(ctx, "cannot forget an automation", "node", n.id, "err", err)
 		}
 	}

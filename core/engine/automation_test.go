@@ -14,7 +14,10 @@ import (
 	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/policy"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/registry"
@@ -162,7 +165,7 @@ func TestAutomation(t *testing.T) {
 		if n.Revision != "rev2" || len(n.Problems) == 0 || n.Problems[0].File != "bad.yaml" {
 			t.Errorf("%+v", n)
 		}
-		if got := eventReasons(t, f.e, automation); !slices.Contains(got, eventCommitted) {
+		if got := eventReasons(t, f.e, automation); !slices.Contains(got, updates.EventCommitted) {
 			t.Errorf("events %q", got)
 		}
 		f.e.mu.Lock()
@@ -336,7 +339,7 @@ func TestHealthGate(t *testing.T) {
 			sleepFor(t, 2*time.Minute)
 			f.rolledOut(nil)
 			sleepFor(t, time.Minute)
-			if got := eventReasons(t, f.e, automation); !slices.Contains(got, eventRolledOut) {
+			if got := eventReasons(t, f.e, automation); !slices.Contains(got, updates.EventRolledOut) {
 				t.Errorf("events %q", got)
 			}
 			looks := f.target(kube).Calls("Workloads")
@@ -361,7 +364,7 @@ func TestHealthGate(t *testing.T) {
 			if q := f.e.Quarantined(); len(q) != 1 || q[0].Tag != "1.1.0" || q[0].Sync != "sync.shop" || !strings.Contains(q[0].Reason, "CrashLoopBackOff") {
 				t.Fatalf("%+v", q)
 			}
-			why, err := f.e.WhyImages(t.Context(), WhyImagesRequest{Workload: "shop:deployment/web"})
+			why, err := f.e.WhyImages(t.Context(), updates.WhyImagesRequest{Workload: "shop:deployment/web"})
 			if err != nil || len(why) != 1 || !slices.ContainsFunc(why[0].Selection.Tags, func(v policy.Verdict) bool {
 				return v.Tag == "1.1.0" && !v.Accepted && strings.Contains(v.Reason, "CrashLoopBackOff")
 			}) {
@@ -370,10 +373,10 @@ func TestHealthGate(t *testing.T) {
 			f.registry("web", "1.0.0", "1.1.0", "1.1.1")
 			f.wantCommits(3)
 			f.wantImage("web.yaml", "registry.invalid/web:1.1.1")
-			if _, err := f.e.Unquarantine(t.Context(), UnquarantineRequest{Image: "registry.invalid/web:1.1.0"}); err != nil {
+			if _, err := f.e.Unquarantine(t.Context(), updates.UnquarantineRequest{Image: "registry.invalid/web:1.1.0"}); err != nil {
 				t.Error(err)
 			}
-			if _, err := f.e.Unquarantine(t.Context(), UnquarantineRequest{Image: "registry.invalid/web:1.1.0"}); !errors.Is(err, ErrNotFound) {
+			if _, err := f.e.Unquarantine(t.Context(), updates.UnquarantineRequest{Image: "registry.invalid/web:1.1.0"}); !errors.Is(err, refusal.ErrNotFound) {
 				t.Error(err)
 			}
 		})
@@ -458,7 +461,7 @@ image_automation "shop" { sync = sync.shop }
 		if got := f.repo.read("web.app") + " " + f.repo.read("api.app"); got != "registry.invalid/web:1.1.0 registry.invalid/web:1.0.0" {
 			t.Error(got)
 		}
-		why, err := f.e.WhyImages(t.Context(), WhyImagesRequest{Workload: "shop:deployment/web"})
+		why, err := f.e.WhyImages(t.Context(), updates.WhyImagesRequest{Workload: "shop:deployment/web"})
 		if err != nil || len(why) != 1 || why[0].File != "web.app" || why[0].Line != 1 || why[0].Image != "registry.invalid/web:1.1.0" {
 			t.Errorf("%+v, %v", why, err)
 		}
@@ -492,7 +495,7 @@ func TestBranch(t *testing.T) {
 			t.Errorf("the message is %q, want %q", got, want)
 		}
 		expect(t, f.e, automation, Ready, "it waits on the branch updates")
-		awaitEvent(t, f.e, automation, eventCommitted, "web main from registry.invalid/web:1.0.0 to registry.invalid/web:1.1.0")
+		awaitEvent(t, f.e, automation, updates.EventCommitted, "web main from registry.invalid/web:1.0.0 to registry.invalid/web:1.1.0")
 		for range 3 {
 			f.look()
 		}
@@ -517,9 +520,9 @@ func TestRelease(t *testing.T) {
 			"held.yaml": declared("shop", "held", "registry.invalid/web:1.0.0", "fluxcd.io/locked=true"),
 		})
 		f.registry("web", "1.0.0", "1.1.0", "2.0.0")
-		req := ReleaseRequest{Spec: update.Spec{All: true, AllImages: true}, User: "Ann <ann@example.org>", DryRun: true}
+		req := jobs.ReleaseRequest{Spec: update.Spec{All: true, AllImages: true}, User: "Ann <ann@example.org>", DryRun: true}
 		dry, err := f.e.Release(t.Context(), req)
-		if err != nil || dry.ID != "" || dry.State != JobSucceeded || len(dry.Results) != 3 {
+		if err != nil || dry.ID != "" || dry.State != jobs.Succeeded || len(dry.Results) != 3 {
 			t.Fatalf("%+v, %v", dry, err)
 		}
 		f.wantCommits(0)
@@ -532,7 +535,7 @@ func TestRelease(t *testing.T) {
 			t.Fatal(job, err)
 		}
 		done, err := f.e.WaitJob(t.Context(), job.ID, true)
-		if err != nil || done.State != JobSucceeded || len(done.Commits) != 1 || !done.Commits[0].Applied {
+		if err != nil || done.State != jobs.Succeeded || len(done.Commits) != 1 || !done.Commits[0].Applied {
 			t.Fatalf("%+v, %v", done, err)
 		}
 		f.wantCommits(1)
@@ -545,13 +548,13 @@ func TestRelease(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if done, err = f.e.WaitJob(t.Context(), again.ID, false); err != nil || done.State != JobSucceeded || len(done.Commits) != 0 {
+		if done, err = f.e.WaitJob(t.Context(), again.ID, false); err != nil || done.State != jobs.Succeeded || len(done.Commits) != 0 {
 			t.Errorf("%+v, %v", done, err)
 		}
 		if jobs := f.e.Jobs(); len(jobs) != 2 || jobs[0].ID == jobs[1].ID {
 			t.Errorf("%+v", jobs)
 		}
-		if _, err := f.e.Job("none"); !errors.Is(err, ErrNotFound) {
+		if _, err := f.e.Job("none"); !errors.Is(err, refusal.ErrNotFound) {
 			t.Error(err)
 		}
 	})
@@ -570,12 +573,12 @@ func TestPolicyJob(t *testing.T) {
 		f := newFleet(t, automated, map[string]string{"web.yaml": declared("shop", "web", "registry.invalid/web:1.0.0")})
 		f.registry("web", "1.0.0", "1.1.0")
 		f.wantCommits(0)
-		job, err := f.e.Policy(t.Context(), PolicyRequest{Workloads: []string{"shop:deployment/web", "shop:deployment/none"}, Change: update.PolicyChange{Automate: true}})
+		job, err := f.e.Policy(t.Context(), jobs.PolicyRequest{Workloads: []string{"shop:deployment/web", "shop:deployment/none"}, Change: update.PolicyChange{Automate: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		done, err := f.e.WaitJob(t.Context(), job.ID, false)
-		if err != nil || done.State != JobSucceeded || len(done.Commits) != 1 {
+		if err != nil || done.State != jobs.Succeeded || len(done.Commits) != 1 {
 			t.Fatalf("%+v, %v", done, err)
 		}
 		if got := statuses(done.Results); !cmp.Equal(got, []string{"shop:deployment/none skipped not found in repository", "shop:deployment/web success "}) {
@@ -584,7 +587,7 @@ func TestPolicyJob(t *testing.T) {
 		if !strings.Contains(f.repo.read("web.yaml"), "sluice.dev/automated") {
 			t.Error(f.repo.read("web.yaml"))
 		}
-		if _, err := f.e.Policy(t.Context(), PolicyRequest{Workloads: []string{"deployment/web"}}); !errors.Is(err, ErrInvalid) {
+		if _, err := f.e.Policy(t.Context(), jobs.PolicyRequest{Workloads: []string{"deployment/web"}}); !errors.Is(err, refusal.ErrInvalid) {
 			t.Error(err)
 		}
 	})
@@ -599,17 +602,17 @@ func TestJobSurvives(t *testing.T) {
 		f.repo.refuse = errors.New("the network is down")
 		f.repo.mu.Unlock()
 		spec := update.Spec{Containers: map[string][]update.Swap{"shop:deployment/web": {{Container: "main", Current: "registry.invalid/web:1.0.0", Target: "registry.invalid/web:1.1.0"}}}}
-		job, err := f.e.Release(t.Context(), ReleaseRequest{Spec: spec})
+		job, err := f.e.Release(t.Context(), jobs.ReleaseRequest{Spec: spec})
 		if err != nil {
 			t.Fatal(err)
 		}
 		sleepFor(t, time.Minute)
-		if now, err := f.e.Job(job.ID); err != nil || now.State != JobRunning {
+		if now, err := f.e.Job(job.ID); err != nil || now.State != jobs.Running {
 			t.Fatalf("%+v, %v", now, err)
 		}
 		f.restart(func() { f.repo.refuse = nil })
 		done, err := f.e.WaitJob(t.Context(), job.ID, true)
-		if err != nil || done.State != JobSucceeded || len(done.Commits) != 1 || !done.Commits[0].Applied {
+		if err != nil || done.State != jobs.Succeeded || len(done.Commits) != 1 || !done.Commits[0].Applied {
 			t.Fatalf("%+v, %v", done, err)
 		}
 		f.wantCommits(1)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
@@ -67,7 +68,7 @@ func (e *Engine) Alive() bool {
 // checkAlive is the error of a request that comes too early or too late.
 func (e *Engine) checkAlive() error {
 	if !e.Alive() {
-		return refuse(ErrConflict, "the daemon is starting or stopping")
+		return refusal.Conflict("the daemon is starting or stopping")
 	}
 	return nil
 }
@@ -179,14 +180,14 @@ func (e *Engine) Approve(ctx context.Context, req ApproveRequest) (string, error
 	}
 	if n == nil {
 		e.mu.Unlock()
-		return "", refuse(ErrNotFound, "%s is not in the configuration any more", id)
+		return "", refusal.NotFound("%s is not in the configuration any more", id)
 	}
 	pending := n.view.Approval
 	switch {
 	case pending == "":
-		err = refuse(ErrConflict, "%s waits for no approval", id)
+		err = refusal.Conflict("%s waits for no approval", id)
 	case req.Digest != "" && req.Digest != pending:
-		err = refuse(ErrConflict, "%s waits for the approval of %s, not of %s: what would be deleted has changed, look at it again",
+		err = refusal.Conflict("%s waits for the approval of %s, not of %s: what would be deleted has changed, look at it again",
 			id, pending, req.Digest)
 	default:
 		n.sync.record.Approved = pending

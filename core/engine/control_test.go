@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -81,7 +82,7 @@ func TestSuspensionSurvivesARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect(t, e, "sync.shop", Ready, "")
-		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"shop"}, By: "bob"}); !errors.Is(err, ErrConflict) {
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"shop"}, By: "bob"}); !errors.Is(err, refusal.ErrConflict) {
 			t.Errorf("a second resume: %v", err)
 		}
 	})
@@ -212,7 +213,7 @@ func TestSuspendByConfiguration(t *testing.T) {
 			t.Errorf("%+v, %d resolves", n.Suspension, r.resolves)
 		}
 		expect(t, e, "sync.shop", Blocked, "source.memory.shop")
-		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"source.memory.shop"}}); !errors.Is(err, ErrConflict) {
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"source.memory.shop"}}); !errors.Is(err, refusal.ErrConflict) {
 			t.Errorf("resume of what the configuration suspends: %v", err)
 		}
 		w.configure(shop)
@@ -281,7 +282,7 @@ sync "late" {
 }
 `)
 		reload(t, e, true)
-		if _, err := e.Node("shop"); !errors.Is(err, ErrNotFound) {
+		if _, err := e.Node("shop"); !errors.Is(err, refusal.ErrNotFound) {
 			t.Errorf("a removed sync: %v", err)
 		}
 		if diff := cmp.Diff([]string{"b"}, w.target(kube).Names("shop")); diff != "" {
@@ -366,7 +367,7 @@ func TestSyncAndWait(t *testing.T) {
 			t.Errorf("with a source that fails: %+v, %v", details, err)
 		}
 		_, err = e.SyncAndWait(t.Context(), SyncRequest{Names: []string{"shpo"}}, nil)
-		if !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), `did you mean "sync.shop"?`) {
+		if !errors.Is(err, refusal.ErrNotFound) || !strings.Contains(err.Error(), `did you mean "sync.shop"?`) {
 			t.Errorf("a misspelled name: %v", err)
 		}
 	})
@@ -455,7 +456,7 @@ func TestWhy(t *testing.T) {
 				t.Errorf("%s: want %q in:\n%s", tt.target, tt.want, text)
 			}
 		}
-		for target, want := range map[string]error{"cm/other": ErrNotFound, "other": ErrNotFound, "a/b/c": ErrInvalid} {
+		for target, want := range map[string]error{"cm/other": refusal.ErrNotFound, "other": refusal.ErrNotFound, "a/b/c": refusal.ErrInvalid} {
 			if _, err := e.Why(t.Context(), target, ""); !errors.Is(err, want) {
 				t.Errorf("%s: %v, want %v", target, err, want)
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/registry"
 )
@@ -187,7 +188,7 @@ type CredentialRequest struct {
 func (e *Engine) ExplainCredential(ctx context.Context, req CredentialRequest) (credentials.Explanation, error) {
 	image, err := ref.Parse(req.Image)
 	if err != nil {
-		return credentials.Explanation{}, refuse(ErrInvalid, "%v", err)
+		return credentials.Explanation{}, refusal.Invalid("%v", err)
 	}
 	consumer, err := e.consumer(ctx, req)
 	if err != nil {
@@ -201,15 +202,15 @@ func (e *Engine) consumer(ctx context.Context, req CredentialRequest) (credentia
 	loose := req.ServiceAccount != "" || len(req.PullSecrets) > 0
 	switch {
 	case loose && req.Workload != "":
-		return credentials.Consumer{}, refuse(ErrInvalid, "the workload %s has a service account and pull secrets of its own: name either it, or them and their namespace", req.Workload)
+		return credentials.Consumer{}, refusal.Invalid("the workload %s has a service account and pull secrets of its own: name either it, or them and their namespace", req.Workload)
 	case loose && req.Namespace == "":
-		return credentials.Consumer{}, refuse(ErrInvalid, "a service account or pull secret is in a namespace: name that, too")
+		return credentials.Consumer{}, refusal.Invalid("a service account or pull secret is in a namespace: name that, too")
 	case req.Workload != "":
 		found, err := e.findWorkloads(ctx, []string{req.Workload}, req.Namespace, req.Applier)
 		if err != nil {
 			return credentials.Consumer{}, err
 		}
-		return found.Workloads[0].consumer(), nil
+		return found.Workloads[0].Consumer(), nil
 	}
 	if req.Namespace == "" {
 		return credentials.Consumer{}, nil
@@ -219,7 +220,7 @@ func (e *Engine) consumer(ctx context.Context, req CredentialRequest) (credentia
 	case err != nil:
 		return credentials.Consumer{}, err
 	case len(appliers) > 1:
-		return credentials.Consumer{}, refuse(ErrInvalid, "there are several appliers: name the one whose pull secrets count")
+		return credentials.Consumer{}, refusal.Invalid("there are several appliers: name the one whose pull secrets count")
 	}
 	return credentials.Consumer{
 		Applier: appliers[0].id, Namespace: req.Namespace, ServiceAccount: req.ServiceAccount, PullSecrets: req.PullSecrets,

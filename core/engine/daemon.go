@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
@@ -97,7 +98,7 @@ func (e *Engine) Reload(ctx context.Context) (ConfigStatus, error) {
 	e.mu.Lock()
 	if !e.alive {
 		e.mu.Unlock()
-		return ConfigStatus{}, errors.Join(refuse(ErrConflict, "%v", errStopping), diags.Err())
+		return ConfigStatus{}, errors.Join(refusal.Conflict("%v", errStopping), diags.Err())
 	}
 	e.noteLoad(diags)
 	if !diags.HasErrors() {

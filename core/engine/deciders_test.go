@@ -8,9 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/sluice-gitops/sluice/core/manifest/edit"
+	"github.com/sluice-gitops/sluice/core/updates"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -65,7 +63,7 @@ image_policy "any" { policy = "semver:*" }
 		f.wantCommits(n)
 		ids := ""
 		f.e.mu.Lock()
-		for _, r := range f.e.nodes[automation].automation.looked {
+		for _, r := range f.e.nodes[automation].automation.last.Results {
 			ids += r.ID + "\n"
 		}
 		f.e.mu.Unlock()
@@ -164,12 +162,12 @@ image_policy "all" {
 		synctest.Test(t, func(t *testing.T) {
 			f := begin(t, map[string]string{"web.yaml": web("web", yes...)})
 			f.wantCommits(0)
-			why, err := f.e.WhyImages(t.Context(), WhyImagesRequest{Workload: "shop:deployment/web"})
+			why, err := f.e.WhyImages(t.Context(), updates.WhyImagesRequest{Workload: "shop:deployment/web"})
 			if err != nil || len(why) != 1 || !strings.Contains(why[0].Blocked, "a marker decides on it, by image_policy.marked; nothing is followed: ") {
 				t.Errorf("%+v, %v", why, err)
 			}
 			f.wantProblem("web.yaml", 14, "shop:deployment/web at web.yaml:1 ")
-			if got := eventReasons(t, f.e, automation); !slices.Contains(got, eventNotDecided) {
+			if got := eventReasons(t, f.e, automation); !slices.Contains(got, updates.EventNotDecided) {
 				t.Errorf("events %q", got)
 			}
 		})
@@ -218,7 +216,7 @@ func TestBrake(t *testing.T) {
 			if n := strings.Count(strings.Join(eventReasons(t, f.e, automation), " "), "update_held"); n != 1 {
 				t.Errorf("%d events", n)
 			}
-			why, err := f.e.WhyImages(t.Context(), WhyImagesRequest{Workload: "shop:deployment/web"})
+			why, err := f.e.WhyImages(t.Context(), updates.WhyImagesRequest{Workload: "shop:deployment/web"})
 			if err != nil || len(why) != 1 || !strings.Contains(why[0].Blocked, "registry.invalid/web:1.1.0 was written") {
 				t.Errorf("%+v, %v", why, err)
 			}
@@ -240,7 +238,7 @@ func TestBrake(t *testing.T) {
 			sleepFor(t, time.Minute)
 			f.rolledOut(nil)
 			f.wantCommits(3) // there, back, and to 1.0.1, which nobody has written yet
-			if _, err := f.e.Unquarantine(t.Context(), UnquarantineRequest{Image: "registry.invalid/web:1.1.0"}); err != nil {
+			if _, err := f.e.Unquarantine(t.Context(), updates.UnquarantineRequest{Image: "registry.invalid/web:1.1.0"}); err != nil {
 				t.Fatal(err)
 			}
 			sleepFor(t, time.Minute)
@@ -277,37 +275,4 @@ image_policy "twin" {
 			}
 		})
 	})
-}
-
-// TestLinkMarkers: rendered containers have the markers of what they are
-// rendered from, and of nothing else.
-func TestLinkMarkers(t *testing.T) {
-	at := func(policy string) []edit.Marker { return []edit.Marker{{Policy: policy, Line: 7}} }
-	workload := func(id, file, container, image string, markers []edit.Marker) edit.Workload {
-		return edit.Workload{ID: id, File: file, Containers: []edit.Container{{Name: container, Image: image, Markers: markers}}}
-	}
-	sources := edit.Found{
-		Markers: []edit.Marker{{Policy: "base"}, {Policy: "entry"}},
-		Workloads: []edit.Workload{
-			workload("default:deployment/web", "base/web.yaml", "main", "reg.invalid/web:1", at("base")),
-			workload("default:deployment/api", "base/api.yaml", "main", "reg.invalid/api:1", nil),
-		},
-		Kustomize: []edit.KustomizeImage{{Name: "app", NewName: "reg.invalid/app", NewTag: "2", File: "prod/kustomization.yaml", Markers: at("entry")}},
-	}
-	rendered := []edit.Workload{
-		workload("shop:deployment/prod-web", "base/web.yaml", "main", "reg.invalid/web:1", nil),
-		workload("shop:deployment/prod-api", "base/api.yaml", "main", "reg.invalid/api:1", nil),
-		workload("shop:deployment/prod-app", "base/app.yaml", "main", "reg.invalid/app:2", nil),
-		workload("shop:deployment/prod-old", "base/web.yaml", "main", "reg.invalid/web:0", nil),
-	}
-	linkMarkers(rendered, sources)
-	var got []string
-	for _, w := range rendered {
-		for _, m := range w.Containers[0].Markers {
-			got = append(got, w.ID+" "+m.Policy+" "+m.File)
-		}
-	}
-	if diff := cmp.Diff([]string{"shop:deployment/prod-web base base/web.yaml", "shop:deployment/prod-app entry prod/kustomization.yaml"}, got); diff != "" {
-		t.Error(diff)
-	}
 }

@@ -2,15 +2,13 @@ package engine
 
 import (
 	"context"
-	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images"
-	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -51,7 +49,7 @@ func (e *Engine) discoverLocked(id string) {
 func (e *Engine) discover(ctx context.Context, id string) {
 	looking, cancel := bounded(ctx, discoverTimeout)
 	defer cancel()
-	found, err := e.Workloads(looking, WorkloadsRequest{Applier: id})
+	found, err := e.Workloads(looking, workload.Request{Applier: id})
 	if err != nil {
 		if ctx.Err() == nil {
 			e.log.WarnContext(ctx, "cannot tell which images run: what was known last counts on", "node", id, "err", because(looking, err))
@@ -66,17 +64,11 @@ func (e *Engine) discover(ctx context.Context, id string) {
 	before := e.workloads[id]
 	e.tellWarnings(before, found.Workloads)
 	e.workloads[id] = found.Workloads
-	if !slices.EqualFunc(before, found.Workloads, sameImages) {
+	if !slices.EqualFunc(before, found.Workloads, workload.SameImages) {
 		e.lookAround(id)
 	}
 	e.mu.Unlock()
 	e.retarget()
-}
-
-// sameImages reports whether nothing has changed about a workload that decides
-// on its images.
-func sameImages(a, b Workload) bool {
-	return a.ID == b.ID && a.Owner == b.Owner && slices.Equal(a.Containers, b.Containers) && reflect.DeepEqual(a.policy, b.policy)
 }
 
 // lookAround has the automations look whose syncs apply to an applier. e.mu is
@@ -105,7 +97,7 @@ func (e *Engine) retarget() {
 
 // tellWarnings tells of what is wrong with the annotations of workloads, and was
 // not before. e.mu is held.
-func (e *Engine) tellWarnings(before, now []Workload) {
+func (e *Engine) tellWarnings(before, now []workload.Workload) {
 	told := map[string]bool{}
 	for _, w := range before {
 		for _, text := range w.Warnings {
@@ -126,12 +118,12 @@ func (e *Engine) tellWarnings(before, now []Workload) {
 // targetsLocked are all containers of which something is known, and what
 // policies name for markers. e.mu is held.
 func (e *Engine) targetsLocked() []images.Target {
-	book := e.setup().book
-	targets := book.targets()
+	book := e.setup().Book
+	targets := book.Targets()
 	for _, list := range e.workloads {
 		for _, w := range list {
 			for _, c := range w.Containers {
-				if t, err := w.target(c, book); err == nil {
+				if t, err := book.Target(w, c); err == nil {
 					targets = append(targets, t)
 				}
 			}
@@ -170,27 +162,4 @@ func (e *Engine) forgetWorkloads() {
 	}
 	e.mu.Unlock()
 	e.retarget()
-}
-
-// warnings are what is wrong with the images and patterns of a workload.
-func (w Workload) warnings() []string {
-	warnings := slices.Clone(w.policy.Warnings)
-	for _, c := range w.Containers {
-		if _, err := ref.Parse(c.Image); err != nil {
-			warnings = append(warnings, fmt.Sprintf("container %s: %v", c.Name, err))
-		}
-	}
-	const most = 40 // a workload may have thousands of annotations
-	for i, name := range w.policy.Containers() {
-		if len(warnings) >= most {
-			return append(warnings, fmt.Sprintf("%d more patterns were not looked at", len(w.policy.Containers())-i))
-		}
-		if err := w.policy.Rules(name).Err; err != nil {
-			warnings = append(warnings, fmt.Sprintf("container %s: it takes no image: %v", name, err))
-		}
-		if !slices.ContainsFunc(w.Containers, func(c applier.Container) bool { return c.Name == name }) {
-			warnings = append(warnings, fmt.Sprintf("there is a pattern for a container %q, which it does not have", name))
-		}
-	}
-	return warnings
 }

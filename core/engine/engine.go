@@ -38,6 +38,8 @@ import (
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/state"
 	"github.com/sluice-gitops/sluice/core/tree"
+	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
@@ -62,11 +64,11 @@ type Engine struct {
 	selected map[string]bool // in a one-shot, the only nodes that run; nil: all
 	aside    bool            // a plan beside the daemon that has the records
 
-	workloads map[string][]Workload // what runs, by applier, when it was last looked at
-	followed  map[string]*following // custom resources, by applier
-	orphans   []instance            // to be closed
-	claims    map[string]string     // nodes by the UID of the custom resource that is theirs
-	dropped   map[string]bool       // nodes that are gone, and are yet to be forgotten on disk
+	workloads map[string][]workload.Workload // what runs, by applier, when it was last looked at
+	followed  map[string]*following          // custom resources, by applier
+	orphans   []instance                     // to be closed
+	claims    map[string]string              // nodes by the UID of the custom resource that is theirs
+	dropped   map[string]bool                // nodes that are gone, and are yet to be forgotten on disk
 
 	// Set by start, and constant until Close.
 	dataDir   string
@@ -80,8 +82,8 @@ type Engine struct {
 	manifests *manifest.Cache
 	renders   *render.Store
 	broker    *credentials.Broker
-	imaging   *imaging  // nil in a one-shot
-	updating  *updating // nil in a one-shot
+	imaging   *imaging         // nil in a one-shot
+	updates   *updates.Updater // nil in a one-shot
 	releases  *releases
 	closers   []func(ctx context.Context) error
 }
@@ -94,7 +96,7 @@ func New(o Options) (*Engine, error) {
 	}
 	return &Engine{
 		opts: o, log: o.Logger,
-		nodes: map[string]*node{}, workloads: map[string][]Workload{}, followed: map[string]*following{}, claims: map[string]string{}, dropped: map[string]bool{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
+		nodes: map[string]*node{}, workloads: map[string][]workload.Workload{}, followed: map[string]*following{}, claims: map[string]string{}, dropped: map[string]bool{}, changed: make(chan struct{}), watchers: map[*watcher]struct{}{},
 		status: ConfigStatus{Paths: o.ConfigPaths},
 	}, nil
 }
@@ -142,7 +144,7 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	if daemon {
 		e.times = sched.NewTimetable(e.due, sched.TimetableOptions{})
 		e.onClose(func(context.Context) error { e.times.Close(); return nil })
-		if err := e.openUpdating(c.cfg); err != nil {
+		if err := e.openUpdates(c.cfg); err != nil {
 			return err
 		}
 	}
@@ -153,7 +155,7 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 	if err == nil && daemon {
 		e.forgetUndeclared(ctx)
 		e.runNow(added)
-		e.startUpdating()
+		e.startUpdates()
 	}
 	return err
 }

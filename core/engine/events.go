@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 
@@ -28,18 +27,7 @@ const (
 	eventStarted       = "started"
 	eventNewImages     = "new_images"
 	eventBadPolicy     = "bad_policy"
-	eventCommitted     = "committed"
-	eventCommitFailed  = "commit_failed"
-	eventEditConflict  = "edit_conflict"
 	eventCommitTrouble = "commit_trouble"
-	eventNotDecided    = "update_undecided"
-	eventRolledOut     = "rolled_out"
-	eventRolloutFailed = "rollout_failed"
-	eventOvertaken     = "rollout_overtaken"
-	eventQuarantined   = "quarantined"
-	eventUnquarantined = "unquarantined"
-	eventRegistryDown  = "registry_unavailable"
-	eventRegistryBack  = "registry_available"
 	eventMarkFailed    = "marker_failed"
 	eventInstalled     = "installed"
 	eventUpgraded      = "upgraded"
@@ -62,26 +50,13 @@ var severities = map[string]event.Severity{
 	eventPartlyApplied: event.Warning,
 	eventRemoved:       event.Warning,
 	eventBadConfig:     event.Error,
-	eventCommitFailed:  event.Error,
-	eventEditConflict:  event.Warning,
 	eventCommitTrouble: event.Warning,
-	eventNotDecided:    event.Warning,
-	eventRolloutFailed: event.Error,
-	eventOvertaken:     event.Warning,
-	eventQuarantined:   event.Warning,
-	eventRegistryDown:  event.Warning,
 	eventMarkFailed:    event.Warning,
 	eventRolledBack:    event.Warning,
 	eventUnlocked:      event.Warning,
 	eventCorrected:     event.Warning,
 	eventNotOperated:   event.Warning,
 	eventUnfollowed:    event.Warning,
-}
-
-// levels are those of the log.
-var levels = map[event.Severity]slog.Level{
-	event.Warning: slog.LevelWarn,
-	event.Error:   slog.LevelError,
 }
 
 // eventsKept is how many events survive a restart.
@@ -109,7 +84,7 @@ func (e *Engine) publish(n *node, reason, message string) {
 	ev := eventOf(n.id, reason, message)
 	ev.Revision = n.view.Revision
 	e.bus.Publish(ev)
-	e.log.Log(context.Background(), levels[ev.Severity], message, "node", n.id, "event", reason)
+	e.log.Log(context.Background(), ev.Severity.Level(), message, "node", n.id, "event", reason)
 }
 
 // say publishes, unless it is what was said last: a failure that repeats is

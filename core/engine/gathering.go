@@ -66,7 +66,7 @@ func (e *Engine) awaitsScans(n *node) string {
 	sync, _ := e.nodes[a.cfg.Target].files()
 	own := map[string]bool{}
 	for _, w := range e.workloads[sync.Applier] {
-		own[w.ID] = w.sync() == a.cfg.Target
+		own[w.ID] = w.Sync() == a.cfg.Target
 	}
 	awaited := e.imaging.scanner.Awaited(func(t images.Target) bool {
 		return t.Rules != nil && (t.Consumer.Applier == "" || t.Consumer.Applier == sync.Applier && own[t.Workload])

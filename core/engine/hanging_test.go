@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 // TestRendererThatHangs: it costs its own sync its updates, and nobody else.
@@ -34,18 +35,18 @@ sync "evil" {
 		expect(t, f.e, "sync.evil", Failed, "renderer.memory.apps: render: timeout of 2m0s has passed")
 
 		begun := time.Now()
-		job, err := f.e.Policy(t.Context(), PolicyRequest{Workloads: []string{"shop:deployment/web"}, Change: update.PolicyChange{Lock: true}})
+		job, err := f.e.Policy(t.Context(), jobs.PolicyRequest{Workloads: []string{"shop:deployment/web"}, Change: update.PolicyChange{Lock: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		done, err := f.e.WaitJob(t.Context(), job.ID, false)
-		if took := time.Since(begun); err != nil || done.State != JobSucceeded || len(done.Commits) != 1 || done.Error != "" || took > time.Second {
+		if took := time.Since(begun); err != nil || done.State != jobs.Succeeded || len(done.Commits) != 1 || done.Error != "" || took > time.Second {
 			t.Errorf("after %s: %+v, %v", took, done, err)
 		}
 
 		f.registry("web", "1.0.0", "1.1.0")
 		begun = time.Now()
-		dry, err := f.e.Release(t.Context(), ReleaseRequest{Spec: update.Spec{All: true, AllImages: true}, DryRun: true})
+		dry, err := f.e.Release(t.Context(), jobs.ReleaseRequest{Spec: update.Spec{All: true, AllImages: true}, DryRun: true})
 		if took := time.Since(begun); err != nil || len(dry.Results) != 1 || dry.Results[0].ID != "shop:deployment/web" || took > 3*time.Minute {
 			t.Errorf("after %s: %+v, %v", took, dry, err)
 		}

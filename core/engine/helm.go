@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/sdk/helm"
@@ -29,11 +30,11 @@ func (e *Engine) inspect(ctx context.Context, name string) (*releaseJob, error) 
 	defer e.mu.Unlock()
 	n := e.nodes[id]
 	if n == nil || n.release == nil {
-		return nil, refuse(ErrNotFound, "%s is not there any more", id)
+		return nil, refusal.NotFound("%s is not there any more", id)
 	}
 	h := e.nodes[n.release.declared.Helm]
 	if h == nil || h.handle == nil {
-		return nil, refuse(ErrConflict, "%s is not open", n.release.declared.Helm)
+		return nil, refusal.Conflict("%s is not open", n.release.declared.Helm)
 	}
 	return &releaseJob{id: id, declared: n.release.declared, record: n.release.record, host: e.releaseHost(n, h), leaving: n.release.leaving}, nil
 }
@@ -55,7 +56,7 @@ func (e *Engine) awaitHelm(ctx context.Context, id string) error {
 		if !h.busy() {
 			if asked {
 				defer e.mu.Unlock()
-				return refuse(ErrConflict, "%s is not open: %s", h.id, h.view.Reason)
+				return refusal.Conflict("%s is not open: %s", h.id, h.view.Reason)
 			}
 			e.triggerLocked(h.id, interactive)
 		}
@@ -74,7 +75,7 @@ func (e *Engine) HelmStatus(ctx context.Context, name string) (HelmDetail, error
 	ctx, cancel := bounded(ctx, operationTimeout)
 	defer cancel()
 	job, err := e.inspect(ctx, name)
-	if errors.Is(err, ErrConflict) {
+	if errors.Is(err, refusal.ErrConflict) {
 		id, err := e.resolveRelease(name) // what the daemon knows is better than nothing
 		if err != nil {
 			return HelmDetail{}, err
@@ -133,7 +134,7 @@ func (e *Engine) planJobOfRelease(ctx context.Context, job *releaseJob) (release
 func (j *releaseJob) runnable() error {
 	switch {
 	case j.leaving != nil:
-		return refuse(ErrConflict, "%s is about to be uninstalled: %s", j.id, j.leaving.Why)
+		return refusal.Conflict("%s is about to be uninstalled: %s", j.id, j.leaving.Why)
 	case j.declared.Err != nil:
 		return releaseError(j.declared.Err)
 	}
@@ -168,11 +169,11 @@ func (e *Engine) HelmValues(ctx context.Context, req HelmValuesRequest) (HelmVal
 func (j *releaseJob) installedValues(ctx context.Context, req HelmValuesRequest) (HelmValues, error) {
 	reader, ok := j.host.Helm.(helm.Reader)
 	if !ok || !j.can(helm.CanRead) {
-		return HelmValues{}, refuse(ErrInvalid, "%s cannot read the values of what is installed: this plugin is too old for that", j.declared.Helm)
+		return HelmValues{}, refusal.Invalid("%s cannot read the values of what is installed: this plugin is too old for that", j.declared.Helm)
 	}
 	c, err := reader.Content(ctx, j.ref(), req.Revision)
 	if errors.Is(err, helm.ErrNotFound) {
-		return HelmValues{}, refuse(ErrNotFound, "%s: %v", j.id, err)
+		return HelmValues{}, refusal.NotFound("%s: %v", j.id, err)
 	}
 	if err != nil {
 		return HelmValues{}, because(ctx, err)
@@ -209,7 +210,7 @@ func (e *Engine) resolveRelease(name string) (string, error) {
 	case 1:
 		return ids[0], nil
 	}
-	return "", refuse(ErrInvalid, "%q may be any of %s: name one of them", name, strings.Join(ids, ", "))
+	return "", refusal.Invalid("%q may be any of %s: name one of them", name, strings.Join(ids, ", "))
 }
 
 // releasesNamed finds releases by what people know them by; an id is found by

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/graph"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/rivals"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -89,7 +90,7 @@ func (e *Engine) yield(n *node, job *releaseJob, winner *node, why string) {
 	err := fmt.Errorf("release %s/%s is declared by %s (%s) as well, which %s: remove one of the two declarations, or give it another release name",
 		ref.Namespace, ref.Name, winner.id, winner.release.declared.Place, why)
 	if job.task != nil {
-		job.task.Finish(refuse(ErrConflict, "%s: %s", n.id, err))
+		job.task.Finish(refusal.Conflict("%s: %s", n.id, err))
 	}
 	news := n.failure == nil || n.failure.Error() != err.Error()
 	n.release.yields = winner.id

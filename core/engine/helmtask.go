@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -22,7 +23,7 @@ func (e *Engine) HelmOperate(ctx context.Context, op byhand.Operation, progress 
 		return HelmOutcome{}, err
 	}
 	if !op.Kind.Known() {
-		return HelmOutcome{}, refuse(ErrInvalid, "%q is nothing that is done to a release: use rollback, test or uninstall", op.Kind)
+		return HelmOutcome{}, refusal.Invalid("%q is nothing that is done to a release: use rollback, test or uninstall", op.Kind)
 	}
 	if op.DryRun {
 		return e.rehearse(ctx, id, op)
@@ -33,7 +34,7 @@ func (e *Engine) HelmOperate(ctx context.Context, op byhand.Operation, progress 
 	n := e.nodes[id]
 	if n == nil || n.release == nil || !e.alive {
 		e.mu.Unlock()
-		return HelmOutcome{}, refuse(ErrNotFound, "%s is not there any more", id)
+		return HelmOutcome{}, refusal.NotFound("%s is not there any more", id)
 	}
 	n.release.asked.Add(t)
 	e.triggerLocked(id, sched.Interactive)
@@ -83,9 +84,9 @@ func rollbackTarget(history []helm.Revision, number int) (helm.Revision, error) 
 		}
 	}
 	if number > 0 {
-		return helm.Revision{}, refuse(ErrNotFound, "there is no revision %d", number)
+		return helm.Revision{}, refusal.NotFound("there is no revision %d", number)
 	}
-	return helm.Revision{}, refuse(ErrConflict, "there is no earlier revision to roll back to")
+	return helm.Revision{}, refusal.Conflict("there is no earlier revision to roll back to")
 }
 
 // doHelmTask does what was asked for by hand.

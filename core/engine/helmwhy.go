@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
 
@@ -91,9 +92,9 @@ func (e *Engine) approveRemoval(n *node, req ApproveRequest) (string, error) {
 	l := n.release.leaving
 	switch {
 	case l == nil || l.Held == "":
-		return "", refuse(ErrConflict, "%s waits for no approval", n.id)
+		return "", refusal.Conflict("%s waits for no approval", n.id)
 	case req.Digest != "" && req.Digest != l.Held:
-		return "", refuse(ErrConflict, "%s waits for the approval of %s, not of %s: what would be uninstalled has changed, look at it again", n.id, l.Held, req.Digest)
+		return "", refusal.Conflict("%s waits for the approval of %s, not of %s: what would be uninstalled has changed, look at it again", n.id, l.Held, req.Digest)
 	}
 	digest := l.Held
 	e.publish(n, eventApproved, fmt.Sprintf("%s approved the end of %s", req.By, many(l.Many, "release")))

@@ -2,17 +2,16 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/cache"
 	"github.com/sluice-gitops/sluice/core/images/limit"
-	"github.com/sluice-gitops/sluice/core/images/ref"
+	"github.com/sluice-gitops/sluice/core/refusal"
+	"github.com/sluice-gitops/sluice/core/updates/rules"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -98,54 +97,24 @@ type container struct {
 	invalid error // no image can be read from its image field
 }
 
-func (e *Engine) containersOf(list []Workload, name string) []container {
+func (e *Engine) containersOf(list []workload.Workload, name string) []container {
 	var found []container
 	for _, w := range list {
 		for _, c := range w.Containers {
 			if name == "" || name == c.Name {
-				found = append(found, w.container(c, e.setup().book))
+				found = append(found, containerOf(w, c, e.setup().Book))
 			}
 		}
 	}
 	return found
 }
 
-func (w Workload) container(c applier.Container, book rulebook) container {
+func containerOf(w workload.Workload, c applier.Container, book rules.Book) container {
 	row := container{images: ContainerImages{
 		Workload: w.ID, Applier: w.Applier, Container: c.Name, Image: c.Image, Init: c.Init, Rows: []images.Row{},
 	}}
-	row.target, row.invalid = w.target(c, book)
+	row.target, row.invalid = book.Target(w, c)
 	return row
-}
-
-// target is what the scanner is told of a container. An error is about its
-// image; a pattern that is none is a policy that takes nothing.
-func (w Workload) target(c applier.Container, book rulebook) (images.Target, error) {
-	image, err := ref.Parse(c.Image)
-	if err != nil {
-		return images.Target{}, err
-	}
-	t := images.Target{Workload: w.ID, Container: c.Name, Image: image, Consumer: w.consumer()}
-	rules, automated := book.of(about{sync: w.sync(), workload: w.ID, container: c.Name, image: image}, w.policy)
-	if automated && !w.policy.Ignored {
-		t.Rules = &rules // those that are not valid take nothing; Warnings tell
-	}
-	return t, nil
-}
-
-// sync is the address of the sync that owns the workload, "" if none does. A
-// release block owns itself.
-func (w Workload) sync() string {
-	if w.Owner == "" || strings.HasPrefix(w.Owner, releasePrefix) {
-		return w.Owner
-	}
-	return "sync." + w.Owner
-}
-
-func (w Workload) consumer() credentials.Consumer {
-	return credentials.Consumer{
-		Applier: w.Applier, Namespace: w.raw.Ref.Namespace, ServiceAccount: w.raw.ServiceAccount, PullSecrets: w.raw.PullSecrets,
-	}
 }
 
 // scanFor asks the registries for what req wants to know now.
@@ -169,7 +138,7 @@ func (e *Engine) scanFor(ctx context.Context, rows []container, req ImagesReques
 		done++
 		p := ImagesProgress{Repository: r.Repository, Tags: r.Tags, Done: done, Error: r.Skipped}
 		if r.Err != nil {
-			p.Error = advised(oneLine(r.Err), r.Targets[0])
+			p.Error = r.Targets[0].Advised(oneLine(r.Err))
 		}
 		if progress != nil {
 			progress(p)
@@ -190,7 +159,7 @@ func (e *Engine) describeImages(ctx, asking context.Context, row container, req 
 	if err == nil && (req.Scan || len(req.Workloads) > 0) {
 		if tags := untimed(view.Window(req.Limit)); len(tags) > 0 {
 			if err := e.imaging.scanner.Resolve(asking, row.target, tags); err != nil {
-				out.Error = advised(oneLine(because(asking, err)), row.target)
+				out.Error = row.target.Advised(oneLine(because(asking, err)))
 			}
 			view, err = e.imaging.scanner.Known(ctx, row.target)
 		}
@@ -203,7 +172,7 @@ func (e *Engine) describeImages(ctx, asking context.Context, row container, req 
 	switch {
 	case out.Error != "":
 	case view.Error != "":
-		view.Error = advised(view.Error, row.target)
+		view.Error = row.target.Advised(view.Error)
 		out.Error = view.Error
 	case len(view.Tags) == 0:
 		out.Error = view.Skipped
@@ -211,13 +180,6 @@ func (e *Engine) describeImages(ctx, asking context.Context, row container, req 
 	view.Tags = nil // they are in Rows, as many as were asked for
 	out.View = &view
 	return out
-}
-
-// advised adds to the advice in an error about t for whom to follow it: without
-// the workload it would be about the daemon itself.
-func advised(text string, t images.Target) string {
-	advice := "sluice credentials explain " + t.Image.CanonicalName()
-	return strings.ReplaceAll(text, advice+")", advice+" -w "+t.Workload+")")
 }
 
 // untimed names the tags among rows whose time is not known and could be. There
@@ -235,69 +197,29 @@ func untimed(rows []images.Row) []string {
 
 // findWorkloads lists the workloads that names name, all without names. A name
 // that fits none is an error.
-func (e *Engine) findWorkloads(ctx context.Context, names []string, namespace, applierID string) (WorkloadsAnswer, error) {
+func (e *Engine) findWorkloads(ctx context.Context, names []string, namespace, applierID string) (workload.Answer, error) {
 	if len(names) == 0 {
-		return e.Workloads(ctx, WorkloadsRequest{Namespace: namespace, Applier: applierID})
+		return e.Workloads(ctx, workload.Request{Namespace: namespace, Applier: applierID})
 	}
 	wanted := map[string]bool{}
 	for _, name := range names {
-		id, err := qualify(name, namespace)
+		id, err := workload.Qualify(name, namespace)
 		if err != nil {
-			return WorkloadsAnswer{}, err
+			return workload.Answer{}, err
 		}
 		wanted[id] = true
 	}
-	found, err := e.Workloads(ctx, WorkloadsRequest{Namespace: onlyNamespace(wanted), Applier: applierID})
+	found, err := e.Workloads(ctx, workload.Request{Namespace: workload.OnlyNamespace(wanted), Applier: applierID})
 	if err != nil {
-		return WorkloadsAnswer{}, err
+		return workload.Answer{}, err
 	}
-	found.Workloads = slices.DeleteFunc(found.Workloads, func(w Workload) bool { return !wanted[w.ID] })
+	found.Workloads = slices.DeleteFunc(found.Workloads, func(w workload.Workload) bool { return !wanted[w.ID] })
 	for id := range wanted {
-		if !slices.ContainsFunc(found.Workloads, func(w Workload) bool { return w.ID == id }) {
-			return WorkloadsAnswer{}, refuse(ErrNotFound, "there is no workload %s%s", id, missingBecause(found.Problems))
+		if !slices.ContainsFunc(found.Workloads, func(w workload.Workload) bool { return w.ID == id }) {
+			return workload.Answer{}, refusal.NotFound("there is no workload %s%s", id, workload.Missing(found.Problems))
 		}
 	}
 	return found, nil
-}
-
-func missingBecause(problems []string) string {
-	if len(problems) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(problems, "; ") + ")"
-}
-
-// qualify makes namespace:kind/name of what people write.
-func qualify(name, namespace string) (string, error) {
-	ns, rest, ok := strings.Cut(name, ":")
-	if !ok {
-		ns, rest = namespace, name
-		if ns == "" {
-			ns = "default"
-		}
-	}
-	kind, object, ok := strings.Cut(rest, "/")
-	if !ok || ns == "" || kind == "" || object == "" || strings.Contains(object, "/") {
-		return "", refuse(ErrInvalid, "%q is no workload: write namespace:kind/name, such as shop:deployment/web, or kind/name with -n", name)
-	}
-	kind = strings.ToLower(kind)
-	if long, ok := shortKinds[kind]; ok {
-		kind = long
-	}
-	return fmt.Sprintf("%s:%s/%s", ns, kind, object), nil
-}
-
-// onlyNamespace is the namespace that all ids are in, "" if there are several.
-func onlyNamespace(ids map[string]bool) string {
-	only := ""
-	for id := range ids {
-		ns, _, _ := strings.Cut(id, ":")
-		if only != "" && ns != only {
-			return ""
-		}
-		only = ns
-	}
-	return only
 }
 
 // ImageScans tells how the scans of each repository fare.

@@ -13,7 +13,9 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/host"
@@ -45,7 +47,7 @@ func TestWorkloads(t *testing.T) {
 			}),
 			deployment("ops", "cron", "no image", map[string]string{"fluxcd.io/locked": "true", "sluice.dev/ignore": "true"}),
 		)
-		answer, err := e.Workloads(t.Context(), WorkloadsRequest{})
+		answer, err := e.Workloads(t.Context(), workload.Request{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,10 +66,10 @@ func TestWorkloads(t *testing.T) {
 				}
 			}
 		}
-		if only, err := e.Workloads(t.Context(), WorkloadsRequest{Namespace: "ops"}); err != nil || len(only.Workloads) != 1 {
+		if only, err := e.Workloads(t.Context(), workload.Request{Namespace: "ops"}); err != nil || len(only.Workloads) != 1 {
 			t.Errorf("of one namespace: %v, %v", only, err)
 		}
-		if _, err := e.Workloads(t.Context(), WorkloadsRequest{Applier: "applier.kubernetes.none"}); !errors.Is(err, ErrNotFound) {
+		if _, err := e.Workloads(t.Context(), workload.Request{Applier: "applier.kubernetes.none"}); !errors.Is(err, refusal.ErrNotFound) {
 			t.Errorf("of no applier: %v", err)
 		}
 	})
@@ -126,26 +128,6 @@ func TestDiscovery(t *testing.T) {
 	})
 }
 
-func TestWorkloadNames(t *testing.T) {
-	tests := map[string]struct{ namespace, want string }{
-		"shop:deployment/web":   {"", "shop:deployment/web"},
-		"shop:Deployment/web":   {"other", "shop:deployment/web"},
-		"deployment/web":        {"shop", "shop:deployment/web"},
-		"deploy/web":            {"shop", "shop:deployment/web"},
-		"deployment/web ":       {"", "default:deployment/web "},
-		"web":                   {"shop", ""},
-		":deployment/web":       {"shop", ""},
-		"shop:deployment/":      {"shop", ""},
-		"shop:deployment/a/web": {"shop", ""},
-	}
-	for name, tc := range tests {
-		got, err := qualify(name, tc.namespace)
-		if got != tc.want || (err == nil) != (tc.want != "") || err != nil && !errors.Is(err, ErrInvalid) {
-			t.Errorf("qualify(%q, %q) = %q, %v; want %q", name, tc.namespace, got, err, tc.want)
-		}
-	}
-}
-
 // The block for a host is the one that names most of it; brackets are no
 // pattern.
 func TestRegistryOfHost(t *testing.T) {
@@ -166,7 +148,7 @@ func TestManyAnnotations(t *testing.T) {
 	for n := range 5000 {
 		annotations[fmt.Sprintf("sluice.dev/tag.c%d", n)] = "regexp:("
 	}
-	w := newWorkload("applier.kubernetes.default", deployment("shop", "web", "nginx", annotations))
+	w := workload.New("applier.kubernetes.default", deployment("shop", "web", "nginx", annotations))
 	if n := len(w.Warnings); n < 10 || n > 50 {
 		t.Errorf("%d warnings", n)
 	}
@@ -212,11 +194,11 @@ func TestChainOfCredentials(t *testing.T) {
 			"account of no namespace": {Image: "nginx", ServiceAccount: "default"},
 			"workload and secret":     {Image: "nginx", Workload: "shop:deployment/web", Namespace: "shop", PullSecrets: []string{"regcred"}},
 		} {
-			if _, err := e.ExplainCredential(t.Context(), req); !errors.Is(err, ErrInvalid) {
+			if _, err := e.ExplainCredential(t.Context(), req); !errors.Is(err, refusal.ErrInvalid) {
 				t.Errorf("wrong %s: %v", name, err)
 			}
 		}
-		if _, err := e.ExplainCredential(t.Context(), CredentialRequest{Image: "nginx", Workload: "shop:deployment/none"}); !errors.Is(err, ErrNotFound) {
+		if _, err := e.ExplainCredential(t.Context(), CredentialRequest{Image: "nginx", Workload: "shop:deployment/none"}); !errors.Is(err, refusal.ErrNotFound) {
 			t.Errorf("no such workload: %v", err)
 		}
 	})

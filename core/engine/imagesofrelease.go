@@ -7,7 +7,8 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/manifest/edit"
-	"github.com/sluice-gitops/sluice/core/tree"
+	"github.com/sluice-gitops/sluice/core/release/blockimages"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -29,26 +30,8 @@ func (n *node) files() (cfg config.Sync, ok bool) {
 	r := n.block()
 	source, paths := r.ValuesFiles()
 	b := r.Block
-	b.Name = r.Address // see Workload.Owner
+	b.Name = r.Address // see workload.Workload.Owner
 	return config.Sync{Block: b, Source: source, Applier: r.Applier, Paths: paths}, source != ""
-}
-
-// filedNodes are those with files that images stand in.
-func filedNodes(n *node) bool {
-	_, ok := n.files()
-	return ok
-}
-
-// valuesOf are the values of a release node, of no tree yet. ok is false if it has
-// no block.
-func (e *Engine) valuesOf(id string) (v releaseValues, ok bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r := e.nodes[id].block()
-	if r == nil {
-		return v, false
-	}
-	return releaseValues{block: *r, cfg: e.running.cfg}, true
 }
 
 // block is the block that declares a release, nil if n is something else.
@@ -59,22 +42,13 @@ func (n *node) block() *config.Release {
 	return n.release.declared.Block
 }
 
-const (
-	releasePrefix = "release."
-	releaseKind   = "Release" // of a release block in the name of a workload
-)
-
-func releaseRef(r *config.Release) applier.Ref {
-	return applier.Ref{Kind: releaseKind, Namespace: r.Namespace, Name: r.ReleaseName}
-}
-
 // releaseWorkloads are the release blocks of an applier, as workloads, ordered by
 // id. What of their values is not known yet is not there.
-func (e *Engine) releaseWorkloads(ctx context.Context, applierID, namespace string) []Workload {
+func (e *Engine) releaseWorkloads(ctx context.Context, applierID, namespace string) []workload.Workload {
 	type declared struct {
 		raw     applier.Workload
 		address string
-		values  releaseValues
+		values  blockimages.Values
 	}
 	var all []declared
 	e.mu.Lock()
@@ -83,18 +57,18 @@ func (e *Engine) releaseWorkloads(ctx context.Context, applierID, namespace stri
 		if r == nil || r.Applier != applierID || namespace != "" && r.Namespace != namespace {
 			continue
 		}
-		d := declared{raw: applier.Workload{Ref: releaseRef(r), Owner: id, Rollout: n.release.rollout()}, address: id, values: releaseValues{block: *r, cfg: e.running.cfg}}
+		d := declared{raw: applier.Workload{Ref: blockimages.Ref(r), Owner: id, Rollout: n.release.rollout()}, address: id, values: blockimages.Values{Block: *r, Config: e.running.cfg}}
 		if cfg, ok := n.files(); ok {
 			if src := e.nodes[cfg.Source]; src != nil && src.source.tree != nil {
-				d.values.tree, _ = e.trees.Get(treeKey(src.source.cfg, src.source.revision))
+				d.values.Tree, _ = e.trees.Get(treeKey(src.source.cfg, src.source.revision))
 			}
 		}
 		all = append(all, d)
 	}
 	e.mu.Unlock()
-	list := make([]Workload, 0, len(all))
+	list := make([]workload.Workload, 0, len(all))
 	for _, d := range all {
-		found, err := e.imagesOf(ctx, d.values)
+		found, err := d.values.Images(ctx, e.editCache())
 		if err != nil {
 			e.log.DebugContext(ctx, "the images in the values are not known", "node", d.address, "err", err)
 		}
@@ -103,12 +77,12 @@ func (e *Engine) releaseWorkloads(ctx context.Context, applierID, namespace stri
 				d.raw.Containers = append(d.raw.Containers, applier.Container{Name: c.Name, Image: c.Image})
 			}
 		}
-		if d.values.tree != nil {
-			d.values.tree.Release()
+		if d.values.Tree != nil {
+			d.values.Tree.Release()
 		}
-		list = append(list, newWorkload(applierID, d.raw))
+		list = append(list, workload.New(applierID, d.raw))
 	}
-	slices.SortFunc(list, func(a, b Workload) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(list, func(a, b workload.Workload) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }
 
@@ -126,47 +100,10 @@ func (r *releaseNode) rollout() applier.Rollout {
 	return applier.Rollout{Phase: applier.RolloutReady}
 }
 
-// releaseValues are the values of a release block, as far as the daemon has them
-// at hand: those of its block, and of the files in a tree.
-type releaseValues struct {
-	block config.Release
-	cfg   *config.Config // that the block is of
-	tree  *tree.Tree     // of the source that ValuesFiles tells; nil: of no file
-}
-
-func (v releaseValues) id() string { return workloadID(releaseRef(&v.block)) }
-
-// imagesOf returns what files of values hold, and the release as the only
-// workload: with the images that all values come to.
-func (e *Engine) imagesOf(ctx context.Context, v releaseValues) (edit.Found, error) {
-	var found edit.Found
-	var layers []valuesLayer
-	if _, paths := v.block.ValuesFiles(); v.tree != nil && len(paths) > 0 {
-		files, err := edit.Open(ctx, v.tree.Dir, edit.TreeOptions{Options: edit.Options{Values: v.id()}, Paths: paths, Cache: e.editCache(), Tree: v.tree.Digest})
-		if err != nil {
-			return found, err
-		}
-		found = files.Found()
-		for _, w := range found.Workloads {
-			layers = append(layers, valuesLayer{Workload: w})
-		}
-	}
-	if len(v.block.Values.JSON) > 0 {
-		layers = append(layers, inlineLayer(v))
-	}
-	found.Workloads = nil
-	if len(layers) == 0 {
-		return found, nil
-	}
-	w, problems := v.compose(layers)
-	found.Workloads, found.Problems = []edit.Workload{w}, slices.Concat(found.Problems, problems)
-	return found, nil
-}
-
 // editCache is the cache for files that may be edited; nil without one.
 func (e *Engine) editCache() *edit.Cache {
-	if e.updating == nil {
+	if e.updates == nil {
 		return nil
 	}
-	return e.updating.files
+	return e.updates.EditCache()
 }

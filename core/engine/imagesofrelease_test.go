@@ -11,6 +11,9 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/images/update"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
+	"github.com/sluice-gitops/sluice/core/workload"
 )
 
 const releasing = `
@@ -85,7 +88,7 @@ func TestReleaseImages(t *testing.T) {
 		f.look()
 		f.wantCommits(1)
 
-		found, err := f.e.Workloads(t.Context(), WorkloadsRequest{Namespace: "shop"})
+		found, err := f.e.Workloads(t.Context(), workload.Request{Namespace: "shop"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +115,7 @@ func TestWhyReleaseImages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newReleases(t, releasing, map[string]string{"values/base.yaml": baseValues, "values/prod.yaml": prodValues})
 		f.settle("web", "1.0.0", "1.0.1", "1.1.0")
-		whys, err := f.e.WhyImages(t.Context(), WhyImagesRequest{Workload: "shop:release/front"})
+		whys, err := f.e.WhyImages(t.Context(), updates.WhyImagesRequest{Workload: "shop:release/front"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +156,7 @@ func TestReleaseOfImagesInValues(t *testing.T) {
 		hcl := strings.Split(releasing, "image_policy")[0]
 		f := newReleases(t, hcl, map[string]string{"values/base.yaml": baseValues, "values/prod.yaml": prodValues})
 		f.settle("web", "1.0.0", "2.0.0")
-		j, err := f.e.Release(t.Context(), ReleaseRequest{
+		j, err := f.e.Release(t.Context(), jobs.ReleaseRequest{
 			Spec: update.Spec{Workloads: []string{"shop:release/front"}, Image: "registry.invalid/web:2.0.0", Force: true}, User: "ann",
 		})
 		if err != nil {
@@ -169,7 +172,7 @@ func TestReleaseOfImagesInValues(t *testing.T) {
 				t.Errorf("%q lacks %q", r.Detail, want)
 			}
 		}
-		if r.Status != update.Success || len(r.Containers) != 2 || j.State != JobSucceeded || j.Error != "" {
+		if r.Status != update.Success || len(r.Containers) != 2 || j.State != jobs.Succeeded || j.Error != "" {
 			t.Errorf("the job has come to %+v", j)
 		}
 		f.wantCommits(1)
@@ -201,12 +204,12 @@ func TestBrokenValuesOfReleases(t *testing.T) {
 func TestReleasesHaveNoAnnotations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newReleases(t, releasing, map[string]string{"values/base.yaml": baseValues, "values/prod.yaml": prodValues})
-		j, err := f.e.Policy(t.Context(), PolicyRequest{Workloads: []string{"shop:release/front"}, Change: update.PolicyChange{Lock: true}})
+		j, err := f.e.Policy(t.Context(), jobs.PolicyRequest{Workloads: []string{"shop:release/front"}, Change: update.PolicyChange{Lock: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		sleepFor(t, gateInterval)
-		if j, err = f.e.Job(j.ID); err != nil || j.State != JobFailed || !strings.Contains(j.Error, "release.web is a block, which has no annotations") {
+		if j, err = f.e.Job(j.ID); err != nil || j.State != jobs.Failed || !strings.Contains(j.Error, "release.web is a block, which has no annotations") {
 			t.Errorf("%v, the job is %+v", err, j)
 		}
 		f.wantCommits(0)
@@ -221,9 +224,9 @@ func TestRolloutsOfReleases(t *testing.T) {
 		want   string // of the events of the automation
 		files  string // tag in the file afterwards
 	}{
-		"it fails":   {release.Report{State: release.Failed, Reason: "the upgrade failed", Err: errors.New("boom")}, "", eventRolloutFailed, "1.0.0"},
-		"it is good": {release.Report{State: release.InSync}, "x", eventRolledOut, "1.1.0"},
-		"it waits":   {release.Report{State: release.Locked, Action: release.ActWait}, "", eventCommitted, "1.1.0"},
+		"it fails":   {release.Report{State: release.Failed, Reason: "the upgrade failed", Err: errors.New("boom")}, "", updates.EventRolloutFailed, "1.0.0"},
+		"it is good": {release.Report{State: release.InSync}, "x", updates.EventRolledOut, "1.1.0"},
+		"it waits":   {release.Report{State: release.Locked, Action: release.ActWait}, "", updates.EventCommitted, "1.1.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -292,9 +295,8 @@ image_automation "shop" { release = release.web }
 
 		f.e.mu.Lock()
 		f.e.nodes["release.web"].release.tried = map[string]string{}
-		applied := f.e.hasApplied(f.e.nodes["release.web"], "rev2")
 		f.e.mu.Unlock()
-		if !applied {
+		if !(site{f.e}).Applied("release.web", "rev2", 0) {
 			t.Error("the release waits for a revision of a source that it does not read")
 		}
 
@@ -313,7 +315,7 @@ image_automation "shop" { release = release.web }
 // blocked checks why the images of the only release are not updated.
 func (f *fleet) blocked(want map[string]string) {
 	f.t.Helper()
-	whys, err := f.e.WhyImages(f.t.Context(), WhyImagesRequest{Workload: "default:release/web"})
+	whys, err := f.e.WhyImages(f.t.Context(), updates.WhyImagesRequest{Workload: "default:release/web"})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -198,7 +198,7 @@ func (e *Engine) lookAtNews(targets []images.Target) {
 	for applier, list := range e.workloads {
 		for _, w := range list {
 			if concerned[applier+" "+w.ID] {
-				syncs[w.sync()] = true
+				syncs[w.Sync()] = true
 			}
 		}
 	}

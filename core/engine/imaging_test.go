@@ -47,22 +47,3 @@ func TestReloadRetriesScans(t *testing.T) {
 		}
 	})
 }
-
-// The advice in an error of a registry is for the workload, whose credential was
-// refused.
-func TestAdvised(t *testing.T) {
-	w := newWorkload(kube, deployment("shop", "web", "quay.io/acme/web:1", nil))
-	target, err := w.target(w.Containers[0], nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for text, want := range map[string]string{
-		"the tags: 401 (see: sluice credentials explain quay.io/acme/web)":  "the tags: 401 (see: sluice credentials explain quay.io/acme/web -w shop:deployment/web)",
-		"the tags: 401 (see: sluice credentials explain quay.io/acme/webs)": "the tags: 401 (see: sluice credentials explain quay.io/acme/webs)",
-		"the tags: connection refused":                                      "the tags: connection refused",
-	} {
-		if got := advised(text, target); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/engine/charts"
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
@@ -77,7 +78,7 @@ func (e *Engine) open(ctx context.Context, id string) (instance, error) {
 	n := e.nodes[id]
 	if n == nil {
 		e.mu.Unlock()
-		return nil, refuse(ErrNotFound, "%s is not in the configuration any more", id)
+		return nil, refusal.NotFound("%s is not in the configuration any more", id)
 	}
 	handle, cfg, host, json := n.handle, *n.plugin, e.running.host, n.plugin.JSON
 	var own *charts.Source

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/engine/mirror"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/updates/rules"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/host"
 	"github.com/sluice-gitops/sluice/sdk/schema"
@@ -72,9 +73,7 @@ func (e *Engine) readConfig(ctx context.Context) (*candidate, diag.List) {
 	})
 	c.cfg, c.mirrors = cfg, mirror.New(cfg.Mirrors)
 	diags = append(diags, checkCredentials(cfg)...)
-	diags = append(diags, checkPolicies(cfg)...)
-	diags = append(diags, checkMessages(cfg)...)
-	diags = append(diags, checkKinds(cfg)...)
+	diags = append(diags, rules.Check(cfg)...)
 	diags = append(diags, c.checkWritable()...)
 	if c.host == nil && !diags.HasErrors() { // nothing in it asked for a schema
 		var err error

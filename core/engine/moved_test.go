@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 // TestSyncMovedToAnotherSource: what waits for the source that it was decided on
@@ -18,7 +19,7 @@ func TestSyncMovedToAnotherSource(t *testing.T) {
 		f.repo.mu.Lock()
 		f.repo.refuse = errors.New("the network is down")
 		f.repo.mu.Unlock()
-		job, err := f.e.Policy(t.Context(), PolicyRequest{Workloads: []string{"shop:deployment/web"}, Change: update.PolicyChange{Lock: true}})
+		job, err := f.e.Policy(t.Context(), jobs.PolicyRequest{Workloads: []string{"shop:deployment/web"}, Change: update.PolicyChange{Lock: true}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
@@ -53,7 +54,7 @@ func (e *Engine) resolveOne(name string, accept func(*node) bool) (string, error
 	case err != nil:
 		return "", err
 	case len(ids) > 1:
-		return "", refuse(ErrInvalid, "%q has %d instances: name one of them, such as '%s'", name, len(ids), ids[0])
+		return "", refusal.Invalid("%q has %d instances: name one of them, such as '%s'", name, len(ids), ids[0])
 	}
 	return ids[0], nil
 }
@@ -63,7 +64,7 @@ func (e *Engine) resolveOne(name string, accept func(*node) bool) (string, error
 func (e *Engine) resolveName(name string, accept func(*node) bool) ([]string, error) {
 	for _, id := range []string{name, "sync." + name, automationPrefix + name, "release." + name} {
 		if n := e.nodes[id]; n != nil && !accept(n) {
-			return nil, refuse(ErrInvalid, "%s is %s: that is not possible with it", id, n.kind())
+			return nil, refusal.Invalid("%s is %s: that is not possible with it", id, n.kind())
 		} else if n != nil {
 			return []string{id}, nil
 		}
@@ -79,11 +80,11 @@ func (e *Engine) resolveName(name string, accept func(*node) bool) ([]string, er
 	}
 	switch ids := slices.DeleteFunc(e.releasesNamed(name), func(id string) bool { return !accept(e.nodes[id]) }); len(ids) {
 	case 0:
-		return nil, refuse(ErrNotFound, "%q is not in the configuration%s", name, e.suggest(name, accept))
+		return nil, refusal.NotFound("%q is not in the configuration%s", name, e.suggest(name, accept))
 	case 1:
 		return ids, nil
 	default:
-		return nil, refuse(ErrInvalid, "%q may be any of %s: name one of them", name, strings.Join(ids, ", "))
+		return nil, refusal.Invalid("%q may be any of %s: name one of them", name, strings.Join(ids, ", "))
 	}
 }
 

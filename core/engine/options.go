@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -65,25 +64,5 @@ func configDir(path string) string {
 	return filepath.Dir(path)
 }
 
-// What a caller can tell apart, by errors.Is; the texts of the errors that are
-// returned say which name or state it was.
-var (
-	ErrNotFound = errors.New("not found")
-	ErrInvalid  = errors.New("invalid request")
-	ErrConflict = errors.New("not possible now")
-	ErrLocked   = errors.New("data_dir is in use")
-)
-
-// refusal is a request that cannot be served: one of the errors above, in words
-// that fit.
-type refusal struct {
-	kind error
-	text string
-}
-
-func (r *refusal) Error() string        { return r.text }
-func (r *refusal) Is(target error) bool { return target == r.kind }
-
-func refuse(kind error, format string, args ...any) error {
-	return &refusal{kind: kind, text: fmt.Sprintf(format, args...)}
-}
+// ErrLocked says that another process has the data directory.
+var ErrLocked = errors.New("data_dir is in use")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/event"
+	"github.com/sluice-gitops/sluice/core/updates"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -25,14 +26,12 @@ func TestRegistryOutage(t *testing.T) {
 		began := time.Now()
 		sleepFor(t, 20*time.Minute)
 		expect(t, f.e, automation, Ready, "2 repositories of registry.invalid cannot be asked since "+began.UTC().Format("2006-01-02T15"))
-		if got := eventsCalled(t, f.e, eventRegistryDown); len(got) != 1 || !strings.Contains(got[0], "registry.invalid") {
+		if got := eventsCalled(t, f.e, updates.EventRegistryDown); len(got) != 1 || !strings.Contains(got[0], "registry.invalid") {
 			t.Errorf("events %q, want one", got)
 		}
 		// What it is told when the scans go well again, see images.Options.Turned.
-		f.e.mu.Lock()
-		f.e.tellUnasked(f.e.nodes[automation], nil)
-		f.e.mu.Unlock()
-		if got := eventsCalled(t, f.e, eventRegistryBack); len(got) != 1 {
+		f.e.endAutomation(automation, &updates.Look{}, nil)
+		if got := eventsCalled(t, f.e, updates.EventRegistryBack); len(got) != 1 {
 			t.Errorf("events %q, want one", got)
 		}
 	})

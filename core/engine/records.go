@@ -3,13 +3,13 @@ package engine
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/state"
+	"github.com/sluice-gitops/sluice/core/updates"
 )
 
 // What the engine remembers across restarts, by node id.
@@ -17,8 +17,6 @@ const (
 	sourceRecords state.Kind[sourceRecord] = "source"
 	syncRecords   state.Kind[storedSync]   = "sync"
 	suspensions   state.Kind[Suspension]   = "suspension"
-
-	automationRecords state.Kind[automationRecord] = "automation"
 )
 
 // storedSync is a sync's record with its last report, for `why` and `status`
@@ -57,8 +55,8 @@ func (e *Engine) writeRecords(ids []string) {
 			changes = append(changes, syncRecords.Change(id, storedSync{Record: n.sync.record, Report: n.sync.report}))
 		case n.release != nil:
 			changes = append(changes, releaseRecords.Change(id, n.release.stored()))
-		case n.automation != nil:
-			changes = append(changes, automationRecords.Change(id, automationRecord{Offered: maps.Clone(n.automation.offered)}))
+		case n.automation != nil && e.updates != nil:
+			changes = append(changes, updates.Records.Change(id, e.updates.Record(id)))
 		}
 	}
 	e.mu.Unlock()
@@ -131,7 +129,7 @@ func (e *Engine) forgetUndeclared(ctx context.Context) {
 	sources, err1 := sourceRecords.IDs(e.store)
 	syncs, err2 := syncRecords.IDs(e.store)
 	suspended, err3 := suspensions.IDs(e.store)
-	automations, err4 := automationRecords.IDs(e.store)
+	automations, err4 := updates.Records.IDs(e.store)
 	releases, err5 := releaseRecords.IDs(e.store)
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		e.log.WarnContext(ctx, "cannot tell what is not declared any more", "err", err)
@@ -162,7 +160,7 @@ func (e *Engine) deleteRecords(id string) error { return e.store.Write(removals(
 
 // removals forget all that is kept for a node.
 func removals(id string) []state.Change {
-	return []state.Change{sourceRecords.Removal(id), syncRecords.Removal(id), suspensions.Removal(id), automationRecords.Removal(id), releaseRecords.Removal(id)}
+	return []state.Change{sourceRecords.Removal(id), syncRecords.Removal(id), suspensions.Removal(id), updates.Records.Removal(id), releaseRecords.Removal(id)}
 }
 
 func isSync(id string) bool { return strings.HasPrefix(id, "sync.") }

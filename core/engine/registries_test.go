@@ -13,6 +13,9 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/images/registrytest"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/refusal"
+	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 )
 
 // manual is a daemon without automation, whose registry nobody has asked yet.
@@ -41,7 +44,7 @@ func TestReleaseAsksRegistry(t *testing.T) {
 	r.Push("shop/web", registrytest.Image{Tags: []string{"1.1.0"}})
 	e, repo := manual(t, r, "registry.test/shop/web:1.0.0")
 
-	why, err := e.WhyImages(t.Context(), WhyImagesRequest{Workload: "shop:deployment/web"})
+	why, err := e.WhyImages(t.Context(), updates.WhyImagesRequest{Workload: "shop:deployment/web"})
 	if err != nil || len(why) != 1 || why[0].Selection.Selected != "1.1.0" {
 		t.Fatalf("%+v, %v", why, err)
 	}
@@ -53,18 +56,18 @@ func TestReleaseAsksRegistry(t *testing.T) {
 	if _, err := e.ClearImageCache("*"); err != nil {
 		t.Fatal(err)
 	}
-	dry, err := e.Release(t.Context(), ReleaseRequest{Spec: webOnly, DryRun: true})
-	if err != nil || dry.State != JobSucceeded || len(dry.Results) != 1 || len(dry.Results[0].Containers) != 1 {
+	dry, err := e.Release(t.Context(), jobs.ReleaseRequest{Spec: webOnly, DryRun: true})
+	if err != nil || dry.State != jobs.Succeeded || len(dry.Results) != 1 || len(dry.Results[0].Containers) != 1 {
 		t.Fatalf("%+v, %v", dry, err)
 	}
 	if got := dry.Results[0].Containers[0].Target; got != "registry.test/shop/web:1.1.0" {
 		t.Errorf("target %s", got)
 	}
-	job, err := e.Release(t.Context(), ReleaseRequest{Spec: webOnly})
+	job, err := e.Release(t.Context(), jobs.ReleaseRequest{Spec: webOnly})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done, err := e.WaitJob(t.Context(), job.ID, false); err != nil || done.State != JobSucceeded || len(repo.written()) != 1 {
+	if done, err := e.WaitJob(t.Context(), job.ID, false); err != nil || done.State != jobs.Succeeded || len(repo.written()) != 1 {
 		t.Errorf("%+v, %v", done, err)
 	}
 }
@@ -77,8 +80,8 @@ func TestReleaseWithoutRegistry(t *testing.T) {
 	e, repo := manual(t, r, "registry.test/shop/web:1.0.0")
 	r.SetFaults(registrytest.Fault{Status: 503})
 	begun := time.Now()
-	job, err := e.Release(t.Context(), ReleaseRequest{Spec: webOnly, Timeout: 500 * time.Millisecond, DryRun: true})
-	if err != nil || job.State != JobFailed || !strings.Contains(job.Error, update.ReasonImageNotFound) {
+	job, err := e.Release(t.Context(), jobs.ReleaseRequest{Spec: webOnly, Timeout: 500 * time.Millisecond, DryRun: true})
+	if err != nil || job.State != jobs.Failed || !strings.Contains(job.Error, update.ReasonImageNotFound) {
 		t.Errorf("%+v, %v", job, err)
 	}
 	if len(job.Results) != 1 || !slices.ContainsFunc(job.Results[0].Warnings, func(text string) bool {
@@ -87,8 +90,8 @@ func TestReleaseWithoutRegistry(t *testing.T) {
 		t.Errorf("%+v", job.Results)
 	}
 	one := update.Spec{Workloads: webOnly.Workloads, Image: "registry.test/shop/web:1.1.0"}
-	job, err = e.Release(t.Context(), ReleaseRequest{Spec: one, Timeout: 500 * time.Millisecond, DryRun: true})
-	if err != nil || job.State != JobFailed || !strings.Contains(job.Error, "registry.test/shop/web:1.1.0") {
+	job, err = e.Release(t.Context(), jobs.ReleaseRequest{Spec: one, Timeout: 500 * time.Millisecond, DryRun: true})
+	if err != nil || job.State != jobs.Failed || !strings.Contains(job.Error, "registry.test/shop/web:1.1.0") {
 		t.Errorf("%+v, %v", job, err)
 	}
 	if took := time.Since(begun); took > 20*time.Second {
@@ -104,7 +107,7 @@ func TestReleaseWithoutRegistry(t *testing.T) {
 func TestJobsTell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, shop, map[string]string{"web.yaml": declared("shop", "web", "registry.invalid/web:1.0.0")})
-		finished := func(job Job, err error) Job {
+		finished := func(job jobs.Job, err error) jobs.Job {
 			t.Helper()
 			if err != nil {
 				t.Fatal(err)
@@ -115,7 +118,7 @@ func TestJobsTell(t *testing.T) {
 			return job
 		}
 		got := []string{}
-		for _, change := range []PolicyRequest{
+		for _, change := range []jobs.PolicyRequest{
 			{Workloads: []string{"shop:deployment/none"}, Change: update.PolicyChange{Lock: true}},
 			{Workloads: []string{"shop:deploy/web"}, Change: update.PolicyChange{Tags: map[string]string{"typo": "semver:~1"}}},
 			{Workloads: []string{"shop:deploy/web", "shop:deploy/none"}, Change: update.PolicyChange{Lock: true, LockUser: "ann", LockMessage: "stock-taking"}},
@@ -131,28 +134,28 @@ func TestJobsTell(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
 		}
-		locked := finished(f.e.Release(t.Context(), ReleaseRequest{Spec: update.Spec{Workloads: []string{"deploy/web"}, AllImages: true}, Namespace: "shop"}))
-		if locked.Asked != "release the newest images to shop:deployment/web" || locked.State != JobSucceeded || locked.Results[0].Why() != "locked by ann: stock-taking" {
+		locked := finished(f.e.Release(t.Context(), jobs.ReleaseRequest{Spec: update.Spec{Workloads: []string{"deploy/web"}, AllImages: true}, Namespace: "shop"}))
+		if locked.Asked != "release the newest images to shop:deployment/web" || locked.State != jobs.Succeeded || locked.Results[0].Why() != "locked by ann: stock-taking" {
 			t.Errorf("%+v", locked)
 		}
 
 		f.repo.mu.Lock()
 		f.repo.refuse = errors.New("the network is down")
 		f.repo.mu.Unlock()
-		job, err := f.e.Policy(t.Context(), PolicyRequest{Workloads: []string{"shop:deployment/web"}, Change: update.PolicyChange{Unlock: true}})
+		job, err := f.e.Policy(t.Context(), jobs.PolicyRequest{Workloads: []string{"shop:deployment/web"}, Change: update.PolicyChange{Unlock: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		sleepFor(t, 10*time.Second)
 		now, err := f.e.Job(job.ID)
-		if err != nil || now.State != JobRunning || !strings.Contains(now.Waiting, "the network is down") {
+		if err != nil || now.State != jobs.Running || !strings.Contains(now.Waiting, "the network is down") {
 			t.Errorf("%+v, %v", now, err)
 		}
 		if diff := cmp.Diff("locked removed, locked_msg removed, locked_user removed", now.Results[0].Detail); diff != "" {
 			t.Error(diff)
 		}
 		for _, id := range []string{"", "?"} {
-			if _, err := f.e.Job(id); !errors.Is(err, ErrNotFound) {
+			if _, err := f.e.Job(id); !errors.Is(err, refusal.ErrNotFound) {
 				t.Errorf("%q: %v", id, err)
 			}
 		}

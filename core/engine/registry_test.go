@@ -11,6 +11,8 @@ import (
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images/registrytest"
 	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -72,15 +74,15 @@ registry "registry.test" {
 	if _, err := e.Images(t.Context(), ImagesRequest{Scan: true}, nil); err != nil {
 		t.Fatal(err)
 	}
-	awaitEvent(t, e, automation, eventCommitted, "web main from registry.test/shop/web:1.0.0 to registry.test/shop/web:1.1.0")
-	awaitEvent(t, e, automation, eventCommitted, "pinned main")
+	awaitEvent(t, e, automation, updates.EventCommitted, "web main from registry.test/shop/web:1.0.0 to registry.test/shop/web:1.1.0")
+	awaitEvent(t, e, automation, updates.EventCommitted, "pinned main")
 	if got := repo.read("pinned.yaml"); !strings.Contains(got, "registry.test/shop/web:1.1.0@"+second) {
 		t.Errorf("%s", got)
 	}
 
 	r.Push("shop/web", registrytest.Image{Tags: []string{"0.9.0"}, Content: "old"})
-	for image, want := range map[string]string{"registry.test/shop/web:0.9.0": JobSucceeded, "registry.test/shop/web:7": JobFailed} {
-		job, err := e.Release(t.Context(), ReleaseRequest{Spec: update.Spec{Workloads: []string{"shop:deployment/web"}, Image: image, Force: true}})
+	for image, want := range map[string]string{"registry.test/shop/web:0.9.0": jobs.Succeeded, "registry.test/shop/web:7": jobs.Failed} {
+		job, err := e.Release(t.Context(), jobs.ReleaseRequest{Spec: update.Spec{Workloads: []string{"shop:deployment/web"}, Image: image, Force: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +120,7 @@ func TestRegistryLosesTags(t *testing.T) {
 	}
 	awaitEvent(t, e, "sync.shop", eventApplied, "")
 	scan()
-	awaitEvent(t, e, automation, eventCommitted, "to registry.test/shop/web:1.9.0")
+	awaitEvent(t, e, automation, updates.EventCommitted, "to registry.test/shop/web:1.9.0")
 	for i := 5; i < 10; i++ {
 		r.Untag("shop/web", fmt.Sprintf("1.%d.0", i))
 	}
@@ -130,7 +132,7 @@ func TestRegistryLosesTags(t *testing.T) {
 	}
 	r.Push("shop/web", registrytest.Image{Tags: []string{"1.10.0"}})
 	scan()
-	awaitEvent(t, e, automation, eventCommitted, "to registry.test/shop/web:1.10.0")
+	awaitEvent(t, e, automation, updates.EventCommitted, "to registry.test/shop/web:1.10.0")
 }
 
 // TestRegistryUnavailable: who waits for a registry that is down hears in time
@@ -149,10 +151,10 @@ func TestRegistryUnavailable(t *testing.T) {
 	r.SetFaults(registrytest.Fault{Class: "tags", Status: 503}, registrytest.Fault{Class: "manifest-head", Status: 503})
 	e := w.start(automated + fmt.Sprintf("registry \"registry.test\" {\n endpoint = %q\n insecure = true\n}\n", r.URL()))
 	awaitEvent(t, e, "sync.shop", eventApplied, "")
-	ask := func(timeout time.Duration) (Job, time.Duration) {
+	ask := func(timeout time.Duration) (jobs.Job, time.Duration) {
 		t.Helper()
 		start := time.Now()
-		job, err := e.Release(t.Context(), ReleaseRequest{
+		job, err := e.Release(t.Context(), jobs.ReleaseRequest{
 			Spec: update.Spec{Workloads: []string{"shop:deployment/web"}, Image: "registry.test/shop/web:1.1.0"}, DryRun: true, Timeout: timeout,
 		})
 		if err != nil {

@@ -166,7 +166,7 @@ func (r *repository) committed(revision string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if n := e.nodes[r.id]; n != nil {
-		e.updating.marks.add(revision, n.begun)
+		e.updates.Committed(revision, n.begun)
 		e.triggerLocked(r.id, sched.Interactive)
 	}
 }

@@ -37,7 +37,7 @@ func TestRolloutsOfMany(t *testing.T) {
 		f.registry("web", "1.0.0", "1.1.0")
 		f.rolledOut(func(w *applier.Workload) { w.Rollout = applier.Rollout{Phase: applier.RolloutUpdating, Desired: 1} })
 		sleepFor(t, 90*time.Second) // how long they are watched is written each minute
-		if got := len(f.e.updating.gate.Watches("")); got != many {
+		if got := f.e.UpdateMetrics().Rollouts; got != many {
 			t.Fatalf("%d rollouts are followed", got)
 		}
 		looks := func() int { return f.target(kube).Calls("Workloads") }
@@ -59,8 +59,8 @@ func TestRolloutsOfMany(t *testing.T) {
 		f.target(kube).Down(nil)
 		f.rolledOut(nil)
 		f.e.lookAtRollouts(t.Context())
-		if left := f.e.updating.gate.Watches(""); len(left) != 0 {
-			t.Errorf("followed still: %+v", left)
+		if left := f.e.UpdateMetrics().Rollouts; left != 0 {
+			t.Errorf("%d are followed still", left)
 		}
 	})
 }

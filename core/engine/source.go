@@ -166,7 +166,7 @@ func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 // resumeCommits has what waited while a source or an automation was suspended
 // tried at once. e.mu is held.
 func (e *Engine) resumeCommits(n *node) {
-	if e.updating == nil {
+	if e.updates == nil {
 		return
 	}
 	source := n.id
@@ -174,18 +174,18 @@ func (e *Engine) resumeCommits(n *node) {
 		files, _ := e.nodes[n.automation.cfg.Target].files()
 		source = files.Source
 	}
-	e.updating.queue.Reconfigure(source)
+	e.updates.Retry(source)
 }
 
 // retryCommits has what waits to be written to a source tried, which has just
 // answered: at once if it did not before. e.mu is held.
 func (e *Engine) retryCommits(n *node) {
 	switch {
-	case e.updating == nil:
+	case e.updates == nil:
 	case n.failure != nil:
-		e.updating.queue.Reconfigure(n.id)
+		e.updates.Retry(n.id)
 	default:
-		e.updating.queue.Reached(n.id)
+		e.updates.Reached(n.id)
 	}
 }
 

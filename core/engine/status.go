@@ -5,6 +5,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/updates"
 )
 
 // State of a node. Each comes with a reason that a person can read.
@@ -28,7 +29,7 @@ type Status struct {
 	Config *ConfigStatus `json:"config,omitempty"`
 
 	// Pending are the commits that have not reached their repositories yet.
-	Pending []PendingCommit `json:"pending_commits,omitempty"`
+	Pending []updates.PendingCommit `json:"pending_commits,omitempty"`
 }
 
 // Node is one declaration of the configuration and how it fares. The first

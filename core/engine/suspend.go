@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/sched"
 )
 
@@ -15,10 +16,10 @@ func (e *Engine) Suspend(ctx context.Context, req SuspendRequest) ([]string, err
 		return nil, err
 	}
 	if len(req.Names) == 0 {
-		return nil, refuse(ErrInvalid, "name what to suspend")
+		return nil, refusal.Invalid("name what to suspend")
 	}
 	if !req.Until.IsZero() && !req.Until.After(time.Now()) {
-		return nil, refuse(ErrInvalid, "%s is in the past", req.Until.Format(time.RFC3339))
+		return nil, refusal.Invalid("%s is in the past", req.Until.Format(time.RFC3339))
 	}
 	ids, err := e.resolveNames(req.Names, stoppable)
 	if err != nil {
@@ -66,7 +67,7 @@ func (e *Engine) Resume(_ context.Context, req ResumeRequest) ([]string, error) 
 		return nil, err
 	}
 	if len(req.Names) == 0 {
-		return nil, refuse(ErrInvalid, "name what to resume")
+		return nil, refusal.Invalid("name what to resume")
 	}
 	ids, err := e.resolveNames(req.Names, stoppable)
 	if err != nil {
@@ -82,7 +83,7 @@ func (e *Engine) Resume(_ context.Context, req ResumeRequest) ([]string, error) 
 
 // expire ends a suspension whose time has come.
 func (e *Engine) expire(id string) {
-	if err := e.resume(id, "the suspension has expired"); err != nil && !errors.Is(err, ErrConflict) {
+	if err := e.resume(id, "the suspension has expired"); err != nil && !errors.Is(err, refusal.ErrConflict) {
 		e.log.Error("cannot resume", "node", id, "err", err)
 	}
 }
@@ -100,11 +101,11 @@ func (e *Engine) resume(id, why string) error {
 	if n.suspension == nil {
 		if s := n.suspended(); s != nil {
 			if n.release != nil && n.release.declared.Resource != nil {
-				return refuse(ErrConflict, "%s is suspended by its resource: remove the annotation there", id)
+				return refusal.Conflict("%s is suspended by its resource: remove the annotation there", id)
 			}
-			return refuse(ErrConflict, "%s is suspended by the configuration: remove `suspend = true` there", id)
+			return refusal.Conflict("%s is suspended by the configuration: remove `suspend = true` there", id)
 		}
-		return refuse(ErrConflict, "%s is not suspended", id)
+		return refusal.Conflict("%s is not suspended", id)
 	}
 	n.suspension = nil
 	if n.release != nil {

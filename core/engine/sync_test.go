@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -178,7 +179,7 @@ func TestApproval(t *testing.T) {
 		if n.Approval == "" || n.Unblock != "sluice approve shop" {
 			t.Fatalf("%+v", n)
 		}
-		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: "other", By: "me"}); !errors.Is(err, ErrConflict) {
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: "other", By: "me"}); !errors.Is(err, refusal.ErrConflict) {
 			t.Errorf("another digest: %v", err)
 		}
 
@@ -186,7 +187,7 @@ func TestApproval(t *testing.T) {
 		w.repo("mem://shop").commit(names(15)...)
 		sleepFor(t, 2*time.Minute)
 		now := expect(t, e, "sync.shop", Waiting, "would delete 25 of 40")
-		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: n.Approval, By: "me"}); !errors.Is(err, ErrConflict) {
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: n.Approval, By: "me"}); !errors.Is(err, refusal.ErrConflict) {
 			t.Errorf("the digest of an old list: %v", err)
 		}
 		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "shop", Digest: now.Approval, By: "me"}); err != nil {
@@ -204,7 +205,7 @@ func TestApproval(t *testing.T) {
 		w.repo("mem://shop").commit(names(15)...)
 		sleepFor(t, 2*time.Minute)
 		expect(t, e, "sync.shop", Waiting, "would delete 25 of 40")
-		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "nope", By: "me"}); !errors.Is(err, ErrNotFound) {
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "nope", By: "me"}); !errors.Is(err, refusal.ErrNotFound) {
 			t.Errorf("an unknown name: %v", err)
 		}
 	})
@@ -743,7 +744,7 @@ sync "app" {
 			t.Errorf("%v\n%s", err, diff)
 		}
 		_, err = e.Node("app")
-		if !errors.Is(err, ErrInvalid) || err.Error() != `"app" has 2 instances: name one of them, such as 'sync.app["a"]'` {
+		if !errors.Is(err, refusal.ErrInvalid) || err.Error() != `"app" has 2 instances: name one of them, such as 'sync.app["a"]'` {
 			t.Errorf("one of several: %v", err)
 		}
 	})

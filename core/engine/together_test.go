@@ -11,8 +11,8 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images/registrytest"
-	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/updates"
 	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -54,7 +54,7 @@ func TestOneCommitOneEvent(t *testing.T) {
 		if n := expect(t, f.e, automation, Failed, "protected branch"); n.Failures != 3 {
 			t.Errorf("%d failures after three tries", n.Failures)
 		}
-		events := eventsOf(t, f.e, automation, eventCommitFailed)
+		events := eventsOf(t, f.e, automation, updates.EventCommitFailed)
 		if len(events) != 1 || events[0].Object != "" || !strings.Contains(events[0].Message, "protected branch (49 images: shop:deployment/m") || !strings.HasSuffix(events[0].Message, "and 46 more)") {
 			t.Errorf("%+v", events)
 		}
@@ -67,7 +67,7 @@ func TestOneCommitOneEvent(t *testing.T) {
 		f.wantCommits(1)
 		sleepFor(t, time.Minute)
 		expect(t, f.e, automation, Ready, "")
-		events = eventsOf(t, f.e, automation, eventCommitted)
+		events = eventsOf(t, f.e, automation, updates.EventCommitted)
 		if len(events) != 1 || events[0].Object != "" || events[0].Attrs["edits"] != "49" || !strings.HasSuffix(events[0].Message, "and 46 more") {
 			t.Errorf("%+v", events)
 		}
@@ -100,19 +100,6 @@ func TestSourceAnswers(t *testing.T) {
 	})
 }
 
-// TestPassingTrouble: what a plugin that is away keeps from being edited is tried
-// again; what is wrong is not.
-func TestPassingTrouble(t *testing.T) {
-	for err, want := range map[error]bool{
-		errNotOpen: true, &pluginhost.ExitedError{Plugin: "kustomize", Call: "renderer.Render"}: true,
-		errNetwork: false, sdk.Permanent(errNotOpen): false,
-	} {
-		if _, got := sdk.RetryDelay(passingTrouble(fmt.Errorf("renderer: %w", err))); got != want {
-			t.Errorf("%v passes: %v", err, got)
-		}
-	}
-}
-
 // TestTogether: what registries have when the daemon starts, and what is pushed
 // together later, is one commit each, and one event for each repository.
 func TestTogether(t *testing.T) {
@@ -136,7 +123,7 @@ func TestTogether(t *testing.T) {
 	r.SetFaults(registrytest.Fault{Path: "shop/worker/tags", Delay: "500ms"})
 	w.target(kube).Run(running...)
 	e := w.start(automated + fmt.Sprintf("registry \"registry.test\" {\n endpoint = %q\n insecure = true\n}\n", r.URL()))
-	awaitEvent(t, e, automation, eventCommitted, "shop:deployment/api main from registry.test/shop/api:1.0.0 to registry.test/shop/api:1.1.0")
+	awaitEvent(t, e, automation, updates.EventCommitted, "shop:deployment/api main from registry.test/shop/api:1.0.0 to registry.test/shop/api:1.1.0")
 	if got := repo.written(); len(got) != 1 || len(repo.commits[0].Edits) != 6 {
 		t.Fatalf("%d commits, want one of 6 files: %q", len(got), got)
 	}
@@ -153,7 +140,7 @@ func TestTogether(t *testing.T) {
 	if _, err := e.Images(t.Context(), ImagesRequest{Scan: true}, nil); err != nil {
 		t.Fatal(err)
 	}
-	awaitEvent(t, e, automation, eventCommitted, "registry.test/shop/api:1.2.0")
+	awaitEvent(t, e, automation, updates.EventCommitted, "registry.test/shop/api:1.2.0")
 	if got := repo.written(); len(got) != 2 || len(repo.commits[1].Edits) != 6 {
 		t.Errorf("%d commits, want a second of 6 files: %q", len(got), got)
 	}

@@ -1,131 +1,162 @@
 package engine
 
 import (
-	"time"
+	"context"
+	"fmt"
+	"slices"
 
-	"github.com/sluice-gitops/sluice/core/images"
+	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/images/gate"
-	"github.com/sluice-gitops/sluice/core/images/policy"
-	"github.com/sluice-gitops/sluice/core/images/update"
+	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/updates/jobs"
+	"github.com/sluice-gitops/sluice/core/updates/rules"
 )
 
-// ReleaseRequest asks for images of workloads to be changed in git.
-type ReleaseRequest struct {
-	Spec      update.Spec `json:"spec"`
-	Namespace string      `json:"namespace,omitempty"` // of workloads that name none
-	DryRun    bool        `json:"dry_run,omitempty"`   // tell what would be done, and do nothing
-	Message   string      `json:"message,omitempty"`   // of the commit, in place of the default words
-	User      string      `json:"user,omitempty"`      // who asks: "Name <mail>"
-
-	// Timeout bounds, in nanoseconds, how long registries are asked for what is
-	// not known of the images; then it is decided on what there is. 0: 2 minutes.
-	Timeout time.Duration `json:"timeout,omitempty"`
+// openUpdates opens what changes images and policies in git. Nothing is
+// committed before startUpdates.
+func (e *Engine) openUpdates(cfg *config.Config) error {
+	u, err := updates.New(updates.Options{
+		Site: site{e}, Config: cfg, Store: e.store, Scanner: e.imaging.scanner, Limiter: e.imaging.limiter,
+		Renders: e.renders, WorkDir: e.workDir(), Pool: e.pool, Logger: e.log,
+	})
+	if err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
+	e.onClose(u.Close)
+	e.updates = u
+	return nil
 }
 
-// PolicyRequest asks for the policies of workloads, which are annotations of
-// their manifests, to be changed in git.
-type PolicyRequest struct {
-	Workloads []string            `json:"workloads"`
-	Namespace string              `json:"namespace,omitempty"` // of workloads that name none
-	Change    update.PolicyChange `json:"change"`
-	DryRun    bool                `json:"dry_run,omitempty"`
-	Message   string              `json:"message,omitempty"`
-	User      string              `json:"user,omitempty"`
+// startUpdates goes on with what a former process has left.
+func (e *Engine) startUpdates() {
+	if e.updates == nil {
+		return
+	}
+	e.updates.Start()
+	e.followRollouts()
 }
 
-// Kinds of jobs.
-const (
-	JobRelease = "release"
-	JobPolicy  = "policy"
-)
-
-// States of a job: it has not begun, its changes are on their way, and how it
-// ended.
-const (
-	JobQueued    = "queued"
-	JobRunning   = "running"
-	JobSucceeded = "succeeded"
-	JobFailed    = "failed"
-)
-
-// Job is a change of git that somebody asked for. It survives a restart.
-type Job struct {
-	ID       string          `json:"id"` // empty for a dry run
-	Kind     string          `json:"kind"`
-	Asked    string          `json:"asked"` // in words: "release web:1.2 to shop:deployment/web"
-	State    string          `json:"state"`
-	Waiting  string          `json:"waiting,omitempty"` // what it waits for, until it has ended
-	Error    string          `json:"error,omitempty"`   // why it failed, or what of it did
-	Named    []string        `json:"named,omitempty"`   // ids of the workloads that it was asked for by name
-	Results  []update.Result `json:"results"`           // by workload, ordered by id
-	Commits  []Commit        `json:"commits"`           // what it has brought into git
-	User     string          `json:"user,omitempty"`
-	Message  string          `json:"message,omitempty"`
-	DryRun   bool            `json:"dry_run,omitempty"`
-	Created  time.Time       `json:"created"`
-	Finished time.Time       `json:"finished,omitzero"`
+// configureUpdates takes up what a configuration says of images, and has every
+// automation look.
+func (e *Engine) configureUpdates(c *candidate) {
+	if e.updates == nil {
+		return
+	}
+	e.updates.Configure(c.cfg)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lookSoon("", sched.Webhook)
 }
 
-// Ended reports whether nothing more will come of j but the applying of its
-// commits.
-func (j Job) Ended() bool { return j.State == JobSucceeded || j.State == JobFailed }
-
-// Commit is a revision that holds changes of a job, perhaps beside others.
-type Commit struct {
-	Source   string   `json:"source"`
-	Revision string   `json:"revision"`
-	Branch   string   `json:"branch,omitempty"` // empty: the one that is read
-	Applied  bool     `json:"applied"`          // all of Syncs have applied it, or a later one
-	Syncs    []string `json:"syncs"`            // that it concerns
+// setup is what the running configuration says about images.
+func (e *Engine) setup() *rules.Setup {
+	if e.updates == nil {
+		return &rules.Setup{}
+	}
+	return e.updates.Setup()
 }
 
-// PendingCommit is a commit that has not been made yet: it is about to be, or
-// could not be pushed and will be tried again.
-type PendingCommit struct {
-	Source      string    `json:"source"`
-	Branch      string    `json:"branch,omitempty"` // empty: the one that is read
-	Changes     int       `json:"changes"`
-	Since       time.Time `json:"since"` // of the oldest change
-	Error       string    `json:"error,omitempty"`
-	NextAttempt time.Time `json:"next_attempt,omitzero"`
+// Release changes the images of workloads in git, see updates.Updater.
+func (e *Engine) Release(ctx context.Context, req jobs.ReleaseRequest) (jobs.Job, error) {
+	if err := e.checkAlive(); err != nil {
+		return jobs.Job{}, err
+	}
+	return e.updates.Release(ctx, req)
 }
 
-// WhyImagesRequest asks why the images of a workload are what they are.
-type WhyImagesRequest struct {
-	Workload  string `json:"workload"`
-	Namespace string `json:"namespace,omitempty"` // of a workload that names none
-	Container string `json:"container,omitempty"` // empty: all
-
-	// Timeout bounds, in nanoseconds, how long registries are asked for what is
-	// not known. 0: 2 minutes.
-	Timeout time.Duration `json:"timeout,omitempty"`
+// Policy changes the policies of workloads in git, in the way of Release.
+func (e *Engine) Policy(ctx context.Context, req jobs.PolicyRequest) (jobs.Job, error) {
+	if err := e.checkAlive(); err != nil {
+		return jobs.Job{}, err
+	}
+	return e.updates.Policy(ctx, req)
 }
 
-// WhyImage tells of one container which tags may replace its image, and what
-// holds them back.
-type WhyImage struct {
-	Workload  string           `json:"workload"`
-	Container string           `json:"container"`
-	Image     string           `json:"image"`             // in git; empty: it is not there
-	Running   string           `json:"running,omitempty"` // in the cluster; empty: it is not there
-	Applier   string           `json:"applier,omitempty"`
-	Sync      string           `json:"sync,omitempty"`
-	File      string           `json:"file,omitempty"`
-	Line      int              `json:"line,omitempty"`
-	Policy    string           `json:"policy,omitempty"` // the pattern
-	Source    string           `json:"source,omitempty"` // where the policy comes from
-	Automated bool             `json:"automated"`
-	Blocked   string           `json:"blocked,omitempty"` // why Target is not written just now
-	Selection policy.Selection `json:"selection"`
-	Target    string           `json:"target,omitempty"` // what would be written; empty: nothing
-	View      *images.View     `json:"view,omitempty"`
+// Job returns the job with the id, of which the beginning is enough, in any case.
+func (e *Engine) Job(id string) (jobs.Job, error) {
+	if err := e.checkAlive(); err != nil {
+		return jobs.Job{}, err
+	}
+	j, _, err := e.updates.Job(id)
+	return j, err
 }
 
-// Quarantine keeps an image from being rolled out by automation.
-type Quarantine = gate.Quarantine
+// Jobs returns the jobs that are remembered, the newest first.
+func (e *Engine) Jobs() []jobs.Job {
+	if e.checkAlive() != nil {
+		return []jobs.Job{}
+	}
+	return e.updates.Jobs()
+}
 
-// UnquarantineRequest lifts the quarantine of a tag.
-type UnquarantineRequest struct {
-	Image string `json:"image"` // name:tag, or name for all tags of it
-	By    string `json:"by,omitempty"`
+// WaitJob waits until the job has ended and, with applied, until the syncs that
+// it concerns have applied its commits or later ones. A commit to a branch is
+// not waited for.
+func (e *Engine) WaitJob(ctx context.Context, id string, applied bool) (jobs.Job, error) {
+	for {
+		e.mu.Lock()
+		nodes, alive := e.changed, e.alive
+		e.mu.Unlock()
+		if !alive {
+			return jobs.Job{}, errStopping
+		}
+		shown, changed, err := e.updates.Job(id)
+		if err != nil {
+			return jobs.Job{}, err
+		}
+		id = shown.ID
+		if shown.Ended() && (!applied || !slices.ContainsFunc(shown.Commits, func(c jobs.Commit) bool { return !c.Applied && c.Branch == "" })) {
+			return shown, nil
+		}
+		select {
+		case <-nodes:
+		case <-changed:
+		case <-ctx.Done():
+			return shown, context.Cause(ctx)
+		}
+	}
+}
+
+// WhyImages tells of each container of a workload which tags may replace its
+// image, and what holds them back. A workload that several syncs declare is
+// there once for each.
+func (e *Engine) WhyImages(ctx context.Context, req updates.WhyImagesRequest) ([]updates.WhyImage, error) {
+	if err := e.checkAlive(); err != nil {
+		return nil, err
+	}
+	return e.updates.WhyImages(ctx, req)
+}
+
+// Quarantined returns the images that automation does not roll out, ordered by
+// repository and tag.
+func (e *Engine) Quarantined() []gate.Quarantine {
+	if e.updates == nil {
+		return []gate.Quarantine{}
+	}
+	return e.updates.Quarantined()
+}
+
+// Unquarantine lets automation roll out what it kept away, and returns that.
+func (e *Engine) Unquarantine(_ context.Context, req updates.UnquarantineRequest) ([]gate.Quarantine, error) {
+	if err := e.checkAlive(); err != nil {
+		return nil, err
+	}
+	return e.updates.Unquarantine(req)
+}
+
+// UpdateMetrics are the figures of what is written to git.
+func (e *Engine) UpdateMetrics() updates.Metrics {
+	if e.updates == nil {
+		return updates.Metrics{}
+	}
+	return e.updates.Metrics()
+}
+
+// pendingCommits tells what has not reached its repository yet.
+func (e *Engine) pendingCommits() []updates.PendingCommit {
+	if e.updates == nil {
+		return nil
+	}
+	return e.updates.Pending()
 }

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -32,7 +34,7 @@ func (e *Engine) Why(ctx context.Context, target, namespace string) (Explanation
 	defer e.mu.Unlock()
 	n := e.nodes[id]
 	if n == nil {
-		return Explanation{}, refuse(ErrNotFound, "%s is not in the configuration any more", id)
+		return Explanation{}, refusal.NotFound("%s is not in the configuration any more", id)
 	}
 	view := e.show(n)
 	return Explanation{Target: target, Node: &view, Lines: e.explain(n)}, nil
@@ -178,7 +180,7 @@ func (e *Engine) whyObject(target, namespace string) (Explanation, error) {
 		}
 	}
 	if len(found) == 0 {
-		return Explanation{}, refuse(ErrNotFound, "no sync has an object %s in its last run", target)
+		return Explanation{}, refusal.NotFound("no sync has an object %s in its last run", target)
 	}
 	view := e.show(found[0].node)
 	x := Explanation{Target: target, Node: &view, Object: &found[0].object}
@@ -239,22 +241,12 @@ func parseObject(target, namespace string) (objectQuery, error) {
 	}
 	kind, name, _ := strings.Cut(rest, "/")
 	if kind == "" || name == "" || strings.Contains(name, "/") {
-		return q, refuse(ErrInvalid, "%q: want kind/name or namespace:kind/name", target)
+		return q, refusal.Invalid("%q: want kind/name or namespace:kind/name", target)
 	}
 	q.name = name
 	q.kind, q.group, _ = strings.Cut(strings.ToLower(kind), ".")
-	if long, ok := shortKinds[q.kind]; ok {
-		q.kind = long
-	}
+	q.kind = workload.LongKind(q.kind)
 	return q, nil
-}
-
-// shortKinds are kubectl's short names of the kinds that people ask about.
-var shortKinds = map[string]string{
-	"cm": "configmap", "crd": "customresourcedefinition", "cj": "cronjob", "deploy": "deployment", "ds": "daemonset",
-	"ep": "endpoints", "fhr": "fluxhelmrelease", "hpa": "horizontalpodautoscaler", "hr": "helmrelease", "hrs": "helmrelease", "ing": "ingress", "netpol": "networkpolicy", "ns": "namespace",
-	"pdb": "poddisruptionbudget", "po": "pod", "pv": "persistentvolume", "pvc": "persistentvolumeclaim",
-	"rs": "replicaset", "sa": "serviceaccount", "sc": "storageclass", "sts": "statefulset", "svc": "service",
 }
 
 func (q objectQuery) matches(r applier.Ref) bool {

@@ -8,6 +8,7 @@
 package event
 
 import (
+	"log/slog"
 	"maps"
 	"time"
 )
@@ -20,6 +21,17 @@ const (
 	Warning Severity = "warning"
 	Error   Severity = "error"
 )
+
+// Level is that of the log for an event of s.
+func (s Severity) Level() slog.Level {
+	switch s {
+	case Warning:
+		return slog.LevelWarn
+	case Error:
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
 
 // Event is something that happened. It holds no secrets.
 type Event struct {

@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/credentials"
@@ -20,6 +21,13 @@ type Target struct {
 	Image     ref.Ref
 	Consumer  credentials.Consumer
 	Rules     *policy.Rules // nil: not under a policy
+}
+
+// Advised adds to the advice in an error about t for whom to follow it: without
+// the workload it would be about the daemon itself.
+func (t Target) Advised(text string) string {
+	advice := "sluice credentials explain " + t.Image.CanonicalName()
+	return strings.ReplaceAll(text, advice+")", advice+" -w "+t.Workload+")")
 }
 
 // Mode says which targets are scanned without being asked for.

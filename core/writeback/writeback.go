@@ -108,6 +108,19 @@ type Outcome struct {
 	At        time.Time `json:"at"`
 }
 
+// Wrote reports whether edit i of the change stands in git now.
+func (o Outcome) Wrote(i int) bool {
+	return o.Err == "" && (i >= len(o.Errors) || o.Errors[i] == "")
+}
+
+// WhyNot is why edit i of the change was not written.
+func (o Outcome) WhyNot(i int) string {
+	if i < len(o.Errors) && o.Errors[i] != "" {
+		return o.Errors[i]
+	}
+	return o.Err
+}
+
 // Ended is a change and how it ended.
 type Ended struct {
 	Change  Change
