@@ -28,8 +28,8 @@
 //	GET  /metrics              Prometheus text
 //
 // Streams are JSON lines. An error is {"error": "...", "code": "..."} with a
-// status that fits. The types are those of package engine. Client is the Go
-// side.
+// status that fits. The types are those of package engine and of the packages
+// that it has them from. Client is the Go side.
 package api
 
 import (
@@ -38,6 +38,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/sluice-gitops/sluice/core/available"
 	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/event"
@@ -72,7 +73,7 @@ type Engine interface {
 	Reload(ctx context.Context) (engine.ConfigStatus, error)
 
 	Workloads(ctx context.Context, req workload.Request) (workload.Answer, error)
-	Images(ctx context.Context, req engine.ImagesRequest, progress func(engine.ImagesProgress)) (engine.ImagesAnswer, error)
+	Images(ctx context.Context, req available.Request, progress func(available.Progress)) (available.Answer, error)
 	ImageScans() []images.RepositoryStatus
 	ImageBudget() []limit.Budget
 	ImageCache() (cache.Stats, error)

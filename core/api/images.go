@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/sluice-gitops/sluice/core/available"
 	"github.com/sluice-gitops/sluice/core/credentials"
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images"
@@ -17,8 +18,8 @@ import (
 // imagesLine is a line of the answer about images: progress, and at last the
 // answer or an error.
 type imagesLine struct {
-	Progress *engine.ImagesProgress `json:"progress,omitempty"`
-	Answer   *engine.ImagesAnswer   `json:"answer,omitempty"`
+	Progress *available.Progress `json:"progress,omitempty"`
+	Answer   *available.Answer   `json:"answer,omitempty"`
 	problem
 }
 
@@ -78,13 +79,13 @@ func (s *server) clearCache(w http.ResponseWriter, r *http.Request) {
 
 // images answers with a stream: registries may take their time.
 func (s *server) images(w http.ResponseWriter, r *http.Request) {
-	var req engine.ImagesRequest
+	var req available.Request
 	if !s.read(w, r, &req) {
 		return
 	}
 	out := newLines(w)
 	defer out.close()
-	answer, err := s.engine.Images(r.Context(), req, func(p engine.ImagesProgress) {
+	answer, err := s.engine.Images(r.Context(), req, func(p available.Progress) {
 		_ = out.write(imagesLine{Progress: &p}) // a caller that has left is noticed by its context
 	})
 	switch {
@@ -106,20 +107,20 @@ func (c *Client) Workloads(ctx context.Context, req workload.Request) (workload.
 
 // Images returns what the registries have for the images that run. progress
 // may be nil.
-func (c *Client) Images(ctx context.Context, req engine.ImagesRequest, progress func(engine.ImagesProgress)) (engine.ImagesAnswer, error) {
+func (c *Client) Images(ctx context.Context, req available.Request, progress func(available.Progress)) (available.Answer, error) {
 	body, err := c.do(ctx, http.MethodPost, "/v1/images", req)
 	if err != nil {
-		return engine.ImagesAnswer{}, err
+		return available.Answer{}, err
 	}
 	defer body.Close()
 	for dec := json.NewDecoder(body); ; {
 		var line imagesLine
 		if err := dec.Decode(&line); err != nil {
-			return engine.ImagesAnswer{}, c.broken(ctx, err)
+			return available.Answer{}, c.broken(ctx, err)
 		}
 		switch {
 		case line.Text != "":
-			return engine.ImagesAnswer{}, (*remoteError)(&line.problem)
+			return available.Answer{}, (*remoteError)(&line.problem)
 		case line.Answer != nil:
 			return *line.Answer, nil
 		case line.Progress != nil && progress != nil:

@@ -79,6 +79,7 @@ var rules = []rule{
 	{from: "core/deadline/...", only: []string{}, never: []string{"*.*/..."}, why: "everybody waits: standard library only"},
 	{from: "core/words/...", only: []string{"sdk/source"}, why: "everybody talks: it may know no domain but what a revision is"},
 	{from: "core/workload/...", only: []string{"core/credentials", "core/images/policy", "core/images/ref", "core/refusal", "sdk/..."}, why: "what runs is a value, which the API shows: it asks nobody"},
+	{from: "core/available/...", only: []string{"core/deadline", "core/images", "core/updates/rules", "core/words", "core/workload", "sdk/..."}, why: "what registries have is the scanner's to know: no node is needed"},
 	{from: "core/updates/rules/...", only: []string{"config", "core/digest", "core/images/...", "core/manifest/edit", "core/words", "core/workload", "core/writeback", "sdk/..."}, why: "deciding who decides reads and writes nothing"},
 	{from: "core/updates/jobs/...", only: []string{"core/images/update", "core/refusal", "core/state", "core/words", "core/writeback"}, why: "a job is what is remembered of it, which the API shows"},
 	{from: "core/updates/...", never: []string{module + "/core/engine/...", module + "/core/graph", module + "/core/api/...", module + "/core/cli/..."}, why: "what changes images sees the daemon through its Site, and no node"},

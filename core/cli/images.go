@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-gitops/sluice/core/api"
-	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/available"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 	"github.com/sluice-gitops/sluice/core/images/ref"
@@ -20,7 +20,7 @@ import (
 
 func newImages(a *app) *cobra.Command {
 	var f workloadFlags
-	var req engine.ImagesRequest
+	var req available.Request
 	cmd := &cobra.Command{
 		Use:     "images [WORKLOAD...]",
 		Aliases: []string{"list-images"},
@@ -62,14 +62,14 @@ A WORKLOAD is namespace:kind/name, or kind/name in the namespace of -n.`,
 	return cmd
 }
 
-func (a *app) images(ctx context.Context, req engine.ImagesRequest, f workloadFlags) error {
+func (a *app) images(ctx context.Context, req available.Request, f workloadFlags) error {
 	client, err := a.client(ctx)
 	if err != nil {
 		return err
 	}
 	p := a.progress()
 	stop := a.tellScans(ctx, client, p)
-	answer, err := client.Images(ctx, req, func(s engine.ImagesProgress) {
+	answer, err := client.Images(ctx, req, func(s available.Progress) {
 		p.line(fmt.Sprintf("%s: %s", s.Repository, scanned(s)), fmt.Sprintf("%d scanned, %s", s.Done, s.Repository))
 	})
 	stop()
@@ -141,7 +141,7 @@ func scanning(scans []images.RepositoryStatus, budgets []limit.Budget) (text, li
 	return "", ""
 }
 
-func scanned(s engine.ImagesProgress) string {
+func scanned(s available.Progress) string {
 	if s.Error != "" {
 		return s.Error
 	}
@@ -149,7 +149,7 @@ func scanned(s engine.ImagesProgress) string {
 }
 
 // writeImages writes a group of rows for each container.
-func writeImages(w io.Writer, list []engine.ContainerImages, noHeaders bool) error {
+func writeImages(w io.Writer, list []available.Images, noHeaders bool) error {
 	header := "WORKLOAD\tCONTAINER\tIMAGE\tCREATED"
 	if noHeaders {
 		header = ""
@@ -175,7 +175,7 @@ func writeImages(w io.Writer, list []engine.ContainerImages, noHeaders bool) err
 
 // standing says what is wrong with what is shown of an image, if anything is, and
 // how old it is.
-func standing(c engine.ContainerImages) string {
+func standing(c available.Images) string {
 	why := c.Error
 	if c.View == nil || c.View.Scanned.IsZero() {
 		return why
@@ -200,7 +200,7 @@ func imageName(image string) string {
 }
 
 // currentOf is the tag that runs, where no registry has told of any.
-func currentOf(c engine.ContainerImages) string {
+func currentOf(c available.Images) string {
 	parsed, err := ref.Parse(c.Image)
 	switch {
 	case err != nil:

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sluice-gitops/sluice/core/engine"
+	"github.com/sluice-gitops/sluice/core/available"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/limit"
 )
@@ -32,15 +32,15 @@ func TestStanding(t *testing.T) {
 	skipped := *seen
 	skipped.Skipped = "excluded"
 	tests := []struct {
-		c    engine.ContainerImages
+		c    available.Images
 		want string
 	}{
-		{engine.ContainerImages{}, ""},
-		{engine.ContainerImages{Error: "refused"}, "refused"},
-		{engine.ContainerImages{View: &images.View{Skipped: "excluded"}}, ""},
-		{engine.ContainerImages{View: seen}, "seen 10m ago"},
-		{engine.ContainerImages{View: seen, Error: "refused"}, "seen 10m ago; refused"},
-		{engine.ContainerImages{View: &skipped}, "seen 10m ago; excluded"},
+		{available.Images{}, ""},
+		{available.Images{Error: "refused"}, "refused"},
+		{available.Images{View: &images.View{Skipped: "excluded"}}, ""},
+		{available.Images{View: seen}, "seen 10m ago"},
+		{available.Images{View: seen, Error: "refused"}, "seen 10m ago; refused"},
+		{available.Images{View: &skipped}, "seen 10m ago; excluded"},
 	}
 	for _, tc := range tests {
 		if got := standing(tc.c); got != tc.want {

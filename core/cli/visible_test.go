@@ -5,8 +5,8 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/sluice-gitops/sluice/core/available"
 	"github.com/sluice-gitops/sluice/core/credentials"
-	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/workload"
@@ -44,7 +44,7 @@ func TestTablesAreVisible(t *testing.T) {
 	p := a.progress()
 	p.line(evil, evil)
 	for _, err := range []error{
-		writeImages(&out, []engine.ContainerImages{{Workload: evil, Container: evil, Image: evil, Error: evil, Rows: []images.Row{row}}, {Image: evil}}, false),
+		writeImages(&out, []available.Images{{Workload: evil, Container: evil, Image: evil, Error: evil, Rows: []images.Row{row}}, {Image: evil}}, false),
 		writeWorkloads(&out, []workload.Workload{{ID: evil, Containers: []applier.Container{{Name: evil, Image: evil}}}}, false),
 		writeProviders(&out, []credentials.ProviderStatus{{Provider: evil, Error: evil, Cached: []credentials.CachedStatus{{ID: evil, Username: evil}}}}),
 		writeExplanation(&out, credentials.Explanation{Host: evil, Error: evil, Advice: evil, Chain: []credentials.Step{{Provider: evil, Error: evil}}}),

@@ -13,7 +13,7 @@ func TestWithin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := Within(t.Context(), time.Minute)
 		defer cancel()
-		if err := Because(ctx, context.Canceled); err != context.Canceled {
+		if err := Because(ctx, context.Canceled); !errors.Is(err, context.Canceled) {
 			t.Errorf("before its end: %v", err)
 		}
 		<-ctx.Done()
@@ -21,7 +21,7 @@ func TestWithin(t *testing.T) {
 			t.Errorf("after its end: %v", err)
 		}
 		boom := errors.New("boom")
-		if err := Because(ctx, boom); err != boom {
+		if err := Because(ctx, boom); !errors.Is(err, boom) {
 			t.Errorf("an error of its own: %v", err)
 		}
 		forever, cancel := Within(t.Context(), 0)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/available"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images/registrytest"
 	"github.com/sluice-gitops/sluice/core/images/update"
@@ -71,7 +72,7 @@ registry "registry.test" {
 	e := w.start(hcl)
 	awaitEvent(t, e, "sync.shop", eventApplied, "")
 	second := r.Push("shop/web", registrytest.Image{Tags: []string{"1.1.0"}, Content: "two"})
-	if _, err := e.Images(t.Context(), ImagesRequest{Scan: true}, nil); err != nil {
+	if _, err := e.Images(t.Context(), available.Request{Scan: true}, nil); err != nil {
 		t.Fatal(err)
 	}
 	awaitEvent(t, e, automation, updates.EventCommitted, "web main from registry.test/shop/web:1.0.0 to registry.test/shop/web:1.1.0")
@@ -111,7 +112,7 @@ func TestRegistryLosesTags(t *testing.T) {
 	e := w.start(automated + fmt.Sprintf("registry \"registry.test\" {\n endpoint = %q\n insecure = true\n}\n", r.URL()))
 	scan := func() {
 		t.Helper()
-		if _, err := e.Images(t.Context(), ImagesRequest{Scan: true}, nil); err != nil {
+		if _, err := e.Images(t.Context(), available.Request{Scan: true}, nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := e.SyncAndWait(t.Context(), SyncRequest{Names: []string{automation}}, nil); err != nil {

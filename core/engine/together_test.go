@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/available"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images/registrytest"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -137,7 +138,7 @@ func TestTogether(t *testing.T) {
 	for _, name := range parts {
 		r.Push("shop/"+name, registrytest.Image{Tags: []string{"1.2.0"}})
 	}
-	if _, err := e.Images(t.Context(), ImagesRequest{Scan: true}, nil); err != nil {
+	if _, err := e.Images(t.Context(), available.Request{Scan: true}, nil); err != nil {
 		t.Fatal(err)
 	}
 	awaitEvent(t, e, automation, updates.EventCommitted, "registry.test/shop/api:1.2.0")

@@ -7,15 +7,15 @@ import (
 )
 
 func TestKinds(t *testing.T) {
-	for kind, err := range map[error]error{
-		ErrNotFound: NotFound("there is no %q", "web"), ErrInvalid: Invalid("there is no %q", "web"), ErrConflict: Conflict("there is no %q", "web"),
-	} {
+	kinds := []error{ErrNotFound, ErrInvalid, ErrConflict}
+	for i, refused := range []func(string, ...any) error{NotFound, Invalid, Conflict} {
+		err := refused("there is no %q", "web")
 		if err.Error() != `there is no "web"` {
-			t.Errorf("%v: %q", kind, err)
+			t.Errorf("%v: %q", kinds[i], err)
 		}
-		for _, other := range []error{ErrNotFound, ErrInvalid, ErrConflict} {
-			if got := errors.Is(fmt.Errorf("why: %w", err), other); got != (other == kind) {
-				t.Errorf("%v is %v: %v", err, other, got)
+		for k, kind := range kinds {
+			if got := errors.Is(fmt.Errorf("why: %w", err), kind); got != (k == i) {
+				t.Errorf("a %v is a %v: %v", kinds[i], kind, got)
 			}
 		}
 	}

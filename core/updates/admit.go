@@ -37,7 +37,13 @@ type judge struct {
 // admit implements writeback.Options.Admit.
 func (u *Updater) admit(ctx context.Context, sync string, t writeback.Tree) func(writeback.Change, edit.Edit) error {
 	j := &judge{updater: u, sync: sync, forced: map[string]bool{}}
-	j.read = func() (edit.Found, error) { return u.declaredIn(ctx, sync, &tree.Tree{Dir: t.Dir, Digest: t.Digest}) }
+	j.read = func() (edit.Found, error) {
+		f, ok := u.site.Files(sync)
+		if !ok {
+			return edit.Found{}, gone(sync)
+		}
+		return u.declaredIn(ctx, f, &tree.Tree{Dir: t.Dir, Digest: t.Digest})
+	}
 	return j.judge
 }
 

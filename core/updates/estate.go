@@ -55,7 +55,7 @@ func (u *Updater) estate(ctx context.Context, id string, running []workload.Work
 	for _, w := range running {
 		s.running[w.ID] = w
 	}
-	if s.found, err = u.declaredIn(ctx, id, held); err != nil {
+	if s.found, err = u.declaredIn(ctx, f, held); err != nil {
 		held.Release()
 		return nil, err
 	}
@@ -65,48 +65,49 @@ func (u *Updater) estate(ctx context.Context, id string, running []workload.Work
 
 func (s *estate) release() { s.tree.Release() }
 
-// declaredIn tells what images the files of a sync have, or what they render to.
-func (u *Updater) declaredIn(ctx context.Context, id string, t *tree.Tree) (edit.Found, error) {
-	f, ok := u.site.Files(id)
-	if !ok {
-		return edit.Found{}, gone(id)
-	}
+// declaredIn tells what images files have, or what they render to.
+func (u *Updater) declaredIn(ctx context.Context, f Files, t *tree.Tree) (edit.Found, error) {
 	if v := f.Block; v != nil {
 		v.Tree = t
 		return v.Images(ctx, u.files)
 	}
-	cfg, o := f.Sync, u.options(f)
-	options := edit.TreeOptions{Options: o, Paths: cfg.Paths, Cache: u.files, Tree: t.Digest}
-	if cfg.Renderer != "" {
-		r, err := u.site.Renderer(cfg.Renderer)
-		if err != nil {
-			return edit.Found{}, err
-		}
-		res, release, err := r.Render(ctx, u.renders, t.Dir, t.Digest, cfg.Paths, o.Namespace)
-		if err != nil {
-			return edit.Found{}, err
-		}
-		defer release()
-		found, err := res.Declared(ctx, options)
-		if err != nil {
-			return edit.Found{}, err
-		}
-		sources, err := edit.Open(ctx, t.Dir, options)
-		if err != nil {
-			return edit.Found{}, err
-		}
-		// Comments are not rendered. What else is in the files is the renderer's
-		// to judge.
-		found.Markers = sources.Found().Markers
-		rules.LinkMarkers(found.Workloads, sources.Found())
-		rules.PlaceImages(found.Workloads, sources.Found())
-		return found, nil
+	options := edit.TreeOptions{Options: u.options(f), Paths: f.Sync.Paths, Cache: u.files, Tree: t.Digest}
+	if f.Sync.Renderer != "" {
+		return u.renderedFrom(ctx, f, t, options)
 	}
 	files, err := edit.Open(ctx, t.Dir, options)
 	if err != nil {
 		return edit.Found{}, err
 	}
 	return files.Found(), nil
+}
+
+// renderedFrom tells what images are in what files render to, and where in the
+// files they stand.
+func (u *Updater) renderedFrom(ctx context.Context, f Files, t *tree.Tree, options edit.TreeOptions) (edit.Found, error) {
+	r, err := u.site.Renderer(f.Sync.Renderer)
+	if err != nil {
+		return edit.Found{}, err
+	}
+	res, release, err := r.Render(ctx, u.renders, t.Dir, t.Digest, f.Sync.Paths, options.Namespace)
+	if err != nil {
+		return edit.Found{}, err
+	}
+	defer release()
+	found, err := res.Declared(ctx, options)
+	if err != nil {
+		return edit.Found{}, err
+	}
+	sources, err := edit.Open(ctx, t.Dir, options)
+	if err != nil {
+		return edit.Found{}, err
+	}
+	// Comments are not rendered. What else is in the files is the renderer's
+	// to judge.
+	found.Markers = sources.Found().Markers
+	rules.LinkMarkers(found.Workloads, sources.Found())
+	rules.PlaceImages(found.Workloads, sources.Found())
+	return found, nil
 }
 
 // options say how the files of a sync are read for their images.

@@ -17,11 +17,15 @@
 // # Locks
 //
 // An Updater has one lock, which guards what it remembers of automations and of
-// commits. The lock is a leaf: while it is held nothing is called but maps; no
-// Site, no queue, no scanner, no disk. So a Site may hold its own lock when it
-// calls Waits, Trouble, Explain, Committed, Recall, Retry and Reached, which
-// call no Site. All other methods may, and are to be called without it. The
-// queue, the gate and the book of jobs have locks of their own, below.
+// commits. It is a leaf: while it is held nothing is called, no Site, no queue,
+// no scanner, no disk, so that it comes after every other lock. The queue, the
+// gate and the book of jobs have locks of their own, and call nobody while they
+// hold them.
+//
+// So a Site may hold its lock when it calls what calls no Site: Setup, EditCache,
+// Recall, Record, Looked, Trouble, Waits, Explain, Committed, Following, Retry
+// and Reached. All other methods call the Site, which locks: they are called
+// without.
 //
 // All methods are safe for concurrent use.
 package updates
