@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/words"
 )
 
 // SyncAndWait has syncs run with the newest revisions of their sources, waits
@@ -87,7 +88,7 @@ func (e *Engine) blameSource(d *Detail) {
 	}
 	if src := e.nodes[n.sync.cfg.Source]; src != nil && src.failure != nil {
 		d.Node.State, d.Node.Problems = Failed, src.view.Problems
-		d.Node.Reason = fmt.Sprintf("%s: %s", src.id, oneLine(src.failure))
+		d.Node.Reason = fmt.Sprintf("%s: %s", src.id, words.OneLine(src.failure))
 	}
 }
 

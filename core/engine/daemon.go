@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/refusal"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
@@ -130,7 +131,7 @@ func (e *Engine) Reload(ctx context.Context) (ConfigStatus, error) {
 }
 
 func (e *Engine) tellRefused(ctx context.Context, diags diag.List) {
-	text := "the configuration has errors, the last good one runs on: " + oneLine(diags.Err())
+	text := "the configuration has errors, the last good one runs on: " + words.OneLine(diags.Err())
 	e.publishEvent(eventOf("", eventBadConfig, text))
 	e.log.ErrorContext(ctx, text)
 }

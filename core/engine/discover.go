@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/deadline"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -47,12 +48,12 @@ func (e *Engine) discoverLocked(id string) {
 }
 
 func (e *Engine) discover(ctx context.Context, id string) {
-	looking, cancel := bounded(ctx, discoverTimeout)
+	looking, cancel := deadline.Within(ctx, discoverTimeout)
 	defer cancel()
 	found, err := e.Workloads(looking, workload.Request{Applier: id})
 	if err != nil {
 		if ctx.Err() == nil {
-			e.log.WarnContext(ctx, "cannot tell which images run: what was known last counts on", "node", id, "err", because(looking, err))
+			e.log.WarnContext(ctx, "cannot tell which images run: what was known last counts on", "node", id, "err", deadline.Because(looking, err))
 		}
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/sluice-gitops/sluice/core/deadline"
 	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/declare"
@@ -72,7 +73,7 @@ func (e *Engine) awaitHelm(ctx context.Context, id string) error {
 
 // HelmStatus tells about one declared release, with the notes of its chart.
 func (e *Engine) HelmStatus(ctx context.Context, name string) (HelmDetail, error) {
-	ctx, cancel := bounded(ctx, operationTimeout)
+	ctx, cancel := deadline.Within(ctx, operationTimeout)
 	defer cancel()
 	job, err := e.inspect(ctx, name)
 	if errors.Is(err, refusal.ErrConflict) {
@@ -88,7 +89,7 @@ func (e *Engine) HelmStatus(ctx context.Context, name string) (HelmDetail, error
 	detail := e.helmDetail(job.id)
 	rev, err := job.host.Helm.Status(ctx, job.ref())
 	if err != nil {
-		return detail, because(ctx, err)
+		return detail, deadline.Because(ctx, err)
 	}
 	detail.showRevision(rev)
 	if reader, ok := job.host.Helm.(helm.Reader); ok && rev.Number > 0 && job.can(helm.CanRead) {
@@ -101,7 +102,7 @@ func (e *Engine) HelmStatus(ctx context.Context, name string) (HelmDetail, error
 
 // HelmHistory returns the revisions of a release, newest first.
 func (e *Engine) HelmHistory(ctx context.Context, name string) ([]helm.Revision, error) {
-	ctx, cancel := bounded(ctx, operationTimeout)
+	ctx, cancel := deadline.Within(ctx, operationTimeout)
 	defer cancel()
 	job, err := e.inspect(ctx, name)
 	if err != nil {
@@ -109,7 +110,7 @@ func (e *Engine) HelmHistory(ctx context.Context, name string) ([]helm.Revision,
 	}
 	revisions := []helm.Revision{}
 	err = job.host.Helm.History(ctx, job.ref(), func(rev helm.Revision) { revisions = append(revisions, rev) })
-	return revisions, because(ctx, err)
+	return revisions, deadline.Because(ctx, err)
 }
 
 // HelmDiff tells what a run of the release would change now: an upgrade, or the
@@ -127,7 +128,7 @@ func (e *Engine) planJobOfRelease(ctx context.Context, job *releaseJob) (release
 		return release.Plan{}, err
 	}
 	plan, err := e.releases.runner.Plan(ctx, job.declared.Spec, job.host, job.record)
-	return plan, because(ctx, releaseError(err))
+	return plan, deadline.Because(ctx, releaseError(err))
 }
 
 // runnable returns why nothing can be made of what the job's release declares.
@@ -143,7 +144,7 @@ func (j *releaseJob) runnable() error {
 
 // HelmValues returns the values of a release.
 func (e *Engine) HelmValues(ctx context.Context, req HelmValuesRequest) (HelmValues, error) {
-	ctx, cancel := bounded(ctx, operationTimeout)
+	ctx, cancel := deadline.Within(ctx, operationTimeout)
 	defer cancel()
 	job, err := e.inspect(ctx, req.Name)
 	if err != nil {
@@ -155,7 +156,7 @@ func (e *Engine) HelmValues(ctx context.Context, req HelmValuesRequest) (HelmVal
 		composed, unknown = e.releases.runner.Values(ctx, job.declared.Spec, job.host)
 	}
 	if req.Declared {
-		return HelmValues{Values: composed.Values, Secrets: composed.Secrets}, because(ctx, releaseError(unknown))
+		return HelmValues{Values: composed.Values, Secrets: composed.Secrets}, deadline.Because(ctx, releaseError(unknown))
 	}
 	values, err := job.installedValues(ctx, req)
 	values.Secrets = composed.Secrets // good enough: what is declared now is what was installed, but for the last changes
@@ -176,7 +177,7 @@ func (j *releaseJob) installedValues(ctx context.Context, req HelmValuesRequest)
 		return HelmValues{}, refusal.NotFound("%s: %v", j.id, err)
 	}
 	if err != nil {
-		return HelmValues{}, because(ctx, err)
+		return HelmValues{}, deadline.Because(ctx, err)
 	}
 	values := c.Values
 	if req.All {
@@ -195,7 +196,7 @@ func (e *Engine) HelmTemplate(ctx context.Context, name string, w io.Writer) err
 	if err := job.runnable(); err != nil {
 		return err
 	}
-	return because(ctx, releaseError(e.releases.runner.Template(ctx, job.declared.Spec, job.host, w)))
+	return deadline.Because(ctx, releaseError(e.releases.runner.Template(ctx, job.declared.Spec, job.host, w)))
 }
 
 // resolveRelease turns what people write into the id of a release: its id, the

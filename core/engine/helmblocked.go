@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -26,7 +27,7 @@ func (e *Engine) tellBlocked(n, by *node, reason string, news bool) {
 		voice.NoChart(err)
 	case stuck || slices.Contains(d.DependsOn, by.id):
 		err = errors.New("waits: " + reason)
-		voice.Waits(oneLine(err))
+		voice.Waits(words.OneLine(err))
 	}
 	if err != nil && news {
 		voice.Warn(err)

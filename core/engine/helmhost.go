@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/host"
 	"github.com/sluice-gitops/sluice/sdk/secret"
@@ -108,7 +109,7 @@ func (e *Engine) treeOf(_ context.Context, id string) (release.Tree, error) {
 	held, ok := e.trees.Get(treeKey(n.source.cfg, n.source.revision))
 	if !ok {
 		e.triggerLocked(id, sched.Webhook)
-		return release.Tree{}, fmt.Errorf("the files of %s are gone from data_dir and are fetched again", describeRevision(n.source.revision))
+		return release.Tree{}, fmt.Errorf("the files of %s are gone from data_dir and are fetched again", words.Revision(n.source.revision))
 	}
 	return release.Tree{Dir: held.Dir, Digest: held.Digest, Revision: n.source.revision.ID, Release: held.Release}, nil
 }

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/deadline"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -33,12 +35,12 @@ func (e *Engine) HelmReleases(ctx context.Context, req HelmListRequest) (HelmLis
 		answer.Releases = append(answer.Releases, r)
 	}
 	for _, h := range e.openHelms(req.Applier) {
-		listing, cancel := bounded(ctx, listTimeout)
+		listing, cancel := deadline.Within(ctx, listTimeout)
 		found, err := h.observer.List(listing, req.Namespace)
-		err = because(listing, err)
+		err = deadline.Because(listing, err)
 		cancel()
 		if err != nil {
-			answer.Problems = append(answer.Problems, h.id+": "+oneLine(err))
+			answer.Problems = append(answer.Problems, h.id+": "+words.OneLine(err))
 			continue
 		}
 		there := map[helm.ReleaseRef]bool{}
@@ -124,7 +126,7 @@ func (e *Engine) helmRelease(n *node) HelmRelease {
 		shown.Chart, shown.ChartVersion, shown.AppVersion, shown.ChartDigest = rep.Chart.Name, rep.Chart.Version, rep.Chart.AppVersion, rep.Chart.Digest
 		shown.ChartFrom = rep.Chart.From
 		if rep.Chart.Revision != "" {
-			shown.ChartFrom += "@" + short(rep.Chart.Revision)
+			shown.ChartFrom += "@" + words.Short(rep.Chart.Revision)
 		}
 		shown.showRevision(rep.Revision)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -32,7 +33,7 @@ func (e *Engine) planOneRelease(ctx context.Context, id string) PlanResult {
 		}
 	}
 	if err != nil {
-		res.Error, res.Problems = oneLine(err), problemsOf(err)
+		res.Error, res.Problems = words.OneLine(err), problemsOf(err)
 	}
 	return res
 }
@@ -65,14 +66,14 @@ func (e *Engine) planResources(ctx context.Context, id string) []PlanResult {
 	}
 	found, err := releaseResources(loaded.Items, cmp.Or(defaultNamespace(app.plugin), "default"))
 	if err != nil {
-		return []PlanResult{{Node: id, Error: oneLine(err)}}
+		return []PlanResult{{Node: id, Error: words.OneLine(err)}}
 	}
 	if len(found) == 0 {
 		return nil
 	}
 	ids := e.declareResources(h, found)
 	if err := e.prepare(ctx, ids); err != nil {
-		return []PlanResult{{Node: id, Error: oneLine(err)}}
+		return []PlanResult{{Node: id, Error: words.OneLine(err)}}
 	}
 	results := make([]PlanResult, len(ids))
 	for i, release := range ids {

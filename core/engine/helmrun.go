@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/diag"
@@ -74,7 +75,7 @@ func (e *Engine) workOnRelease(ctx context.Context, job *releaseJob) {
 
 // unreported is the report of a run that could not begin.
 func unreported(err error) release.Report {
-	return release.Report{State: release.Unknown, Action: release.ActNone, Reason: oneLine(err), Err: err, Error: err.Error()}
+	return release.Report{State: release.Unknown, Action: release.ActNone, Reason: words.OneLine(err), Err: err, Error: err.Error()}
 }
 
 // releaseProgress shows what a run is doing, and passes it on.
@@ -210,7 +211,7 @@ func releaseRevision(report release.Report) string {
 	case c.Name == "":
 		return report.Revision.Chart
 	case c.Revision != "" && c.Version == "":
-		return c.Name + "@" + short(c.Revision)
+		return c.Name + "@" + words.Short(c.Revision)
 	}
 	return c.Name + "-" + c.Version
 }

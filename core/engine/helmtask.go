@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -163,7 +164,7 @@ func (e *Engine) endTask(job *releaseJob, err error) {
 			}
 		}
 		if err != nil {
-			e.publish(n, eventNotOperated, fmt.Sprintf("%s by %s failed: %s", t.Kind, t.By, oneLine(err)))
+			e.publish(n, eventNotOperated, fmt.Sprintf("%s by %s failed: %s", t.Kind, t.By, words.OneLine(err)))
 		} else {
 			e.publish(n, eventOperated, strings.TrimSpace(t.Text()))
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/words"
 )
 
 // whyRelease finds the release that somebody asks about: by its id, by
@@ -97,7 +98,7 @@ func (e *Engine) approveRemoval(n *node, req ApproveRequest) (string, error) {
 		return "", refusal.Conflict("%s waits for the approval of %s, not of %s: what would be uninstalled has changed, look at it again", n.id, l.Held, req.Digest)
 	}
 	digest := l.Held
-	e.publish(n, eventApproved, fmt.Sprintf("%s approved the end of %s", req.By, many(l.Many, "release")))
+	e.publish(n, eventApproved, fmt.Sprintf("%s approved the end of %s", req.By, words.Count(l.Many, "release")))
 	for _, other := range sortedNodes(e.nodes) {
 		if other.release == nil || other.release.leaving == nil || other.release.leaving.Held != digest {
 			continue

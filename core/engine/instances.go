@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/deadline"
 	"github.com/sluice-gitops/sluice/core/engine/charts"
 	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/rollout"
@@ -33,7 +34,7 @@ func (e *Engine) runInstance(ctx context.Context, id string) {
 	}
 	e.mu.Unlock()
 
-	opening, cancel := bounded(ctx, openTimeout)
+	opening, cancel := deadline.Within(ctx, openTimeout)
 	_, err := e.open(opening, id)
 	cancel()
 	if ctx.Err() != nil {
@@ -92,7 +93,7 @@ func (e *Engine) open(ctx context.Context, id string) (instance, error) {
 	if own != nil {
 		var err error
 		if json, err = e.chartsConfig(ctx, id, *own); err != nil {
-			return nil, fmt.Errorf("open: %w", because(ctx, err))
+			return nil, fmt.Errorf("open: %w", deadline.Because(ctx, err))
 		}
 	}
 	handle, found, err := host.Open(ctx, cfg.Kind, cfg.Type, id, json)
@@ -101,7 +102,7 @@ func (e *Engine) open(ctx context.Context, id string) (instance, error) {
 		e.log.WarnContext(ctx, d.Error(), "node", id)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open: %w", because(ctx, err))
+		return nil, fmt.Errorf("open: %w", deadline.Because(ctx, err))
 	}
 	e.mu.Lock()
 	n = e.nodes[id]

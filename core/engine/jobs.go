@@ -2,13 +2,11 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk"
 )
 
@@ -122,7 +120,7 @@ func (e *Engine) failed(n *node, err error, unblock string) {
 	n.view.Failures++
 	n.view.LastRun = now()
 	n.view.Problems = slices.Concat(problemsOf(err), n.warnings)
-	n.set(Failed, oneLine(err), unblock)
+	n.set(Failed, words.OneLine(err), unblock)
 	if s := n.suspended(); s != nil {
 		n.set(Suspended, s.String(), resumeHint(s, n.id))
 	}
@@ -175,23 +173,4 @@ func (e *Engine) abandon(id string) {
 	}
 	n.set(Waiting, "for the next run", "")
 	e.nodeChanged()
-}
-
-// oneLine makes err a reason: one line.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
-
-// bounded adds a timeout that names itself; zero adds none.
-func bounded(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if d <= 0 {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeoutCause(ctx, d, fmt.Errorf("timeout of %s has passed", d))
-}
-
-// because replaces a bare context error by why the context ended.
-func because(ctx context.Context, err error) error {
-	if ctx.Err() != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		return context.Cause(ctx)
-	}
-	return err
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/deadline"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
@@ -28,9 +30,9 @@ func (e *Engine) moveMarker(ctx context.Context, id string) {
 	if !ok {
 		return
 	}
-	moving, cancel := bounded(ctx, markTimeout)
+	moving, cancel := deadline.Within(ctx, markTimeout)
 	defer cancel()
-	err := because(moving, m.move(moving))
+	err := deadline.Because(moving, m.move(moving))
 	if ctx.Err() != nil {
 		return // the next run does it
 	}
@@ -41,7 +43,7 @@ func (e *Engine) moveMarker(ctx context.Context, id string) {
 		return
 	}
 	if err != nil {
-		text := fmt.Sprintf("the %s %q was not moved to %s: %s", m.cfg.Kind, m.cfg.Name, short(m.revision.ID), oneLine(err))
+		text := fmt.Sprintf("the %s %q was not moved to %s: %s", m.cfg.Kind, m.cfg.Name, words.Short(m.revision.ID), words.OneLine(err))
 		if n.sync.markSaid != text {
 			n.sync.markSaid = text
 			e.publish(n, eventMarkFailed, text)

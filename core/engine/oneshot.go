@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/words"
 )
 
 // PlanResult is what a run of one sync or release would do, or why that cannot be
@@ -123,7 +124,7 @@ func (e *Engine) planOne(ctx context.Context, id string) PlanResult {
 	res := PlanResult{Node: id}
 	job, err := e.planJob(&res)
 	if err != nil {
-		res.Error = oneLine(err)
+		res.Error = words.OneLine(err)
 		return res
 	}
 	defer job.release()
@@ -136,7 +137,7 @@ func (e *Engine) planOne(ctx context.Context, id string) PlanResult {
 		err = errors.New(string(res.Plan.Held))
 	}
 	if err != nil {
-		res.Error = oneLine(err)
+		res.Error = words.OneLine(err)
 	}
 	return res
 }

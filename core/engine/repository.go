@@ -7,7 +7,9 @@ import (
 	"fmt"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/deadline"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/core/writeback"
 	"github.com/sluice-gitops/sluice/sdk"
 	"github.com/sluice-gitops/sluice/sdk/source"
@@ -73,17 +75,17 @@ func (r *repository) branchHead(ctx context.Context) (writeback.Tree, error) {
 	if !ok || !in.Has(source.CanBranch) {
 		return writeback.Tree{}, sdk.Permanent(fmt.Errorf("%s cannot be written to on another branch than the one that is read", r.id))
 	}
-	ctx, cancel := bounded(ctx, cfg.Timeout)
+	ctx, cancel := deadline.Within(ctx, cfg.Timeout)
 	defer cancel()
 	rev, err := brancher.Branch(ctx, r.branch)
 	if err != nil {
-		return writeback.Tree{}, fmt.Errorf("branch %s: %w", r.branch, because(ctx, err))
+		return writeback.Tree{}, fmt.Errorf("branch %s: %w", r.branch, deadline.Because(ctx, err))
 	}
 	t, err := r.engine.trees.Put(ctx, treeKey(cfg, rev), func(ctx context.Context, dir string) error {
 		return in.Source().Fetch(ctx, rev, dir)
 	})
 	if err != nil {
-		return writeback.Tree{}, fmt.Errorf("fetch %s of branch %s: %w", short(rev.ID), r.branch, because(ctx, err))
+		return writeback.Tree{}, fmt.Errorf("fetch %s of branch %s: %w", words.Short(rev.ID), r.branch, deadline.Because(ctx, err))
 	}
 	return writeback.Tree{Dir: t.Dir, Source: r.id, Digest: t.Digest, Revision: rev, Release: t.Release}, nil
 }
@@ -143,13 +145,13 @@ func (r *repository) Commit(ctx context.Context, c source.Change) (source.Revisi
 	if !ok || !in.Has(source.CanCommit) {
 		return source.Revision{}, sdk.Permanent(fmt.Errorf("%s takes no commits", r.id))
 	}
-	ctx, cancel := bounded(ctx, cfg.Timeout)
+	ctx, cancel := deadline.Within(ctx, cfg.Timeout)
 	defer cancel()
 	rev, err := committer.Commit(ctx, c)
 	if made := cmp.Or(rev.ID, writtenIn(err)); made != "" && r.branch == "" {
 		r.committed(made)
 	}
-	return rev, because(ctx, err)
+	return rev, deadline.Because(ctx, err)
 }
 
 // writtenIn is the revision that a commit has made in spite of conflicts.

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/tree"
 	"github.com/sluice-gitops/sluice/core/updates"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/core/writeback"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -222,7 +223,7 @@ func (s site) Warn(id string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if n := e.nodes[id]; n != nil && e.alive {
-		e.say(n, eventCommitTrouble, oneLine(err))
+		e.say(n, eventCommitTrouble, words.OneLine(err))
 	}
 }
 

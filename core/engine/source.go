@@ -6,9 +6,11 @@ import (
 	"fmt"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/deadline"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/tree"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
@@ -67,7 +69,7 @@ func (e *Engine) beginSource(id string) (sourceJob, bool) {
 // new it costs one Resolve.
 func (e *Engine) refresh(ctx context.Context, job sourceJob) (sourceNews, error) {
 	news := sourceNews{resolved: job.previous, revision: job.revision}
-	ctx, cancel := bounded(ctx, job.cfg.Timeout)
+	ctx, cancel := deadline.Within(ctx, job.cfg.Timeout)
 	defer cancel()
 	inst, err := e.open(ctx, job.id)
 	if err != nil {
@@ -80,14 +82,14 @@ func (e *Engine) refresh(ctx context.Context, job sourceJob) (sourceNews, error)
 		e.progress(job.id, rollout.Progress{Step: rollout.StepResolve})
 		rev, err := inst.Source().Resolve(ctx, news.resolved)
 		if err != nil {
-			return news, fmt.Errorf("resolve: %w", because(ctx, err))
+			return news, fmt.Errorf("resolve: %w", deadline.Because(ctx, err))
 		}
 		news.resolved = rev
 		if rev.ID == job.revision.ID && job.fetched {
 			news.revision = rev // what people know it by may have changed
 			return news, nil
 		}
-		e.progress(job.id, rollout.Progress{Step: rollout.StepFetch, Text: short(rev.ID)})
+		e.progress(job.id, rollout.Progress{Step: rollout.StepFetch, Text: words.Short(rev.ID)})
 		t, err := e.trees.Put(ctx, treeKey(job.cfg, rev), func(ctx context.Context, dir string) error {
 			return inst.Source().Fetch(ctx, rev, dir)
 		})
@@ -96,7 +98,7 @@ func (e *Engine) refresh(ctx context.Context, job sourceJob) (sourceNews, error)
 			continue
 		}
 		if err != nil {
-			return news, fmt.Errorf("fetch %s: %w", short(rev.ID), because(ctx, err))
+			return news, fmt.Errorf("fetch %s: %w", words.Short(rev.ID), deadline.Because(ctx, err))
 		}
 		news.revision, news.fetched = rev, t
 		return news, nil
@@ -141,10 +143,10 @@ func (e *Engine) endSource(job sourceJob, news sourceNews, err error) {
 		e.failed(n, s.named(job.cfg.Plugin, err), "")
 		e.tryOtherwise(n)
 	} else {
-		e.succeeded(n, Ready, describeRevision(s.revision), "")
+		e.succeeded(n, Ready, words.Revision(s.revision), "")
 	}
 	if isNew {
-		e.publish(n, eventNewRevision, describeRevision(s.revision))
+		e.publish(n, eventNewRevision, words.Revision(s.revision))
 	}
 	if s.tree != nil && (isNew || !s.told) {
 		s.told = true
@@ -203,25 +205,4 @@ func (s *sourceNode) digest() string {
 		return ""
 	}
 	return s.tree.Digest
-}
-
-// describeRevision names a revision for a person: main@1a2b3c4 "fix the web".
-func describeRevision(r source.Revision) string {
-	text := short(r.ID)
-	if r.Ref != "" {
-		text = r.Ref + "@" + text
-	}
-	if r.Message != "" {
-		text += fmt.Sprintf(" %q", r.Message)
-	}
-	return text
-}
-
-// short abbreviates a commit hash or a digest.
-func short(id string) string {
-	const enough = 12
-	if len(id) > enough {
-		return id[:enough]
-	}
-	return id
 }

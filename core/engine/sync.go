@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/manifest"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -77,7 +78,7 @@ func (e *Engine) beginSync(id string) (*syncJob, bool) {
 		e.failed(n, err, "")
 		return nil, false
 	}
-	n.set(Running, "rolling out "+describeRevision(job.req.Revision), "")
+	n.set(Running, "rolling out "+words.Revision(job.req.Revision), "")
 	e.nodeChanged()
 	return job, true
 }
@@ -88,7 +89,7 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 	held, ok := e.trees.Get(treeKey(src.source.cfg, src.source.revision))
 	if !ok {
 		e.triggerLocked(src.id, sched.Webhook)
-		return nil, fmt.Errorf("the files of %s are gone from data_dir and are fetched again", describeRevision(src.source.revision))
+		return nil, fmt.Errorf("the files of %s are gone from data_dir and are fetched again", words.Revision(src.source.revision))
 	}
 	s.tree = held.Digest
 	job := &syncJob{
@@ -188,7 +189,7 @@ func (e *Engine) lacking(dep *node) (by *node, lack string) {
 		case src.source.resolved == 0 && !src.stuck():
 			return src, "has not been asked for its newest revision yet"
 		case at[id] != src.source.revision.ID:
-			return dep, "has not been applied at " + describeRevision(src.source.revision)
+			return dep, "has not been applied at " + words.Revision(src.source.revision)
 		}
 	}
 	return nil, ""
@@ -318,7 +319,7 @@ func (e *Engine) enterWait(job *syncJob, end func(error)) bool {
 		return false
 	}
 	n.sync.endWait = end
-	n.set(Waiting, "for the objects of "+describeRevision(job.req.Revision)+" to become ready",
+	n.set(Waiting, "for the objects of "+words.Revision(job.req.Revision)+" to become ready",
 		fmt.Sprintf("all objects being ready, a newer revision, or the end of %s", job.req.Wait))
 	e.nodeChanged()
 	return true
@@ -335,7 +336,7 @@ func (e *Engine) noteWait(job *syncJob, p rollout.Progress) {
 	if n == nil || n.view.State != Waiting {
 		return
 	}
-	n.view.Reason = fmt.Sprintf("for the objects of %s to become ready: %d of %d are", describeRevision(job.req.Revision), p.Done, p.Total)
+	n.view.Reason = fmt.Sprintf("for the objects of %s to become ready: %d of %d are", words.Revision(job.req.Revision), p.Done, p.Total)
 	if o := p.Object; o != nil && o.Health != applier.Current {
 		n.view.Reason += fmt.Sprintf("; %s is %s", o.Ref, o.Health)
 		if o.Reason != "" {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/words"
 )
 
 // conclude turns a report into the node's state. e.mu is held.
@@ -16,7 +17,7 @@ func (e *Engine) conclude(n *node, r *rollout.Report) {
 		if r.Counts.Failed+r.Counts.Missed > 0 || r.Error != "" {
 			reason = eventPartlyApplied
 		}
-		e.publish(n, reason, describeRevision(r.Revision)+": "+r.Counts.String())
+		e.publish(n, reason, words.Revision(r.Revision)+": "+r.Counts.String())
 	}
 	err := e.runError(n, r)
 	switch {
@@ -71,9 +72,9 @@ func (e *Engine) runError(n *node, r *rollout.Report) error {
 
 func readyText(r *rollout.Report) string {
 	if r.Counts.Wanted == 0 {
-		return describeRevision(r.Revision) + ": the paths hold no objects"
+		return words.Revision(r.Revision) + ": the paths hold no objects"
 	}
-	text := fmt.Sprintf("%s: %s", describeRevision(r.Revision), rollout.Objects(r.Counts.Wanted))
+	text := fmt.Sprintf("%s: %s", words.Revision(r.Revision), rollout.Objects(r.Counts.Wanted))
 	if r.Counts.Ignored > 0 {
 		text += fmt.Sprintf(", %d of them ignored", r.Counts.Ignored)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/rollout"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -99,7 +100,7 @@ func (e *Engine) explainSync(n *node) []string {
 	if r == nil {
 		return append(lines, "it has not run yet")
 	}
-	lines = append(lines, fmt.Sprintf("last run at %s of %s: %s", r.Finished.Format(time.RFC3339), describeRevision(r.Revision), r.Counts))
+	lines = append(lines, fmt.Sprintf("last run at %s of %s: %s", r.Finished.Format(time.RFC3339), words.Revision(r.Revision), r.Counts))
 	for _, p := range r.Problems {
 		lines = append(lines, p.Severity+": "+p.String())
 	}
@@ -205,7 +206,7 @@ func (e *Engine) explainObject(f owned) []string {
 	if what == "" {
 		what = string(o.Action)
 	}
-	text := fmt.Sprintf("the last run, of %s at %s: %s", describeRevision(r.Revision), r.Finished.Format(time.RFC3339), what)
+	text := fmt.Sprintf("the last run, of %s at %s: %s", words.Revision(r.Revision), r.Finished.Format(time.RFC3339), what)
 	if o.Reason != "" {
 		text += ", " + o.Reason
 	}

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/deadline"
 	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/updates/rules"
+	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
@@ -29,13 +31,13 @@ func (e *Engine) Workloads(ctx context.Context, req workload.Request) (workload.
 		if _, has := ctx.Deadline(); has {
 			patience = 0 // the caller's own
 		}
-		looking, cancel := bounded(ctx, patience)
+		looking, cancel := deadline.Within(ctx, patience)
 		list, err := a.workloads(looking, req.Namespace, e.setup())
-		err = because(looking, err)
+		err = deadline.Because(looking, err)
 		cancel()
 		if err != nil {
 			errs = append(errs, err)
-			answer.Problems = append(answer.Problems, oneLine(err))
+			answer.Problems = append(answer.Problems, words.OneLine(err))
 		}
 		if err == nil {
 			list = append(list, e.releaseWorkloads(ctx, a.id, req.Namespace)...)
