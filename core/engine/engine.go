@@ -1,6 +1,8 @@
 // Package engine runs a configuration: it turns declarations into a graph of
 // nodes, opens their plugin instances, and decides when each of them works.
-// It is the only package that sees everything.
+// It is the only package that sees everything. What can be decided without its
+// lock is decided in packages below it: what becomes of images in package updates,
+// which sees the engine through updates.Site.
 //
 // A node is a source, an applier or a sync. Its work is a job of a keyed pool:
 // of each node at most one job runs and at most one waits. A job ends in a
