@@ -110,7 +110,7 @@ func (e *helming) HelmOperate(ctx context.Context, op byhand.Operation, progress
 func (s *shopEngine) HelmMetrics() engine.HelmMetrics {
 	return engine.HelmMetrics{
 		Releases:   []engine.HelmRelease{ghost, {ID: "release.new", Namespace: "demo", Name: "new"}},
-		Operations: map[engine.HelmCount]uint64{{Kind: "upgrade", Result: "ok"}: 4, {Kind: "install", Result: "failed"}: 1},
+		Operations: map[release.Count]uint64{{Kind: "upgrade", Result: "ok"}: 4, {Kind: "install", Result: "failed"}: 1},
 	}
 }
 

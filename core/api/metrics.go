@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/images/limit"
+	"github.com/sluice-gitops/sluice/core/release"
 )
 
 // metrics writes the Prometheus text format. The set is small and every value
@@ -186,7 +187,7 @@ func (b *metricsText) releases(s *server) {
 		b.sample("sluice_helm_release_revision", float64(r.Revision), of(r)...)
 	}
 	b.family("sluice_helm_operations_total", "counter", "operations on releases, by kind and result")
-	counts := slices.SortedFunc(maps.Keys(m.Operations), func(x, y engine.HelmCount) int {
+	counts := slices.SortedFunc(maps.Keys(m.Operations), func(x, y release.Count) int {
 		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Result, y.Result))
 	})
 	for _, c := range counts {

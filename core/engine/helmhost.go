@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
-	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/words"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -24,7 +23,7 @@ const (
 // releases is what all releases share. Engine.mu guards all but runner.
 type releases struct {
 	runner *release.Runner
-	counts map[HelmCount]uint64
+	tally  release.Tally
 	book   releaseBook
 }
 
@@ -35,32 +34,8 @@ func (e *Engine) openReleases() error {
 		return err
 	}
 	e.onClose(func(context.Context) error { return runner.Close() })
-	e.releases = &releases{runner: runner, counts: map[HelmCount]uint64{}}
+	e.releases = &releases{runner: runner}
 	return nil
-}
-
-// countedActions are the steps that are operations.
-var countedActions = map[release.Action]string{
-	release.ActInstall: "install", release.ActUpgrade: "upgrade", release.ActAdopt: "upgrade", release.ActRollback: string(byhand.Rollback),
-	release.ActUninstall: string(byhand.Uninstall), release.ActMove: string(byhand.Uninstall), release.ActTest: string(byhand.Test),
-	release.ActUnlock: "unlock", release.ActCorrect: "correct",
-}
-
-// count counts the operations of a run.
-func (r *releases) count(report release.Report) {
-	for _, s := range report.Steps {
-		if kind, ok := countedActions[s.Action]; ok {
-			r.counted(kind, s.Error != "")
-		}
-	}
-}
-
-func (r *releases) counted(kind string, failed bool) {
-	result := "ok"
-	if failed {
-		result = "failed"
-	}
-	r.counts[HelmCount{Kind: kind, Result: result}]++
 }
 
 // observerOf returns the observer of the open helm h. e.mu is held.

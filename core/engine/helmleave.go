@@ -268,7 +268,7 @@ func (e *Engine) uninstall(ctx context.Context, job *releaseJob, m release.Remov
 	removed, err = e.releases.runner.Remove(ctx, m, job.host, tell)
 	e.mu.Lock()
 	if removed || err != nil {
-		e.releases.counted(string(byhand.Uninstall), err != nil)
+		e.releases.tally.Add(string(byhand.Uninstall), err != nil)
 	}
 	e.mu.Unlock()
 	if err != nil && job.leaving.Dooms(job.declared, m.Ref) && ctx.Err() == nil {

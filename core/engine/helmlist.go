@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -160,7 +159,7 @@ func (e *Engine) HelmMetrics() HelmMetrics {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.releases != nil {
-		m.Operations = maps.Clone(e.releases.counts)
+		m.Operations = e.releases.tally.Counts()
 	}
 	return m
 }

@@ -141,7 +141,7 @@ func (e *Engine) endRelease(job *releaseJob, report release.Report, record relea
 	}
 	r.report, r.record, r.target, r.endRun = &shown, record, job.target, nil
 	r.tried = maps.Clone(job.at)
-	e.releases.count(report)
+	e.releases.tally.Run(report)
 	e.tellSteps(n, report)
 	e.concludeRelease(n, job, report)
 	n.outcome.made = &report

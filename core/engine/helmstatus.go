@@ -89,11 +89,5 @@ type HelmOutcome struct {
 // HelmMetrics are figures about releases. They cost no request.
 type HelmMetrics struct {
 	Releases   []HelmRelease
-	Operations map[HelmCount]uint64
-}
-
-// HelmCount names one of the counters of operations.
-type HelmCount struct {
-	Kind   string // install, upgrade, rollback, test, uninstall, unlock, correct
-	Result string // ok, failed
+	Operations map[release.Count]uint64
 }

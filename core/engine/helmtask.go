@@ -154,7 +154,7 @@ func (j *releaseJob) ref() helm.ReleaseRef {
 func (e *Engine) endTask(job *releaseJob, err error) {
 	t := job.task
 	e.mu.Lock()
-	e.releases.counted(string(t.Kind), err != nil)
+	e.releases.tally.Add(string(t.Kind), err != nil)
 	n := e.nodes[job.id]
 	if n != nil && n.release != nil {
 		n.release.endRun = nil
