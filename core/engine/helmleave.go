@@ -232,48 +232,29 @@ func (e *Engine) planUndeclared() ([]PlanResult, error) {
 // removeRelease ends a release.
 func (e *Engine) removeRelease(ctx context.Context, job *releaseJob, tell func(release.Progress)) {
 	e.showRemoval(job)
-	text := "it stays installed, where nothing manages it"
-	m := job.leaving.Removal(job.declared, job.record)
-	if heir := e.handOver(job); heir != "" {
-		text = "its release goes on as " + heir
-	} else if !job.leaving.Keep {
-		removed, err := e.uninstall(ctx, job, m, tell)
-		if ctx.Err() != nil {
-			e.abandonRelease(job, context.Cause(ctx))
-			return
-		}
-		if err != nil {
-			e.endRemoval(job, err)
-			return
-		}
-		text = "there was nothing left of it to uninstall"
-		if removed {
-			text = fmt.Sprintf("uninstalled %s from %s", m.Ref.Name, m.Ref.Namespace)
-		}
-	}
-	if err := e.releaseResource(ctx, job, text); err != nil {
-		if ctx.Err() != nil {
-			e.abandonRelease(job, context.Cause(ctx))
-			return
-		}
+	text, err := job.leaving.End(ctx, job.declared, job.record, leave.Work{
+		HandOver:  func() string { return e.handOver(job) },
+		Uninstall: func(ctx context.Context, m release.Removal) (bool, error) { return e.uninstall(ctx, job, m, tell) },
+		Free:      func(ctx context.Context, text string) error { return e.releaseResource(ctx, job, text) },
+		Logger:    e.log.With("node", job.id),
+	})
+	switch {
+	case err == nil:
+		e.removedRelease(job, text)
+	case ctx.Err() != nil:
+		e.abandonRelease(job, context.Cause(ctx))
+	default:
 		e.endRemoval(job, err)
-		return
 	}
-	e.removedRelease(job, text)
 }
 
-// uninstall removes the release, unless a namespace that goes takes it along
-// whatever comes of that.
+// uninstall removes the release.
 func (e *Engine) uninstall(ctx context.Context, job *releaseJob, m release.Removal, tell func(release.Progress)) (removed bool, err error) {
 	removed, err = e.releases.runner.Remove(ctx, m, job.host, tell)
-	e.mu.Lock()
 	if removed || err != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
 		e.releases.tally.Add(string(byhand.Uninstall), err != nil)
-	}
-	e.mu.Unlock()
-	if err != nil && job.leaving.Dooms(job.declared, m.Ref) && ctx.Err() == nil {
-		e.log.WarnContext(ctx, "the namespace goes: what is left of the release goes with it", "node", job.id, "err", err)
-		return true, nil
 	}
 	return removed, err
 }

@@ -2,13 +2,9 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/sluice-gitops/sluice/core/engine/resources"
 	"github.com/sluice-gitops/sluice/core/release/declare"
-	"github.com/sluice-gitops/sluice/core/release/resource"
-	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
 // voiceOf has the resource speak that d, a declaration of n, is of; it is nil if
@@ -50,15 +46,10 @@ func (e *Engine) tellRemoval(job *releaseJob, err error) {
 
 // holdResource keeps the resource of a job until its release is uninstalled.
 func (e *Engine) holdResource(ctx context.Context, job *releaseJob) error {
-	r := job.declared.Resource
-	if r == nil || r.Finalized {
+	if job.declared.Resource == nil {
 		return nil
 	}
-	_, err := job.keeper.PatchResource(ctx, applier.ResourcePatch{Ref: r.Ref, UID: r.UID, AddFinalizer: resource.Finalizer})
-	if err != nil {
-		return fmt.Errorf("hold the resource until the release is uninstalled: %w", err)
-	}
-	return nil
+	return resources.Hold(ctx, job.keeper, *job.declared.Resource)
 }
 
 // releaseResource lets the resource of a job go, for which text was done.
@@ -68,9 +59,5 @@ func (e *Engine) releaseResource(ctx context.Context, job *releaseJob, text stri
 		return nil
 	}
 	e.tellResource(job, func(v *resources.Voice) { v.Removed(job.leaving.Why, text) })
-	_, err := job.keeper.PatchResource(ctx, applier.ResourcePatch{Ref: r.Ref, UID: r.UID, RemoveFinalizer: resource.Finalizer})
-	if errors.Is(err, applier.ErrNoResource) {
-		return nil
-	}
-	return err
+	return resources.Free(ctx, job.keeper, *r)
 }

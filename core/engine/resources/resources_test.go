@@ -72,6 +72,10 @@ func (c *cluster) PatchResource(ctx context.Context, p applier.ResourcePatch) (a
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if p.Status == nil {
+		c.patches = append(c.patches, "+"+p.AddFinalizer+"-"+p.RemoveFinalizer)
+		return applier.Resource{}, nil
+	}
 	if err := json.Unmarshal(p.Status, &c.status); err != nil {
 		return applier.Resource{}, err
 	}
@@ -194,4 +198,25 @@ func TestWriterEndsThoughTheClusterHangs(t *testing.T) {
 			t.Errorf("it took %s to end", took)
 		}
 	})
+}
+
+func TestHold(t *testing.T) {
+	c, r := &cluster{}, resource.Resource{UID: "1"}
+	if err := errors.Join(resources.Hold(t.Context(), c, r), resources.Free(t.Context(), c, r)); err != nil {
+		t.Fatal(err)
+	}
+	r.Finalized = true
+	if err := resources.Hold(t.Context(), c, r); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.written(); got != "[+sluice.dev/release- +-sluice.dev/release]" {
+		t.Errorf("wrote %s", got)
+	}
+	c.set(func() { c.gone = true })
+	if err := resources.Free(t.Context(), c, r); err != nil {
+		t.Errorf("what has gone is held: %v", err)
+	}
+	if err := resources.Hold(t.Context(), c, resource.Resource{}); !errors.Is(err, applier.ErrNoResource) {
+		t.Errorf("what has gone was held: %v", err)
+	}
 }

@@ -4,8 +4,8 @@
 // A deleted declaration is an order, a lost one may be a mistake: a resource that
 // was deleted ends its release at once, and a block that is not in the
 // configuration any more does after a grace, or, where many go at once, after an
-// approval. A Leaving says which it is, and is kept until the release is gone.
-// Nothing here asks anybody; whoever does what it says tells it the time.
+// approval. A Leaving says which it is, and is kept until the release is gone. End
+// does what it says, with the help of others.
 package leave
 
 import (

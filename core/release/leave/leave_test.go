@@ -1,12 +1,17 @@
 package leave_test
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/declare"
@@ -113,7 +118,7 @@ func TestDeletedResource(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			want := leave.Leaving{Since: at, Why: tt.why, Keep: tt.keep, Resource: true}
-			if diff := cmp.Diff(want, leave.Resource(tt.d, tt.with, at)); diff != "" {
+			if diff := gocmp.Diff(want, leave.Resource(tt.d, tt.with, at)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -137,8 +142,61 @@ func TestRemoval(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, tt.l.Removal(declared(nil), tt.last)); diff != "" {
+			if diff := gocmp.Diff(tt.want, tt.l.Removal(declared(nil), tt.last)); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestEnd(t *testing.T) {
+	errDown := errors.New("down")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errDown)
+	plain := leave.Resource(declared(nil), leave.Deletion{}, at)
+	kept := leave.Resource(declared(nil), leave.Deletion{Definition: true}, at)
+	doomed := leave.Resource(declared(nil), leave.Deletion{Namespace: true}, at)
+	tests := map[string]struct {
+		l         leave.Leaving
+		ctx       context.Context
+		heir      string
+		gone      bool // there is no release
+		uninstall error
+		free      error
+		did       string
+		text      string
+		err       error
+	}{
+		"plain":               {l: plain, did: "uninstall web, free", text: "uninstalled web from shop"},
+		"nothing left":        {l: plain, gone: true, did: "uninstall web, free", text: "there was nothing left of it to uninstall"},
+		"kept":                {l: kept, did: "free", text: "it stays installed, where nothing manages it"},
+		"inherited":           {l: plain, heir: "release.web", did: "free", text: "its release goes on as release.web"},
+		"that fails":          {l: plain, uninstall: errDown, did: "uninstall web", err: errDown},
+		"doomed, that fails":  {l: doomed, uninstall: errDown, did: "uninstall web, free", text: "uninstalled web from shop"},
+		"that is held":        {l: plain, free: errDown, did: "uninstall web, free", text: "uninstalled web from shop", err: errDown},
+		"interrupted":         {l: plain, ctx: ctx, did: "uninstall web", err: errDown},
+		"doomed, interrupted": {l: doomed, ctx: ctx, uninstall: context.Canceled, did: "uninstall web", err: context.Canceled},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var did []string
+			text, err := tt.l.End(cmp.Or(tt.ctx, t.Context()), declared(nil), release.Record{}, leave.Work{
+				HandOver: func() string { return tt.heir },
+				Uninstall: func(_ context.Context, m release.Removal) (bool, error) {
+					did = append(did, "uninstall "+m.Ref.Name)
+					return !tt.gone && tt.uninstall == nil, tt.uninstall
+				},
+				Free: func(_ context.Context, text string) error {
+					did = append(did, "free")
+					if text != tt.text {
+						t.Errorf("the resource hears %q", text)
+					}
+					return tt.free
+				},
+				Logger: slog.New(slog.DiscardHandler),
+			})
+			if !errors.Is(err, tt.err) || err == nil && text != tt.text || strings.Join(did, ", ") != tt.did {
+				t.Errorf("did %q: %q, %v; want %q: %q, %v", did, text, err, tt.did, tt.text, tt.err)
 			}
 		})
 	}
