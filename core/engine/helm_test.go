@@ -11,7 +11,6 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
-	"github.com/sluice-gitops/sluice/core/release/leave"
 )
 
 // chartWorld is a world with a helm, and a source with the chart of ghost.
@@ -99,6 +98,9 @@ func TestReleaseFollowsItsBlock(t *testing.T) {
 	})
 }
 
+// removalGrace is how long a block must be gone for its release to be uninstalled.
+const removalGrace = time.Minute
+
 func TestRemovedBlockUninstalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chartWorld(t)
@@ -106,7 +108,7 @@ func TestRemovedBlockUninstalls(t *testing.T) {
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.failing("uninstall ghost", errNoCluster)
 		w.reload(e, chartSourceBlock)
-		sleepFor(t, leave.Grace)
+		sleepFor(t, removalGrace)
 		n := expect(t, e, "release.ghost", Failed, "its block is not in the configuration any more")
 		if !strings.Contains(n.Reason, errNoCluster.Error()) {
 			t.Errorf("the reason %q does not tell why", n.Reason)
@@ -133,7 +135,7 @@ func TestLastBlockRemovedUninstalls(t *testing.T) {
 		e := w.start(src + releaseBlock("ghost", "one"))
 		expect(t, e, "release.ghost", Ready, "")
 		w.reload(e, src) // there is no applier, and no helm, any more
-		sleepFor(t, leave.Grace)
+		sleepFor(t, removalGrace)
 		w.wantInstalled("")
 	})
 }
@@ -150,7 +152,7 @@ func TestBlockRemovedWhileDown(t *testing.T) {
 		w.stop(e)
 
 		w.start(chartSourceBlock)
-		sleepFor(t, leave.Grace)
+		sleepFor(t, removalGrace)
 		w.wantInstalled(`demo/kept {"text":"one"}`)
 	})
 }
@@ -162,7 +164,7 @@ func TestRemovedBlockComesBack(t *testing.T) {
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.hanging("uninstall ghost", true)
 		w.reload(e, chartSourceBlock)
-		sleepFor(t, leave.Grace)
+		sleepFor(t, removalGrace)
 		expect(t, e, "release.ghost", Running, "")
 		w.reload(e, chartSourceBlock+releaseBlock("ghost", "two"))
 		expect(t, e, "release.ghost", Ready, "")
@@ -178,7 +180,7 @@ func TestBlockThatIsAwayForAMoment(t *testing.T) {
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.takeCalls()
 		w.reload(e, chartSourceBlock)
-		sleepFor(t, leave.Grace-time.Second)
+		sleepFor(t, removalGrace-time.Second)
 		n := expect(t, e, "release.ghost", Waiting, "unless it is declared again")
 		if n.NextAttempt.IsZero() {
 			t.Error("it does not tell when it is uninstalled")

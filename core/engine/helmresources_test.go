@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release/byhand"
-	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -189,7 +188,7 @@ func TestResourcesSurviveReloads(t *testing.T) {
 		expect(t, e, web, Ready, "")
 		w.wantCalls("install ghost")
 		w.reload(e, chartSourceBlock+`helm "helm" "mine" { resources = false }`)
-		sleepFor(t, leave.Grace)
+		sleepFor(t, removalGrace)
 		if _, err := e.Node(web); err == nil {
 			t.Error("the node is still there, though nobody follows resources")
 		}

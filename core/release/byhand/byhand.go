@@ -47,8 +47,8 @@ const (
 // Known reports whether k is the kind of an operation.
 func (k Kind) Known() bool { return slices.Contains([]Kind{Rollback, Test, Uninstall}, k) }
 
-// Undone reports whether the next run of the release would undo what o does.
-func (o Operation) Undone() bool { return o.Kind != Test }
+// undone reports whether the next run of the release would undo what o does.
+func (o Operation) undone() bool { return o.Kind != Test }
 
 // Why says what keeps the next runs from undoing what o does.
 func (o Operation) Why() string {

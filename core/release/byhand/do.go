@@ -21,7 +21,7 @@ type Release struct {
 func (t *Task) Do(ctx context.Context, r Release, hold func() (lift func(), err error), tell func(release.Progress)) error {
 	before := r.newest(ctx)
 	lift := func() {}
-	if t.Undone() {
+	if t.undone() {
 		var err error
 		if lift, err = hold(); err != nil {
 			return err

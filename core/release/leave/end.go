@@ -28,7 +28,7 @@ func (l *Leaving) End(ctx context.Context, d declare.Declaration, last release.R
 	if heir := w.HandOver(); heir != "" {
 		text = "its release goes on as " + heir
 	} else if !l.Keep {
-		if text, err = l.uninstall(ctx, l.Removal(d, last), d, w); err != nil {
+		if text, err = l.uninstall(ctx, l.removal(d, last), d, w); err != nil {
 			return "", err
 		}
 		if ctx.Err() != nil {

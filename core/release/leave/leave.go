@@ -36,10 +36,10 @@ type Leaving struct {
 	Doomed   bool `json:"-"` // the resource's namespace goes, with all that is in it
 }
 
-// Grace is how long a block must be gone for its release to be uninstalled:
+// grace is how long a block must be gone for its release to be uninstalled:
 // longer than it takes to save a file, to check out a branch, or for a tool to
 // write the configuration anew.
-const Grace = time.Minute
+const grace = time.Minute
 
 // A reload that takes away more than this many releases, or all of more than
 // that many, is taken for a mistake until somebody approves it.
@@ -57,7 +57,7 @@ type Block struct {
 // Blocks is how the releases of blocks end that left the configuration together,
 // at a time, when before releases were declared by blocks: one Leaving for each.
 func Blocks(gone []Block, before int, at time.Time) []Leaving {
-	l := Leaving{Since: at, Why: "its block is not in the configuration any more", After: at.Add(Grace)}
+	l := Leaving{Since: at, Why: "its block is not in the configuration any more", After: at.Add(grace)}
 	var there []string // ids
 	for _, b := range gone {
 		if b.Installed {
@@ -106,10 +106,10 @@ func (l *Leaving) Dooms(d declare.Declaration, ref helm.ReleaseRef) bool {
 	return l.Doomed && d.Resource != nil && d.Resource.Ref.Namespace == ref.Namespace
 }
 
-// Removal is how the release of d is removed that the last run left: what was
+// removal is how the release of d is removed that the last run left: what was
 // declared then counts, or, if there was none or nobody knows, what is declared
 // now. In a namespace that goes nothing new begins.
-func (l *Leaving) Removal(d declare.Declaration, last release.Record) release.Removal {
+func (l *Leaving) removal(d declare.Declaration, last release.Record) release.Removal {
 	m := last.Removal()
 	if m.Ref.Name == "" {
 		m = release.Removal{Owner: d.Spec.Owner, Ref: d.Spec.Ref, Uninstall: d.Spec.Uninstall}

@@ -76,7 +76,7 @@ func TestWaits(t *testing.T) {
 	}{
 		"at first": {l, "", at, leave.Return,
 			"its block is not in the configuration any more: it is uninstalled at 2026-03-01T12:01:00Z, unless it is declared again"},
-		"after the grace":     {l, "", at.Add(leave.Grace), leave.None, ""},
+		"after the grace":     {l, "", at.Add(time.Minute), leave.None, ""},
 		"by a person":         {l, "suspended by ann", at.Add(time.Hour), leave.Suspension, "suspended by ann; it is to be uninstalled then: " + l.Why},
 		"held, and suspended": {held, "suspended by ann", at.Add(time.Hour), leave.Approval, "for an approval: 4 of 4 releases left the configuration at once, and are to be uninstalled"},
 	}
@@ -125,6 +125,7 @@ func TestDeletedResource(t *testing.T) {
 	}
 }
 
+// TestRemoval: the release is removed as it was declared last.
 func TestRemoval(t *testing.T) {
 	doomed := leave.Resource(declared(nil), leave.Deletion{Namespace: true}, at)
 	plain := leave.Resource(declared(nil), leave.Deletion{}, at)
@@ -142,8 +143,14 @@ func TestRemoval(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := gocmp.Diff(tt.want, tt.l.Removal(declared(nil), tt.last)); diff != "" {
-				t.Error(diff)
+			var got release.Removal
+			_, err := tt.l.End(t.Context(), declared(nil), tt.last, leave.Work{
+				HandOver:  func() string { return "" },
+				Uninstall: func(_ context.Context, m release.Removal) (bool, error) { got = m; return true, nil },
+				Free:      func(context.Context, string) error { return nil },
+			})
+			if diff := gocmp.Diff(tt.want, got); diff != "" || err != nil {
+				t.Error(diff, err)
 			}
 		})
 	}
@@ -205,7 +212,7 @@ func TestEnd(t *testing.T) {
 // TestRecord: what earlier processes have written is read by later ones.
 func TestRecord(t *testing.T) {
 	const want = `{"since":"2026-03-01T12:00:00Z","why":"gone","keep":true,"after":"2026-03-01T12:01:00Z","held":"abc","many":4,"of":5}`
-	l := leave.Leaving{Since: at, Why: "gone", Keep: true, After: at.Add(leave.Grace), Held: "abc", Many: 4, Of: 5, Resource: true, Doomed: true}
+	l := leave.Leaving{Since: at, Why: "gone", Keep: true, After: at.Add(time.Minute), Held: "abc", Many: 4, Of: 5, Resource: true, Doomed: true}
 	got, err := json.Marshal(l)
 	if err != nil || string(got) != want {
 		t.Errorf("%s %v, want %s", got, err, want)
