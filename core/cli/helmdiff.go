@@ -89,10 +89,10 @@ func (p planPrinter) release(name string, r release.Plan, problems []rollout.Pro
 	for _, warning := range r.Warnings {
 		p.printf("  warning: %s\n", indentedBy("  ", warning))
 	}
-	switch {
-	case len(problems) > 0:
+	if len(problems) > 0 {
 		p.problems(problems)
-	case !tells(r.Reason, r.Error):
+	}
+	if !anyError(problems) && !tells(r.Reason, r.Error) {
 		p.printf("  error: %s\n", indentedBy("    ", r.Error))
 	}
 	p.changes(r.Changes, "  ")

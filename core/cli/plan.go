@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/engine"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/diag"
 )
 
 func newPlan(a *app) *cobra.Command {
@@ -19,7 +21,8 @@ func newPlan(a *app) *cobra.Command {
 		Short: "Show what syncs and releases would change, with a diff",
 		Long: `Show what the named syncs and releases, or all, would change in the cluster, with
 a diff of each object. Nothing is changed, and no daemon is needed. A release
-whose HelmRelease is in what a sync applies is planned as git declares it.
+whose HelmRelease is in what a sync applies is planned as git declares it; its
+problems are told with the place in the file, as the source has it.
 
 Exit code 0: nothing would change. 2: something would. 1: something is wrong.`,
 		ValidArgsFunction: a.completeNodes(plannable),
@@ -111,16 +114,16 @@ func (p planPrinter) result(r engine.PlanResult) {
 		if len(problems) == 0 {
 			problems = placed(r.Release.Problems)
 		}
-		p.release(r.Node, *r.Release, problems)
+		p.release(planName(r), *r.Release, problems)
 		return
 	}
 	if len(r.Problems) > 0 {
-		p.printf("%s:\n", r.Node)
+		p.printf("%s:\n", planName(r))
 		p.problems(r.Problems)
 	}
 	if r.Plan == nil {
-		if len(r.Problems) == 0 {
-			p.printf("%s: %s\n", r.Node, r.Error)
+		if !anyError(r.Problems) {
+			p.printf("%s: %s\n", planName(r), r.Error)
 		}
 		return
 	}
@@ -145,6 +148,19 @@ func (p planPrinter) result(r engine.PlanResult) {
 	if r.Plan.Approval != "" {
 		p.printf("  to allow it: sluice apply %s --approve %s\n", strings.TrimPrefix(r.Node, "sync."), r.Plan.Approval)
 	}
+}
+
+// planName is what a plan is of, with the place in the repository if a sync's
+// files declare it.
+func planName(r engine.PlanResult) string {
+	if place := (rollout.Object{File: r.File, Line: r.Line}).Origin(); place != "" {
+		return r.Node + " (" + place + ")"
+	}
+	return r.Node
+}
+
+func anyError(list []rollout.Problem) bool {
+	return slices.ContainsFunc(list, func(p rollout.Problem) bool { return p.Severity == diag.Error.String() })
 }
 
 // marks are what each action is shown with.

@@ -58,28 +58,48 @@ func (e *Engine) releasePlanJob(id string) (*releaseJob, error) {
 func (e *Engine) planResources(ctx context.Context, id string) []PlanResult {
 	e.mu.Lock()
 	n := e.nodes[id]
-	loaded, applierID := n.sync.loaded, n.sync.cfg.Applier
-	app, h := e.nodes[applierID], e.helmOf(applierID)
+	cfg, loaded := n.sync.cfg, n.sync.loaded
+	app, h := e.nodes[cfg.Applier], e.helmOf(cfg.Applier)
 	e.mu.Unlock()
 	if loaded == nil || h == nil || !h.helm.cfg.Resources {
 		return nil
 	}
+	failed := func(err error) []PlanResult { return []PlanResult{{Node: id, Error: words.OneLine(err)}} }
 	found, err := releaseResources(loaded.Items, cmp.Or(defaultNamespace(app.plugin), "default"))
-	if err != nil {
-		return []PlanResult{{Node: id, Error: words.OneLine(err)}}
-	}
-	if len(found) == 0 {
+	switch {
+	case err != nil:
+		return failed(err)
+	case len(found) == 0:
 		return nil
 	}
+	tree, err := e.treeOf(ctx, cfg.Source)
+	if err != nil {
+		return failed(err)
+	}
+	defer tree.Release()
+	parseFiled(cfg, tree.Dir, found, newFollowing(h).Options)
 	ids := e.declareResources(h, found)
 	if err := e.prepare(ctx, ids); err != nil {
-		return []PlanResult{{Node: id, Error: words.OneLine(err)}}
+		return failed(err)
 	}
 	results := make([]PlanResult, len(ids))
 	for i, release := range ids {
 		results[i] = e.planOneRelease(ctx, release)
+		results[i].stands(found[i])
 	}
 	return results
+}
+
+// stands adds where the resource stands that declares the release, and what is
+// odd about it.
+func (res *PlanResult) stands(r filedResource) {
+	res.File, res.Line = r.item.File, r.item.Line
+	res.Problems = append(res.Problems, rollout.Problems(r.parsed.resource.Warnings)...)
+	for i := range res.Problems {
+		if p := &res.Problems[i]; p.File == "" {
+			p.File, p.Line = res.File, res.Line
+		}
+	}
 }
 
 // helmOf is the helm of an applier, nil if there is none. e.mu is held.
@@ -93,36 +113,39 @@ func (e *Engine) helmOf(applier string) *node {
 }
 
 // declareResources makes nodes of resources as if the cluster had them, and
-// returns their ids.
-func (e *Engine) declareResources(h *node, list []applier.Resource) []string {
+// returns their ids, in order.
+func (e *Engine) declareResources(h *node, list []filedResource) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	t := &turnover{engine: e, following: newFollowing(h)}
-	for _, r := range list {
-		t.take(parse(r, t.following.Options))
+	ids := make([]string, len(list))
+	for i, r := range list {
+		t.take(r.parsed)
+		ids[i] = r.parsed.resource.ID(t.following.Name)
 	}
-	ids := slices.Clone(t.run)
 	e.placeCharts()
 	e.relink()
 	return ids
 }
 
 // releaseResources reads the custom resources that declare releases from a file
-// of items.
-func releaseResources(items, namespace string) ([]applier.Resource, error) {
-	var list []applier.Resource
+// of items. Those that their files tell to leave alone are not applied.
+func releaseResources(items, namespace string) ([]filedResource, error) {
+	var list []filedResource
 	for item, err := range (applier.Set{Objects: items}).Items() {
 		if err != nil {
 			return nil, err
 		}
-		r := applier.Resource{Ref: refOf(item.Object)}
-		if !declaresRelease(r.Ref) {
+		ref := refOf(item.Object)
+		if !declaresRelease(ref) || item.Ignore != "" {
 			continue
 		}
-		if meta, ok := item.Object["metadata"].(map[string]any); ok && r.Ref.Namespace == "" {
-			r.Ref.Namespace, meta["namespace"] = namespace, namespace
+		if meta, ok := item.Object["metadata"].(map[string]any); ok && ref.Namespace == "" {
+			ref.Namespace, meta["namespace"] = namespace, namespace
 		}
-		if r.Object, err = json.Marshal(item.Object); err != nil {
+		r := filedResource{item: item}
+		r.parsed.Ref = ref
+		if r.parsed.Object, err = json.Marshal(item.Object); err != nil {
 			return nil, err
 		}
 		list = append(list, r)

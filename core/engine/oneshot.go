@@ -20,8 +20,14 @@ type PlanResult struct {
 	Release *release.Plan `json:"release,omitempty"` // of a release
 	Error   string        `json:"error,omitempty"`
 
-	// Problems are what the plugins of the sync's source and applier report
-	// about their configuration. There may be warnings beside a Plan.
+	// File and Line are where the resource stands that declares the release, if
+	// a sync applies it: relative to the root of the sync's source.
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+
+	// Problems are, of a sync, what the plugins of its source and applier report
+	// about their configuration, and of a release, what is wrong with its
+	// declaration or its values. There may be warnings beside a Plan.
 	Problems []rollout.Problem `json:"problems,omitempty"`
 }
 

@@ -68,12 +68,8 @@ func (p *parser) object(n *yaml.Node, apiVersion, kind string) {
 	if !ok {
 		return
 	}
-	line := n.Line
-	if len(n.Content) > 0 {
-		line = n.Content[0].Line
-	}
 	p.content.objects = append(p.content.objects,
-		Object{Ref: ref, Line: line + p.line - 1, Ignore: c.ignored(), JSON: encode(object)})
+		Object{Ref: ref, Line: lineOf(n) + p.line - 1, Ignore: c.ignored(), JSON: encode(object)})
 }
 
 // checker looks for what every object must have.

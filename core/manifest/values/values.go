@@ -9,7 +9,6 @@ package values
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"go.yaml.in/yaml/v3"
 
@@ -85,57 +84,9 @@ func Place(data []byte, path diag.Path) (at diag.Pos, ok bool) {
 	}
 	var key *yaml.Node
 	for _, step := range path {
-		if key, n = child(n, step, 0); n == nil {
+		if key, n = document.Child(n, step); n == nil {
 			return diag.Pos{}, false
 		}
 	}
 	return diag.Pos{Line: key.Line, Column: key.Column}, true
-}
-
-// deepest bounds how many mappings merge each other.
-const deepest = 20
-
-// child returns the value at one step below n, and the node that names it.
-func child(n *yaml.Node, step diag.Step, depth int) (key, value *yaml.Node) {
-	n = document.Resolve(n)
-	switch {
-	case depth > deepest:
-		return nil, nil
-	case n.Kind == yaml.SequenceNode:
-		if step.Name == "" && step.Index >= 0 && step.Index < len(n.Content) {
-			return n.Content[step.Index], n.Content[step.Index]
-		}
-		return nil, nil
-	case n.Kind != yaml.MappingNode:
-		return nil, nil
-	}
-	name := step.Name
-	if name == "" {
-		name = fmt.Sprint(step.Index)
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if k := n.Content[i]; !document.IsMerge(k) && document.Resolve(k).Value == name {
-			return k, n.Content[i+1]
-		}
-	}
-	return merged(n, step, depth)
-}
-
-// merged looks a step up in the mappings that n merges in.
-func merged(n *yaml.Node, step diag.Step, depth int) (key, value *yaml.Node) {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if !document.IsMerge(n.Content[i]) {
-			continue
-		}
-		sources := []*yaml.Node{n.Content[i+1]}
-		if list := document.Resolve(sources[0]); list.Kind == yaml.SequenceNode {
-			sources = slices.Clone(list.Content)
-		}
-		for _, source := range sources {
-			if key, value := child(source, step, depth+1); value != nil {
-				return key, value
-			}
-		}
-	}
-	return nil, nil
 }

@@ -32,8 +32,13 @@ var patient = release.Remedy{Retries: -1}
 type parser struct {
 	Options
 	Resource
+	locate   Locate // may be nil
 	problems diag.List
 }
+
+// Locate finds where a field of a resource stands in the file that declares it;
+// nil if it is not known.
+type Locate func(path diag.Path) *diag.Range
 
 // Parse reads a custom resource. The error is a diag.List, see diag.From, whose
 // paths lead to the fields: spec.chart.version. With an error, the Resource
@@ -41,7 +46,13 @@ type parser struct {
 // Status, as far as they can be read, so that the error can be written to where
 // people look.
 func Parse(object json.RawMessage, o Options) (Resource, error) {
-	p := &parser{Options: o}
+	return ParseFile(object, o, nil)
+}
+
+// ParseFile is Parse for a resource that a file declares: problems of the
+// resource, and later those of its values, have their places there.
+func ParseFile(object json.RawMessage, o Options, locate Locate) (Resource, error) {
+	p := &parser{Options: o, locate: locate}
 	top := objectAt(nil, object, &p.problems)
 	p.identify(top)
 	if !p.problems.HasErrors() {
@@ -52,6 +63,11 @@ func Parse(object json.RawMessage, o Options) (Resource, error) {
 	}
 	var errs diag.List
 	for _, d := range p.problems {
+		if locate != nil {
+			if d.Subject = locate(d.Path); d.Subject != nil && len(d.Path) > 0 {
+				d.Summary = d.Path.String() + ": " + d.Summary
+			}
+		}
 		if d.Severity == diag.Warning {
 			p.Warnings = append(p.Warnings, d)
 		} else {
@@ -219,7 +235,7 @@ func (p *parser) name(f *fields) {
 func (p *parser) values(f *fields) {
 	for _, entry := range f.list("valueFileSecrets") {
 		if name := entry.text("name"); name != "" {
-			p.Spec.From = append(p.Spec.From, release.ValuesFrom{Secret: &release.ObjectKey{Namespace: p.Ref.Namespace, Name: name, Key: defaultValuesKey}, Place: entry.path.String()})
+			p.Spec.From = append(p.Spec.From, release.ValuesFrom{Secret: &release.ObjectKey{Namespace: p.Ref.Namespace, Name: name, Key: defaultValuesKey}, Place: p.place(entry.path)})
 		} else {
 			entry.problem(entry.at("name"), "the name of a Secret is missing")
 		}
@@ -233,7 +249,20 @@ func (p *parser) values(f *fields) {
 	if raw := f.take("values"); raw != nil {
 		f.object("values") // says what else it is
 		p.Spec.Values = secret.New(string(raw))
+		if p.locate != nil {
+			p.Spec.Locate = func(path diag.Path) *diag.Range { return p.locate(append(f.at("values"), path...)) }
+		}
 	}
+}
+
+// place is where a field stands, for people.
+func (p *parser) place(path diag.Path) string {
+	if p.locate != nil {
+		if at := p.locate(path); at != nil {
+			return at.String()
+		}
+	}
+	return path.String()
 }
 
 func waitFor(ready bool) helm.Wait {

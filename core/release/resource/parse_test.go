@@ -568,3 +568,33 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestParseFile: what a file declares has its places there, as far as they are
+// known.
+func TestParseFile(t *testing.T) {
+	lines := map[string]int{"spec.timeout": 7, "spec.valuesFrom[0].configMapKeyRef": 9, "spec.values.image": 12}
+	locate := func(path diag.Path) *diag.Range {
+		if line := lines[path.String()]; line > 0 {
+			return &diag.Range{File: "apps/web.yaml", Start: diag.Pos{Line: line, Column: 3}}
+		}
+		return nil
+	}
+	_, err := resource.ParseFile(v1(t, repoChart+"timeout: soon\nmaxHistory: many"), resource.Options{}, locate)
+	const want = "apps/web.yaml:7:3: spec.timeout: this is a text, not a whole number; spec.maxHistory: this is a text, not a whole number"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	r, err := resource.ParseFile(v1(t, repoChart+"valuesFrom: [{configMapKeyRef: {name: c}}]\nvalues: {image: a}"), resource.Options{}, locate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Spec.From[0].Place; got != "apps/web.yaml:9:3" {
+		t.Errorf("the ConfigMap is named at %q", got)
+	}
+	if at := r.Spec.Locate(diag.Attr("image")); at == nil || at.String() != "apps/web.yaml:12:3" {
+		t.Errorf("the value is at %v", at)
+	}
+	if at := r.Spec.Locate(diag.Attr("other")); at != nil {
+		t.Errorf("a value that nobody set is at %v", at)
+	}
+}

@@ -24,7 +24,7 @@ func (p *parser) valuesFrom(f *fields) {
 		return
 	}
 	place := f.object(set[0])
-	from := release.ValuesFrom{Optional: place.flag("optional", false), Lenient: true, Place: place.path.String()}
+	from := release.ValuesFrom{Optional: place.flag("optional", false), Lenient: true, Place: p.place(place.path)}
 	switch set[0] {
 	case "configMapKeyRef":
 		from.ConfigMap = p.key(place)

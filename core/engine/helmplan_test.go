@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// objectsBlock applies what is in mem://objects, and runs its HelmReleases.
+const objectsBlock = `source "memory" "objects" { url = "mem://objects" }
+sync "objects" { source = source.memory.objects }
+helm "helm" "default" {}
+`
+
+// plan is what a configuration would change, by an engine that is stopped again.
+func (w *world) plan(hcl string, names ...string) []PlanResult {
+	w.t.Helper()
+	w.configure(hcl)
+	e := w.engine()
+	e.Load(w.t.Context())
+	results, err := e.Plan(w.t.Context(), names, nil)
+	w.stop(e)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return results
+}
+
+// planned is the result of a node.
+func planned(t *testing.T, results []PlanResult, id string) PlanResult {
+	t.Helper()
+	i := slices.IndexFunc(results, func(r PlanResult) bool { return r.Node == id })
+	if i < 0 {
+		t.Fatalf("no plan of %s: %+v", id, results)
+	}
+	return results[i]
+}
+
+// hr is a document that declares a release of a chart in a git repository, with
+// more of its spec. It has six lines without that.
+func hr(name, spec string) string {
+	return fmt.Sprintf(`apiVersion: helm.fluxcd.io/v1
+kind: HelmRelease
+metadata: {name: %s, namespace: demo}
+spec:
+  chart: {git: "https://git.example.com/charts", path: charts/ghost, ref: main}
+%s---
+`, name, spec)
+}
+
+// TestPlanOfAResourceNamesItsPlace: what is wrong with a HelmRelease is told with
+// the place in the repository.
+func TestPlanOfAResourceNamesItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.repo("mem://objects").commit("apps/web=" + strings.Join([]string{
+			hr("fine", ""),
+			hr("soon", "  timeout: soon\n"),
+			hr("odd", "  helmvrsion: v3\n"),
+			hr("lacking", "  valuesFrom:\n  - configMapKeyRef: {name: nothing}\n"),
+		}, ""))
+		results := w.plan(objectsBlock)
+		for name, want := range map[string]struct {
+			line    int
+			problem string // place and text; empty: none
+		}{
+			"fine":    {1, ""},
+			"soon":    {7, "apps/web.yaml:12:3: spec.timeout: this is a text"},
+			"odd":     {14, "apps/web.yaml:19:3: spec.helmvrsion: there is no such field"},
+			"lacking": {21, "apps/web.yaml:27:5: key values.yaml of ConfigMap demo/nothing: no such configuration"},
+		} {
+			r := planned(t, results, "helmrelease.default/demo/"+name)
+			if r.File != "apps/web.yaml" || r.Line != want.line {
+				t.Errorf("%s stands at %s:%d, want line %d", name, r.File, r.Line, want.line)
+			}
+			var got []string
+			for _, p := range r.Problems {
+				got = append(got, p.String())
+			}
+			if text := strings.Join(got, "\n"); len(got) > 1 || !strings.HasPrefix(text, want.problem) || want.problem == "" && text != "" {
+				t.Errorf("%s has the problems %q, want %s", name, text, want.problem)
+			}
+		}
+	})
+}
