@@ -181,7 +181,7 @@ func (i *memoryInstance) Has(capability string) bool {
 	switch capability {
 	case helm.CanList, helm.CanRead:
 		return i.helm != nil
-	case applier.CanKeepResources:
+	case applier.CanKeepResources, applier.CanInspect:
 		return i.applier != nil && i.w.resources != nil
 	case applier.CanKeepSecrets:
 		return i.applier != nil

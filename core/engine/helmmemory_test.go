@@ -31,6 +31,8 @@ type helmCluster struct {
 	fail     map[string]error                // by operation and name: "install ghost", "uninstall ghost"
 	hang     map[string]bool                 // the same: until the call ends
 	leave    map[string]string               // the same: the status that it leaves the release in before it fails
+	manifest string                          // of each revision
+	reads    int                             // of contents
 	calls    []string
 }
 
@@ -227,9 +229,10 @@ func (c *helmCluster) List(_ context.Context, namespace string, emit func(helm.R
 func (c *helmCluster) Content(_ context.Context, ref helm.ReleaseRef, number int) (helm.Content, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.reads++
 	for _, r := range c.releases[ref] {
 		if number == 0 || r.Number == number {
-			return helm.Content{Revision: r.Revision, Values: r.values, Computed: r.values, Notes: "enjoy"}, nil
+			return helm.Content{Revision: r.Revision, Values: r.values, Computed: r.values, Notes: "enjoy", Manifest: secret.New(c.manifest)}, nil
 		}
 	}
 	return helm.Content{}, helm.ErrNotFound
@@ -251,7 +254,9 @@ type resourceStore struct {
 	changed chan struct{}
 	events  []applier.ResourceEvent
 	configs map[applier.ConfigRef]string
-	broken  error // what Follow says
+	broken  error                             // what Follow says
+	made    map[applier.Ref]map[string]string // other objects, with their annotations
+	asked   int                               // for one of those
 
 	forbidden string // why resources cannot be seen
 	patches   int
@@ -460,6 +465,18 @@ func (k *keeper) ReadConfig(_ context.Context, ref applier.ConfigRef) (string, e
 		return text, nil
 	}
 	return "", applier.ErrNoConfig
+}
+
+func (k *keeper) Inspect(_ context.Context, q applier.Inquiry) (applier.Inspected, error) {
+	k.store.mu.Lock()
+	defer k.store.mu.Unlock()
+	k.store.asked++
+	for ref, annotations := range k.store.made {
+		if strings.EqualFold(ref.Kind, q.Kind) && ref.Namespace == cmp.Or(q.Namespace, "default") && ref.Name == q.Name {
+			return applier.Inspected{Ref: ref, Annotations: annotations}, nil
+		}
+	}
+	return applier.Inspected{}, applier.ErrNoResource
 }
 
 var errNoCluster = errors.New("the cluster does not answer")

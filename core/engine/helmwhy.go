@@ -65,14 +65,10 @@ func (e *Engine) explainRelease(n *node) []string {
 		}
 	}
 	if v := rep.Revision; v.Number > 0 {
-		lines = append(lines, fmt.Sprintf("revision %d of %s is %s: %s", v.Number, v.Chart, v.Status, v.Message))
+		lines = append(lines, revisionText(v))
 	}
 	for _, s := range rep.Steps {
-		text := fmt.Sprintf("at %s it did %s, because: %s", s.At.Format(time.RFC3339), s.Action, s.Reason)
-		if s.Error != "" {
-			text += " It failed: " + s.Error
-		}
-		lines = append(lines, text)
+		lines = append(lines, stepText(s))
 	}
 	for _, c := range rep.Drift {
 		text := fmt.Sprintf("drifted: %s %s/%s", c.Kind, c.Namespace, c.Name)

@@ -82,8 +82,12 @@ type Explanation struct {
 	Target string           `json:"target"`
 	Lines  []string         `json:"lines"` // sentences in the order in which they explain each other
 	Node   *Node            `json:"node,omitempty"`
-	Object *rollout.Object  `json:"object,omitempty"`
+	Object *rollout.Object  `json:"object,omitempty"` // of one that no sync has, only Ref
 	Others []rollout.Object `json:"others,omitempty"` // when the target matches several objects
+
+	// Release is the Helm release that Object belongs to, if no sync has it. Node
+	// is its node, nil if nobody declares the release.
+	Release *HelmRelease `json:"release,omitempty"`
 }
 
 // ConfigStatus is the configuration the daemon runs and what came of the last

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,11 +19,16 @@ import (
 // Why explains the state of a node, by id or sync name, or of an object,
 // written kind/name or namespace:kind/name. namespace narrows an object that
 // names none. A custom resource that declares a release, and namespace/name of a
-// release, mean the release.
+// release, mean the release. An object that no sync has is explained by the Helm
+// release that it belongs to, which costs a few requests.
 func (e *Engine) Why(ctx context.Context, target, namespace string) (Explanation, error) {
 	id, isRelease := e.whyRelease(target, namespace)
 	if strings.Contains(target, "/") && !isRelease {
-		return e.whyObject(target, namespace)
+		x, err := e.whyObject(target, namespace)
+		if errors.Is(err, refusal.ErrNotFound) {
+			return e.whyReleased(ctx, target, namespace)
+		}
+		return x, err
 	}
 	var err error
 	if !isRelease {

@@ -21,6 +21,7 @@ const (
 	CanLease         = "applier.lease"
 	CanMark          = "applier.mark"
 	CanKeepResources = "applier.resources"
+	CanInspect       = "applier.inspect"
 )
 
 var capabilities = []plug.Capability{
@@ -29,4 +30,5 @@ var capabilities = []plug.Capability{
 	{Name: CanLease, Has: func(v any) bool { _, ok := v.(Leaser); return ok }},
 	{Name: CanMark, Has: func(v any) bool { _, ok := v.(Marker); return ok }},
 	{Name: CanKeepResources, Has: func(v any) bool { _, ok := v.(ResourceKeeper); return ok }},
+	{Name: CanInspect, Has: func(v any) bool { _, ok := v.(Inspector); return ok }},
 }

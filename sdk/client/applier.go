@@ -22,6 +22,7 @@ var _ interface {
 	applier.Leaser
 	applier.Marker
 	applier.ResourceKeeper
+	applier.Inspector
 } = (*Applier)(nil)
 
 // NewApplier uses c to call the instance.

@@ -53,6 +53,17 @@ func (a *Applier) TellResource(ctx context.Context, event applier.ResourceEvent)
 	return err
 }
 
+// Inspect implements applier.Inspector.
+func (a *Applier) Inspect(ctx context.Context, q applier.Inquiry) (applier.Inspected, error) {
+	m := Method{Name: "applier.Inspect", Idempotent: true, Timeout: time.Minute}
+	resp, err := unary(ctx, a.caller, m, func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (*pb.InspectResponse, error) {
+		req := wire.InquiryToProto(q)
+		req.Instance = instance
+		return pb.NewApplierClient(conn).Inspect(ctx, req)
+	})
+	return wire.InspectedFromProto(resp), err
+}
+
 // ReadConfig implements applier.ResourceKeeper.
 func (a *Applier) ReadConfig(ctx context.Context, ref applier.ConfigRef) (string, error) {
 	m := Method{Name: "applier.ReadConfig", Idempotent: true, Timeout: time.Minute}

@@ -40,6 +40,7 @@ var applierChecks = []Check{
 	{"applier-changes-only-what-is-meant", withKeeper(changesOnlyWhatIsMeant)},
 	{"applier-tells-resources", withKeeper(tellsResources)},
 	{"applier-says-when-there-is-no-config", withKeeper(saysWhenThereIsNoConfig)},
+	{"applier-inspects-objects", withApplier(inspectsObjects)},
 }
 
 func plansNothingForNothing(t T, a *openApplier) {

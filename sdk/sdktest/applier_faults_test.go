@@ -65,6 +65,7 @@ var applierFaults = []struct{ fault, check string }{
 	{"changes what has the name", "applier-changes-only-what-is-meant"},
 	{"tells nothing twice", "applier-tells-resources"},
 	{"has an empty configuration for everything", "applier-says-when-there-is-no-config"},
+	{"finds what is not there", "applier-inspects-objects"},
 }
 
 func TestSuiteFindsApplierFaults(t *testing.T) {
@@ -324,4 +325,12 @@ func (b *bad) ReadConfig(ctx context.Context, ref applier.ConfigRef) (string, er
 		return "", nil
 	}
 	return b.target.ReadConfig(ctx, ref)
+}
+
+func (b *bad) Inspect(ctx context.Context, q applier.Inquiry) (applier.Inspected, error) {
+	found, err := b.target.Inspect(ctx, q)
+	if b.fault == "finds what is not there" {
+		return found, nil
+	}
+	return found, err
 }

@@ -321,7 +321,7 @@ func TestCapabilities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{applier.CanListWorkloads, applier.CanKeepSecrets, applier.CanLease, applier.CanMark, applier.CanKeepResources}
+	want := []string{applier.CanListWorkloads, applier.CanKeepSecrets, applier.CanLease, applier.CanMark, applier.CanKeepResources, applier.CanInspect}
 	if diff := cmp.Diff(want, d.Kinds[0].Capabilities); diff != "" {
 		t.Errorf("described (-want +got):\n%s", diff)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -195,5 +196,41 @@ func TestApplierKeepsResources(t *testing.T) {
 	ref.Key = "other"
 	if _, err := a.ReadConfig(ctx, ref); !errors.Is(err, applier.ErrNoConfig) {
 		t.Errorf("ReadConfig of another key: %v", err)
+	}
+}
+
+// Inspect finds objects; their annotations are in "annotations".
+func (m *target) Inspect(_ context.Context, q applier.Inquiry) (applier.Inspected, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for ref, s := range m.objects {
+		if !strings.EqualFold(ref.Kind, q.Kind) || ref.Name != q.Name || ref.Namespace != q.Namespace || !strings.HasPrefix(ref.Group, q.Group) {
+			continue
+		}
+		found := applier.Inspected{Ref: ref, Annotations: map[string]string{}}
+		has, _ := s.object["annotations"].(map[string]string)
+		for _, name := range q.Annotations {
+			if value, ok := has[name]; ok {
+				found.Annotations[name] = value
+			}
+		}
+		return found, nil
+	}
+	return applier.Inspected{}, fmt.Errorf("%s/%s: %w", q.Kind, q.Name, applier.ErrNoResource)
+}
+
+func TestApplierInspects(t *testing.T) {
+	m := newTarget()
+	web := applier.Ref{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "web"}
+	m.objects[web] = stored{"shop", map[string]any{"annotations": map[string]string{"a": "1", "b": "2"}}}
+	a := sdktest.New(t, m.plugin(), sdktest.Options{}).Applier("memory", nil)
+	q := applier.Inquiry{Kind: "deployment", Group: "ap", Namespace: "shop", Name: "web", Annotations: []string{"b", "c"}}
+	found, err := a.Inspect(t.Context(), q)
+	if diff := cmp.Diff(applier.Inspected{Ref: web, Annotations: map[string]string{"b": "2"}}, found); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	q.Name = "other"
+	if _, err := a.Inspect(t.Context(), q); !errors.Is(err, applier.ErrNoResource) {
+		t.Errorf("Inspect of what is not there: %v", err)
 	}
 }

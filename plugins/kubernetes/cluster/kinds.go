@@ -91,6 +91,29 @@ func (k *Kinds) Any(ctx context.Context, gvk schema.GroupVersionKind) (Kind, err
 	return kind, err
 }
 
+// Named returns the kinds that people call so, by singular or plural in any case,
+// each in its newest version; those of groups with the fewest dots, which are
+// of Kubernetes itself, come first. group is the
+// beginning of their API groups.
+func (k *Kinds) Named(ctx context.Context, word, group string) ([]Kind, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.load(ctx); err != nil {
+		return nil, err
+	}
+	var list []Kind
+	for gk, versions := range k.served {
+		kind := versions[sortedVersions(versions)[0]]
+		if strings.HasPrefix(gk.Group, group) && (strings.EqualFold(gk.Kind, word) || strings.EqualFold(kind.Resource, word)) {
+			list = append(list, kind)
+		}
+	}
+	slices.SortFunc(list, func(a, b Kind) int {
+		return cmp.Or(strings.Count(a.Group, ".")-strings.Count(b.Group, "."), strings.Compare(a.Group, b.Group))
+	})
+	return list, nil
+}
+
 // Refresh asks the API server again.
 func (k *Kinds) Refresh(ctx context.Context) error {
 	k.mu.Lock()

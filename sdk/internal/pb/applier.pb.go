@@ -3450,6 +3450,146 @@ func (x *ReadConfigResponse) GetValue() string {
 	return ""
 }
 
+type InspectRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	// Singular or plural, in any case.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Beginning of the API group. Empty: any.
+	Group string `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	// Empty: the applier's default, for kinds that are in namespaces.
+	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	Name      string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
+	// Names of the annotations to return, if the object has them, and no others.
+	Annotations   []string `protobuf:"bytes,6,rep,name=annotations,proto3" json:"annotations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectRequest) Reset() {
+	*x = InspectRequest{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectRequest) ProtoMessage() {}
+
+func (x *InspectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectRequest.ProtoReflect.Descriptor instead.
+func (*InspectRequest) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *InspectRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *InspectRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *InspectRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *InspectRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *InspectRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *InspectRequest) GetAnnotations() []string {
+	if x != nil {
+		return x.Annotations
+	}
+	return nil
+}
+
+type InspectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ref           *ObjectRef             `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
+	Annotations   map[string]string      `protobuf:"bytes,2,rep,name=annotations,proto3" json:"annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectResponse) Reset() {
+	*x = InspectResponse{}
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectResponse) ProtoMessage() {}
+
+func (x *InspectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_applier_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectResponse.ProtoReflect.Descriptor instead.
+func (*InspectResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_applier_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *InspectResponse) GetRef() *ObjectRef {
+	if x != nil {
+		return x.Ref
+	}
+	return nil
+}
+
+func (x *InspectResponse) GetAnnotations() map[string]string {
+	if x != nil {
+		return x.Annotations
+	}
+	return nil
+}
+
 var File_sluice_plugin_v1_applier_proto protoreflect.FileDescriptor
 
 const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
@@ -3665,7 +3805,20 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\tR\x03key\"*\n" +
 	"\x12ReadConfigResponse\x12\x14\n" +
-	"\x05value\x18\x01 \x01(\tR\x05value*\xb7\x01\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value\"\xaa\x01\n" +
+	"\x0eInspectRequest\x12\x1a\n" +
+	"\binstance\x18\x01 \x01(\tR\binstance\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\x12\x1c\n" +
+	"\tnamespace\x18\x04 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\x12 \n" +
+	"\vannotations\x18\x06 \x03(\tR\vannotations\"\xd6\x01\n" +
+	"\x0fInspectResponse\x12-\n" +
+	"\x03ref\x18\x01 \x01(\v2\x1b.sluice.plugin.v1.ObjectRefR\x03ref\x12T\n" +
+	"\vannotations\x18\x02 \x03(\v22.sluice.plugin.v1.InspectResponse.AnnotationsEntryR\vannotations\x1a>\n" +
+	"\x10AnnotationsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xb7\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rACTION_CREATE\x10\x01\x12\x11\n" +
@@ -3698,7 +3851,7 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\rPHASE_STARTED\x10\x01\x12\x12\n" +
 	"\x0ePHASE_UPDATING\x10\x02\x12\x0f\n" +
 	"\vPHASE_READY\x10\x03\x12\x10\n" +
-	"\fPHASE_FAILED\x10\x042\xad\t\n" +
+	"\fPHASE_FAILED\x10\x042\xfd\t\n" +
 	"\aApplier\x12G\n" +
 	"\x04Plan\x12\x1d.sluice.plugin.v1.PlanRequest\x1a\x1e.sluice.plugin.v1.PlanResponse0\x01\x12J\n" +
 	"\x05Apply\x12\x1e.sluice.plugin.v1.ApplyRequest\x1a\x1f.sluice.plugin.v1.ApplyResponse0\x01\x12M\n" +
@@ -3715,7 +3868,8 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\rPatchResource\x12&.sluice.plugin.v1.PatchResourceRequest\x1a'.sluice.plugin.v1.PatchResourceResponse\x12]\n" +
 	"\fTellResource\x12%.sluice.plugin.v1.TellResourceRequest\x1a&.sluice.plugin.v1.TellResourceResponse\x12W\n" +
 	"\n" +
-	"ReadConfig\x12#.sluice.plugin.v1.ReadConfigRequest\x1a$.sluice.plugin.v1.ReadConfigResponseB4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
+	"ReadConfig\x12#.sluice.plugin.v1.ReadConfigRequest\x1a$.sluice.plugin.v1.ReadConfigResponse\x12N\n" +
+	"\aInspect\x12 .sluice.plugin.v1.InspectRequest\x1a!.sluice.plugin.v1.InspectResponseB4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_sluice_plugin_v1_applier_proto_rawDescOnce sync.Once
@@ -3730,7 +3884,7 @@ func file_sluice_plugin_v1_applier_proto_rawDescGZIP() []byte {
 }
 
 var file_sluice_plugin_v1_applier_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_sluice_plugin_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_sluice_plugin_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_sluice_plugin_v1_applier_proto_goTypes = []any{
 	(Action)(0),                   // 0: sluice.plugin.v1.Action
 	(Outcome)(0),                  // 1: sluice.plugin.v1.Outcome
@@ -3784,18 +3938,21 @@ var file_sluice_plugin_v1_applier_proto_goTypes = []any{
 	(*TellResourceResponse)(nil),  // 49: sluice.plugin.v1.TellResourceResponse
 	(*ReadConfigRequest)(nil),     // 50: sluice.plugin.v1.ReadConfigRequest
 	(*ReadConfigResponse)(nil),    // 51: sluice.plugin.v1.ReadConfigResponse
-	nil,                           // 52: sluice.plugin.v1.Workload.AnnotationsEntry
-	(*durationpb.Duration)(nil),   // 53: google.protobuf.Duration
-	(*Diagnostic)(nil),            // 54: sluice.plugin.v1.Diagnostic
+	(*InspectRequest)(nil),        // 52: sluice.plugin.v1.InspectRequest
+	(*InspectResponse)(nil),       // 53: sluice.plugin.v1.InspectResponse
+	nil,                           // 54: sluice.plugin.v1.Workload.AnnotationsEntry
+	nil,                           // 55: sluice.plugin.v1.InspectResponse.AnnotationsEntry
+	(*durationpb.Duration)(nil),   // 56: google.protobuf.Duration
+	(*Diagnostic)(nil),            // 57: sluice.plugin.v1.Diagnostic
 }
 var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
-	53, // 0: sluice.plugin.v1.ObjectSet.timeout:type_name -> google.protobuf.Duration
+	56, // 0: sluice.plugin.v1.ObjectSet.timeout:type_name -> google.protobuf.Duration
 	4,  // 1: sluice.plugin.v1.Change.ref:type_name -> sluice.plugin.v1.ObjectRef
 	0,  // 2: sluice.plugin.v1.Change.action:type_name -> sluice.plugin.v1.Action
-	54, // 3: sluice.plugin.v1.Change.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
+	57, // 3: sluice.plugin.v1.Change.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
 	4,  // 4: sluice.plugin.v1.ObjectResult.ref:type_name -> sluice.plugin.v1.ObjectRef
 	1,  // 5: sluice.plugin.v1.ObjectResult.outcome:type_name -> sluice.plugin.v1.Outcome
-	54, // 6: sluice.plugin.v1.ObjectResult.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
+	57, // 6: sluice.plugin.v1.ObjectResult.diagnostic:type_name -> sluice.plugin.v1.Diagnostic
 	5,  // 7: sluice.plugin.v1.PlanRequest.set:type_name -> sluice.plugin.v1.ObjectSet
 	6,  // 8: sluice.plugin.v1.PlanResponse.change:type_name -> sluice.plugin.v1.Change
 	8,  // 9: sluice.plugin.v1.PlanResponse.result:type_name -> sluice.plugin.v1.Summary
@@ -3803,7 +3960,7 @@ var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
 	7,  // 11: sluice.plugin.v1.ApplyResponse.object:type_name -> sluice.plugin.v1.ObjectResult
 	8,  // 12: sluice.plugin.v1.ApplyResponse.result:type_name -> sluice.plugin.v1.Summary
 	4,  // 13: sluice.plugin.v1.DeleteRequest.refs:type_name -> sluice.plugin.v1.ObjectRef
-	53, // 14: sluice.plugin.v1.DeleteRequest.timeout:type_name -> google.protobuf.Duration
+	56, // 14: sluice.plugin.v1.DeleteRequest.timeout:type_name -> google.protobuf.Duration
 	7,  // 15: sluice.plugin.v1.DeleteResponse.object:type_name -> sluice.plugin.v1.ObjectResult
 	8,  // 16: sluice.plugin.v1.DeleteResponse.result:type_name -> sluice.plugin.v1.Summary
 	4,  // 17: sluice.plugin.v1.ObjectStatus.ref:type_name -> sluice.plugin.v1.ObjectRef
@@ -3818,7 +3975,7 @@ var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
 	26, // 26: sluice.plugin.v1.WorkloadsResponse.result:type_name -> sluice.plugin.v1.WorkloadsResult
 	4,  // 27: sluice.plugin.v1.Workload.ref:type_name -> sluice.plugin.v1.ObjectRef
 	29, // 28: sluice.plugin.v1.Workload.containers:type_name -> sluice.plugin.v1.Container
-	52, // 29: sluice.plugin.v1.Workload.annotations:type_name -> sluice.plugin.v1.Workload.AnnotationsEntry
+	54, // 29: sluice.plugin.v1.Workload.annotations:type_name -> sluice.plugin.v1.Workload.AnnotationsEntry
 	28, // 30: sluice.plugin.v1.Workload.rollout:type_name -> sluice.plugin.v1.Rollout
 	3,  // 31: sluice.plugin.v1.Rollout.phase:type_name -> sluice.plugin.v1.Phase
 	30, // 32: sluice.plugin.v1.ReadSecretRequest.ref:type_name -> sluice.plugin.v1.SecretRef
@@ -3833,39 +3990,43 @@ var file_sluice_plugin_v1_applier_proto_depIdxs = []int32{
 	4,  // 41: sluice.plugin.v1.PatchResourceRequest.ref:type_name -> sluice.plugin.v1.ObjectRef
 	45, // 42: sluice.plugin.v1.PatchResourceResponse.resource:type_name -> sluice.plugin.v1.Resource
 	4,  // 43: sluice.plugin.v1.TellResourceRequest.ref:type_name -> sluice.plugin.v1.ObjectRef
-	9,  // 44: sluice.plugin.v1.Applier.Plan:input_type -> sluice.plugin.v1.PlanRequest
-	11, // 45: sluice.plugin.v1.Applier.Apply:input_type -> sluice.plugin.v1.ApplyRequest
-	13, // 46: sluice.plugin.v1.Applier.Delete:input_type -> sluice.plugin.v1.DeleteRequest
-	16, // 47: sluice.plugin.v1.Applier.Status:input_type -> sluice.plugin.v1.StatusRequest
-	19, // 48: sluice.plugin.v1.Applier.Watch:input_type -> sluice.plugin.v1.ApplierWatchRequest
-	23, // 49: sluice.plugin.v1.Applier.Workloads:input_type -> sluice.plugin.v1.WorkloadsRequest
-	31, // 50: sluice.plugin.v1.Applier.ReadSecret:input_type -> sluice.plugin.v1.ReadSecretRequest
-	33, // 51: sluice.plugin.v1.Applier.WriteSecret:input_type -> sluice.plugin.v1.WriteSecretRequest
-	35, // 52: sluice.plugin.v1.Applier.Lease:input_type -> sluice.plugin.v1.LeaseRequest
-	38, // 53: sluice.plugin.v1.Applier.Mark:input_type -> sluice.plugin.v1.ApplierMarkRequest
-	42, // 54: sluice.plugin.v1.Applier.Follow:input_type -> sluice.plugin.v1.FollowRequest
-	46, // 55: sluice.plugin.v1.Applier.PatchResource:input_type -> sluice.plugin.v1.PatchResourceRequest
-	48, // 56: sluice.plugin.v1.Applier.TellResource:input_type -> sluice.plugin.v1.TellResourceRequest
-	50, // 57: sluice.plugin.v1.Applier.ReadConfig:input_type -> sluice.plugin.v1.ReadConfigRequest
-	10, // 58: sluice.plugin.v1.Applier.Plan:output_type -> sluice.plugin.v1.PlanResponse
-	12, // 59: sluice.plugin.v1.Applier.Apply:output_type -> sluice.plugin.v1.ApplyResponse
-	14, // 60: sluice.plugin.v1.Applier.Delete:output_type -> sluice.plugin.v1.DeleteResponse
-	17, // 61: sluice.plugin.v1.Applier.Status:output_type -> sluice.plugin.v1.StatusResponse
-	20, // 62: sluice.plugin.v1.Applier.Watch:output_type -> sluice.plugin.v1.ApplierWatchResponse
-	25, // 63: sluice.plugin.v1.Applier.Workloads:output_type -> sluice.plugin.v1.WorkloadsResponse
-	32, // 64: sluice.plugin.v1.Applier.ReadSecret:output_type -> sluice.plugin.v1.ReadSecretResponse
-	34, // 65: sluice.plugin.v1.Applier.WriteSecret:output_type -> sluice.plugin.v1.WriteSecretResponse
-	36, // 66: sluice.plugin.v1.Applier.Lease:output_type -> sluice.plugin.v1.LeaseResponse
-	39, // 67: sluice.plugin.v1.Applier.Mark:output_type -> sluice.plugin.v1.ApplierMarkResponse
-	43, // 68: sluice.plugin.v1.Applier.Follow:output_type -> sluice.plugin.v1.FollowResponse
-	47, // 69: sluice.plugin.v1.Applier.PatchResource:output_type -> sluice.plugin.v1.PatchResourceResponse
-	49, // 70: sluice.plugin.v1.Applier.TellResource:output_type -> sluice.plugin.v1.TellResourceResponse
-	51, // 71: sluice.plugin.v1.Applier.ReadConfig:output_type -> sluice.plugin.v1.ReadConfigResponse
-	58, // [58:72] is the sub-list for method output_type
-	44, // [44:58] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	4,  // 44: sluice.plugin.v1.InspectResponse.ref:type_name -> sluice.plugin.v1.ObjectRef
+	55, // 45: sluice.plugin.v1.InspectResponse.annotations:type_name -> sluice.plugin.v1.InspectResponse.AnnotationsEntry
+	9,  // 46: sluice.plugin.v1.Applier.Plan:input_type -> sluice.plugin.v1.PlanRequest
+	11, // 47: sluice.plugin.v1.Applier.Apply:input_type -> sluice.plugin.v1.ApplyRequest
+	13, // 48: sluice.plugin.v1.Applier.Delete:input_type -> sluice.plugin.v1.DeleteRequest
+	16, // 49: sluice.plugin.v1.Applier.Status:input_type -> sluice.plugin.v1.StatusRequest
+	19, // 50: sluice.plugin.v1.Applier.Watch:input_type -> sluice.plugin.v1.ApplierWatchRequest
+	23, // 51: sluice.plugin.v1.Applier.Workloads:input_type -> sluice.plugin.v1.WorkloadsRequest
+	31, // 52: sluice.plugin.v1.Applier.ReadSecret:input_type -> sluice.plugin.v1.ReadSecretRequest
+	33, // 53: sluice.plugin.v1.Applier.WriteSecret:input_type -> sluice.plugin.v1.WriteSecretRequest
+	35, // 54: sluice.plugin.v1.Applier.Lease:input_type -> sluice.plugin.v1.LeaseRequest
+	38, // 55: sluice.plugin.v1.Applier.Mark:input_type -> sluice.plugin.v1.ApplierMarkRequest
+	42, // 56: sluice.plugin.v1.Applier.Follow:input_type -> sluice.plugin.v1.FollowRequest
+	46, // 57: sluice.plugin.v1.Applier.PatchResource:input_type -> sluice.plugin.v1.PatchResourceRequest
+	48, // 58: sluice.plugin.v1.Applier.TellResource:input_type -> sluice.plugin.v1.TellResourceRequest
+	50, // 59: sluice.plugin.v1.Applier.ReadConfig:input_type -> sluice.plugin.v1.ReadConfigRequest
+	52, // 60: sluice.plugin.v1.Applier.Inspect:input_type -> sluice.plugin.v1.InspectRequest
+	10, // 61: sluice.plugin.v1.Applier.Plan:output_type -> sluice.plugin.v1.PlanResponse
+	12, // 62: sluice.plugin.v1.Applier.Apply:output_type -> sluice.plugin.v1.ApplyResponse
+	14, // 63: sluice.plugin.v1.Applier.Delete:output_type -> sluice.plugin.v1.DeleteResponse
+	17, // 64: sluice.plugin.v1.Applier.Status:output_type -> sluice.plugin.v1.StatusResponse
+	20, // 65: sluice.plugin.v1.Applier.Watch:output_type -> sluice.plugin.v1.ApplierWatchResponse
+	25, // 66: sluice.plugin.v1.Applier.Workloads:output_type -> sluice.plugin.v1.WorkloadsResponse
+	32, // 67: sluice.plugin.v1.Applier.ReadSecret:output_type -> sluice.plugin.v1.ReadSecretResponse
+	34, // 68: sluice.plugin.v1.Applier.WriteSecret:output_type -> sluice.plugin.v1.WriteSecretResponse
+	36, // 69: sluice.plugin.v1.Applier.Lease:output_type -> sluice.plugin.v1.LeaseResponse
+	39, // 70: sluice.plugin.v1.Applier.Mark:output_type -> sluice.plugin.v1.ApplierMarkResponse
+	43, // 71: sluice.plugin.v1.Applier.Follow:output_type -> sluice.plugin.v1.FollowResponse
+	47, // 72: sluice.plugin.v1.Applier.PatchResource:output_type -> sluice.plugin.v1.PatchResourceResponse
+	49, // 73: sluice.plugin.v1.Applier.TellResource:output_type -> sluice.plugin.v1.TellResourceResponse
+	51, // 74: sluice.plugin.v1.Applier.ReadConfig:output_type -> sluice.plugin.v1.ReadConfigResponse
+	53, // 75: sluice.plugin.v1.Applier.Inspect:output_type -> sluice.plugin.v1.InspectResponse
+	61, // [61:76] is the sub-list for method output_type
+	46, // [46:61] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_sluice_plugin_v1_applier_proto_init() }
@@ -3914,7 +4075,7 @@ func file_sluice_plugin_v1_applier_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_plugin_v1_applier_proto_rawDesc), len(file_sluice_plugin_v1_applier_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   49,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

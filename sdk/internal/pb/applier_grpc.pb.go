@@ -33,6 +33,7 @@ const (
 	Applier_PatchResource_FullMethodName = "/sluice.plugin.v1.Applier/PatchResource"
 	Applier_TellResource_FullMethodName  = "/sluice.plugin.v1.Applier/TellResource"
 	Applier_ReadConfig_FullMethodName    = "/sluice.plugin.v1.Applier/ReadConfig"
+	Applier_Inspect_FullMethodName       = "/sluice.plugin.v1.Applier/Inspect"
 )
 
 // ApplierClient is the client API for Applier service.
@@ -89,6 +90,9 @@ type ApplierClient interface {
 	// ReadConfig returns one value that is no secret. NOT_FOUND with reason
 	// NO_CONFIG: there is none. Capability "applier.resources".
 	ReadConfig(ctx context.Context, in *ReadConfigRequest, opts ...grpc.CallOption) (*ReadConfigResponse, error)
+	// Inspect finds one object by what a person calls it. NOT_FOUND with reason
+	// NO_RESOURCE: there is none, or no such kind. Capability "applier.inspect".
+	Inspect(ctx context.Context, in *InspectRequest, opts ...grpc.CallOption) (*InspectResponse, error)
 }
 
 type applierClient struct {
@@ -311,6 +315,16 @@ func (c *applierClient) ReadConfig(ctx context.Context, in *ReadConfigRequest, o
 	return out, nil
 }
 
+func (c *applierClient) Inspect(ctx context.Context, in *InspectRequest, opts ...grpc.CallOption) (*InspectResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InspectResponse)
+	err := c.cc.Invoke(ctx, Applier_Inspect_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ApplierServer is the server API for Applier service.
 // All implementations must embed UnimplementedApplierServer
 // for forward compatibility.
@@ -365,6 +379,9 @@ type ApplierServer interface {
 	// ReadConfig returns one value that is no secret. NOT_FOUND with reason
 	// NO_CONFIG: there is none. Capability "applier.resources".
 	ReadConfig(context.Context, *ReadConfigRequest) (*ReadConfigResponse, error)
+	// Inspect finds one object by what a person calls it. NOT_FOUND with reason
+	// NO_RESOURCE: there is none, or no such kind. Capability "applier.inspect".
+	Inspect(context.Context, *InspectRequest) (*InspectResponse, error)
 	mustEmbedUnimplementedApplierServer()
 }
 
@@ -416,6 +433,9 @@ func (UnimplementedApplierServer) TellResource(context.Context, *TellResourceReq
 }
 func (UnimplementedApplierServer) ReadConfig(context.Context, *ReadConfigRequest) (*ReadConfigResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadConfig not implemented")
+}
+func (UnimplementedApplierServer) Inspect(context.Context, *InspectRequest) (*InspectResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Inspect not implemented")
 }
 func (UnimplementedApplierServer) mustEmbedUnimplementedApplierServer() {}
 func (UnimplementedApplierServer) testEmbeddedByValue()                 {}
@@ -634,6 +654,24 @@ func _Applier_ReadConfig_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Applier_Inspect_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(InspectRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApplierServer).Inspect(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Applier_Inspect_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApplierServer).Inspect(ctx, req.(*InspectRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Applier_ServiceDesc is the grpc.ServiceDesc for Applier service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -664,6 +702,10 @@ var Applier_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReadConfig",
 			Handler:    _Applier_ReadConfig_Handler,
+		},
+		{
+			MethodName: "Inspect",
+			Handler:    _Applier_Inspect_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

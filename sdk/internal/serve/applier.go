@@ -141,3 +141,10 @@ func (s *applierServer) ReadConfig(ctx context.Context, req *pb.ReadConfigReques
 		return wire.ConfigToProto(value), err
 	})
 }
+
+func (s *applierServer) Inspect(ctx context.Context, req *pb.InspectRequest) (*pb.InspectResponse, error) {
+	return unary(ctx, s.instances, req, func(ctx context.Context, i applier.Inspector) (*pb.InspectResponse, error) {
+		found, err := i.Inspect(ctx, wire.InquiryFromProto(req))
+		return wire.InspectedToProto(found), err
+	})
+}

@@ -114,3 +114,23 @@ func ConfigRefFromProto(p *pb.ReadConfigRequest) applier.ConfigRef {
 func ConfigToProto(value string) *pb.ReadConfigResponse {
 	return &pb.ReadConfigResponse{Value: text(value)}
 }
+
+// InquiryToProto converts what a person calls an object, without the instance.
+func InquiryToProto(q applier.Inquiry) *pb.InspectRequest {
+	return &pb.InspectRequest{Kind: text(q.Kind), Group: text(q.Group), Namespace: text(q.Namespace), Name: text(q.Name), Annotations: texts(q.Annotations)}
+}
+
+// InquiryFromProto is the inverse of InquiryToProto.
+func InquiryFromProto(p *pb.InspectRequest) applier.Inquiry {
+	return applier.Inquiry{Kind: p.GetKind(), Group: p.GetGroup(), Namespace: p.GetNamespace(), Name: p.GetName(), Annotations: p.GetAnnotations()}
+}
+
+// InspectedToProto converts what an object says.
+func InspectedToProto(i applier.Inspected) *pb.InspectResponse {
+	return &pb.InspectResponse{Ref: RefToProto(i.Ref), Annotations: textMap(i.Annotations)}
+}
+
+// InspectedFromProto is the inverse of InspectedToProto.
+func InspectedFromProto(p *pb.InspectResponse) applier.Inspected {
+	return applier.Inspected{Ref: RefFromProto(p.GetRef()), Annotations: p.GetAnnotations()}
+}
