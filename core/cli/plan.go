@@ -22,7 +22,9 @@ func newPlan(a *app) *cobra.Command {
 		Long: `Show what the named syncs and releases, or all, would change in the cluster, with
 a diff of each object. Nothing is changed, and no daemon is needed. A release
 whose HelmRelease is in what a sync applies is planned as git declares it; its
-problems are told with the place in the file, as the source has it.
+problems are told with the place in the file, as the source has it. What it reads
+of a ConfigMap or Secret that the same plan creates or changes is what that will
+hold; so it is for a release block that depends on the sync which applies it.
 
 Exit code 0: nothing would change. 2: something would. 1: something is wrong.`,
 		ValidArgsFunction: a.completeNodes(plannable),

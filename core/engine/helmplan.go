@@ -21,12 +21,13 @@ func (e *Engine) isRelease(id string) bool {
 	return n != nil && n.release != nil
 }
 
-// planOneRelease plans one release, whatever it depends on.
-func (e *Engine) planOneRelease(ctx context.Context, id string) PlanResult {
-	res := PlanResult{Node: id}
+// release plans one release, whatever it depends on.
+func (p *planning) release(ctx context.Context, id string) PlanResult {
+	e, res := p.engine, PlanResult{Node: id}
 	job, err := e.releasePlanJob(id)
 	if err == nil {
 		e.progress(id, rollout.Progress{Step: rollout.StepPlan})
+		job.host = foreseeing(job.host, p.before(id, job.declared))
 		plan, failed := e.planJobOfRelease(ctx, job)
 		if err = failed; err == nil {
 			res.Release, res.Problems = &plan, problemsOf(releaseError(plan.Err))
@@ -53,9 +54,10 @@ func (e *Engine) releasePlanJob(id string) (*releaseJob, error) {
 	return &releaseJob{id: id, declared: n.release.declared, record: n.release.record, host: e.releaseHost(n, h)}, nil
 }
 
-// planResources plans the custom resources among the objects of a sync that
-// declare releases.
-func (e *Engine) planResources(ctx context.Context, id string) []PlanResult {
+// resources plans the custom resources among the objects of a sync that declare
+// releases.
+func (p *planning) resources(ctx context.Context, id string) []PlanResult {
+	e := p.engine
 	e.mu.Lock()
 	n := e.nodes[id]
 	cfg, loaded := n.sync.cfg, n.sync.loaded
@@ -84,7 +86,7 @@ func (e *Engine) planResources(ctx context.Context, id string) []PlanResult {
 	}
 	results := make([]PlanResult, len(ids))
 	for i, release := range ids {
-		results[i] = e.planOneRelease(ctx, release)
+		results[i] = p.release(ctx, release)
 		results[i].stands(found[i])
 	}
 	return results

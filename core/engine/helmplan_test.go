@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
 // objectsBlock applies what is in mem://objects, and runs its HelmReleases.
@@ -82,6 +85,40 @@ func TestPlanOfAResourceNamesItsPlace(t *testing.T) {
 			if text := strings.Join(got, "\n"); len(got) > 1 || !strings.HasPrefix(text, want.problem) || want.problem == "" && text != "" {
 				t.Errorf("%s has the problems %q, want %s", name, text, want.problem)
 			}
+		}
+	})
+}
+
+// TestPlanReadsWhatItAppliesItself: a release whose values come from a ConfigMap
+// or a Secret of the same plan is planned with what that will hold.
+func TestPlanReadsWhatItAppliesItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.configs[applier.ConfigRef{Namespace: "demo", Name: "old", Key: "values.yaml"}] = "text: old"
+		from := "  valuesFrom:\n  - configMapKeyRef: {name: settings}\n"
+		w.repo("mem://objects").commit("apps/web=" + hr("web", from) + hr("wrong", strings.Replace(from, "settings", "settings, key: other", 1)))
+		w.repo("mem://settings").commit("settings=kind: ConfigMap\napiVersion: v1\nmetadata: {name: settings, namespace: demo}\ndata: {values.yaml: \"text: planned\"}\n")
+		hcl := objectsBlock + chartSourceBlock + `
+source "memory" "settings" { url = "mem://settings" }
+sync "settings" { source = source.memory.settings }
+` + releaseBlock("after", "one", "depends_on = [sync.settings]\nvalues_from { config_map = \"settings\" }") +
+			releaseBlock("beside", "one", "values_from { config_map = \"settings\" }") +
+			releaseBlock("old", "one", "depends_on = [sync.settings]\nvalues_from { config_map = \"old\" }")
+		results := w.plan(hcl)
+		for id, want := range map[string]string{
+			"helmrelease.default/demo/web":   "",
+			"helmrelease.default/demo/wrong": "is about to be created, without a key \"other\"",
+			"release.after":                  "",
+			"release.beside":                 "no such configuration",
+			"release.old":                    "",
+		} {
+			r := planned(t, results, id)
+			if want == "" && (r.Error != "" || r.Release == nil || r.Release.Action != release.ActInstall) || !strings.Contains(r.Error, want) {
+				t.Errorf("%s: %+v, want the error %q", id, r, want)
+			}
+		}
+		if r := planned(t, w.plan(hcl, "after"), "release.after"); !strings.Contains(r.Error, "no such configuration") {
+			t.Errorf("a plan of the release alone knows what is not there: %+v", r)
 		}
 	})
 }

@@ -40,7 +40,8 @@ type ApplyOptions struct {
 
 // Plan tells what runs of the named syncs and releases, or of all, would change,
 // without a daemon and without changing anything. The custom resources among the
-// objects of a sync that declare releases are planned as such. With all come the
+// objects of a sync that declare releases are planned as such, and with the
+// ConfigMaps and Secrets that the planned syncs are about to apply. With all come the
 // releases that the data directory remembers and nobody declares any more. It works
 // beside a running daemon, from a temporary data directory. Load must have been
 // called and found no errors.
@@ -64,14 +65,16 @@ func (e *Engine) Plan(ctx context.Context, names []string, progress func(Progres
 	if err := e.prepare(ctx, ids); err != nil {
 		return nil, err
 	}
+	p := &planning{engine: e}
+	syncs := p.planSyncs(ctx, ids)
 	var results []PlanResult
 	for _, id := range ids {
 		if e.isRelease(id) {
-			results = append(results, e.planOneRelease(ctx, id))
+			results = append(results, p.release(ctx, id))
 			continue
 		}
-		results = append(results, e.planOne(ctx, id))
-		results = append(results, e.planResources(ctx, id)...)
+		results = append(results, syncs[id])
+		results = append(results, p.resources(ctx, id)...)
 	}
 	if len(names) == 0 {
 		gone, err := e.planUndeclared()
