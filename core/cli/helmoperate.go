@@ -65,7 +65,10 @@ func newHelmRollback(a *app) *cobra.Command {
 before the present.
 
 The declaration still says otherwise, so the release is suspended, or the next
-run would undo it. ` + "`sluice resume NAME`" + ` makes it as declared again.`,
+run would undo it. ` + "`sluice resume NAME`" + ` makes it as declared again.
+
+--dry-run shows what would change, object by object, and changes nothing. What is
+in Secrets, and what values have from them, is not shown.`,
 		Example: `  sluice helm rollback demo/ghost --reason "1.3 leaks memory"
   sluice helm rollback demo/ghost 4 --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -179,7 +179,7 @@ func (i *memoryInstance) Helm() helm.Helm             { return i.helm }
 func (i *memoryInstance) Registry() registryInstance  { return accounts{i.w, i.name} }
 func (i *memoryInstance) Has(capability string) bool {
 	switch capability {
-	case helm.CanList, helm.CanRead:
+	case helm.CanList, helm.CanRead, helm.CanPlanRollback:
 		return i.helm != nil
 	case applier.CanKeepResources, applier.CanInspect:
 		return i.applier != nil && i.w.resources != nil

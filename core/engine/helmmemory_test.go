@@ -165,6 +165,20 @@ func (c *helmCluster) Rollback(ctx context.Context, r helm.Rollback, _ func(helm
 	return helm.Revision{}, helm.ErrNotFound
 }
 
+func (c *helmCluster) PlanRollback(_ context.Context, r helm.Rollback, emit func(helm.Change)) (helm.Revision, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := c.releases[r.Ref]
+	for _, old := range list {
+		if old.Number == r.To {
+			diff := fmt.Sprintf("-%s\n+%s\n", list[0].values.Reveal(), old.values.Reveal())
+			emit(helm.Change{Kind: "ConfigMap", Namespace: r.Ref.Namespace, Name: r.Ref.Name, Action: "update", Diff: diff})
+			return old.Revision, nil
+		}
+	}
+	return helm.Revision{}, helm.ErrNotFound
+}
+
 func (c *helmCluster) Uninstall(ctx context.Context, u helm.Uninstall, _ func(helm.Event)) error {
 	c.mu.Lock()
 	list := c.releases[u.Ref]

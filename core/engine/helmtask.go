@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/deadline"
 	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
@@ -66,12 +67,47 @@ func (e *Engine) rehearse(ctx context.Context, id string, op byhand.Operation) (
 			return HelmOutcome{}, err
 		}
 		out.Done = fmt.Sprintf("would roll back to revision %d, %s, and suspend %s", to.Number, to.Chart, id)
+		op.Revision = to.Number
+		if err := e.rehearseRollback(ctx, id, op, &out); err != nil {
+			return HelmOutcome{}, err
+		}
 	case byhand.Test:
 		out.Done = "would run the tests of revision " + fmt.Sprint(detail.Revision)
 	case byhand.Uninstall:
 		out.Done = fmt.Sprintf("would uninstall %s from %s, and suspend %s", detail.Name, detail.Namespace, id)
 	}
 	return out, nil
+}
+
+// rehearseRollback adds what a rollback would change.
+func (e *Engine) rehearseRollback(ctx context.Context, id string, op byhand.Operation, out *HelmOutcome) error {
+	ctx, cancel := deadline.Within(ctx, operationTimeout)
+	defer cancel()
+	job, err := e.inspect(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !job.host.CanPlanRollback() {
+		out.Done += "; what that would change cannot be told: this plugin is too old for that"
+		return nil
+	}
+	back := op.Back(byhand.Release{Ref: job.ref(), Spec: job.declared.Spec, Host: job.host})
+	out.Changes, _, err = e.releases.runner.PlanRollback(ctx, job.host, back, e.secretValues(ctx, job))
+	return deadline.Because(ctx, err)
+}
+
+// secretValues are the JSON pointers of what is secret among the values of a
+// release, in any of its revisions: what is declared now is what was installed,
+// but for the last changes. Where that is not known, it is all of them.
+func (e *Engine) secretValues(ctx context.Context, job *releaseJob) []string {
+	if job.runnable() != nil {
+		return []string{""}
+	}
+	composed, err := e.releases.runner.Values(ctx, job.declared.Spec, job.host)
+	if err != nil {
+		return []string{""}
+	}
+	return composed.Secrets
 }
 
 // rollbackTarget is the revision that a rollback to number leads to.

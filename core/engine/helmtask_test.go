@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
+	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/secret"
 )
 
 func TestWhoLeavesHearsNoMoreOfAnOperation(t *testing.T) {
@@ -88,5 +91,42 @@ func TestStoppingEndsOperationsOfHelm(t *testing.T) {
 		w.cluster.hanging("install ghost", false)
 		e = w.start(hcl)
 		expect(t, e, "release.ghost", Ready, "")
+	})
+}
+
+// TestRehearsedRollback tells what would change, without what is secret in either
+// revision, and changes nothing.
+func TestRehearsedRollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		key := applier.SecretRef{Namespace: "demo", Name: "hidden", Key: "values.yaml"}
+		hide := func(text string) {
+			if err := w.target(kube).WriteSecret(t.Context(), key, secret.New("password: "+text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		hide("hunter-before")
+		block := func(text string) string { return releaseBlock("ghost", text, `values_from { secret = "hidden" }`) }
+		e := w.start(chartSourceBlock + block("one"))
+		expect(t, e, "release.ghost", Ready, "")
+		hide("hunter-after")
+		w.reload(e, chartSourceBlock+block("two"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.cluster.takeCalls()
+		op := byhand.Operation{Name: "ghost", Kind: byhand.Rollback, DryRun: true}
+		for _, hcl := range []string{"", chartSourceBlock + releaseBlock("ghost", "three", `values_from { secret = "missing" }`)} {
+			if hcl != "" { // what is secret is not known any more: then all is
+				w.reload(e, hcl)
+			}
+			out, err := e.HelmOperate(t.Context(), op, nil)
+			if err != nil || !out.DryRun || !strings.Contains(out.Done, "would roll back to revision 1") || len(out.Changes) != 1 {
+				t.Fatalf("%+v %v", out, err)
+			}
+			if diff := out.Changes[0].Diff; strings.Contains(diff, "hunter") || hcl == "" && !strings.Contains(diff, `"text":"one"`) {
+				t.Errorf("it would change\n%s", diff)
+			}
+		}
+		w.wantCalls("")
+		expect(t, e, "release.ghost", Failed, "missing")
 	})
 }

@@ -20,6 +20,7 @@ var _ interface {
 	helm.Lister
 	helm.Reader
 	helm.Comparer
+	helm.RollbackPlanner
 } = (*Helm)(nil)
 
 // Plan implements helm.Helm.
@@ -43,6 +44,12 @@ func (h *Helm) Upgrade(ctx context.Context, r helm.Release, emit func(helm.Event
 // Rollback implements helm.Helm.
 func (h *Helm) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.Event)) (helm.Revision, error) {
 	rev, err := h.Helm.Rollback(ctx, r, h.events(emit))
+	return h.revision(rev), err
+}
+
+// PlanRollback implements helm.RollbackPlanner.
+func (h *Helm) PlanRollback(ctx context.Context, r helm.Rollback, emit func(helm.Change)) (helm.Revision, error) {
+	rev, err := h.Helm.PlanRollback(ctx, r, h.changes(emit))
 	return h.revision(rev), err
 }
 

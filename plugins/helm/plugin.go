@@ -33,6 +33,7 @@ var _ interface {
 	helm.Lister
 	helm.Reader
 	helm.Comparer
+	helm.RollbackPlanner
 } = (*instance)(nil)
 
 // open connects to the cluster of a block. It sends no request, so that a

@@ -21,6 +21,7 @@ var _ interface {
 	helm.Lister
 	helm.Reader
 	helm.Comparer
+	helm.RollbackPlanner
 } = (*Helm)(nil)
 
 // NewHelm uses c to call the instance.
@@ -119,6 +120,28 @@ func (h *Helm) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.Eve
 			case *pb.RollbackResponse_Progress:
 				emit(wire.ReleaseEventFromProto(e.Progress))
 			case *pb.RollbackResponse_Result:
+				rev = wire.ReleaseRevisionFromProto(e.Result)
+				return true, nil
+			}
+			return false, nil
+		})
+	return rev, err
+}
+
+// PlanRollback implements helm.RollbackPlanner.
+func (h *Helm) PlanRollback(ctx context.Context, r helm.Rollback, emit func(helm.Change)) (helm.Revision, error) {
+	var rev helm.Revision
+	err := stream(ctx, h.caller, Method{Name: "helm.PlanRollback", Timeout: 10 * time.Minute},
+		func(ctx context.Context, conn grpc.ClientConnInterface, instance string) (grpc.ServerStreamingClient[pb.PlanRollbackResponse], error) {
+			req := wire.RollbackToProto(r)
+			req.Instance = instance
+			return pb.NewHelmClient(conn).PlanRollback(ctx, req)
+		},
+		func(msg *pb.PlanRollbackResponse) (bool, error) {
+			switch e := msg.GetEvent().(type) {
+			case *pb.PlanRollbackResponse_Change:
+				emit(wire.ReleaseChangeFromProto(e.Change))
+			case *pb.PlanRollbackResponse_Result:
 				rev = wire.ReleaseRevisionFromProto(e.Result)
 				return true, nil
 			}

@@ -203,6 +203,15 @@ func installsUpgradesAndRollsBack(t T, h openHelm) {
 			t.Errorf("after Upgrade, Status is %+v, %v", now, err)
 		}
 	}
+	if slices.Contains(h.caps, helm.CanPlanRollback) {
+		to, err := h.PlanRollback(t.Context(), helm.Rollback{Ref: r.Ref, To: 1}, func(helm.Change) {})
+		if err != nil || to.Number != 1 {
+			t.Errorf("PlanRollback returned %+v, %v; want revision 1", to, err)
+		}
+		if now, err := h.Status(t.Context(), r.Ref); err != nil || now.Number != 2 {
+			t.Errorf("after PlanRollback, Status is %+v, %v", now, err)
+		}
+	}
 	if rev, err := h.Rollback(t.Context(), helm.Rollback{Ref: r.Ref, To: 1}, none); err != nil || rev.Number != 3 || rev.Digest != "" {
 		t.Errorf("Rollback returned %+v, %v; want revision 3, without a digest", rev, err)
 	}

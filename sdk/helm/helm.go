@@ -86,6 +86,14 @@ type Comparer interface {
 	Compare(ctx context.Context, c Comparison, emit func(Change)) error
 }
 
+// RollbackPlanner tells what a rollback would do.
+type RollbackPlanner interface {
+	// PlanRollback emits what a rollback would change, compared with the newest
+	// revision, and returns the revision that it would return to. It changes
+	// nothing. What Rollback refuses it refuses too.
+	PlanRollback(ctx context.Context, r Rollback, emit func(Change)) (Revision, error)
+}
+
 var (
 	// ErrLocked says that an operation on the release is under way, or was
 	// interrupted.

@@ -16,13 +16,15 @@ func New[C any, H Helm](typ string, open func(ctx context.Context, config C, env
 
 // Capabilities of helms, as hosts know them.
 const (
-	CanList    = "helm.list"
-	CanRead    = "helm.read"
-	CanCompare = "helm.compare"
+	CanList         = "helm.list"
+	CanRead         = "helm.read"
+	CanCompare      = "helm.compare"
+	CanPlanRollback = "helm.plan_rollback"
 )
 
 var capabilities = []plug.Capability{
 	{Name: CanList, Has: func(v any) bool { _, ok := v.(Lister); return ok }},
 	{Name: CanRead, Has: func(v any) bool { _, ok := v.(Reader); return ok }},
 	{Name: CanCompare, Has: func(v any) bool { _, ok := v.(Comparer); return ok }},
+	{Name: CanPlanRollback, Has: func(v any) bool { _, ok := v.(RollbackPlanner); return ok }},
 }

@@ -66,6 +66,14 @@ func (r *releases) Rollback(_ context.Context, back helm.Rollback, emit func(hel
 	return r.add(back.Ref, "rolled back"), nil
 }
 
+func (r *releases) PlanRollback(_ context.Context, back helm.Rollback, emit func(helm.Change)) (helm.Revision, error) {
+	if back.To >= len(r.history[back.Ref]) {
+		return helm.Revision{}, sdk.Permanent(errors.New("no such revision"))
+	}
+	emit(helm.Change{Kind: "Service", Name: "web", Action: "delete"})
+	return helm.Revision{Number: 1}, nil
+}
+
 func (r *releases) add(ref helm.ReleaseRef, message string) helm.Revision {
 	rev := helm.Revision{Number: len(r.history[ref]) + 1, Status: "deployed", Message: message}
 	r.history[ref] = append([]helm.Revision{rev}, r.history[ref]...)
@@ -183,6 +191,14 @@ func TestHelmReleases(t *testing.T) {
 	rev, err := h.Upgrade(ctx, helm.Release{Ref: web, Timeout: time.Minute}, emit)
 	if err != nil || rev.Number != 1 || rev.Message != "upgraded within 1m0s" {
 		t.Errorf("Upgrade = %+v, %v", rev, err)
+	}
+	changes = nil
+	to, err := h.PlanRollback(ctx, helm.Rollback{Ref: web}, func(c helm.Change) { changes = append(changes, c) })
+	if err != nil || to.Number != 1 || len(changes) != 1 || changes[0].Action != "delete" {
+		t.Errorf("PlanRollback = %+v, %v, emitted %+v", to, err, changes)
+	}
+	if _, err := h.PlanRollback(ctx, helm.Rollback{Ref: web, To: 7}, func(helm.Change) {}); !sdk.IsPermanent(err) {
+		t.Errorf("PlanRollback to nowhere: %v", err)
 	}
 	if _, err := h.Rollback(ctx, helm.Rollback{Ref: web, To: 7}, emit); !sdk.IsPermanent(err) {
 		t.Errorf("Rollback to nowhere: %v", err)

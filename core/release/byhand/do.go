@@ -60,10 +60,9 @@ func (t *Task) operate(ctx context.Context, r Release, tell func(release.Progres
 	}
 	switch t.Kind {
 	case Rollback:
-		rev, err := r.Host.Helm.Rollback(ctx, helm.Rollback{
-			Ref: r.Ref, To: t.Revision, Timeout: timeout, Wait: t.wait(r.Spec), WaitForJobs: r.Spec.WaitForJobs && !t.NoWait,
-			DisableHooks: t.DisableHooks, Force: t.Force, MaxHistory: r.Spec.MaxHistory,
-		}, emit(release.PhaseRollingBack))
+		back := t.Back(r)
+		back.Timeout = timeout
+		rev, err := r.Host.Helm.Rollback(ctx, back, emit(release.PhaseRollingBack))
 		return fmt.Sprintf("rolled back to %s, which is revision %d", rev.Chart, rev.Number), err
 	case Test:
 		err := r.Host.Helm.Test(ctx, helm.Test{Ref: r.Ref, Timeout: timeout, Names: t.Tests, Cleanup: r.Spec.Test != nil && r.Spec.Test.Cleanup},
@@ -76,8 +75,16 @@ func (t *Task) operate(ctx context.Context, r Release, tell func(release.Progres
 	return fmt.Sprintf("uninstalled %s from %s", r.Ref.Name, r.Ref.Namespace), err
 }
 
-func (t *Task) wait(s release.Spec) helm.Wait {
-	if t.NoWait {
+// Back is the rollback that o asks for, without a timeout of its own.
+func (o Operation) Back(r Release) helm.Rollback {
+	return helm.Rollback{
+		Ref: r.Ref, To: o.Revision, Wait: o.wait(r.Spec), WaitForJobs: r.Spec.WaitForJobs && !o.NoWait,
+		DisableHooks: o.DisableHooks, Force: o.Force, MaxHistory: r.Spec.MaxHistory,
+	}
+}
+
+func (o Operation) wait(s release.Spec) helm.Wait {
+	if o.NoWait {
 		return helm.WaitHooks
 	}
 	return s.Wait

@@ -48,6 +48,19 @@ func TestLife(t *testing.T) {
 	if !cmp.Equal(events, []string{"applied ConfigMap/web"}) {
 		t.Errorf("events: %v", events)
 	}
+	changes = nil
+	to, err := m.PlanRollback(ctx, helm.Rollback{Ref: r.Ref}, func(c helm.Change) {
+		changes = append(changes, c.Action+" "+c.Kind+"/"+c.Name)
+		if !strings.Contains(c.Diff, `-  greeting: two`) || !strings.Contains(c.Diff, `+  greeting: one`) {
+			t.Errorf("the rollback would change\n%s", c.Diff)
+		}
+	})
+	if err != nil || to.Number != 1 || !cmp.Equal(changes, []string{"update ConfigMap/web"}) {
+		t.Errorf("plan of a rollback: %v to %+v, %v", changes, to, err)
+	}
+	if _, err := m.PlanRollback(ctx, helm.Rollback{Ref: r.Ref, To: 9}, func(helm.Change) {}); !errors.Is(err, helm.ErrNotFound) {
+		t.Errorf("plan of a rollback to nowhere: %v", err)
+	}
 	rev, err = m.Rollback(ctx, helm.Rollback{Ref: r.Ref}, nil)
 	if err != nil || rev.Number != 3 || rev.Digest != "" || rev.Owner != "test" {
 		t.Fatalf("rollback = %+v, %v", rev, err)

@@ -55,6 +55,37 @@ func (m *Manager) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.
 	return o.result(made, err)
 }
 
+// PlanRollback implements helm.RollbackPlanner.
+func (m *Manager) PlanRollback(ctx context.Context, r helm.Rollback, emit func(helm.Change)) (helm.Revision, error) {
+	o, err := m.begin(ctx, r.Ref, nil)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	last, to, err := o.target(ctx, r)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	if err := o.confineRelease(last); err != nil {
+		return helm.Revision{}, err
+	}
+	var before rendering
+	if last.Info.Status != releasecommon.StatusUninstalled {
+		before = rendering{manifest: last.Manifest, hooks: runByRollback(last.Hooks)}
+	}
+	after := rendering{manifest: to.Manifest, hooks: runByRollback(to.Hooks)}
+	if err := differences(&before, &after, helm.Release{Ref: r.Ref, DisableHooks: r.DisableHooks}, emit); err != nil {
+		return helm.Revision{}, err
+	}
+	return revisionOf(to), nil
+}
+
+// runByRollback are the hooks that a rollback runs.
+func runByRollback(hooks []*release.Hook) []*release.Hook {
+	return slices.DeleteFunc(slices.Clone(hooks), func(h *release.Hook) bool {
+		return !slices.Contains(h.Events, release.HookPreRollback) && !slices.Contains(h.Events, release.HookPostRollback)
+	})
+}
+
 // target finds the newest revision, and the one to return to.
 func (o *operation) target(ctx context.Context, r helm.Rollback) (last, to *release.Release, err error) {
 	heads, err := o.session.revisions(ctx, r.Ref)

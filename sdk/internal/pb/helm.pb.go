@@ -1786,6 +1786,89 @@ func (*RollbackResponse_Progress) isRollbackResponse_Event() {}
 
 func (*RollbackResponse_Result) isRollbackResponse_Event() {}
 
+type PlanRollbackResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*PlanRollbackResponse_Change
+	//	*PlanRollbackResponse_Result
+	Event         isPlanRollbackResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanRollbackResponse) Reset() {
+	*x = PlanRollbackResponse{}
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanRollbackResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanRollbackResponse) ProtoMessage() {}
+
+func (x *PlanRollbackResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanRollbackResponse.ProtoReflect.Descriptor instead.
+func (*PlanRollbackResponse) Descriptor() ([]byte, []int) {
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *PlanRollbackResponse) GetEvent() isPlanRollbackResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *PlanRollbackResponse) GetChange() *ReleaseChange {
+	if x != nil {
+		if x, ok := x.Event.(*PlanRollbackResponse_Change); ok {
+			return x.Change
+		}
+	}
+	return nil
+}
+
+func (x *PlanRollbackResponse) GetResult() *ReleaseRevision {
+	if x != nil {
+		if x, ok := x.Event.(*PlanRollbackResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+type isPlanRollbackResponse_Event interface {
+	isPlanRollbackResponse_Event()
+}
+
+type PlanRollbackResponse_Change struct {
+	Change *ReleaseChange `protobuf:"bytes,1,opt,name=change,proto3,oneof"`
+}
+
+type PlanRollbackResponse_Result struct {
+	// The revision to return to.
+	Result *ReleaseRevision `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+func (*PlanRollbackResponse_Change) isPlanRollbackResponse_Event() {}
+
+func (*PlanRollbackResponse_Result) isPlanRollbackResponse_Event() {}
+
 type UninstallRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Instance    string                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
@@ -1804,7 +1887,7 @@ type UninstallRequest struct {
 
 func (x *UninstallRequest) Reset() {
 	*x = UninstallRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[23]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +1899,7 @@ func (x *UninstallRequest) String() string {
 func (*UninstallRequest) ProtoMessage() {}
 
 func (x *UninstallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[23]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +1912,7 @@ func (x *UninstallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UninstallRequest.ProtoReflect.Descriptor instead.
 func (*UninstallRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{23}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UninstallRequest) GetInstance() string {
@@ -1894,7 +1977,7 @@ type UninstallResponse struct {
 
 func (x *UninstallResponse) Reset() {
 	*x = UninstallResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[24]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +1989,7 @@ func (x *UninstallResponse) String() string {
 func (*UninstallResponse) ProtoMessage() {}
 
 func (x *UninstallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[24]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +2002,7 @@ func (x *UninstallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UninstallResponse.ProtoReflect.Descriptor instead.
 func (*UninstallResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{24}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UninstallResponse) GetEvent() isUninstallResponse_Event {
@@ -1971,7 +2054,7 @@ type UninstallResult struct {
 
 func (x *UninstallResult) Reset() {
 	*x = UninstallResult{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[25]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2066,7 @@ func (x *UninstallResult) String() string {
 func (*UninstallResult) ProtoMessage() {}
 
 func (x *UninstallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[25]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2079,7 @@ func (x *UninstallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UninstallResult.ProtoReflect.Descriptor instead.
 func (*UninstallResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{25}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{26}
 }
 
 type TestRequest struct {
@@ -2015,7 +2098,7 @@ type TestRequest struct {
 
 func (x *TestRequest) Reset() {
 	*x = TestRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[26]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2027,7 +2110,7 @@ func (x *TestRequest) String() string {
 func (*TestRequest) ProtoMessage() {}
 
 func (x *TestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[26]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2040,7 +2123,7 @@ func (x *TestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestRequest.ProtoReflect.Descriptor instead.
 func (*TestRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{26}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TestRequest) GetInstance() string {
@@ -2091,7 +2174,7 @@ type TestResponse struct {
 
 func (x *TestResponse) Reset() {
 	*x = TestResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[27]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2186,7 @@ func (x *TestResponse) String() string {
 func (*TestResponse) ProtoMessage() {}
 
 func (x *TestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[27]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2199,7 @@ func (x *TestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResponse.ProtoReflect.Descriptor instead.
 func (*TestResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{27}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TestResponse) GetEvent() isTestResponse_Event {
@@ -2168,7 +2251,7 @@ type TestResult struct {
 
 func (x *TestResult) Reset() {
 	*x = TestResult{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[28]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2180,7 +2263,7 @@ func (x *TestResult) String() string {
 func (*TestResult) ProtoMessage() {}
 
 func (x *TestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[28]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2193,7 +2276,7 @@ func (x *TestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResult.ProtoReflect.Descriptor instead.
 func (*TestResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{28}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{29}
 }
 
 type HistoryRequest struct {
@@ -2206,7 +2289,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[29]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2218,7 +2301,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[29]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2231,7 +2314,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{29}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HistoryRequest) GetInstance() string {
@@ -2261,7 +2344,7 @@ type HistoryResponse struct {
 
 func (x *HistoryResponse) Reset() {
 	*x = HistoryResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[30]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2273,7 +2356,7 @@ func (x *HistoryResponse) String() string {
 func (*HistoryResponse) ProtoMessage() {}
 
 func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[30]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2286,7 +2369,7 @@ func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
 func (*HistoryResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{30}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HistoryResponse) GetEvent() isHistoryResponse_Event {
@@ -2338,7 +2421,7 @@ type HistoryResult struct {
 
 func (x *HistoryResult) Reset() {
 	*x = HistoryResult{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[31]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2350,7 +2433,7 @@ func (x *HistoryResult) String() string {
 func (*HistoryResult) ProtoMessage() {}
 
 func (x *HistoryResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[31]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2363,7 +2446,7 @@ func (x *HistoryResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResult.ProtoReflect.Descriptor instead.
 func (*HistoryResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{31}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{32}
 }
 
 type HelmStatusRequest struct {
@@ -2376,7 +2459,7 @@ type HelmStatusRequest struct {
 
 func (x *HelmStatusRequest) Reset() {
 	*x = HelmStatusRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[32]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2388,7 +2471,7 @@ func (x *HelmStatusRequest) String() string {
 func (*HelmStatusRequest) ProtoMessage() {}
 
 func (x *HelmStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[32]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2401,7 +2484,7 @@ func (x *HelmStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmStatusRequest.ProtoReflect.Descriptor instead.
 func (*HelmStatusRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{32}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HelmStatusRequest) GetInstance() string {
@@ -2428,7 +2511,7 @@ type HelmStatusResponse struct {
 
 func (x *HelmStatusResponse) Reset() {
 	*x = HelmStatusResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[33]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2440,7 +2523,7 @@ func (x *HelmStatusResponse) String() string {
 func (*HelmStatusResponse) ProtoMessage() {}
 
 func (x *HelmStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[33]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2453,7 +2536,7 @@ func (x *HelmStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmStatusResponse.ProtoReflect.Descriptor instead.
 func (*HelmStatusResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{33}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HelmStatusResponse) GetRevision() *ReleaseRevision {
@@ -2473,7 +2556,7 @@ type UnlockRequest struct {
 
 func (x *UnlockRequest) Reset() {
 	*x = UnlockRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[34]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2485,7 +2568,7 @@ func (x *UnlockRequest) String() string {
 func (*UnlockRequest) ProtoMessage() {}
 
 func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[34]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2498,7 +2581,7 @@ func (x *UnlockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnlockRequest.ProtoReflect.Descriptor instead.
 func (*UnlockRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{34}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UnlockRequest) GetInstance() string {
@@ -2525,7 +2608,7 @@ type UnlockResponse struct {
 
 func (x *UnlockResponse) Reset() {
 	*x = UnlockResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[35]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2620,7 @@ func (x *UnlockResponse) String() string {
 func (*UnlockResponse) ProtoMessage() {}
 
 func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[35]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2633,7 @@ func (x *UnlockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnlockResponse.ProtoReflect.Descriptor instead.
 func (*UnlockResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{35}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *UnlockResponse) GetRevision() *ReleaseRevision {
@@ -2571,7 +2654,7 @@ type HelmListRequest struct {
 
 func (x *HelmListRequest) Reset() {
 	*x = HelmListRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[36]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2583,7 +2666,7 @@ func (x *HelmListRequest) String() string {
 func (*HelmListRequest) ProtoMessage() {}
 
 func (x *HelmListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[36]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2596,7 +2679,7 @@ func (x *HelmListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmListRequest.ProtoReflect.Descriptor instead.
 func (*HelmListRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{36}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HelmListRequest) GetInstance() string {
@@ -2626,7 +2709,7 @@ type HelmListResponse struct {
 
 func (x *HelmListResponse) Reset() {
 	*x = HelmListResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[37]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2638,7 +2721,7 @@ func (x *HelmListResponse) String() string {
 func (*HelmListResponse) ProtoMessage() {}
 
 func (x *HelmListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[37]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2651,7 +2734,7 @@ func (x *HelmListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmListResponse.ProtoReflect.Descriptor instead.
 func (*HelmListResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{37}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HelmListResponse) GetEvent() isHelmListResponse_Event {
@@ -2706,7 +2789,7 @@ type ListedRelease struct {
 
 func (x *ListedRelease) Reset() {
 	*x = ListedRelease{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[38]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2718,7 +2801,7 @@ func (x *ListedRelease) String() string {
 func (*ListedRelease) ProtoMessage() {}
 
 func (x *ListedRelease) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[38]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2731,7 +2814,7 @@ func (x *ListedRelease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListedRelease.ProtoReflect.Descriptor instead.
 func (*ListedRelease) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{38}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListedRelease) GetRef() *ReleaseRef {
@@ -2756,7 +2839,7 @@ type HelmListResult struct {
 
 func (x *HelmListResult) Reset() {
 	*x = HelmListResult{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[39]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2768,7 +2851,7 @@ func (x *HelmListResult) String() string {
 func (*HelmListResult) ProtoMessage() {}
 
 func (x *HelmListResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[39]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2781,7 +2864,7 @@ func (x *HelmListResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelmListResult.ProtoReflect.Descriptor instead.
 func (*HelmListResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{39}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{40}
 }
 
 type ContentRequest struct {
@@ -2796,7 +2879,7 @@ type ContentRequest struct {
 
 func (x *ContentRequest) Reset() {
 	*x = ContentRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[40]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2808,7 +2891,7 @@ func (x *ContentRequest) String() string {
 func (*ContentRequest) ProtoMessage() {}
 
 func (x *ContentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[40]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2821,7 +2904,7 @@ func (x *ContentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContentRequest.ProtoReflect.Descriptor instead.
 func (*ContentRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{40}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ContentRequest) GetInstance() string {
@@ -2861,7 +2944,7 @@ type ContentResponse struct {
 
 func (x *ContentResponse) Reset() {
 	*x = ContentResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[41]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2873,7 +2956,7 @@ func (x *ContentResponse) String() string {
 func (*ContentResponse) ProtoMessage() {}
 
 func (x *ContentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[41]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2886,7 +2969,7 @@ func (x *ContentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContentResponse.ProtoReflect.Descriptor instead.
 func (*ContentResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{41}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ContentResponse) GetRevision() *ReleaseRevision {
@@ -2946,7 +3029,7 @@ type CompareRequest struct {
 
 func (x *CompareRequest) Reset() {
 	*x = CompareRequest{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[42]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2958,7 +3041,7 @@ func (x *CompareRequest) String() string {
 func (*CompareRequest) ProtoMessage() {}
 
 func (x *CompareRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[42]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2971,7 +3054,7 @@ func (x *CompareRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareRequest.ProtoReflect.Descriptor instead.
 func (*CompareRequest) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{42}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *CompareRequest) GetInstance() string {
@@ -3024,7 +3107,7 @@ type CompareIgnore struct {
 
 func (x *CompareIgnore) Reset() {
 	*x = CompareIgnore{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[43]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3036,7 +3119,7 @@ func (x *CompareIgnore) String() string {
 func (*CompareIgnore) ProtoMessage() {}
 
 func (x *CompareIgnore) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[43]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3049,7 +3132,7 @@ func (x *CompareIgnore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareIgnore.ProtoReflect.Descriptor instead.
 func (*CompareIgnore) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{43}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CompareIgnore) GetKind() string {
@@ -3093,7 +3176,7 @@ type CompareResponse struct {
 
 func (x *CompareResponse) Reset() {
 	*x = CompareResponse{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[44]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3105,7 +3188,7 @@ func (x *CompareResponse) String() string {
 func (*CompareResponse) ProtoMessage() {}
 
 func (x *CompareResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[44]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3118,7 +3201,7 @@ func (x *CompareResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareResponse.ProtoReflect.Descriptor instead.
 func (*CompareResponse) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{44}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *CompareResponse) GetEvent() isCompareResponse_Event {
@@ -3170,7 +3253,7 @@ type CompareResult struct {
 
 func (x *CompareResult) Reset() {
 	*x = CompareResult{}
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[45]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3182,7 +3265,7 @@ func (x *CompareResult) String() string {
 func (*CompareResult) ProtoMessage() {}
 
 func (x *CompareResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[45]
+	mi := &file_sluice_plugin_v1_helm_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3195,7 +3278,7 @@ func (x *CompareResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareResult.ProtoReflect.Descriptor instead.
 func (*CompareResult) Descriptor() ([]byte, []int) {
-	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{45}
+	return file_sluice_plugin_v1_helm_proto_rawDescGZIP(), []int{46}
 }
 
 var File_sluice_plugin_v1_helm_proto protoreflect.FileDescriptor
@@ -3340,6 +3423,10 @@ const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\x10RollbackResponse\x12<\n" +
 	"\bprogress\x18\x01 \x01(\v2\x1e.sluice.plugin.v1.ReleaseEventH\x00R\bprogress\x12;\n" +
 	"\x06result\x18\x02 \x01(\v2!.sluice.plugin.v1.ReleaseRevisionH\x00R\x06resultB\a\n" +
+	"\x05event\"\x97\x01\n" +
+	"\x14PlanRollbackResponse\x129\n" +
+	"\x06change\x18\x01 \x01(\v2\x1f.sluice.plugin.v1.ReleaseChangeH\x00R\x06change\x12;\n" +
+	"\x06result\x18\x02 \x01(\v2!.sluice.plugin.v1.ReleaseRevisionH\x00R\x06resultB\a\n" +
 	"\x05event\"\x85\x02\n" +
 	"\x10UninstallRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12.\n" +
@@ -3422,7 +3509,7 @@ const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\x06change\x18\x01 \x01(\v2\x1f.sluice.plugin.v1.ReleaseChangeH\x00R\x06change\x129\n" +
 	"\x06result\x18\x02 \x01(\v2\x1f.sluice.plugin.v1.CompareResultH\x00R\x06resultB\a\n" +
 	"\x05event\"\x0f\n" +
-	"\rCompareResult2\xf8\b\n" +
+	"\rCompareResult2\xd5\t\n" +
 	"\x04Helm\x12V\n" +
 	"\aResolve\x12$.sluice.plugin.v1.HelmResolveRequest\x1a%.sluice.plugin.v1.HelmResolveResponse\x12E\n" +
 	"\x04Pull\x12\x1d.sluice.plugin.v1.PullRequest\x1a\x1e.sluice.plugin.v1.PullResponse\x12Q\n" +
@@ -3437,7 +3524,8 @@ const file_sluice_plugin_v1_helm_proto_rawDesc = "" +
 	"\x06Unlock\x12\x1f.sluice.plugin.v1.UnlockRequest\x1a .sluice.plugin.v1.UnlockResponse\x12O\n" +
 	"\x04List\x12!.sluice.plugin.v1.HelmListRequest\x1a\".sluice.plugin.v1.HelmListResponse0\x01\x12N\n" +
 	"\aContent\x12 .sluice.plugin.v1.ContentRequest\x1a!.sluice.plugin.v1.ContentResponse\x12P\n" +
-	"\aCompare\x12 .sluice.plugin.v1.CompareRequest\x1a!.sluice.plugin.v1.CompareResponse0\x01B4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
+	"\aCompare\x12 .sluice.plugin.v1.CompareRequest\x1a!.sluice.plugin.v1.CompareResponse0\x01\x12[\n" +
+	"\fPlanRollback\x12!.sluice.plugin.v1.RollbackRequest\x1a&.sluice.plugin.v1.PlanRollbackResponse0\x01B4Z2github.com/sluice-gitops/sluice/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_sluice_plugin_v1_helm_proto_rawDescOnce sync.Once
@@ -3451,7 +3539,7 @@ func file_sluice_plugin_v1_helm_proto_rawDescGZIP() []byte {
 	return file_sluice_plugin_v1_helm_proto_rawDescData
 }
 
-var file_sluice_plugin_v1_helm_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_sluice_plugin_v1_helm_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_sluice_plugin_v1_helm_proto_goTypes = []any{
 	(*ChartRef)(nil),              // 0: sluice.plugin.v1.ChartRef
 	(*ChartRemote)(nil),           // 1: sluice.plugin.v1.ChartRemote
@@ -3476,31 +3564,32 @@ var file_sluice_plugin_v1_helm_proto_goTypes = []any{
 	(*UpgradeResponse)(nil),       // 20: sluice.plugin.v1.UpgradeResponse
 	(*RollbackRequest)(nil),       // 21: sluice.plugin.v1.RollbackRequest
 	(*RollbackResponse)(nil),      // 22: sluice.plugin.v1.RollbackResponse
-	(*UninstallRequest)(nil),      // 23: sluice.plugin.v1.UninstallRequest
-	(*UninstallResponse)(nil),     // 24: sluice.plugin.v1.UninstallResponse
-	(*UninstallResult)(nil),       // 25: sluice.plugin.v1.UninstallResult
-	(*TestRequest)(nil),           // 26: sluice.plugin.v1.TestRequest
-	(*TestResponse)(nil),          // 27: sluice.plugin.v1.TestResponse
-	(*TestResult)(nil),            // 28: sluice.plugin.v1.TestResult
-	(*HistoryRequest)(nil),        // 29: sluice.plugin.v1.HistoryRequest
-	(*HistoryResponse)(nil),       // 30: sluice.plugin.v1.HistoryResponse
-	(*HistoryResult)(nil),         // 31: sluice.plugin.v1.HistoryResult
-	(*HelmStatusRequest)(nil),     // 32: sluice.plugin.v1.HelmStatusRequest
-	(*HelmStatusResponse)(nil),    // 33: sluice.plugin.v1.HelmStatusResponse
-	(*UnlockRequest)(nil),         // 34: sluice.plugin.v1.UnlockRequest
-	(*UnlockResponse)(nil),        // 35: sluice.plugin.v1.UnlockResponse
-	(*HelmListRequest)(nil),       // 36: sluice.plugin.v1.HelmListRequest
-	(*HelmListResponse)(nil),      // 37: sluice.plugin.v1.HelmListResponse
-	(*ListedRelease)(nil),         // 38: sluice.plugin.v1.ListedRelease
-	(*HelmListResult)(nil),        // 39: sluice.plugin.v1.HelmListResult
-	(*ContentRequest)(nil),        // 40: sluice.plugin.v1.ContentRequest
-	(*ContentResponse)(nil),       // 41: sluice.plugin.v1.ContentResponse
-	(*CompareRequest)(nil),        // 42: sluice.plugin.v1.CompareRequest
-	(*CompareIgnore)(nil),         // 43: sluice.plugin.v1.CompareIgnore
-	(*CompareResponse)(nil),       // 44: sluice.plugin.v1.CompareResponse
-	(*CompareResult)(nil),         // 45: sluice.plugin.v1.CompareResult
-	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
+	(*PlanRollbackResponse)(nil),  // 23: sluice.plugin.v1.PlanRollbackResponse
+	(*UninstallRequest)(nil),      // 24: sluice.plugin.v1.UninstallRequest
+	(*UninstallResponse)(nil),     // 25: sluice.plugin.v1.UninstallResponse
+	(*UninstallResult)(nil),       // 26: sluice.plugin.v1.UninstallResult
+	(*TestRequest)(nil),           // 27: sluice.plugin.v1.TestRequest
+	(*TestResponse)(nil),          // 28: sluice.plugin.v1.TestResponse
+	(*TestResult)(nil),            // 29: sluice.plugin.v1.TestResult
+	(*HistoryRequest)(nil),        // 30: sluice.plugin.v1.HistoryRequest
+	(*HistoryResponse)(nil),       // 31: sluice.plugin.v1.HistoryResponse
+	(*HistoryResult)(nil),         // 32: sluice.plugin.v1.HistoryResult
+	(*HelmStatusRequest)(nil),     // 33: sluice.plugin.v1.HelmStatusRequest
+	(*HelmStatusResponse)(nil),    // 34: sluice.plugin.v1.HelmStatusResponse
+	(*UnlockRequest)(nil),         // 35: sluice.plugin.v1.UnlockRequest
+	(*UnlockResponse)(nil),        // 36: sluice.plugin.v1.UnlockResponse
+	(*HelmListRequest)(nil),       // 37: sluice.plugin.v1.HelmListRequest
+	(*HelmListResponse)(nil),      // 38: sluice.plugin.v1.HelmListResponse
+	(*ListedRelease)(nil),         // 39: sluice.plugin.v1.ListedRelease
+	(*HelmListResult)(nil),        // 40: sluice.plugin.v1.HelmListResult
+	(*ContentRequest)(nil),        // 41: sluice.plugin.v1.ContentRequest
+	(*ContentResponse)(nil),       // 42: sluice.plugin.v1.ContentResponse
+	(*CompareRequest)(nil),        // 43: sluice.plugin.v1.CompareRequest
+	(*CompareIgnore)(nil),         // 44: sluice.plugin.v1.CompareIgnore
+	(*CompareResponse)(nil),       // 45: sluice.plugin.v1.CompareResponse
+	(*CompareResult)(nil),         // 46: sluice.plugin.v1.CompareResult
+	(*durationpb.Duration)(nil),   // 47: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 48: google.protobuf.Timestamp
 }
 var file_sluice_plugin_v1_helm_proto_depIdxs = []int32{
 	2,  // 0: sluice.plugin.v1.ChartRef.auth:type_name -> sluice.plugin.v1.ChartAuth
@@ -3509,9 +3598,9 @@ var file_sluice_plugin_v1_helm_proto_depIdxs = []int32{
 	0,  // 3: sluice.plugin.v1.Chart.ref:type_name -> sluice.plugin.v1.ChartRef
 	4,  // 4: sluice.plugin.v1.Chart.dependencies:type_name -> sluice.plugin.v1.ChartDependency
 	5,  // 5: sluice.plugin.v1.Release.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	46, // 6: sluice.plugin.v1.Release.timeout:type_name -> google.protobuf.Duration
-	47, // 7: sluice.plugin.v1.ReleaseEvent.time:type_name -> google.protobuf.Timestamp
-	47, // 8: sluice.plugin.v1.ReleaseRevision.updated:type_name -> google.protobuf.Timestamp
+	47, // 6: sluice.plugin.v1.Release.timeout:type_name -> google.protobuf.Duration
+	48, // 7: sluice.plugin.v1.ReleaseEvent.time:type_name -> google.protobuf.Timestamp
+	48, // 8: sluice.plugin.v1.ReleaseRevision.updated:type_name -> google.protobuf.Timestamp
 	0,  // 9: sluice.plugin.v1.HelmResolveRequest.ref:type_name -> sluice.plugin.v1.ChartRef
 	3,  // 10: sluice.plugin.v1.HelmResolveResponse.chart:type_name -> sluice.plugin.v1.Chart
 	3,  // 11: sluice.plugin.v1.PullRequest.chart:type_name -> sluice.plugin.v1.Chart
@@ -3524,67 +3613,71 @@ var file_sluice_plugin_v1_helm_proto_depIdxs = []int32{
 	9,  // 18: sluice.plugin.v1.UpgradeResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
 	10, // 19: sluice.plugin.v1.UpgradeResponse.result:type_name -> sluice.plugin.v1.ReleaseRevision
 	5,  // 20: sluice.plugin.v1.RollbackRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	46, // 21: sluice.plugin.v1.RollbackRequest.timeout:type_name -> google.protobuf.Duration
+	47, // 21: sluice.plugin.v1.RollbackRequest.timeout:type_name -> google.protobuf.Duration
 	9,  // 22: sluice.plugin.v1.RollbackResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
 	10, // 23: sluice.plugin.v1.RollbackResponse.result:type_name -> sluice.plugin.v1.ReleaseRevision
-	5,  // 24: sluice.plugin.v1.UninstallRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	46, // 25: sluice.plugin.v1.UninstallRequest.timeout:type_name -> google.protobuf.Duration
-	9,  // 26: sluice.plugin.v1.UninstallResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
-	25, // 27: sluice.plugin.v1.UninstallResponse.result:type_name -> sluice.plugin.v1.UninstallResult
-	5,  // 28: sluice.plugin.v1.TestRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	46, // 29: sluice.plugin.v1.TestRequest.timeout:type_name -> google.protobuf.Duration
-	9,  // 30: sluice.plugin.v1.TestResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
-	28, // 31: sluice.plugin.v1.TestResponse.result:type_name -> sluice.plugin.v1.TestResult
-	5,  // 32: sluice.plugin.v1.HistoryRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	10, // 33: sluice.plugin.v1.HistoryResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
-	31, // 34: sluice.plugin.v1.HistoryResponse.result:type_name -> sluice.plugin.v1.HistoryResult
-	5,  // 35: sluice.plugin.v1.HelmStatusRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	10, // 36: sluice.plugin.v1.HelmStatusResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
-	5,  // 37: sluice.plugin.v1.UnlockRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	10, // 38: sluice.plugin.v1.UnlockResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
-	38, // 39: sluice.plugin.v1.HelmListResponse.release:type_name -> sluice.plugin.v1.ListedRelease
-	39, // 40: sluice.plugin.v1.HelmListResponse.result:type_name -> sluice.plugin.v1.HelmListResult
-	5,  // 41: sluice.plugin.v1.ListedRelease.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	10, // 42: sluice.plugin.v1.ListedRelease.revision:type_name -> sluice.plugin.v1.ReleaseRevision
-	5,  // 43: sluice.plugin.v1.ContentRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	10, // 44: sluice.plugin.v1.ContentResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
-	5,  // 45: sluice.plugin.v1.CompareRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
-	43, // 46: sluice.plugin.v1.CompareRequest.ignore:type_name -> sluice.plugin.v1.CompareIgnore
-	8,  // 47: sluice.plugin.v1.CompareResponse.change:type_name -> sluice.plugin.v1.ReleaseChange
-	45, // 48: sluice.plugin.v1.CompareResponse.result:type_name -> sluice.plugin.v1.CompareResult
-	11, // 49: sluice.plugin.v1.Helm.Resolve:input_type -> sluice.plugin.v1.HelmResolveRequest
-	13, // 50: sluice.plugin.v1.Helm.Pull:input_type -> sluice.plugin.v1.PullRequest
-	15, // 51: sluice.plugin.v1.Helm.Template:input_type -> sluice.plugin.v1.TemplateRequest
-	17, // 52: sluice.plugin.v1.Helm.Plan:input_type -> sluice.plugin.v1.HelmPlanRequest
-	19, // 53: sluice.plugin.v1.Helm.Upgrade:input_type -> sluice.plugin.v1.UpgradeRequest
-	21, // 54: sluice.plugin.v1.Helm.Rollback:input_type -> sluice.plugin.v1.RollbackRequest
-	23, // 55: sluice.plugin.v1.Helm.Uninstall:input_type -> sluice.plugin.v1.UninstallRequest
-	26, // 56: sluice.plugin.v1.Helm.Test:input_type -> sluice.plugin.v1.TestRequest
-	29, // 57: sluice.plugin.v1.Helm.History:input_type -> sluice.plugin.v1.HistoryRequest
-	32, // 58: sluice.plugin.v1.Helm.Status:input_type -> sluice.plugin.v1.HelmStatusRequest
-	34, // 59: sluice.plugin.v1.Helm.Unlock:input_type -> sluice.plugin.v1.UnlockRequest
-	36, // 60: sluice.plugin.v1.Helm.List:input_type -> sluice.plugin.v1.HelmListRequest
-	40, // 61: sluice.plugin.v1.Helm.Content:input_type -> sluice.plugin.v1.ContentRequest
-	42, // 62: sluice.plugin.v1.Helm.Compare:input_type -> sluice.plugin.v1.CompareRequest
-	12, // 63: sluice.plugin.v1.Helm.Resolve:output_type -> sluice.plugin.v1.HelmResolveResponse
-	14, // 64: sluice.plugin.v1.Helm.Pull:output_type -> sluice.plugin.v1.PullResponse
-	16, // 65: sluice.plugin.v1.Helm.Template:output_type -> sluice.plugin.v1.TemplateResponse
-	18, // 66: sluice.plugin.v1.Helm.Plan:output_type -> sluice.plugin.v1.HelmPlanResponse
-	20, // 67: sluice.plugin.v1.Helm.Upgrade:output_type -> sluice.plugin.v1.UpgradeResponse
-	22, // 68: sluice.plugin.v1.Helm.Rollback:output_type -> sluice.plugin.v1.RollbackResponse
-	24, // 69: sluice.plugin.v1.Helm.Uninstall:output_type -> sluice.plugin.v1.UninstallResponse
-	27, // 70: sluice.plugin.v1.Helm.Test:output_type -> sluice.plugin.v1.TestResponse
-	30, // 71: sluice.plugin.v1.Helm.History:output_type -> sluice.plugin.v1.HistoryResponse
-	33, // 72: sluice.plugin.v1.Helm.Status:output_type -> sluice.plugin.v1.HelmStatusResponse
-	35, // 73: sluice.plugin.v1.Helm.Unlock:output_type -> sluice.plugin.v1.UnlockResponse
-	37, // 74: sluice.plugin.v1.Helm.List:output_type -> sluice.plugin.v1.HelmListResponse
-	41, // 75: sluice.plugin.v1.Helm.Content:output_type -> sluice.plugin.v1.ContentResponse
-	44, // 76: sluice.plugin.v1.Helm.Compare:output_type -> sluice.plugin.v1.CompareResponse
-	63, // [63:77] is the sub-list for method output_type
-	49, // [49:63] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	8,  // 24: sluice.plugin.v1.PlanRollbackResponse.change:type_name -> sluice.plugin.v1.ReleaseChange
+	10, // 25: sluice.plugin.v1.PlanRollbackResponse.result:type_name -> sluice.plugin.v1.ReleaseRevision
+	5,  // 26: sluice.plugin.v1.UninstallRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	47, // 27: sluice.plugin.v1.UninstallRequest.timeout:type_name -> google.protobuf.Duration
+	9,  // 28: sluice.plugin.v1.UninstallResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
+	26, // 29: sluice.plugin.v1.UninstallResponse.result:type_name -> sluice.plugin.v1.UninstallResult
+	5,  // 30: sluice.plugin.v1.TestRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	47, // 31: sluice.plugin.v1.TestRequest.timeout:type_name -> google.protobuf.Duration
+	9,  // 32: sluice.plugin.v1.TestResponse.progress:type_name -> sluice.plugin.v1.ReleaseEvent
+	29, // 33: sluice.plugin.v1.TestResponse.result:type_name -> sluice.plugin.v1.TestResult
+	5,  // 34: sluice.plugin.v1.HistoryRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	10, // 35: sluice.plugin.v1.HistoryResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
+	32, // 36: sluice.plugin.v1.HistoryResponse.result:type_name -> sluice.plugin.v1.HistoryResult
+	5,  // 37: sluice.plugin.v1.HelmStatusRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	10, // 38: sluice.plugin.v1.HelmStatusResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
+	5,  // 39: sluice.plugin.v1.UnlockRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	10, // 40: sluice.plugin.v1.UnlockResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
+	39, // 41: sluice.plugin.v1.HelmListResponse.release:type_name -> sluice.plugin.v1.ListedRelease
+	40, // 42: sluice.plugin.v1.HelmListResponse.result:type_name -> sluice.plugin.v1.HelmListResult
+	5,  // 43: sluice.plugin.v1.ListedRelease.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	10, // 44: sluice.plugin.v1.ListedRelease.revision:type_name -> sluice.plugin.v1.ReleaseRevision
+	5,  // 45: sluice.plugin.v1.ContentRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	10, // 46: sluice.plugin.v1.ContentResponse.revision:type_name -> sluice.plugin.v1.ReleaseRevision
+	5,  // 47: sluice.plugin.v1.CompareRequest.ref:type_name -> sluice.plugin.v1.ReleaseRef
+	44, // 48: sluice.plugin.v1.CompareRequest.ignore:type_name -> sluice.plugin.v1.CompareIgnore
+	8,  // 49: sluice.plugin.v1.CompareResponse.change:type_name -> sluice.plugin.v1.ReleaseChange
+	46, // 50: sluice.plugin.v1.CompareResponse.result:type_name -> sluice.plugin.v1.CompareResult
+	11, // 51: sluice.plugin.v1.Helm.Resolve:input_type -> sluice.plugin.v1.HelmResolveRequest
+	13, // 52: sluice.plugin.v1.Helm.Pull:input_type -> sluice.plugin.v1.PullRequest
+	15, // 53: sluice.plugin.v1.Helm.Template:input_type -> sluice.plugin.v1.TemplateRequest
+	17, // 54: sluice.plugin.v1.Helm.Plan:input_type -> sluice.plugin.v1.HelmPlanRequest
+	19, // 55: sluice.plugin.v1.Helm.Upgrade:input_type -> sluice.plugin.v1.UpgradeRequest
+	21, // 56: sluice.plugin.v1.Helm.Rollback:input_type -> sluice.plugin.v1.RollbackRequest
+	24, // 57: sluice.plugin.v1.Helm.Uninstall:input_type -> sluice.plugin.v1.UninstallRequest
+	27, // 58: sluice.plugin.v1.Helm.Test:input_type -> sluice.plugin.v1.TestRequest
+	30, // 59: sluice.plugin.v1.Helm.History:input_type -> sluice.plugin.v1.HistoryRequest
+	33, // 60: sluice.plugin.v1.Helm.Status:input_type -> sluice.plugin.v1.HelmStatusRequest
+	35, // 61: sluice.plugin.v1.Helm.Unlock:input_type -> sluice.plugin.v1.UnlockRequest
+	37, // 62: sluice.plugin.v1.Helm.List:input_type -> sluice.plugin.v1.HelmListRequest
+	41, // 63: sluice.plugin.v1.Helm.Content:input_type -> sluice.plugin.v1.ContentRequest
+	43, // 64: sluice.plugin.v1.Helm.Compare:input_type -> sluice.plugin.v1.CompareRequest
+	21, // 65: sluice.plugin.v1.Helm.PlanRollback:input_type -> sluice.plugin.v1.RollbackRequest
+	12, // 66: sluice.plugin.v1.Helm.Resolve:output_type -> sluice.plugin.v1.HelmResolveResponse
+	14, // 67: sluice.plugin.v1.Helm.Pull:output_type -> sluice.plugin.v1.PullResponse
+	16, // 68: sluice.plugin.v1.Helm.Template:output_type -> sluice.plugin.v1.TemplateResponse
+	18, // 69: sluice.plugin.v1.Helm.Plan:output_type -> sluice.plugin.v1.HelmPlanResponse
+	20, // 70: sluice.plugin.v1.Helm.Upgrade:output_type -> sluice.plugin.v1.UpgradeResponse
+	22, // 71: sluice.plugin.v1.Helm.Rollback:output_type -> sluice.plugin.v1.RollbackResponse
+	25, // 72: sluice.plugin.v1.Helm.Uninstall:output_type -> sluice.plugin.v1.UninstallResponse
+	28, // 73: sluice.plugin.v1.Helm.Test:output_type -> sluice.plugin.v1.TestResponse
+	31, // 74: sluice.plugin.v1.Helm.History:output_type -> sluice.plugin.v1.HistoryResponse
+	34, // 75: sluice.plugin.v1.Helm.Status:output_type -> sluice.plugin.v1.HelmStatusResponse
+	36, // 76: sluice.plugin.v1.Helm.Unlock:output_type -> sluice.plugin.v1.UnlockResponse
+	38, // 77: sluice.plugin.v1.Helm.List:output_type -> sluice.plugin.v1.HelmListResponse
+	42, // 78: sluice.plugin.v1.Helm.Content:output_type -> sluice.plugin.v1.ContentResponse
+	45, // 79: sluice.plugin.v1.Helm.Compare:output_type -> sluice.plugin.v1.CompareResponse
+	23, // 80: sluice.plugin.v1.Helm.PlanRollback:output_type -> sluice.plugin.v1.PlanRollbackResponse
+	66, // [66:81] is the sub-list for method output_type
+	51, // [51:66] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_sluice_plugin_v1_helm_proto_init() }
@@ -3604,23 +3697,27 @@ func file_sluice_plugin_v1_helm_proto_init() {
 		(*RollbackResponse_Progress)(nil),
 		(*RollbackResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[24].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[23].OneofWrappers = []any{
+		(*PlanRollbackResponse_Change)(nil),
+		(*PlanRollbackResponse_Result)(nil),
+	}
+	file_sluice_plugin_v1_helm_proto_msgTypes[25].OneofWrappers = []any{
 		(*UninstallResponse_Progress)(nil),
 		(*UninstallResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[27].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[28].OneofWrappers = []any{
 		(*TestResponse_Progress)(nil),
 		(*TestResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[30].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[31].OneofWrappers = []any{
 		(*HistoryResponse_Revision)(nil),
 		(*HistoryResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[37].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[38].OneofWrappers = []any{
 		(*HelmListResponse_Release)(nil),
 		(*HelmListResponse_Result)(nil),
 	}
-	file_sluice_plugin_v1_helm_proto_msgTypes[44].OneofWrappers = []any{
+	file_sluice_plugin_v1_helm_proto_msgTypes[45].OneofWrappers = []any{
 		(*CompareResponse_Change)(nil),
 		(*CompareResponse_Result)(nil),
 	}
@@ -3630,7 +3727,7 @@ func file_sluice_plugin_v1_helm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sluice_plugin_v1_helm_proto_rawDesc), len(file_sluice_plugin_v1_helm_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,20 +19,21 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Helm_Resolve_FullMethodName   = "/sluice.plugin.v1.Helm/Resolve"
-	Helm_Pull_FullMethodName      = "/sluice.plugin.v1.Helm/Pull"
-	Helm_Template_FullMethodName  = "/sluice.plugin.v1.Helm/Template"
-	Helm_Plan_FullMethodName      = "/sluice.plugin.v1.Helm/Plan"
-	Helm_Upgrade_FullMethodName   = "/sluice.plugin.v1.Helm/Upgrade"
-	Helm_Rollback_FullMethodName  = "/sluice.plugin.v1.Helm/Rollback"
-	Helm_Uninstall_FullMethodName = "/sluice.plugin.v1.Helm/Uninstall"
-	Helm_Test_FullMethodName      = "/sluice.plugin.v1.Helm/Test"
-	Helm_History_FullMethodName   = "/sluice.plugin.v1.Helm/History"
-	Helm_Status_FullMethodName    = "/sluice.plugin.v1.Helm/Status"
-	Helm_Unlock_FullMethodName    = "/sluice.plugin.v1.Helm/Unlock"
-	Helm_List_FullMethodName      = "/sluice.plugin.v1.Helm/List"
-	Helm_Content_FullMethodName   = "/sluice.plugin.v1.Helm/Content"
-	Helm_Compare_FullMethodName   = "/sluice.plugin.v1.Helm/Compare"
+	Helm_Resolve_FullMethodName      = "/sluice.plugin.v1.Helm/Resolve"
+	Helm_Pull_FullMethodName         = "/sluice.plugin.v1.Helm/Pull"
+	Helm_Template_FullMethodName     = "/sluice.plugin.v1.Helm/Template"
+	Helm_Plan_FullMethodName         = "/sluice.plugin.v1.Helm/Plan"
+	Helm_Upgrade_FullMethodName      = "/sluice.plugin.v1.Helm/Upgrade"
+	Helm_Rollback_FullMethodName     = "/sluice.plugin.v1.Helm/Rollback"
+	Helm_Uninstall_FullMethodName    = "/sluice.plugin.v1.Helm/Uninstall"
+	Helm_Test_FullMethodName         = "/sluice.plugin.v1.Helm/Test"
+	Helm_History_FullMethodName      = "/sluice.plugin.v1.Helm/History"
+	Helm_Status_FullMethodName       = "/sluice.plugin.v1.Helm/Status"
+	Helm_Unlock_FullMethodName       = "/sluice.plugin.v1.Helm/Unlock"
+	Helm_List_FullMethodName         = "/sluice.plugin.v1.Helm/List"
+	Helm_Content_FullMethodName      = "/sluice.plugin.v1.Helm/Content"
+	Helm_Compare_FullMethodName      = "/sluice.plugin.v1.Helm/Compare"
+	Helm_PlanRollback_FullMethodName = "/sluice.plugin.v1.Helm/PlanRollback"
 )
 
 // HelmClient is the client API for Helm service.
@@ -76,6 +77,9 @@ type HelmClient interface {
 	// Compare sends the live objects that are not as the release says.
 	// Capability "helm.compare".
 	Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CompareResponse], error)
+	// PlanRollback sends what a rollback would change. It changes nothing.
+	// Capability "helm.plan_rollback".
+	PlanRollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PlanRollbackResponse], error)
 }
 
 type helmClient struct {
@@ -298,6 +302,25 @@ func (c *helmClient) Compare(ctx context.Context, in *CompareRequest, opts ...gr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Helm_CompareClient = grpc.ServerStreamingClient[CompareResponse]
 
+func (c *helmClient) PlanRollback(ctx context.Context, in *RollbackRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[PlanRollbackResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Helm_ServiceDesc.Streams[8], Helm_PlanRollback_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RollbackRequest, PlanRollbackResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Helm_PlanRollbackClient = grpc.ServerStreamingClient[PlanRollbackResponse]
+
 // HelmServer is the server API for Helm service.
 // All implementations must embed UnimplementedHelmServer
 // for forward compatibility.
@@ -339,6 +362,9 @@ type HelmServer interface {
 	// Compare sends the live objects that are not as the release says.
 	// Capability "helm.compare".
 	Compare(*CompareRequest, grpc.ServerStreamingServer[CompareResponse]) error
+	// PlanRollback sends what a rollback would change. It changes nothing.
+	// Capability "helm.plan_rollback".
+	PlanRollback(*RollbackRequest, grpc.ServerStreamingServer[PlanRollbackResponse]) error
 	mustEmbedUnimplementedHelmServer()
 }
 
@@ -390,6 +416,9 @@ func (UnimplementedHelmServer) Content(context.Context, *ContentRequest) (*Conte
 }
 func (UnimplementedHelmServer) Compare(*CompareRequest, grpc.ServerStreamingServer[CompareResponse]) error {
 	return status.Error(codes.Unimplemented, "method Compare not implemented")
+}
+func (UnimplementedHelmServer) PlanRollback(*RollbackRequest, grpc.ServerStreamingServer[PlanRollbackResponse]) error {
+	return status.Error(codes.Unimplemented, "method PlanRollback not implemented")
 }
 func (UnimplementedHelmServer) mustEmbedUnimplementedHelmServer() {}
 func (UnimplementedHelmServer) testEmbeddedByValue()              {}
@@ -608,6 +637,17 @@ func _Helm_Compare_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Helm_CompareServer = grpc.ServerStreamingServer[CompareResponse]
 
+func _Helm_PlanRollback_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(RollbackRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(HelmServer).PlanRollback(m, &grpc.GenericServerStream[RollbackRequest, PlanRollbackResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Helm_PlanRollbackServer = grpc.ServerStreamingServer[PlanRollbackResponse]
+
 // Helm_ServiceDesc is the grpc.ServiceDesc for Helm service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -679,6 +719,11 @@ var Helm_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Compare",
 			Handler:       _Helm_Compare_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "PlanRollback",
+			Handler:       _Helm_PlanRollback_Handler,
 			ServerStreams: true,
 		},
 	},

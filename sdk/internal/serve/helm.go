@@ -63,6 +63,15 @@ func (s *helmServer) Rollback(req *pb.RollbackRequest, out grpc.ServerStreamingS
 	})
 }
 
+func (s *helmServer) PlanRollback(req *pb.RollbackRequest, out grpc.ServerStreamingServer[pb.PlanRollbackResponse]) error {
+	return stream(out, s.instances, req, func(ctx context.Context, p helm.RollbackPlanner, e *emitter[pb.PlanRollbackResponse]) (*pb.PlanRollbackResponse, error) {
+		rev, err := p.PlanRollback(ctx, wire.RollbackFromProto(req), func(c helm.Change) {
+			e.emit(&pb.PlanRollbackResponse{Event: &pb.PlanRollbackResponse_Change{Change: wire.ReleaseChangeToProto(c)}}, nil)
+		})
+		return &pb.PlanRollbackResponse{Event: &pb.PlanRollbackResponse_Result{Result: wire.ReleaseRevisionToProto(rev)}}, err
+	})
+}
+
 func (s *helmServer) Uninstall(req *pb.UninstallRequest, out grpc.ServerStreamingServer[pb.UninstallResponse]) error {
 	return stream(out, s.instances, req, func(ctx context.Context, h helm.Helm, e *emitter[pb.UninstallResponse]) (*pb.UninstallResponse, error) {
 		err := h.Uninstall(ctx, wire.UninstallFromProto(req), func(ev helm.Event) {
