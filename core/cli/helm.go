@@ -85,7 +85,7 @@ func chartText(name, version string) string {
 func releaseState(r engine.HelmRelease) string {
 	state, stands := string(r.State), strings.ReplaceAll(string(r.Release), "_", " ")
 	switch {
-	case r.State == engine.Ready && stands != "":
+	case r.State == engine.Ready && stands != "": // unknown, if somebody else was at work since
 		return stands
 	case r.Release == "" || r.Release == release.Unknown || stands == state || r.State == engine.Suspended || r.State == engine.Running:
 		return state

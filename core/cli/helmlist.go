@@ -30,6 +30,8 @@ func newHelmList(a *app) *cobra.Command {
 		Short:   "List the releases, and how they stand to their declarations",
 		Long: `List the declared releases of all namespaces, or of that of -n, and how they stand
 to their declarations. Below the table is why those are not in sync that are not.
+One that somebody else has changed since the daemon looked at it is unknown, until
+the next look; ` + "`sluice sync NAME`" + ` looks now.
 
 --all lists those too that nobody declares: such as the helm command installed.
 -o name prints namespace/name, a line each.`,

@@ -91,7 +91,7 @@ func (e *Engine) HelmStatus(ctx context.Context, name string) (HelmDetail, error
 	if err != nil {
 		return detail, deadline.Because(ctx, err)
 	}
-	detail.showRevision(rev)
+	e.showLive(&detail.HelmRelease, rev)
 	if reader, ok := job.host.Helm.(helm.Reader); ok && rev.Number > 0 && job.can(helm.CanRead) {
 		if c, err := reader.Content(ctx, job.ref(), rev.Number); err == nil {
 			detail.Notes = c.Notes

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
+	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
 // chartWorld is a world with a helm, and a source with the chart of ghost.
@@ -421,6 +422,65 @@ helm "helm" "default" {}`)
 		w.stop(e)
 		if err != nil || len(results) != 2 || results[1].Node != "helmrelease.default/default/web" || results[1].Release == nil {
 			t.Fatalf("%+v %v", results, err)
+		}
+	})
+}
+
+// TestListDoesNotContradictItself: what was found out about one revision is not
+// said of another one that somebody has made since.
+func TestListDoesNotContradictItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		ref := helm.ReleaseRef{Namespace: "demo", Name: "ghost"}
+		made := w.cluster.releases[ref]
+		by := func(change func(*helm.Revision)) []installed {
+			again := made[0]
+			change(&again.Revision)
+			return append([]installed{again}, made...)
+		}
+		tests := map[string]struct {
+			now   []installed
+			state release.State
+			want  string
+		}{
+			"as it was":     {made, release.InSync, "Revision 1 is as declared."},
+			"upgraded":      {by(func(r *helm.Revision) { r.Number = 2 }), release.Unknown, "Revision 2 is deployed: that is not what the last look saw, which was revision 1, deployed."},
+			"being changed": {by(func(r *helm.Revision) { r.Number, r.Status = 2, "pending-upgrade" }), release.Unknown, "Revision 2 is pending-upgrade"},
+			"uninstalled":   {nil, release.Unknown, "It is not installed any more. The last look saw revision 1, deployed."},
+			"kept history":  {by(func(r *helm.Revision) { r.Status = "uninstalled" }), release.Unknown, "It is not installed any more."},
+		}
+		for name, tt := range tests {
+			w.cluster.mu.Lock()
+			if w.cluster.releases[ref] = tt.now; tt.now == nil {
+				delete(w.cluster.releases, ref)
+			}
+			w.cluster.mu.Unlock()
+			sleepFor(t, 11*time.Second) // a listing is used for that long
+			answer, err := e.HelmReleases(t.Context(), HelmListRequest{})
+			if err != nil || len(answer.Releases) != 1 {
+				t.Fatalf("%+v %v", answer, err)
+			}
+			d, err := e.HelmStatus(t.Context(), "ghost")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range []HelmRelease{answer.Releases[0], d.HelmRelease} {
+				if r.Release != tt.state || !strings.HasPrefix(r.Reason, tt.want) {
+					t.Errorf("%s: it is %s: %s", name, r.Release, r.Reason)
+				}
+			}
+		}
+		w.cluster.mu.Lock()
+		w.cluster.releases[ref] = by(func(r *helm.Revision) { r.Number, r.Digest = 2, "" })
+		w.cluster.mu.Unlock()
+		if _, err := e.SyncAndWait(t.Context(), SyncRequest{Names: []string{"ghost"}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := e.HelmReleases(t.Context(), HelmListRequest{})
+		if err != nil || answer.Releases[0].Release != release.InSync || answer.Releases[0].Revision != 3 {
+			t.Errorf("after another look: %+v %v", answer, err)
 		}
 	})
 }

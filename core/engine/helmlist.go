@@ -19,7 +19,8 @@ const interactive = sched.Interactive
 const listTimeout = 10 * time.Second
 
 // HelmReleases lists releases: what the daemon knows of the declared ones, with
-// the newest revisions as the clusters tell them now.
+// the newest revisions as the clusters tell them now. What the last look has found
+// out about another revision is not said of that one: its state is then unknown.
 func (e *Engine) HelmReleases(ctx context.Context, req HelmListRequest) (HelmListAnswer, error) {
 	if err := e.checkAlive(); err != nil {
 		return HelmListAnswer{}, err
@@ -46,14 +47,14 @@ func (e *Engine) HelmReleases(ctx context.Context, req HelmListRequest) (HelmLis
 		for _, o := range found {
 			there[o.Ref] = true
 			if i, ok := byRef[h.applier][o.Ref]; ok {
-				answer.Releases[i].showRevision(o.Revision)
+				e.showLive(&answer.Releases[i], o.Revision)
 			} else if req.All {
 				answer.Releases = append(answer.Releases, undeclaredRelease(h.applier, o))
 			}
 		}
 		for ref, i := range byRef[h.applier] {
 			if !there[ref] {
-				answer.Releases[i].showRevision(helm.Revision{})
+				e.showLive(&answer.Releases[i], helm.Revision{})
 			}
 		}
 	}
