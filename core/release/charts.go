@@ -18,11 +18,14 @@ import (
 )
 
 // Bounds of the charts that are kept: those used last, of 64 MiB at most as an
-// archive and four times that as files.
+// archive and four times that as files. All together have no more than one may:
+// usual charts have some 100 KB, so that all of them stay, and a few huge ones
+// cannot fill the disk of the daemon.
 const (
 	chartsKept = 64
 	chartFiles = 20_000
 	chartMax   = 256 << 20
+	chartsMax  = 256 << 20
 )
 
 // foundChart is a chart that was found, and perhaps pulled.

@@ -77,7 +77,7 @@ func New(o Options) (*Runner, error) {
 	if o.Dir == "" {
 		return nil, errors.New("releases: no directory for charts")
 	}
-	charts, err := tree.Open(filepath.Join(o.Dir, "charts"), tree.Options{Keep: chartsKept, MaxFiles: chartFiles, MaxBytes: chartMax})
+	charts, err := tree.Open(filepath.Join(o.Dir, "charts"), tree.Options{Keep: chartsKept, KeepBytes: chartsMax, MaxFiles: chartFiles, MaxBytes: chartMax})
 	if err != nil {
 		return nil, fmt.Errorf("releases: charts: %w", err)
 	}

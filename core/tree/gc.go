@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,9 +14,10 @@ import (
 // GC removes the trees that nobody holds but for those used last, and the keys
 // that lead to no tree. Put calls it after each new tree.
 func (s *Store) GC() error {
+	err := s.measure()
 	s.mu.Lock()
-	outs, err := s.evictIdle()
-	err = errors.Join(err, s.removeDeadKeys())
+	outs, evictErr := s.evictIdle()
+	err = errors.Join(err, evictErr, s.removeDeadKeys())
 	s.mu.Unlock()
 	for _, out := range outs { // may take its time
 		err = errors.Join(err, remove(out))
@@ -26,28 +28,60 @@ func (s *Store) GC() error {
 	return nil
 }
 
-// evictIdle evicts all that is too old to keep. s.mu is held.
-func (s *Store) evictIdle() (outs []string, err error) {
+// measure counts the bytes of the trees of which that has not been done yet, if
+// anybody wants to know.
+func (s *Store) measure() error {
+	if s.opts.KeepBytes <= 0 {
+		return nil
+	}
 	onDisk, err := os.ReadDir(s.trees)
+	if err != nil {
+		return err
+	}
+	for _, d := range onDisk {
+		s.mu.Lock()
+		_, counted := s.sizes[d.Name()]
+		s.mu.Unlock()
+		if counted {
+			continue
+		}
+		size, err := sizeOf(s.dir(d.Name()))
+		if err != nil { // gone meanwhile, or the next time
+			continue
+		}
+		s.mu.Lock()
+		s.sizes[d.Name()] = size
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// sizeOf is the length of all files below dir.
+func sizeOf(dir string) (size int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	})
+	return size, err
+}
+
+// evictIdle evicts all that is too old, or too much, to keep. s.mu is held.
+func (s *Store) evictIdle() (outs []string, err error) {
+	idle, total, err := s.idle()
 	if err != nil {
 		return nil, err
 	}
-	var idle []string
-	used := map[string]time.Time{}
-	for _, d := range onDisk {
-		digest := d.Name()
-		if e := s.known[digest]; e != nil {
-			if e.refs > 0 {
-				continue
-			}
-			used[digest] = e.used
-		} else if info, err := d.Info(); err == nil {
-			used[digest] = info.ModTime()
+	for n, digest := range slices.Backward(idle) {
+		if n < s.opts.Keep && (s.opts.KeepBytes <= 0 || total <= s.opts.KeepBytes) {
+			break
 		}
-		idle = append(idle, digest)
-	}
-	slices.SortFunc(idle, func(a, b string) int { return used[b].Compare(used[a]) })
-	for _, digest := range idle[min(len(idle), s.opts.Keep):] {
+		total -= s.sizes[digest]
 		out, evictErr := s.evict(digest)
 		if evictErr != nil {
 			err = errors.Join(err, evictErr)
@@ -58,10 +92,36 @@ func (s *Store) evictIdle() (outs []string, err error) {
 	return outs, err
 }
 
+// idle are the trees that nobody holds, the one used last first, and how many
+// bytes all trees have that were counted. s.mu is held.
+func (s *Store) idle() (list []string, total int64, err error) {
+	onDisk, err := os.ReadDir(s.trees)
+	if err != nil {
+		return nil, 0, err
+	}
+	used := map[string]time.Time{}
+	for _, d := range onDisk {
+		digest := d.Name()
+		total += s.sizes[digest]
+		if e := s.known[digest]; e != nil {
+			if e.refs > 0 {
+				continue
+			}
+			used[digest] = e.used
+		} else if info, err := d.Info(); err == nil {
+			used[digest] = info.ModTime()
+		}
+		list = append(list, digest)
+	}
+	slices.SortFunc(list, func(a, b string) int { return used[b].Compare(used[a]) })
+	return list, total, nil
+}
+
 // evict takes a tree from its place and returns the directory where it waits
 // for its removal. s.mu is held.
 func (s *Store) evict(digest string) (out string, err error) {
 	delete(s.known, digest)
+	delete(s.sizes, digest)
 	if out, err = os.MkdirTemp(s.tmp, "old-"); err != nil {
 		return "", err
 	}

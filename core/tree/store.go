@@ -30,6 +30,10 @@ type Options struct {
 	// Keep is how many trees that nobody uses remain, those used last, so that
 	// a restart or a revert finds them. Default 16.
 	Keep int
+	// KeepBytes bounds what all trees hold together, those in use included: the
+	// ones that nobody uses go, oldest use first, until it fits. It is looked
+	// after with each new tree. Zero: no bound.
+	KeepBytes int64
 	// MaxFiles and MaxBytes bound one tree. Defaults 200,000 and 2 GiB.
 	MaxFiles int
 	MaxBytes int64
@@ -49,6 +53,7 @@ type Store struct {
 	closed  bool
 	flights map[string]*flight // by key
 	known   map[string]*entry  // by digest: checked in this process
+	sizes   map[string]int64   // by digest: bytes, where they have been counted
 }
 
 // entry is a tree on disk.
@@ -114,7 +119,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("tree store: %w", err)
 	}
 	s := &Store{opts: o, trees: filepath.Join(abs, "sha256"), keys: filepath.Join(abs, "keys"), tmp: filepath.Join(abs, "tmp"),
-		flights: map[string]*flight{}, known: map[string]*entry{}}
+		flights: map[string]*flight{}, known: map[string]*entry{}, sizes: map[string]int64{}}
 	if err := remove(s.tmp); err != nil {
 		return nil, fmt.Errorf("tree store: sweep: %w", err)
 	}

@@ -319,6 +319,54 @@ func TestWaitersShareAFailureButNotACancel(t *testing.T) {
 	}
 }
 
+func TestGCByBytes(t *testing.T) {
+	dir := t.TempDir()
+	large := func(name string) tree.Fill {
+		return files(map[string]string{"d/n": name + strings.Repeat("x", 100)})
+	}
+	s := open(t, dir, tree.Options{KeepBytes: 350})
+	for i := range 3 {
+		put(t, s, fmt.Sprint(i), large(fmt.Sprint(i))).Release()
+	}
+	s = open(t, dir, tree.Options{KeepBytes: 350}) // what another process has left counts too
+	held, ok := s.Get("0")
+	if !ok {
+		t.Fatal("what fits was collected")
+	}
+	used, ok := s.Get("1")
+	if !ok {
+		t.Fatal("what fits was collected")
+	}
+	used.Release()
+	put(t, s, "3", large("3")).Release() // takes the place of the one that was used longest ago
+	for key, want := range map[string]bool{"0": true, "1": true, "2": false, "3": true} {
+		if tr, ok := s.Get(key); ok != want {
+			t.Errorf("Get(%s) = %v, want %v", key, ok, want)
+		} else if ok {
+			tr.Release()
+		}
+	}
+	huge := put(t, s, "huge", files(map[string]string{"n": strings.Repeat("x", 1000)}))
+	for _, tr := range []*tree.Tree{held, huge} {
+		if !tr.Intact() {
+			t.Errorf("a tree in use was collected: %s", tr.Dir)
+		}
+	}
+	for _, key := range []string{"1", "3"} {
+		if _, ok := s.Get(key); ok {
+			t.Errorf("%s is still there, beside one that fills the store", key)
+		}
+	}
+	huge.Release()
+	put(t, s, "4", large("4")).Release()
+	if _, ok := s.Get("huge"); ok {
+		t.Error("what does not fit stays though nobody uses it")
+	}
+	if _, ok := s.Get("4"); !ok {
+		t.Error("what fits was collected")
+	}
+}
+
 func TestGC(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, tree.Options{Keep: 2})
