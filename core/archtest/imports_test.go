@@ -83,6 +83,7 @@ var rules = []rule{
 	{from: "core/updates/rules/...", only: []string{"config", "core/digest", "core/images/...", "core/manifest/edit", "core/words", "core/workload", "core/writeback", "sdk/..."}, why: "deciding who decides reads and writes nothing"},
 	{from: "core/updates/jobs/...", only: []string{"core/images/update", "core/refusal", "core/state", "core/words", "core/writeback"}, why: "a job is what is remembered of it, which the API shows"},
 	{from: "core/updates/...", never: []string{module + "/core/engine/...", module + "/core/graph", module + "/core/api/...", module + "/core/cli/..."}, why: "what changes images sees the daemon through its Site, and no node"},
+	{from: "core/engine/foreseen/...", only: []string{"core/release", "core/rollout", "sdk/..."}, why: "what a plan leads to follows from the plan, not from the engine"},
 	{from: "core/install/...", only: []string{"config", "sdk/..."}, why: "manifests are made without a cluster or a daemon"},
 	{from: "core/engine/...", never: []string{module + "/core/api/...", module + "/core/cli/..."}, why: "imports point from the engine down"},
 }
