@@ -92,9 +92,8 @@ func (k *Kinds) Any(ctx context.Context, gvk schema.GroupVersionKind) (Kind, err
 }
 
 // Named returns the kinds that people call so, by singular or plural in any case,
-// each in its newest version; those of groups with the fewest dots, which are
-// of Kubernetes itself, come first. group is the
-// beginning of their API groups.
+// each in its newest version. group is the beginning of their API groups; those
+// with the fewest dots, which are of Kubernetes itself, come first.
 func (k *Kinds) Named(ctx context.Context, word, group string) ([]Kind, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
