@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/graph"
 	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/core/rollout"
@@ -233,7 +234,7 @@ func (e *Engine) compareSync(ch *change, s config.Sync, n *node) {
 	if n.sync == nil {
 		n.sync = &syncNode{cfg: s}
 		e.recallSync(n)
-	} else if fingerprint(withoutRange(n.sync.cfg)) != fingerprint(withoutRange(s)) {
+	} else if digest.Of(withoutRange(n.sync.cfg)) != digest.Of(withoutRange(s)) {
 		ch.changed = append(ch.changed, s.Address)
 	}
 	n.sync.cfg = s

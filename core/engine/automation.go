@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/images"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/updates"
@@ -32,7 +33,7 @@ func (e *Engine) compareAutomation(ch *change, a config.ImageAutomation, n *node
 	if n.automation == nil {
 		n.automation = &automationNode{cfg: a}
 		e.recallAutomation(n.id)
-	} else if before := n.automation.cfg; fingerprint(unplaced(before)) != fingerprint(unplaced(a)) {
+	} else if before := n.automation.cfg; digest.Of(unplaced(before)) != digest.Of(unplaced(a)) {
 		ch.changed = append(ch.changed, a.Address)
 	}
 	n.automation.cfg = a

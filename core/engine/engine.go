@@ -33,6 +33,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/credentials"
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/event"
 	"github.com/sluice-gitops/sluice/core/graph"
 	"github.com/sluice-gitops/sluice/core/manifest"
@@ -197,7 +198,7 @@ const manifestCacheBytes = 32 << 20
 func (e *Engine) workDir() string { return filepath.Join(e.dataDir, "work") }
 
 // workDirOf holds what runs of one sync need.
-func (e *Engine) workDirOf(id string) string { return filepath.Join(e.workDir(), fingerprint(id)) }
+func (e *Engine) workDirOf(id string) string { return filepath.Join(e.workDir(), digest.Of(id)) }
 
 func (e *Engine) onClose(f func(ctx context.Context) error) { e.closers = append(e.closers, f) }
 

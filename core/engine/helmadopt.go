@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -130,7 +131,7 @@ func sortedNodes(nodes map[string]*node) []*node {
 // returns its path.
 func (e *Engine) pemFile(text string) string {
 	dir := filepath.Join(e.dataDir, "certificates")
-	path := filepath.Join(dir, fingerprint(text)+".pem")
+	path := filepath.Join(dir, digest.Of(text)+".pem")
 	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
 		e.log.Error("cannot keep the certificates of a mirror", "err", err)
 	}

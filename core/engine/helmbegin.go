@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/release/declare"
@@ -207,7 +208,7 @@ func (e *Engine) targetOf(d declare.Declaration) string {
 		return ""
 	}
 	if a := e.nodes[d.Applier]; a != nil && a.plugin != nil {
-		return fingerprint(a.plugin, h.plugin)
+		return digest.Of(a.plugin, h.plugin)
 	}
-	return fingerprint(h.plugin)
+	return digest.Of(h.plugin)
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/engine/resources"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/rollout"
@@ -134,7 +135,7 @@ func (e *Engine) endRelease(job *releaseJob, report release.Report, record relea
 	}
 	r := n.release
 	before := r.report
-	changed := before == nil || report.Changed() || fingerprint(record) != fingerprint(r.record) || !sameOutcome(*before, report)
+	changed := before == nil || report.Changed() || digest.Of(record) != digest.Of(r.record) || !sameOutcome(*before, report)
 	shown := report
 	if len(shown.Steps) == 0 && before != nil {
 		shown.Steps = before.Steps // what was done last, people want to know for long
@@ -220,5 +221,5 @@ func releaseRevision(report release.Report) string {
 func sameOutcome(a, b release.Report) bool {
 	a.Steps, b.Steps = nil, nil
 	a.Again, b.Again = time.Time{}, time.Time{}
-	return fingerprint(a) == fingerprint(b)
+	return digest.Of(a) == digest.Of(b)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/engine/mirror"
 	"github.com/sluice-gitops/sluice/core/pluginhost"
 	"github.com/sluice-gitops/sluice/core/rollout"
@@ -99,7 +100,7 @@ func (e *Engine) hostFor(s config.Settings, plugins []config.Plugin) (pluginHost
 	if err != nil {
 		return nil, "", err
 	}
-	key := fingerprint(o.dataDir, o.dirs, o.plugins)
+	key := digest.Of(o.dataDir, o.dirs, o.plugins)
 	e.mu.Lock()
 	for _, c := range []*candidate{e.running, e.read} {
 		if c != nil && c.host != nil && c.key == key {

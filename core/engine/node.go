@@ -212,9 +212,6 @@ func (s Suspension) String() string {
 	return text
 }
 
-// fingerprint identifies a value by its JSON.
-func fingerprint(values ...any) string { return digest.Of(values...) }
-
 // pluginKey identifies a plugin's configuration, secrets included: it stays in
 // memory. An open instance is kept while its key stays the same.
 func pluginKey(p config.PluginConfig) string {
@@ -225,14 +222,14 @@ func pluginKey(p config.PluginConfig) string {
 // secrets, and the paths. If it changes, what leaves the load has not been
 // deleted by anybody.
 func origin(src config.Source, s config.Sync) string {
-	return fmt.Sprintf("%s, paths %s, configuration %s", src.Plugin, strings.Join(s.Paths, " "), fingerprint(src.Plugin, s.Paths))
+	return fmt.Sprintf("%s, paths %s, configuration %s", src.Plugin, strings.Join(s.Paths, " "), digest.Of(src.Plugin, s.Paths))
 }
 
 // syncFingerprint identifies what a sync applies and where, so that a
 // dependant can tell whether the record is of the present block.
 func syncFingerprint(s config.Sync) string {
 	if s.Renderer != "" {
-		return fingerprint(s.Source, s.Applier, s.Paths, s.Renderer)
+		return digest.Of(s.Source, s.Applier, s.Paths, s.Renderer)
 	}
-	return fingerprint(s.Source, s.Applier, s.Paths)
+	return digest.Of(s.Source, s.Applier, s.Paths)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/state"
 	"github.com/sluice-gitops/sluice/core/updates"
@@ -49,7 +50,7 @@ func (e *Engine) writeRecords(ids []string) {
 		case n == nil:
 		case n.source != nil:
 			changes = append(changes, sourceRecords.Change(id, sourceRecord{
-				Revision: n.source.revision, Config: fingerprint(n.source.cfg.Plugin),
+				Revision: n.source.revision, Config: digest.Of(n.source.cfg.Plugin),
 			}))
 		case n.sync != nil:
 			changes = append(changes, syncRecords.Change(id, storedSync{Record: n.sync.record, Report: n.sync.report}))
@@ -79,7 +80,7 @@ func (e *Engine) recallSource(n *node, cfg config.Source) {
 	if err != nil {
 		e.log.Warn("cannot recall", "node", n.id, "err", err)
 	}
-	if !ok || r.Config != fingerprint(cfg.Plugin) {
+	if !ok || r.Config != digest.Of(cfg.Plugin) {
 		return
 	}
 	t, there := e.trees.Get(treeKey(cfg, r.Revision))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/deadline"
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/tree"
@@ -110,9 +111,9 @@ func (e *Engine) refresh(ctx context.Context, job sourceJob) (sourceNews, error)
 // share it.
 func treeKey(cfg config.Source, rev source.Revision) string {
 	if cfg.Plugin.JSON == nil { // of charts: its configuration stands in its name
-		return fingerprint(cfg.Plugin, cfg.Address, rev.ID)
+		return digest.Of(cfg.Plugin, cfg.Address, rev.ID)
 	}
-	return fingerprint(cfg.Plugin, rev.ID)
+	return digest.Of(cfg.Plugin, rev.ID)
 }
 
 // endSource records what a run found and triggers the syncs that it concerns.

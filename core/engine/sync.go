@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluice-gitops/sluice/config"
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/manifest"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/sched"
@@ -94,12 +95,12 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 	s.tree = held.Digest
 	job := &syncJob{
 		id: n.id, cfg: s.cfg, applier: app.handle.Applier(), root: held.Dir, release: held.Release,
-		key:    fingerprint(held.Digest, s.cfg.Paths),
+		key:    digest.Of(held.Digest, s.cfg.Paths),
 		origin: origin(src.source.cfg, s.cfg), seen: src.source.resolved,
 		namespace: defaultNamespace(app.plugin),
 	}
 	if r := e.nodes[s.cfg.Renderer]; r != nil {
-		job.key = fingerprint(held.Digest, s.cfg.Paths, e.renderingKey(r), job.namespace)
+		job.key = digest.Of(held.Digest, s.cfg.Paths, e.renderingKey(r), job.namespace)
 		job.origin += ", rendered by " + r.id
 	}
 	if s.loadedKey == job.key {
@@ -109,7 +110,7 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 		job.last, job.settled = s.report, s.settledLoad
 	}
 	job.req = rollout.Request{
-		Owner: s.cfg.Name, Revision: src.source.revision, Tree: held.Digest, Target: fingerprint(s.cfg.Applier, app.plugin),
+		Owner: s.cfg.Name, Revision: src.source.revision, Tree: held.Digest, Target: digest.Of(s.cfg.Applier, app.plugin),
 		Policy: rollout.Policy{
 			Prune: s.cfg.Prune.Enabled, Budget: rollout.Budget(s.cfg.Prune.Max), Kinds: s.cfg.Prune.Kinds,
 		},
@@ -388,7 +389,7 @@ func (e *Engine) endSync(job *syncJob, report *rollout.Report) {
 	n.outcome.report = report
 	record := s.record
 	record.update(job, report)
-	changed := before == nil || !sameReport(before, report) || fingerprint(record) != fingerprint(s.record)
+	changed := before == nil || !sameReport(before, report) || digest.Of(record) != digest.Of(s.record)
 	s.record = record
 	s.settled, s.settledLoad = "", ""
 	if report.Applied() {

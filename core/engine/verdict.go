@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/words"
 )
@@ -120,5 +121,5 @@ func sameReport(a, b *rollout.Report) bool {
 	}
 	x, y := *a, *b
 	x.Started, x.Finished, y.Started, y.Finished = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	return fingerprint(x) == fingerprint(y)
+	return digest.Of(x) == digest.Of(y)
 }
