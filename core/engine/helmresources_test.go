@@ -255,6 +255,7 @@ func TestDeclaredSourceServesChartsOfResources(t *testing.T) {
 		w.resources.apply("more", webSpec("one"))
 		w.repo("https://git.example.com/charts").fail(errNoCluster)
 		e := w.start(followingBlock)
+		sleepFor(t, settleTime) // until all resources were seen
 		n := expect(t, e, web, Blocked, "source.git.charts-")
 		shared := expect(t, e, "helmrelease.default/demo/more", Blocked, "source.git.charts-")
 		if n.DependsOn[0] != shared.DependsOn[0] {
@@ -500,6 +501,7 @@ sync "objects" { source = source.memory.objects }
 `
 		objects += `helm "helm" "default" {}` + "\n"
 		e := w.start(objects)
+		sleepFor(t, settleTime) // until all resources were seen
 		expect(t, e, web, Blocked, "source.git.charts-")
 		w.reload(e, objects+`mirror "https://git.example.com" { to = "https://mirror.internal" }`)
 		expect(t, e, web, Ready, "")
