@@ -3,6 +3,7 @@ package releases
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"helm.sh/helm/v4/pkg/kube"
@@ -18,92 +19,104 @@ import (
 
 // past is what came before an install or upgrade.
 type past struct {
-	last *release.Release // newest revision, nil if there is none
+	heads []head           // of all revisions, newest first
+	last  *release.Release // the newest, nil if there is none
 	// first says that the release has not been deployed yet, or not since it was
 	// uninstalled: it is installed, with the hooks of an install, which have not
 	// been through if one has failed.
 	first bool
-	// leftovers are the manifests of the newest revisions that failed. Helm
-	// compares an upgrade with the last one that did not, so that what a failed
-	// one has created, and nobody wants any more, would stay for ever.
-	leftovers []string
+	// behind are the manifests of the newest revisions that did not come to a good
+	// end, and that of the last one before them which did: unless the newest is
+	// that one, what is in the cluster may be of any of them.
+	behind []string
 }
 
-// past looks back to the last revision that did not fail.
+// past looks back to the revision that Helm takes for the deployed one: an
+// upgrade is compared with that one only, and an uninstall goes by the newest
+// one only, so that what others have created would stay for ever.
 func (o *operation) past() (past, error) {
-	last, err := o.last()
-	if err != nil || last == nil || last.Info.Status == releasecommon.StatusUninstalled {
-		return past{last: last, first: true}, err
-	}
-	if last.Info.Status != releasecommon.StatusFailed {
-		return past{last: last}, nil
-	}
-	p := past{last: last, first: true, leftovers: []string{last.Manifest}}
 	heads, err := o.session.revisions(o.ctx, o.ref)
 	if err != nil {
 		return past{}, err
 	}
-	for _, h := range heads {
-		if h.Number >= last.Version {
-			continue
-		}
-		if h.Status != releasecommon.StatusFailed.String() {
-			p.first = h.Status == releasecommon.StatusUninstalled.String()
-			break
-		}
+	is := func(h head, s releasecommon.Status) bool { return h.Status == s.String() }
+	deployed := slices.ContainsFunc(heads, func(h head) bool { return is(h, releasecommon.StatusDeployed) })
+	p := past{heads: heads, first: true}
+	for i, h := range heads {
 		r, err := o.session.read(o.ref, h.record)
 		if err != nil {
 			return past{}, err
 		}
-		if r != nil {
-			p.leftovers = append(p.leftovers, r.Manifest)
+		if i == 0 {
+			p.last = r
 		}
+		if is(h, releasecommon.StatusUninstalled) {
+			break
+		}
+		worked := is(h, releasecommon.StatusDeployed) || is(h, releasecommon.StatusSuperseded)
+		if r != nil && (i > 0 || !worked) {
+			p.behind = append(p.behind, r.Manifest)
+		}
+		p.first = p.first && !worked
+		if is(h, releasecommon.StatusDeployed) || worked && !deployed {
+			break
+		}
+	}
+	o.journal.aim(p.last)
+	o.journal.finish = func(made *release.Release) error {
+		_, err := o.clear(p.behind, made.Manifest)
+		return err
 	}
 	return p, nil
 }
 
-// clear deletes what the manifests have that the revision made now has not,
-// if it is the release's and not to be kept.
-func (o *operation) clear(manifests []string, made string) error {
+// clear deletes what the manifests have that the revision made has not, if it is
+// the release's and not to be kept, and returns what that was.
+func (o *operation) clear(manifests []string, made string) (kube.ResourceList, error) {
 	if len(manifests) == 0 {
-		return nil
+		return nil, nil
 	}
 	wanted, err := o.kube.Build(strings.NewReader(made), false)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var gone kube.ResourceList
 	var errs []error
 	for _, manifest := range manifests {
-		had, err := o.kube.Build(strings.NewReader(manifest), false)
-		if err != nil { // a kind that has gone: so have its objects
-			continue
-		}
+		had, _ := o.kube.Build(strings.NewReader(manifest), false) // but for kinds that are gone, as are their objects
 		for _, info := range had.Difference(wanted) {
-			if err := o.remove(info); err != nil {
+			removed, err := o.remove(info)
+			if err != nil {
 				errs = append(errs, fmt.Errorf("%s %s: %w", info.Mapping.GroupVersionKind.Kind, info.Name, err))
+			}
+			if removed {
+				gone = append(gone, info)
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return gone, errors.Join(errs...)
 }
 
-// remove deletes an object that a failed revision has left behind.
-func (o *operation) remove(info *resource.Info) error {
+// remove deletes an object that a revision has left behind, if it is still the
+// release's.
+func (o *operation) remove(info *resource.Info) (removed bool, err error) {
 	if err := info.Get(); err != nil {
 		if apierrors.IsNotFound(err) {
-			return nil
+			return false, nil
 		}
-		return err
+		return false, err
 	}
 	about, err := meta.Accessor(info.Object)
 	if err != nil {
-		return err
+		return false, err
 	}
 	has := about.GetAnnotations()
 	if has["meta.helm.sh/release-name"] != o.ref.Name || has["meta.helm.sh/release-namespace"] != o.ref.Namespace || has[kube.ResourcePolicyAnno] == kube.KeepPolicy {
-		return nil
+		return false, nil
 	}
-	_, failed := o.kube.Delete(kube.ResourceList{info}, metav1.DeletePropagationBackground)
+	if _, failed := o.kube.Delete(kube.ResourceList{info}, metav1.DeletePropagationBackground); len(failed) > 0 {
+		return false, errors.Join(failed...)
+	}
 	o.log.emit(helm.Event{Message: "deleted, as a failed revision has left it behind", Object: info.Mapping.GroupVersionKind.Kind + "/" + info.Name})
-	return errors.Join(failed...)
+	return true, nil
 }

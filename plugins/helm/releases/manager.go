@@ -28,7 +28,6 @@ import (
 	releaser "helm.sh/helm/v4/pkg/release"
 	release "helm.sh/helm/v4/pkg/release/v1"
 	"helm.sh/helm/v4/pkg/storage"
-	"helm.sh/helm/v4/pkg/storage/driver"
 
 	"github.com/sluice-gitops/sluice/plugins/helm/cluster"
 	"github.com/sluice-gitops/sluice/sdk"
@@ -46,12 +45,13 @@ const (
 // defaultTimeout is that of the helm command.
 const defaultTimeout = 5 * time.Minute
 
-// Manager works on the releases of one cluster. It is safe for concurrent use;
-// that nobody works on the same release twice at once is the caller's business.
+// Manager works on the releases of one cluster. It is safe for concurrent use:
+// who changes a release waits for whoever else does, until that has really ended.
 type Manager struct {
 	cluster *cluster.Cluster
 	storage Storage
 	seen    sights
+	turns   turns
 
 	mu      sync.Mutex
 	current *session
@@ -59,7 +59,7 @@ type Manager struct {
 
 // New makes a Manager. It sends no request.
 func New(c *cluster.Cluster, s Storage) (*Manager, error) {
-	m := &Manager{cluster: c, storage: s, seen: sights{of: map[helm.ReleaseRef]*sight{}}}
+	m := &Manager{cluster: c, storage: s, seen: sights{of: map[helm.ReleaseRef]*sight{}}, turns: turns{of: map[helm.ReleaseRef]*turn{}}}
 	if _, err := m.session(); err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ type operation struct {
 	config  *action.Configuration
 	getter  *cluster.Getter
 	kube    *client
-	start   *starting
+	journal *journal
 	log     *progress
 }
 
@@ -90,15 +90,15 @@ func (m *Manager) begin(ctx context.Context, ref helm.ReleaseRef, emit func(helm
 	if err := s.confine(ref); err != nil {
 		return nil, err
 	}
-	o := &operation{session: s, ref: ref, ctx: ctx, log: newProgress(emit), start: &starting{Driver: s.driver(ref.Namespace)}}
+	o := &operation{session: s, ref: ref, ctx: ctx, log: newProgress(emit), journal: &journal{Driver: s.driver(ref.Namespace)}}
 	o.getter = s.connection.For(ctx, ref.Namespace)
-	o.start.confine = o.confineRelease
+	o.journal.confine = o.confineRelease
 	o.kube = newClient(ctx, o.getter, ref.Namespace, o.log)
 	o.kube.confine = o.confineManifest
 	o.config = action.NewConfiguration(action.ConfigurationSetLogger(o.log))
 	o.config.RESTClientGetter = o.getter
 	o.config.KubeClient = o.kube
-	o.config.Releases = storage.Init(o.start)
+	o.config.Releases = storage.Init(o.journal)
 	o.config.Releases.SetLogger(slog.DiscardHandler)
 	o.config.HookOutputFunc = o.log.output
 	return o, nil
@@ -149,75 +149,12 @@ func v1(got releaser.Releaser) (*release.Release, error) {
 	return nil, fmt.Errorf("a release of the type %T is not supported", got)
 }
 
-// settle records a release as failed that Helm's code has left as pending, or
-// half uninstalled, since nobody is at work on it any more, and returns err as
-// it is told.
-func (o *operation) settle(err error) error {
-	if err == nil {
-		return nil
-	}
-	last, readErr := o.last()
-	if readErr == nil && last != nil && locked(last) {
-		readErr = o.fail(last, err.Error())
-	}
-	if readErr != nil {
-		err = errors.Join(err, fmt.Errorf("record the failure: %w", readErr))
-	}
-	return o.failure(err)
-}
-
 // failure is err with the reason why the operation was ended, if it was.
 func (o *operation) failure(err error) error {
 	if cause := context.Cause(o.ctx); cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	return fmt.Errorf("release %s/%s: %w", o.ref.Namespace, o.ref.Name, err)
-}
-
-// starting is a driver that tells the moment when an operation starts to
-// change the cluster: Helm records a revision before it does.
-type starting struct {
-	driver.Driver
-	begin   func() error
-	confine func(*release.Release) error
-}
-
-// Create implements driver.Driver.
-func (s *starting) Create(key string, r releaser.Releaser) error {
-	made, err := v1(r)
-	if err != nil {
-		return err
-	}
-	if err := s.confine(made); err != nil {
-		return err
-	}
-	if s.begin != nil {
-		if err := s.begin(); err != nil {
-			return err
-		}
-	}
-	return s.Driver.Create(key, r)
-}
-
-// preparation is a context that ends with the operation's until the first
-// revision is recorded, and never after that. Rendering is ended by it, while
-// Helm, whose changes end with the transport, must not notice: it would return
-// and go on in the background.
-func (o *operation) preparation() (ctx context.Context, end func()) {
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(o.ctx))
-	stop := context.AfterFunc(o.ctx, func() { cancel(context.Cause(o.ctx)) })
-	started := false
-	o.start.begin = func() error {
-		if !started && !stop() {
-			return context.Cause(o.ctx)
-		}
-		started = true
-		return nil
-	}
-	return ctx, func() {
-		stop()
-		cancel(context.Canceled)
-	}
 }
 
 // waiting returns how Helm is to wait.

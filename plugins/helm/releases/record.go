@@ -140,6 +140,11 @@ func testsOf(r *release.Release) string {
 // Unlock implements helm.Helm.
 func (m *Manager) Unlock(ctx context.Context, ref helm.ReleaseRef) (helm.Revision, error) {
 	defer m.seen.forget(ref)
+	done, err := m.turns.take(ctx, ref)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	defer done()
 	o, err := m.begin(ctx, ref, nil)
 	if err != nil {
 		return helm.Revision{}, err

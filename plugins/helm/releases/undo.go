@@ -22,6 +22,11 @@ import (
 // Rollback implements helm.Helm.
 func (m *Manager) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.Event)) (helm.Revision, error) {
 	defer m.seen.forget(r.Ref)
+	done, err := m.turns.take(ctx, r.Ref)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	defer done()
 	strategy, err := waiting(r.Wait)
 	if err != nil {
 		return helm.Revision{}, err
@@ -30,11 +35,15 @@ func (m *Manager) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.
 	if err != nil {
 		return helm.Revision{}, err
 	}
-	last, to, err := o.target(ctx, r)
+	past, err := o.past()
 	if err != nil {
 		return helm.Revision{}, err
 	}
-	if err := o.confineRelease(last); err != nil {
+	to, err := o.target(past, r)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	if err := o.confineRelease(past.last); err != nil {
 		return helm.Revision{}, err
 	}
 	if err := o.capable(); err != nil {
@@ -48,10 +57,10 @@ func (m *Manager) Rollback(ctx context.Context, r helm.Rollback, emit func(helm.
 	back.ServerSideApply, back.ForceConflicts = applying(to, r.Force)
 	back.ForceReplace = r.Force
 	back.MaxHistory = r.MaxHistory
-	if err := o.settle(back.Run(r.Ref.Name)); err != nil {
-		return helm.Revision{}, err
+	if err := back.Run(r.Ref.Name); err != nil {
+		return o.result(nil, err)
 	}
-	made, err := o.config.Releases.Get(r.Ref.Name, last.Version+1)
+	made, err := o.config.Releases.Get(r.Ref.Name, past.last.Version+1)
 	return o.result(made, err)
 }
 
@@ -61,10 +70,15 @@ func (m *Manager) PlanRollback(ctx context.Context, r helm.Rollback, emit func(h
 	if err != nil {
 		return helm.Revision{}, err
 	}
-	last, to, err := o.target(ctx, r)
+	past, err := o.past()
 	if err != nil {
 		return helm.Revision{}, err
 	}
+	to, err := o.target(past, r)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	last := past.last
 	if err := o.confineRelease(last); err != nil {
 		return helm.Revision{}, err
 	}
@@ -86,23 +100,16 @@ func runByRollback(hooks []*release.Hook) []*release.Hook {
 	})
 }
 
-// target finds the newest revision, and the one to return to.
-func (o *operation) target(ctx context.Context, r helm.Rollback) (last, to *release.Release, err error) {
-	heads, err := o.session.revisions(ctx, r.Ref)
-	if err != nil {
-		return nil, nil, err
-	}
+// target finds the revision to return to.
+func (o *operation) target(p past, r helm.Rollback) (*release.Release, error) {
 	missing := fmt.Errorf("release %s/%s has no revision %d: %w", r.Ref.Namespace, r.Ref.Name, r.To, helm.ErrNotFound)
-	if len(heads) == 0 {
-		return nil, nil, sdk.Permanent(missing)
+	if p.last == nil {
+		return nil, sdk.Permanent(missing)
 	}
-	if last, err = o.session.read(r.Ref, heads[0].record); err != nil || last == nil {
-		return nil, nil, errors.Join(missing, err)
+	if locked(p.last) {
+		return nil, fmt.Errorf("release %s/%s is %s: %w", r.Ref.Namespace, r.Ref.Name, p.last.Info.Status, helm.ErrLocked)
 	}
-	if locked(last) {
-		return nil, nil, fmt.Errorf("release %s/%s is %s: %w", r.Ref.Namespace, r.Ref.Name, last.Info.Status, helm.ErrLocked)
-	}
-	i := slices.IndexFunc(heads[1:], func(h head) bool {
+	i := slices.IndexFunc(p.heads[1:], func(h head) bool {
 		if r.To != 0 {
 			return h.Number == r.To
 		}
@@ -112,23 +119,29 @@ func (o *operation) target(ctx context.Context, r helm.Rollback) (last, to *rele
 		if r.To == 0 {
 			missing = fmt.Errorf("release %s/%s has no earlier revision that was deployed: %w", r.Ref.Namespace, r.Ref.Name, helm.ErrNotFound)
 		}
-		return nil, nil, sdk.Permanent(missing)
+		return nil, sdk.Permanent(missing)
 	}
-	to, err = o.session.read(r.Ref, heads[1+i].record)
+	to, err := o.session.read(r.Ref, p.heads[1+i].record)
 	if err == nil && to == nil {
 		err = missing
 	}
-	return last, to, err
+	return to, err
 }
 
 // Uninstall implements helm.Helm.
 func (m *Manager) Uninstall(ctx context.Context, u helm.Uninstall, emit func(helm.Event)) error {
 	defer m.seen.forget(u.Ref)
+	done, err := m.turns.take(ctx, u.Ref)
+	if err != nil {
+		return err
+	}
+	defer done()
 	o, err := m.begin(ctx, u.Ref, emit)
 	if err != nil {
 		return err
 	}
-	last, err := o.last()
+	past, err := o.past()
+	last := past.last
 	if err != nil || last == nil { // Helm takes every error for a release that is not there
 		return err
 	}
@@ -146,6 +159,12 @@ func (m *Manager) Uninstall(ctx context.Context, u helm.Uninstall, emit func(hel
 	if err := o.capable(); err != nil {
 		return o.failure(err)
 	}
+	return o.uninstall(u, past)
+}
+
+// uninstall has Helm delete what the newest revision has, and deletes what those
+// before it have left behind.
+func (o *operation) uninstall(u helm.Uninstall, p past) error {
 	remove := action.NewUninstall(o.config)
 	remove.KeepHistory = u.KeepHistory
 	remove.DisableHooks = u.DisableHooks
@@ -154,9 +173,20 @@ func (m *Manager) Uninstall(ctx context.Context, u helm.Uninstall, emit func(hel
 	if u.Wait {
 		remove.WaitStrategy = kube.StatusWatcherStrategy
 	}
+	o.journal.finish = func(last *release.Release) error {
+		gone, err := o.clear(p.behind, last.Manifest)
+		if err != nil || len(gone) == 0 {
+			return err
+		}
+		waiter, err := o.kube.GetWaiterWithOptions(remove.WaitStrategy, remove.WaitOptions...)
+		if err != nil {
+			return err
+		}
+		return waiter.WaitForDelete(gone, remove.Timeout)
+	}
 	resp, err := remove.Run(u.Ref.Name)
-	if err != nil {
-		if kept := o.log.kept(); kept != "" {
+	if err = cmp.Or(err, o.journal.trouble); err != nil {
+		if kept := o.log.kept(); kept != "" && !strings.Contains(err.Error(), kept) {
 			err = fmt.Errorf("%w: %s", err, kept)
 		}
 		return o.settle(err)
@@ -169,6 +199,11 @@ func (m *Manager) Uninstall(ctx context.Context, u helm.Uninstall, emit func(hel
 
 // Test implements helm.Helm.
 func (m *Manager) Test(ctx context.Context, t helm.Test, emit func(helm.Event)) error {
+	done, err := m.turns.take(ctx, t.Ref)
+	if err != nil {
+		return err
+	}
+	defer done()
 	o, err := m.begin(ctx, t.Ref, emit)
 	if err != nil {
 		return err

@@ -23,6 +23,11 @@ import (
 // Upgrade implements helm.Helm.
 func (m *Manager) Upgrade(ctx context.Context, r helm.Release, emit func(helm.Event)) (helm.Revision, error) {
 	defer m.seen.forget(r.Ref)
+	done, err := m.turns.take(ctx, r.Ref)
+	if err != nil {
+		return helm.Revision{}, err
+	}
+	defer done()
 	rev, err := m.upgrade(ctx, r, emit)
 	return rev, redact(err, r.Values)
 }
@@ -55,14 +60,7 @@ func (m *Manager) upgrade(ctx context.Context, r helm.Release, emit func(helm.Ev
 	} else {
 		made, err = o.change(r, past.last, strategy).RunWithContext(rendering, r.Ref.Name, c, values)
 	}
-	rev, err := o.result(made, err)
-	if err != nil {
-		return rev, err
-	}
-	if err := o.clear(past.leftovers, manifestOf(made)); err != nil {
-		return rev, o.failure(fmt.Errorf("what a failed revision has left behind: %w", err))
-	}
-	return rev, nil
+	return o.result(made, err)
 }
 
 // before does what comes before Helm's own code: it finds the newest revision,
@@ -93,16 +91,9 @@ func (o *operation) before(r helm.Release, c *chart.Chart, values map[string]any
 	return p, nil
 }
 
-func manifestOf(made releaser.Releaser) string {
-	if r, err := v1(made); err == nil {
-		return r.Manifest
-	}
-	return ""
-}
-
 // result is the revision that was made, or why there is none that works.
 func (o *operation) result(made releaser.Releaser, err error) (helm.Revision, error) {
-	if err != nil {
+	if err = cmp.Or(err, o.journal.trouble); err != nil {
 		return helm.Revision{}, o.settle(err)
 	}
 	r, err := v1(made)
