@@ -17,8 +17,10 @@ const propagation = 3 * time.Second
 
 var namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 
-// causes finds out why objects of one kind are being deleted. It looks once
-// for all objects whose deletion was asked for up to the same second.
+// causes finds out why objects of one kind are being deleted. It looks once for
+// all that a definition or namespace takes along, and for each that is deleted
+// by itself, unless its deletion was asked for in an earlier second than that of
+// one it has looked for.
 type causes struct {
 	*Keeper
 	definition verdict
@@ -29,10 +31,15 @@ type causes struct {
 // verdict is what a look at a definition or namespace brought.
 type verdict struct {
 	deleting bool
-	upTo     time.Time // good for deletions until then
+	upTo     time.Time // second of the deletion that it was brought for
 }
 
-func (v verdict) covers(deleted time.Time) bool { return !deleted.After(v.upTo) }
+// covers tells whether the verdict is good for a deletion too. That nothing else
+// was being deleted is not, for one of the same second: it may have come after
+// the look, and along with something else.
+func (v verdict) covers(deleted time.Time) bool {
+	return deleted.Before(v.upTo) || v.deleting && deleted.Equal(v.upTo)
+}
 
 func newCauses(k *Keeper) *causes { return &causes{Keeper: k, namespaces: map[string]verdict{}} }
 
