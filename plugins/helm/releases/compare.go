@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	releasecommon "helm.sh/helm/v4/pkg/release/common"
 	release "helm.sh/helm/v4/pkg/release/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -185,7 +186,24 @@ func (c *comparison) live(ctx context.Context, where place, want *unstructured.U
 		c.right(where, l.state)
 		return nil
 	}
+	if l.is == nil && once(want) {
+		return nil
+	}
 	return c.settle(ctx, r, l, k, change)
+}
+
+// once tells whether an object is there to be run once for each revision: that it
+// is gone, by its own ttlSecondsAfterFinished or by whoever clears up, is no
+// reason to run it again.
+func once(want *unstructured.Unstructured) bool {
+	switch gvk := want.GroupVersionKind(); {
+	case gvk.Group == "batch" && gvk.Kind == "Job":
+		return true
+	case gvk.Group == "" && gvk.Kind == "Pod":
+		policy, _, _ := unstructured.NestedString(want.Object, "spec", "restartPolicy")
+		return policy == string(corev1.RestartPolicyNever) || policy == string(corev1.RestartPolicyOnFailure)
+	}
+	return false
 }
 
 // settle makes the object as it should be, if asked to, and tells.
