@@ -42,7 +42,8 @@ func (c *client) Create(resources kube.ResourceList, options ...kube.ClientCreat
 	if c.lenient {
 		options = append(slices.Clone(options), kube.ClientCreateOptionFieldValidationDirective(kube.FieldValidationDirectiveIgnore))
 	}
-	return c.Client.Create(resources, options...)
+	made, err := c.Client.Create(resources, options...)
+	return made, refusal(err)
 }
 
 // Update implements kube.Interface.
@@ -50,7 +51,8 @@ func (c *client) Update(original, target kube.ResourceList, options ...kube.Clie
 	if c.lenient {
 		options = append(slices.Clone(options), kube.ClientUpdateOptionFieldValidationDirective(kube.FieldValidationDirectiveIgnore))
 	}
-	return c.Client.Update(original, target, options...)
+	made, err := c.Client.Update(original, target, options...)
+	return made, refusal(err)
 }
 
 // Build implements kube.Interface. Helm calls it with what it has rendered

@@ -67,7 +67,7 @@ func (o *operation) compare(ctx context.Context, c helm.Comparison, unchanged ma
 	if err != nil {
 		return nil, o.failure(err)
 	}
-	comparison := &comparison{Comparison: c, client: client, mapper: o.session.connection.Mapper(), emit: emit}
+	comparison := &comparison{Comparison: c, client: client, mapper: o.session.connection.Mapper(), emit: emit, hidden: &o.hidden}
 	comparison.found = &sight{record: record.uid, ignore: leavingOut(c), states: map[place]state{}, whole: true}
 	if seen != nil && seen.record == record.uid {
 		comparison.seen, comparison.unchanged = seen.states, unchanged
@@ -109,6 +109,8 @@ type comparison struct {
 	mu    sync.Mutex
 	emit  func(helm.Change)
 	found *sight
+
+	hidden *hidden
 }
 
 func (c *comparison) tell(change helm.Change) {
@@ -141,7 +143,7 @@ func (c *comparison) object(ctx context.Context, o object) error {
 		return cause
 	}
 	if err != nil {
-		change.Problem = oneLine(err.Error())
+		change.Problem = c.hidden.clean(oneLine(refusal(err).Error()))
 		c.tell(change)
 	}
 	return nil

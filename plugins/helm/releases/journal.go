@@ -23,11 +23,14 @@ import (
 //   - A revision is deployed, and a release is gone, when what revisions that
 //     failed have left behind is gone as well. Until then the record does not say
 //     so: whoever goes on with it knows that there is something left to do.
+//   - What the API server quotes of a value that looks secret is not recorded.
 type journal struct {
 	driver.Driver
 	confine func(*release.Release) error
 	begin   func() error                 // nil: nothing keeps it from beginning
 	finish  func(*release.Release) error // before a revision is deployed or gone; nil: nothing is left
+	hidden  *hidden
+
 
 	aimed    bool             // last is what the operation goes by
 	last     *release.Release // newest revision, nil if there was none
@@ -88,7 +91,8 @@ func (j *journal) Create(key string, r releaser.Releaser) error {
 			return err
 		}
 	}
-	err = j.Driver.Create(key, r)
+	j.clean(made)
+	err = j.Driver.Create(key, made)
 	if errors.Is(err, driver.ErrReleaseExists) {
 		j.trouble = fmt.Errorf("somebody else has begun meanwhile, with revision %d: %w", made.Version, helm.ErrLocked)
 		return j.trouble
@@ -112,7 +116,14 @@ func (j *journal) Update(key string, r releaser.Releaser) error {
 			return err
 		}
 	}
-	return j.Driver.Update(key, r)
+	j.clean(made)
+	return j.Driver.Update(key, made)
+}
+
+// clean leaves what the values of a revision hide out of its description.
+func (j *journal) clean(r *release.Release) {
+	j.hidden.hide(r.Config)
+	r.Info.Description = j.hidden.clean(r.Info.Description)
 }
 
 // Delete implements driver.Driver. The records of a release that is uninstalled

@@ -43,7 +43,7 @@ func (o *operation) past() (past, error) {
 	deployed := slices.ContainsFunc(heads, func(h head) bool { return is(h, releasecommon.StatusDeployed) })
 	p := past{heads: heads, first: true}
 	for i, h := range heads {
-		r, err := o.session.read(o.ref, h.record)
+		r, err := o.read(h)
 		if err != nil {
 			return past{}, err
 		}

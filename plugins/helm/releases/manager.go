@@ -76,6 +76,7 @@ type operation struct {
 	kube    *client
 	journal *journal
 	log     *progress
+	hidden  hidden // of all revisions that it is about
 }
 
 // begin prepares an operation that ends with ctx.
@@ -93,6 +94,7 @@ func (m *Manager) begin(ctx context.Context, ref helm.ReleaseRef, emit func(helm
 	o := &operation{session: s, ref: ref, ctx: ctx, log: newProgress(emit), journal: &journal{Driver: s.driver(ref.Namespace)}}
 	o.getter = s.connection.For(ctx, ref.Namespace)
 	o.journal.confine = o.confineRelease
+	o.journal.hidden = &o.hidden
 	o.kube = newClient(ctx, o.getter, ref.Namespace, o.log)
 	o.kube.confine = o.confineManifest
 	o.config = action.NewConfiguration(action.ConfigurationSetLogger(o.log))
@@ -134,8 +136,18 @@ func (o *operation) newest() (*release.Release, head, error) {
 	if err != nil || len(heads) == 0 {
 		return nil, head{}, err
 	}
-	last, err := o.session.read(o.ref, heads[0].record)
+	last, err := o.read(heads[0])
 	return last, heads[0], err
+}
+
+// read returns a revision, nil if it has gone. What it hides is hidden in what
+// the operation says from now on.
+func (o *operation) read(h head) (*release.Release, error) {
+	r, err := o.session.read(o.ref, h.record)
+	if r != nil {
+		o.hidden.hide(r.Config)
+	}
+	return r, err
 }
 
 // v1 is a release in the only version of its format.
@@ -154,7 +166,7 @@ func (o *operation) failure(err error) error {
 	if cause := context.Cause(o.ctx); cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
-	return fmt.Errorf("release %s/%s: %w", o.ref.Namespace, o.ref.Name, err)
+	return o.hidden.reword(fmt.Errorf("release %s/%s: %w", o.ref.Namespace, o.ref.Name, err))
 }
 
 // waiting returns how Helm is to wait.

@@ -99,13 +99,21 @@ func contentOf(r *release.Release) (helm.Content, error) {
 	}
 	return helm.Content{
 		Revision: revisionOf(r), Values: secret.New(string(values)), Computed: secret.New(string(computed)),
-		Manifest: secret.New(r.Manifest), Hooks: secret.New(hooks.String()), Notes: r.Info.Notes,
+		Manifest: secret.New(r.Manifest), Hooks: secret.New(hooks.String()), Notes: hiding(r).clean(r.Info.Notes),
 	}, nil
+}
+
+// hiding is what the values of a revision hide. Who recorded its words may have
+// left it in.
+func hiding(r *release.Release) *hidden {
+	var h hidden
+	h.hide(r.Config)
+	return &h
 }
 
 func revisionOf(r *release.Release) helm.Revision {
 	rev := helm.Revision{
-		Number: r.Version, Status: r.Info.Status.String(), Updated: r.Info.LastDeployed.UTC(), Message: r.Info.Description,
+		Number: r.Version, Status: r.Info.Status.String(), Updated: r.Info.LastDeployed.UTC(), Message: hiding(r).clean(r.Info.Description),
 		Tests: testsOf(r), Owner: r.Labels[ownerLabel], Digest: digestOf(r.Labels, r.Version),
 	}
 	if r.Chart != nil && r.Chart.Metadata != nil {

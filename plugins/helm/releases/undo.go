@@ -121,7 +121,7 @@ func (o *operation) target(p past, r helm.Rollback) (*release.Release, error) {
 		}
 		return nil, sdk.Permanent(missing)
 	}
-	to, err := o.session.read(r.Ref, p.heads[1+i].record)
+	to, err := o.read(p.heads[1+i])
 	if err == nil && to == nil {
 		err = missing
 	}
