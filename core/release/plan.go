@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/sluice-gitops/sluice/sdk/helm"
 	"github.com/sluice-gitops/sluice/sdk/secret"
@@ -62,7 +63,24 @@ func (n *run) changes(ctx context.Context, p *Plan) error {
 	release.Adopt = n.decision.Action == ActAdopt
 	rendered, err := n.h.Helm.Plan(ctx, release, func(c helm.Change) { p.Changes = append(p.Changes, n.cleanChange(c)) })
 	p.Notes = n.clean(rendered.Notes)
+	if err == nil {
+		err = refusedOf(p.Changes)
+	}
 	return err
+}
+
+// refusedOf is an error if the API server would refuse some of the changes.
+func refusedOf(changes []helm.Change) error {
+	var list []string
+	for _, c := range changes {
+		if c.Problem != "" {
+			list = append(list, objectString(c)+": "+c.Problem)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the API server would refuse it: %s", strings.Join(list, "; "))
 }
 
 // Values returns the composed values.

@@ -712,6 +712,11 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%+v, %v", p, err)
 		}
 		throughJSON(t, p)
+		g.values(`{"a": 1, "b": 2, "new": 3, "refused": "new"}`)
+		p, err = g.runner.Plan(t.Context(), g.spec, g.host, g.rec)
+		if want := "the API server would refuse it: ConfigMap demo/new: data: must not be so"; err != nil || p.Action != ActUpgrade || p.Error != want || len(p.Changes) != 2 {
+			t.Errorf("%+v, %v", p, err)
+		}
 		g.spec.Chart.Version = "3"
 		if _, err := g.runner.Plan(t.Context(), g.spec, g.host, g.rec); err == nil || !strings.Contains(err.Error(), "no version 3") {
 			t.Error(err)

@@ -147,7 +147,11 @@ func (w *world) Plan(ctx context.Context, r helm.Release, emit func(helm.Change)
 	}
 	for _, name := range slices.Sorted(maps.Keys(objectsOf(v))) {
 		if w.live[r.Ref][name] == "" {
-			emit(helm.Change{Kind: "ConfigMap", Namespace: r.Ref.Namespace, Name: name, Action: "create"})
+			change := helm.Change{Kind: "ConfigMap", Namespace: r.Ref.Namespace, Name: name, Action: "create"}
+			if v["refused"] == name {
+				change.Problem = "data: must not be so"
+			}
+			emit(change)
 		}
 	}
 	return helm.Rendered{Notes: "Have fun."}, nil
@@ -166,7 +170,7 @@ func objectsOf(v map[string]any) map[string]string {
 	objects := map[string]string{"always": "there"}
 	for name, value := range v {
 		switch name {
-		case "fail", "hang", "killed", "schema", "test", "norollback", "stuck":
+		case "fail", "hang", "killed", "schema", "test", "norollback", "stuck", "refused":
 		default:
 			objects[name] = fmt.Sprint(value)
 		}

@@ -34,7 +34,8 @@ type Helm interface {
 	// look up.
 	Template(ctx context.Context, r Release, out string) (Rendered, error)
 	// Plan emits what an upgrade to r would change, compared with the newest
-	// revision. It changes nothing.
+	// revision, and with each change the Problem that would keep it from being
+	// made, as far as that can be told. It changes nothing.
 	Plan(ctx context.Context, r Release, emit func(Change)) (Rendered, error)
 	// Upgrade installs or upgrades the release to r. Values that the chart's
 	// schema does not accept are diagnostics with paths that begin with

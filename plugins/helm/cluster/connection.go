@@ -93,6 +93,16 @@ func (c *Connection) For(ctx context.Context, namespace string) *Getter {
 	return &Getter{connection: c, config: config, namespace: namespace}
 }
 
+// Rehearsal is For without a change: what is written is a dry run. What is read
+// twice is asked for once.
+func (c *Connection) Rehearsal(ctx context.Context, namespace string) *Getter {
+	g := c.For(ctx, namespace)
+	g.config.Wrap(func(base http.RoundTripper) http.RoundTripper {
+		return &rehearsing{base: base, read: newAnswers(freshness)}
+	})
+	return g
+}
+
 // Lasting is For without an end: what must be recorded also after an operation
 // was cancelled is sent with it. Each request has a time limit.
 func (c *Connection) Lasting() *rest.Config {

@@ -79,20 +79,32 @@ func (r *remembering) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	generation := r.answers.current()
 	resp, err := r.base.RoundTrip(req)
-	if err != nil || resp.StatusCode != http.StatusOK || resp.ContentLength > largest {
+	if err != nil {
+		return nil, err
+	}
+	a, kept, err := keep(resp)
+	if !kept || err != nil {
 		return resp, err
+	}
+	r.answers.put(key, a, generation)
+	return a.response(req), nil
+}
+
+// keep reads an answer that is not too large to be kept. Otherwise the response
+// is still to be read, unless there is an error.
+func keep(resp *http.Response) (a answer, kept bool, err error) {
+	if resp.StatusCode != http.StatusOK || resp.ContentLength > largest {
+		return answer{}, false, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, largest+1))
 	if err != nil || len(body) > largest {
 		resp.Body = &joined{io.MultiReader(bytes.NewReader(body), failing{err}, resp.Body), resp.Body}
-		return resp, nil
+		return answer{}, false, nil
 	}
 	if err := resp.Body.Close(); err != nil {
-		return nil, err
+		return answer{}, false, err
 	}
-	a := answer{header: resp.Header.Clone(), body: body, at: time.Now()}
-	r.answers.put(key, a, generation)
-	return a.response(req), nil
+	return answer{header: resp.Header.Clone(), body: body, at: time.Now()}, true, nil
 }
 
 // WrappedRoundTripper lets client-go find the transport below.

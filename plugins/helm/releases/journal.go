@@ -31,7 +31,6 @@ type journal struct {
 	finish  func(*release.Release) error // before a revision is deployed or gone; nil: nothing is left
 	hidden  *hidden
 
-
 	aimed    bool             // last is what the operation goes by
 	last     *release.Release // newest revision, nil if there was none
 	mine     string           // key of the record that is the operation's own

@@ -10,6 +10,7 @@ import (
 // What an API server, or Helm, says against an object.
 var (
 	quotation = regexp.MustCompile(`(?:Invalid|Duplicate|Unsupported) value: `)
+	unapplied = regexp.MustCompile(`(?:failed to create resource: )?server-side apply failed for object [^/ ]*/(\S+) \S*, Kind=(\w+): (?:failed to create typed patch object \([^)]*\): \.)?`)
 	unpatched = regexp.MustCompile(`cannot patch "([^"]*)" with kind (\w+): `)
 	unfitting = regexp.MustCompile(`\s*(?:[\w.]* ?"[^"]*" is invalid: )?patch: json: cannot unmarshal (\w+) into Go struct field \w+\.(\S+) of type (\S+)`)
 )
@@ -17,7 +18,8 @@ var (
 // mostQuoted of a value is told, in bytes.
 const mostQuoted = 80
 
-// refusal is err without whole objects in its text: an API server that refuses a
+// refusal is err as kind/name: field: reason, as far as it is known how it tells
+// that, and without whole objects in its text: an API server that refuses a
 // patch quotes what it was to be applied to, and of a field that may not change
 // all that is below it. What matters comes after that, and what should not be
 // seen is in it.
@@ -26,6 +28,7 @@ func refusal(err error) error {
 		return nil
 	}
 	text := withoutValues(err.Error())
+	text = unapplied.ReplaceAllString(text, "$2/$1: ")
 	text = unpatched.ReplaceAllString(text, "$2/$1: ")
 	text = strings.TrimSpace(unfitting.ReplaceAllString(text, " $2: cannot unmarshal $1 into $3"))
 	if text == err.Error() {

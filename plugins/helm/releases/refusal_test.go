@@ -29,6 +29,14 @@ func TestRefusal(t *testing.T) {
 			`Service "web" is invalid: spec.ports[0].port: Invalid value: -1: must be between 1 and 65535 && Job/b: x: no`,
 		},
 		{`Invalid value: "` + long, ``},
+		{
+			`failed to create resource: server-side apply failed for object demo/web /v1, Kind=Service: Service "web" is invalid: spec.type: Unsupported value: "x": supported values: "ClusterIP"`,
+			`Service/web: Service "web" is invalid: spec.type: Unsupported value: "x": supported values: "ClusterIP"`,
+		},
+		{
+			`server-side apply failed for object /web apps/v1, Kind=Deployment: failed to create typed patch object (/web; apps/v1, Kind=Deployment): .spec.replicas: expected numeric (int or float), got string`,
+			`Deployment/web: spec.replicas: expected numeric (int or float), got string`,
+		},
 	} {
 		err := errors.New(tt.said)
 		got := refusal(err)

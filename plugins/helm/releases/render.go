@@ -115,6 +115,7 @@ func (m *Manager) template(ctx context.Context, r helm.Release, out string) (hel
 	if err != nil {
 		return helm.Rendered{}, err
 	}
+	o.hidden.hide(values)
 	if err := o.confineDefinitions(c, r.CRDs); err != nil {
 		return helm.Rendered{}, err
 	}
@@ -195,6 +196,7 @@ func (m *Manager) plan(ctx context.Context, r helm.Release, emit func(helm.Chang
 	if err != nil {
 		return helm.Rendered{}, err
 	}
+	o.hidden.hide(values)
 	if err := o.confineDefinitions(c, r.CRDs); err != nil {
 		return helm.Rendered{}, err
 	}
@@ -218,8 +220,17 @@ func (m *Manager) plan(ctx context.Context, r helm.Release, emit func(helm.Chang
 		return helm.Rendered{}, err
 	}
 	made.hooks = withoutTests(made.hooks)
-	if err := differences(&before, &made, r, emit); err != nil {
+	var changes []helm.Change
+	if err := differences(&before, &made, r, func(c helm.Change) { changes = append(changes, c) }); err != nil {
 		return helm.Rendered{}, o.failure(err)
+	}
+	if !p.first {
+		if err := o.rehearse(r, p, made.manifest, changes); err != nil {
+			return helm.Rendered{}, err
+		}
+	}
+	for _, c := range changes {
+		emit(c)
 	}
 	return made.Rendered, nil
 }

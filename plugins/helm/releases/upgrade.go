@@ -67,6 +67,7 @@ func (m *Manager) upgrade(ctx context.Context, r helm.Release, emit func(helm.Ev
 // claims the release, and defines the kinds that the chart brings.
 func (o *operation) before(r helm.Release, c *chart.Chart, values map[string]any) (past, error) {
 	o.kube.lenient = r.SkipOpenAPI
+	o.hidden.hide(values)
 	if err := o.confineDefinitions(c, r.CRDs); err != nil {
 		return past{}, err
 	}
