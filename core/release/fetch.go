@@ -237,20 +237,12 @@ func locate(address string, remotes []helm.Remote) (u *url.URL, by helm.Remote, 
 	switch {
 	case err != nil:
 		return nil, by, errors.New("not a URL")
-	case hasDotSegments(declared):
+	case helm.HasDotSegments(declared):
 		return nil, by, errors.New("the URL has . or .. in its path: write where they lead")
 	}
-	mirrored := address
-	for _, r := range remotes {
-		prefix := strings.TrimSuffix(r.Prefix, "/")
-		rest, ok := strings.CutPrefix(address, prefix)
-		if !ok || rest != "" && !strings.ContainsAny(rest[:1], "/?") || len(r.Prefix) <= len(by.Prefix) {
-			continue
-		}
-		by, mirrored = r, address
-		if r.Mirror != "" {
-			mirrored = strings.TrimSuffix(r.Mirror, "/") + rest
-		}
+	i, mirrored := helm.FindRemote(remotes, address)
+	if i >= 0 {
+		by = remotes[i]
 	}
 	u, err = url.Parse(mirrored)
 	switch {

@@ -6,9 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -111,20 +109,4 @@ type localError struct{ at netip.Addr }
 
 func (e *localError) Error() string {
 	return fmt.Sprintf("%s is an address of this machine or its link, which a custom resource may not read: set local_urls in the helm block if it may, or declare a mirror", e.at)
-}
-
-// hasDotSegments reports whether a URL has dot segments, which a server, or a library on
-// the way to it, would take for another path than the one that is written.
-func hasDotSegments(u *url.URL) bool {
-	for _, path := range []string{u.Path, u.EscapedPath()} {
-		for segment := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
-			if unescaped, err := url.PathUnescape(segment); err == nil {
-				segment = unescaped // of what was escaped twice
-			}
-			if segment == "." || segment == ".." {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -1,11 +1,10 @@
 // Package mirror finds what stands in for a URL. A mirror replaces the URLs that
 // begin with a prefix, at the end of a path element, and of several prefixes the
-// longest counts. git's short form, user@host:path, is taken as the ssh:// URL
-// that it means. Source applies that to what a plugin is configured with.
+// longest counts; helm.FindRemote says how they are compared. Source applies that
+// to what a plugin is configured with.
 package mirror
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -22,21 +21,18 @@ type Table struct {
 // New makes a Table.
 func New(mirrors []config.Mirror) Table {
 	list := slices.Clone(mirrors)
-	slices.SortStableFunc(list, func(a, b config.Mirror) int { return len(normal(b.Prefix)) - len(normal(a.Prefix)) })
+	slices.SortStableFunc(list, func(a, b config.Mirror) int { return len(helm.NormalURL(b.Prefix)) - len(helm.NormalURL(a.Prefix)) })
 	return Table{list}
 }
 
 // Find returns the URL that stands in for url, and the mirror that says so. ok
 // is false if there is none.
 func (t Table) Find(url string) (to string, m config.Mirror, ok bool) {
-	whole := normal(url)
-	for _, m := range t.list {
-		rest, ok := strings.CutPrefix(whole, strings.TrimSuffix(normal(m.Prefix), "/"))
-		if ok && (rest == "" || rest[0] == '/') {
-			return strings.TrimSuffix(m.To, "/") + rest, m, true
-		}
+	i, to := helm.FindRemote(t.Remotes(), url)
+	if i < 0 {
+		return "", config.Mirror{}, false
 	}
-	return "", config.Mirror{}, false
+	return to, t.list[i], true
 }
 
 // Equal reports whether t and o say the same, secrets included.
@@ -60,38 +56,12 @@ func (t Table) Remotes() []helm.Remote {
 }
 
 // IsSSH reports whether url is read over ssh.
-func IsSSH(url string) bool { return strings.HasPrefix(normal(url), "ssh://") }
+func IsSSH(url string) bool { return strings.HasPrefix(helm.NormalURL(url), "ssh://") }
 
 // Same reports whether two URLs name the same repository.
 func Same(a, b string) bool {
-	plain := func(url string) string { return strings.TrimSuffix(strings.TrimSuffix(normal(url), "/"), ".git") }
+	plain := func(url string) string {
+		return strings.TrimSuffix(strings.TrimSuffix(helm.NormalURL(url), "/"), ".git")
+	}
 	return plain(a) == plain(b)
-}
-
-// short is git's short form of an ssh URL.
-var short = regexp.MustCompile(`^([^/:@]+@)?([^/:@]+):([^/].*|)$`)
-
-// normal writes the short form out, and the host in lower case.
-func normal(url string) string {
-	scheme, rest, ok := strings.Cut(url, "://")
-	if !ok {
-		m := short.FindStringSubmatch(url)
-		if m == nil || len(m[2]) == 1 { // C:\ is no host
-			return url
-		}
-		scheme, rest = "ssh", m[1]+m[2]+"/"+m[3]
-	}
-	host, path, slash := strings.Cut(rest, "/")
-	if slash {
-		path = "/" + path
-	}
-	return strings.ToLower(scheme) + "://" + lowerHost(host) + path
-}
-
-// lowerHost leaves the user name of host as it is.
-func lowerHost(host string) string {
-	if i := strings.LastIndex(host, "@"); i >= 0 {
-		return host[:i+1] + strings.ToLower(host[i+1:])
-	}
-	return strings.ToLower(host)
 }

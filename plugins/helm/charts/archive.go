@@ -151,7 +151,7 @@ func (s *Store) archiveAt(ref helm.ChartRef, where location, f found) (location,
 	if full.Scheme != where.Scheme || full.Host != where.Host {
 		return s.locate(ref, full.String())
 	}
-	if dots(full) {
+	if helm.HasDotSegments(full) {
 		return location{}, fmt.Errorf("%s: the index has a URL with . or .. in its path: %q", where, f.url)
 	}
 	at := where

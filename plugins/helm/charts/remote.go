@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,24 +63,15 @@ func (l location) of(name string) location {
 	return l
 }
 
-// dots tells whether a URL has steps that lead out of a prefix, or may, once
-// somebody has cleaned the path.
-func dots(u *url.URL) bool {
-	steps := strings.FieldsFunc(u.Path, func(r rune) bool { return r == '/' || r == '\\' })
-	return slices.Contains(steps, "..") || slices.Contains(steps, ".")
-}
-
 // locate applies what ref says about remotes to a URL.
 func (s *Store) locate(ref helm.ChartRef, raw string) (location, error) {
-	if u, err := url.Parse(raw); err == nil && dots(u) { // before a mirror's prefix is put for another
+	if u, err := url.Parse(raw); err == nil && helm.HasDotSegments(u) { // before a mirror's prefix is put for another
 		return location{}, fmt.Errorf("%s: a URL may not have . or .. in its path", u.Redacted())
 	}
-	target, auth := raw, helm.Auth{}
-	remote, matched := longest(ref.Remotes, raw)
-	if matched {
-		if auth = remote.Auth; remote.Mirror != "" {
-			target = strings.TrimSuffix(remote.Mirror, "/") + strings.TrimPrefix(raw, strings.TrimSuffix(remote.Prefix, "/"))
-		}
+	var remote helm.Remote
+	i, target := helm.FindRemote(ref.Remotes, raw)
+	if i >= 0 {
+		remote = ref.Remotes[i]
 	}
 	u, err := url.Parse(target)
 	if err != nil {
@@ -94,27 +84,16 @@ func (s *Store) locate(ref helm.ChartRef, raw string) (location, error) {
 	default:
 		return location{}, fmt.Errorf("repository %s: charts come from https://, http:// and oci://, not %s://", u.Redacted(), u.Scheme)
 	}
-	if auth == (helm.Auth{}) && (!matched || remote.Mirror == "") && sameServer(u, ref.Repository) {
+	auth, mirrored := remote.Auth, remote.Mirror != ""
+	if auth == (helm.Auth{}) && !mirrored && sameServer(u, ref.Repository) {
 		auth = ref.Auth
 	}
-	return location{raw, u, auth, matched && remote.Mirror != ""}, nil
-}
-
-// longest finds the remote whose prefix covers most of a URL.
-func longest(remotes []helm.Remote, raw string) (best helm.Remote, ok bool) {
-	for _, r := range remotes {
-		prefix := strings.TrimSuffix(r.Prefix, "/")
-		rest, covers := strings.CutPrefix(raw, prefix)
-		if covers && prefix != "" && (rest == "" || rest[0] == '/') && (!ok || len(prefix) > len(strings.TrimSuffix(best.Prefix, "/"))) {
-			best, ok = r, true
-		}
-	}
-	return best, ok
+	return location{raw, u, auth, mirrored}, nil
 }
 
 func sameServer(u *url.URL, other string) bool {
 	o, err := url.Parse(other)
-	return err == nil && u.Scheme == o.Scheme && u.Host == o.Host
+	return err == nil && u.Scheme == o.Scheme && strings.EqualFold(u.Host, o.Host)
 }
 
 // client returns the one for an authority and a client certificate.
