@@ -200,6 +200,24 @@ func TestBlockThatIsAwayForAMoment(t *testing.T) {
 	})
 }
 
+// A file that was emptied by mistake uninstalls nothing, not even one.
+func TestEmptyConfigurationUninstallsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		w.reload(e, "\n")
+		sleepFor(t, time.Hour)
+		n := expect(t, e, "release.ghost", Waiting, "for an approval")
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "release.ghost", Digest: n.Approval}); err != nil {
+			t.Fatal(err)
+		}
+		sleepFor(t, time.Minute)
+		w.wantInstalled("")
+	})
+}
+
 func TestManyRemovalsWaitForApproval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chartWorld(t)

@@ -50,14 +50,15 @@ func (e *Engine) mayEnd(n *node, l *leave.Leaving) bool {
 }
 
 // leave has the releases go whose blocks are not in the configuration any more,
-// out of those that were declared before. e.mu is held.
-func (ch *change) leave(gone []*node, before int) {
+// out of those that were declared before. empty says that it declares nothing at
+// all. e.mu is held.
+func (ch *change) leave(gone []*node, before int, empty bool) {
 	gone = slices.DeleteFunc(gone, func(n *node) bool { return heirOf(ch.nodes, n) != nil })
 	blocks := make([]leave.Block, len(gone))
 	for i, n := range gone {
 		blocks[i] = leave.Block{ID: n.id, Installed: n.release.hasRevision()}
 	}
-	for i, l := range leave.Blocks(blocks, before, now()) {
+	for i, l := range leave.Blocks(blocks, before, empty, now()) {
 		n := gone[i]
 		n.release.leaving = &l
 		n.view.DependsOn = nil
@@ -94,7 +95,7 @@ func (e *Engine) partings(ch *change, c *candidate) {
 			gone = append(gone, n)
 		}
 	}
-	ch.leave(gone, before)
+	ch.leave(gone, before, c.cfg.Empty())
 }
 
 // helmFor is the helm of ch for the releases of an applier, nil if there is none.
@@ -176,7 +177,7 @@ func (e *Engine) leaveUndeclared(ids []string) (cared map[string]bool) {
 		}
 		gone = append(gone, n)
 	}
-	ch.leave(gone, declared+len(gone))
+	ch.leave(gone, declared+len(gone), false)
 	if len(ch.changed) > 0 {
 		e.relink()
 	}

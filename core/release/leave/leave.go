@@ -42,7 +42,7 @@ type Leaving struct {
 const grace = time.Minute
 
 // A reload that takes away more than this many releases, or all of more than
-// that many, is taken for a mistake until somebody approves it.
+// that many, or everything that was declared, is taken for a mistake until somebody approves it.
 const (
 	removalBudget = 10
 	removalAll    = 3
@@ -56,7 +56,9 @@ type Block struct {
 
 // Blocks is how the releases of blocks end that left the configuration together,
 // at a time, when before releases were declared by blocks: one Leaving for each.
-func Blocks(gone []Block, before int, at time.Time) []Leaving {
+// empty says that the configuration declares nothing at all any more, as one does
+// that was lost.
+func Blocks(gone []Block, before int, empty bool, at time.Time) []Leaving {
 	l := Leaving{Since: at, Why: "its block is not in the configuration any more", After: at.Add(grace)}
 	var there []string // ids
 	for _, b := range gone {
@@ -64,7 +66,7 @@ func Blocks(gone []Block, before int, at time.Time) []Leaving {
 			there = append(there, b.ID)
 		}
 	}
-	if n := len(there); n > removalBudget || n == before && n > removalAll {
+	if n := len(there); empty || n > removalBudget || n == before && n > removalAll {
 		l.Held, l.Many, l.Of = digest.Of(there), n, before
 	}
 	list := make([]Leaving, len(gone))
@@ -92,6 +94,8 @@ func Resource(d declare.Declaration, with Deletion, at time.Time) Leaving {
 	switch {
 	case with.Definition && !with.Uninstall:
 		l.Why, l.Keep = "the definition of "+d.Place+" was deleted", true
+	case d.Keep && d.Err != nil:
+		l.Why += ", whose annotations say, or may say, that the release stays"
 	case d.Keep:
 		l.Why += ", which says that the release stays"
 	case d.Suspended != nil:

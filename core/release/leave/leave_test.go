@@ -35,18 +35,19 @@ func blocks(n int) []leave.Block {
 func TestManyBlocksAreHeld(t *testing.T) {
 	tests := map[string]struct {
 		gone, before int
-		held         bool
+		empty, held  bool
 	}{
-		"one of one":         {1, 1, false},
-		"all three":          {3, 3, false},
-		"all four":           {4, 4, true},
-		"four of five":       {4, 5, false},
-		"ten of a hundred":   {10, 100, false},
-		"eleven of hundreds": {11, 300, true},
+		"one of one":         {1, 1, false, false},
+		"all three":          {3, 3, false, false},
+		"all four":           {4, 4, false, true},
+		"four of five":       {4, 5, false, false},
+		"one, with all else": {1, 1, true, true},
+		"ten of a hundred":   {10, 100, false, false},
+		"eleven of hundreds": {11, 300, false, true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			list := leave.Blocks(blocks(tt.gone), tt.before, at)
+			list := leave.Blocks(blocks(tt.gone), tt.before, tt.empty, at)
 			if never := list[0]; never.Held != "" || !never.After.IsZero() {
 				t.Errorf("what was never installed waits: %+v", never)
 			}
@@ -58,15 +59,15 @@ func TestManyBlocksAreHeld(t *testing.T) {
 			}
 		})
 	}
-	a, b := leave.Blocks(blocks(11), 300, at), leave.Blocks(blocks(12), 300, at)
+	a, b := leave.Blocks(blocks(11), 300, false, at), leave.Blocks(blocks(12), 300, false, at)
 	if a[1].Held == b[1].Held {
 		t.Error("the approval of some is one of others")
 	}
 }
 
 func TestWaits(t *testing.T) {
-	l := leave.Blocks(blocks(1), 5, at)[1]
-	held := leave.Blocks(blocks(4), 4, at)[1]
+	l := leave.Blocks(blocks(1), 5, false, at)[1]
+	held := leave.Blocks(blocks(4), 4, false, at)[1]
 	tests := map[string]struct {
 		l         leave.Leaving
 		suspended string

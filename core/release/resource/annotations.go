@@ -46,6 +46,7 @@ func (p *parser) annotations(meta *fields) map[string]string {
 		a.warn(a.at(annotationMigrate), "If it still is one of Helm 2, use `helm 2to3 convert`.", "releases are not converted")
 	}
 	a.misspelt()
+	p.KeepOnRemove = p.KeepOnRemove || a.unclear
 	return a.values
 }
 
@@ -90,8 +91,12 @@ var otherAnnotations = []string{
 // annotated reads annotations, and keeps those that were read.
 type annotated struct {
 	*fields
-	values map[string]string
+	values  map[string]string
+	unclear bool // one of those may say, in words that nobody knows, that the release stays
 }
+
+// keeping are the annotations that keep a release whose resource goes.
+var keeping = []string{AnnotationOnRemove, AnnotationSuspend}
 
 func (a *annotated) get(name string) string {
 	text := a.text(name)
@@ -110,6 +115,7 @@ func (a *annotated) word(name string, words ...string) string {
 	}
 	if !slices.Contains(words, text) {
 		a.problem(a.at(name), "not one of %s", strings.Join(words, ", "))
+		a.unclear = a.unclear || slices.Contains(keeping, name)
 		return words[0]
 	}
 	return text
@@ -130,6 +136,7 @@ func (a *annotated) misspelt() {
 		hint := "Those of releases are " + strings.Join(ours, ", ") + "."
 		if near := diag.Nearest(rest, ours); near != "" {
 			hint = "Did you mean " + prefix + near + "?"
+			a.unclear = a.unclear || slices.Contains(keeping, prefix+near)
 		}
 		a.warn(a.at(name), hint, "there is no such annotation")
 	}

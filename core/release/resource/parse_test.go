@@ -225,6 +225,21 @@ func TestAnnotations(t *testing.T) {
 	}
 }
 
+// A release that may be meant to stay, stays: by a wrong value and by a wrong
+// name.
+func TestUnclearAnnotationsKeep(t *testing.T) {
+	for annotation, keep := range map[string]bool{
+		"sluice.dev/on-remove: Keep": true, "sluice.dev/on-remove: 'no'": true, "sluice.dev/suspend: 'True'": true,
+		"sluice.dev/on-remov: keep": true, "sluice.dev/suspended: 'true'": true,
+		"sluice.dev/on-remove: uninstall": false, "sluice.dev/drift: 'no'": false, "sluice.dev/drif: warn": false, "sluice.dev/unheard-of: x": false,
+	} {
+		r, err := resource.Parse(object(t, "helm.fluxcd.io/v1", "HelmRelease", annotation, repoChart), resource.Options{})
+		if r.KeepOnRemove != keep {
+			t.Errorf("%s: keep %v, want %v (%v)", annotation, r.KeepOnRemove, keep, err)
+		}
+	}
+}
+
 func TestOlderKinds(t *testing.T) {
 	charts := resource.Options{Charts: resource.Charts{Source: "source.git.charts", Path: "charts"}}
 	tests := map[string]struct {
