@@ -224,15 +224,15 @@ func (n *run) ending(ref helm.ReleaseRef) helm.Uninstall {
 
 func (n *run) uninstall(ctx context.Context) error {
 	n.rec = n.rec.aim(n.wanted.Digest.String())
-	if err := n.take(ctx, n.s.Ref); err != nil {
-		return err
-	}
+	n.rec.GivenUp = n.rec.Digest // whatever comes of it: it may be gone and not be told so
+	err := n.take(ctx, n.s.Ref)
 	n.changed()
-	n.rec.GivenUp = n.rec.Digest
-	return nil
+	return err
 }
 
-// take uninstalls a release of this declaration.
+// take uninstalls a release of this declaration. Helm forgets a release before it
+// has found out that not all of it is gone: nobody can uninstall that again, so
+// what it complains of is a warning then.
 func (n *run) take(ctx context.Context, ref helm.ReleaseRef) error {
 	u := n.ending(ref)
 	n.say(PhaseUninstalling, n.decision.Reason)
@@ -240,12 +240,18 @@ func (n *run) take(ctx context.Context, ref helm.ReleaseRef) error {
 	operation, cancel := bounded(ctx, timeout)
 	defer cancel()
 	err := n.marked(ctx, ref, func() error { return n.h.Helm.Uninstall(operation, u, n.event) })
-	err = n.inTime(ctx, err, timeout)
-	if err != nil && !errors.Is(err, helm.ErrNotFound) {
-		return fmt.Errorf("uninstall release %s: %w", refString(ref), err)
+	if err = n.inTime(ctx, err, timeout); errors.Is(err, helm.ErrNotFound) {
+		err = nil
 	}
-	if _, err := n.h.Observer.Fresh(ctx, ref); err != nil { // listings have it still
-		return fmt.Errorf("uninstall release %s: whether it is gone: %w", refString(ref), err)
+	rev, lookErr := n.h.Observer.Fresh(ctx, ref) // listings have it still
+	switch {
+	case err != nil && (lookErr != nil || exists(rev)):
+		return fmt.Errorf("uninstall release %s: %w", refString(ref), err)
+	case lookErr != nil:
+		return fmt.Errorf("uninstall release %s: whether it is gone: %w", refString(ref), lookErr)
+	case err != nil:
+		n.warn(fmt.Sprintf("release %s is uninstalled, but not all of it: %s", refString(ref), n.words(err)))
+		n.r.log.WarnContext(ctx, "uninstalled, but not all of it", "release", refString(ref), "err", n.words(err))
 	}
 	n.say(PhaseUninstalled, "release "+refString(ref))
 	return nil

@@ -285,6 +285,70 @@ func TestUninstalledAsRemedy(t *testing.T) {
 	})
 }
 
+// forgetful is a helm that forgets a release and then says that not all of it is
+// gone, as Helm does.
+type forgetful struct{ *world }
+
+func (f forgetful) Uninstall(ctx context.Context, u helm.Uninstall, emit func(helm.Event)) error {
+	if err := f.world.Uninstall(ctx, u, emit); err != nil {
+		return err
+	}
+	return errors.New("not gone within 5m0s: PersistentVolumeClaim/data")
+}
+
+// What is uninstalled as a remedy is not installed again, whatever Helm says of
+// the end.
+func TestUninstalledButNotAllOfIt(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		h := forgetful{g.world}
+		g.host.Helm, g.host.Observer = h, NewObserver(h, ObserverOptions{})
+		g.spec.Remedy = Remedy{Action: RemedyUninstall}
+		g.values(`{"fail": 100}`)
+		rep := g.expect("failed: install(the pod crashed) uninstall |", "")
+		want := []string{"release demo/ghost is uninstalled, but not all of it: not gone within 5m0s: PersistentVolumeClaim/data"}
+		if diff := cmp.Diff(want, rep.Warnings); diff != "" {
+			t.Error(diff)
+		}
+		for range 5 {
+			later(rep)
+			rep = g.expect("failed: | The release failed and was uninstalled", "")
+		}
+		if removed, err := g.runner.Remove(t.Context(), g.rec.Removal(), g.host, nil); removed || err != nil {
+			t.Errorf("removed again: %v, %v", removed, err)
+		}
+		g.values(`{}`)
+		later(g.expect("in_sync: install", "deployed"))
+		if removed, err := g.runner.Remove(t.Context(), g.rec.Removal(), g.host, nil); !removed || err != nil {
+			t.Errorf("removed: %v, %v", removed, err)
+		}
+	})
+}
+
+// Nor if nobody can be asked whether it is gone.
+func TestUninstalledUnheard(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		h := &cutOff{world: g.world}
+		g.host.Helm, g.host.Observer = h, NewObserver(h, ObserverOptions{})
+		g.spec.Remedy = Remedy{Action: RemedyUninstall}
+		g.values(`{"fail": 100}`)
+		rep := g.expect("unknown: install(the pod crashed) uninstall(uninstall release demo/ghost: the line was cut)", "")
+		g.down = nil
+		later(rep)
+		g.expect("failed: | The release failed and was uninstalled", "")
+	})
+}
+
+// cutOff is a helm that nobody hears of any more once it has uninstalled.
+type cutOff struct{ *world }
+
+func (c *cutOff) Uninstall(ctx context.Context, u helm.Uninstall, emit func(helm.Event)) error {
+	if err := c.world.Uninstall(ctx, u, emit); err != nil {
+		return err
+	}
+	c.down = errors.New("the line was cut")
+	return c.down
+}
+
 // A plugin that is killed leaves the release locked. It is freed at once if the
 // operation was ours, and that it was interrupted is no failed attempt.
 func TestKilled(t *testing.T) {
