@@ -95,7 +95,7 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 	}
 	e.changeTarget(n, job)
 	if task == nil && job.leaving == nil {
-		job.begins = !r.installed()
+		job.begins = !r.record.Knows(r.declared.Spec.Ref)
 		r.record = r.record.Begin(r.declared.Spec)
 		job.record = r.record
 	}

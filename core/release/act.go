@@ -83,7 +83,7 @@ func (n *run) upgrade(ctx context.Context, action Action) error {
 		n.say(PhaseChartFetched, fmt.Sprintf("chart %s %s", n.chart.info.Name, n.chart.info.Version))
 	}
 	n.rec = n.rec.aim(n.wanted.Digest.String())
-	n.own()
+	n.rec = n.rec.own(n.s, n.seen.Others)
 	phase, release := PhaseUpgrading, n.helmRelease(dir)
 	if action == ActInstall {
 		phase = PhaseInstalling

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sluice-gitops/sluice/sdk/helm"
@@ -12,6 +13,9 @@ type Record struct {
 	Owner     string          `json:"owner,omitempty"`
 	Ref       helm.ReleaseRef `json:"ref"`
 	Uninstall Uninstall       `json:"uninstall,omitzero"` // as declared last
+	// Others are releases that a run may have made, or not have uninstalled yet,
+	// when the declaration changed from one name to another.
+	Others []helm.ReleaseRef `json:"others,omitempty"`
 
 	Chart Pinned    `json:"chart,omitzero"`
 	Info  ChartInfo `json:"info,omitzero"` // of Chart
@@ -97,13 +101,39 @@ func (r Record) Forgive() Record {
 	return r
 }
 
-// Begin is r before the first run of s: whoever keeps it then, and is killed
-// during the run, knows what to remove when s is not declared any more.
+// Begin is r before a run of s: whoever keeps it then, and is killed during the
+// run, knows what to remove when s is not declared any more.
 func (r Record) Begin(s Spec) Record {
-	if r.Ref == (helm.ReleaseRef{}) {
+	switch {
+	case r.Ref == (helm.ReleaseRef{}):
 		r.Owner, r.Ref, r.Uninstall = s.Owner, s.Ref, s.Uninstall
+	case !r.Knows(s.Ref):
+		r.Others = append(slices.Clone(r.Others), s.Ref)
 	}
 	return r
+}
+
+// Knows reports whether r is of a release, perhaps among others.
+func (r Record) Knows(ref helm.ReleaseRef) bool {
+	return r.Ref == ref || slices.Contains(r.Others, ref)
+}
+
+// own is r of a run of s that has the release, beside those of other names that
+// are still there.
+func (r Record) own(s *Spec, others []Owned) Record {
+	r.Owner, r.Ref, r.Uninstall, r.Others = s.Owner, s.Ref, s.Uninstall, nil
+	for _, o := range others {
+		r.Others = append(r.Others, o.Ref)
+	}
+	return r
+}
+
+// beside are the releases that r knows beside the one that s declares.
+func (r Record) beside(s *Spec) []helm.ReleaseRef {
+	if r.Owner != s.Owner || r.Ref.Name == "" {
+		return nil
+	}
+	return slices.DeleteFunc(append([]helm.ReleaseRef{r.Ref}, r.Others...), func(ref helm.ReleaseRef) bool { return ref == s.Ref })
 }
 
 // blank reports whether no run has left anything in r.
@@ -126,9 +156,9 @@ func (r Record) sane(now time.Time) Record {
 // longestBackoff is the Max of a zero sched.Backoff.
 const longestBackoff = 5 * time.Minute
 
-// Removal is how to remove the release that r is of: as it was declared last.
+// Removal is how to remove what r is of: as it was declared last.
 func (r Record) Removal() Removal {
-	return Removal{Owner: r.Owner, Ref: r.Ref, Uninstall: r.Uninstall}
+	return Removal{Owner: r.Owner, Ref: r.Ref, Others: r.Others, Uninstall: r.Uninstall}
 }
 
 // aim is r when the release is to be made from a digest. Another one than

@@ -12,6 +12,7 @@ import (
 type Removal struct {
 	Owner     string
 	Ref       helm.ReleaseRef
+	Others    []helm.ReleaseRef // that may be there as well, see Record.Others
 	Uninstall Uninstall
 }
 
@@ -22,20 +23,31 @@ func (r *Runner) Remove(ctx context.Context, m Removal, h Host, tell func(Progre
 	if m.Ref.Name == "" { // nothing was ever installed
 		return false, nil
 	}
-	s := &Spec{Owner: m.Owner, Ref: m.Ref, Uninstall: m.Uninstall}
-	n := r.begin(s, &h, Record{}, tell)
-	defer n.end()
-	rev, err := h.Observer.Fresh(ctx, m.Ref)
-	if err != nil {
-		return false, n.told(fmt.Errorf("uninstall release %s: %w", refString(m.Ref), err))
+	for _, ref := range append([]helm.ReleaseRef{m.Ref}, m.Others...) {
+		s := &Spec{Owner: m.Owner, Ref: ref, Uninstall: m.Uninstall}
+		one, err := r.remove(ctx, s, &h, tell)
+		removed = removed || one
+		if err != nil {
+			return removed, err
+		}
 	}
-	gone := rev.Number == 0 || rev.Status == uninstalled && m.Uninstall.KeepHistory
-	if gone || rev.Owner != m.Owner {
+	return removed, nil
+}
+
+func (r *Runner) remove(ctx context.Context, s *Spec, h *Host, tell func(Progress)) (removed bool, err error) {
+	n := r.begin(s, h, Record{}, tell)
+	defer n.end()
+	rev, err := h.Observer.Fresh(ctx, s.Ref)
+	if err != nil {
+		return false, n.told(fmt.Errorf("uninstall release %s: %w", refString(s.Ref), err))
+	}
+	gone := rev.Number == 0 || rev.Status == uninstalled && s.Uninstall.KeepHistory
+	if gone || rev.Owner != s.Owner {
 		return false, nil
 	}
 	n.seen.Revision = rev
 	n.decision = Decision{State: InSync, Action: ActUninstall, Reason: "It is not declared any more."}
-	err = n.take(ctx, m.Ref)
+	err = n.take(ctx, s.Ref)
 	if errors.Is(err, helm.ErrOwned) {
 		return false, nil
 	}

@@ -204,23 +204,28 @@ func (n *run) whole(ctx context.Context, rev helm.Revision) (helm.Revision, erro
 	return full, nil
 }
 
-// others is the release that this declaration has made under another name: the
-// one that the record is of. What only has the same owner may be another
-// daemon's; of that, the first run warns.
-func (n *run) others(ctx context.Context, seen Seen) ([]Owned, error) {
-	before := n.rec.Ref
-	if n.rec.Owner != n.s.Owner || before.Name == "" || before == n.s.Ref {
+// others are the releases that this declaration has made under other names: those
+// that the record knows. What only has the same owner may be another daemon's; of
+// that, the first run warns.
+func (n *run) others(ctx context.Context, seen Seen) (list []Owned, err error) {
+	before := n.rec.beside(n.s)
+	switch {
+	case len(before) == 0:
 		n.warnOf(seen.Others)
 		return nil, nil
+	case seen.listed:
+		return slices.DeleteFunc(seen.Others, func(o Owned) bool { return !slices.Contains(before, o.Ref) }), nil
 	}
-	if !seen.listed {
-		rev, err := n.h.Observer.Fresh(ctx, before)
-		if err != nil || !exists(rev) || rev.Owner != n.s.Owner {
+	for _, ref := range before {
+		rev, err := n.h.Observer.Fresh(ctx, ref)
+		if err != nil {
 			return nil, err
 		}
-		return []Owned{{before, rev}}, nil
+		if exists(rev) && rev.Owner == n.s.Owner {
+			list = append(list, Owned{ref, rev})
+		}
 	}
-	return slices.DeleteFunc(seen.Others, func(o Owned) bool { return o.Ref != before }), nil
+	return list, nil
 }
 
 func (n *run) warn(text string) { n.warnings = append(n.warnings, text) }
@@ -318,7 +323,7 @@ func (n *run) remember(rep *Report, ended bool) {
 		n.rec.Info = n.chart.info
 	}
 	if exists(n.seen.Revision) && n.seen.Revision.Owner == n.s.Owner {
-		n.own()
+		n.rec = n.rec.own(n.s, n.seen.Others)
 	}
 	rep.Again = now.Add(n.s.interval())
 	switch {
@@ -336,11 +341,6 @@ func (n *run) remember(rep *Report, ended bool) {
 	if a := n.decision.Again; !a.IsZero() && !ended && (rep.State == Locked || n.decision.Action == ActWait || a.Before(rep.Again)) {
 		rep.Again = a
 	}
-}
-
-// own notes that the release is this declaration's.
-func (n *run) own() {
-	n.rec.Owner, n.rec.Ref, n.rec.Uninstall = n.s.Owner, n.s.Ref, n.s.Uninstall
 }
 
 // retry is when to run again after an error. What does not go away by trying is

@@ -556,6 +556,75 @@ func TestMoved(t *testing.T) {
 	})
 }
 
+// Whoever is killed while a release moves leaves a record, from before the run,
+// that knows both names.
+func TestKilledWhileMoving(t *testing.T) {
+	blog := helm.ReleaseRef{Namespace: "demo", Name: "blog"}
+	killed := func(t *testing.T, g *rig) {
+		t.Helper()
+		later(g.run(t.Context()))
+		g.spec.Ref, g.spec.OnMove = blog, MoveReinstall
+		onDisk := g.rec.Begin(g.spec)
+		g.values(`{"killed": 100}`)
+		g.run(t.Context())
+		if len(g.releases[ghost]) > 0 || len(g.releases[blog]) == 0 {
+			t.Fatalf("it was not killed in the middle: %v", g.releases)
+		}
+		g.rec = throughJSON(t, onDisk)
+	}
+	t.Run("and the declaration goes", func(t *testing.T) {
+		bubble(t, func(t *testing.T, g *rig) {
+			killed(t, g)
+			if removed, err := g.runner.Remove(t.Context(), g.rec.Removal(), g.host, nil); !removed || err != nil {
+				t.Errorf("removed %v, %v", removed, err)
+			}
+			if len(g.releases) > 0 {
+				t.Errorf("left: %v", g.releases)
+			}
+		})
+	})
+	t.Run("and the declaration takes it back", func(t *testing.T) {
+		bubble(t, func(t *testing.T, g *rig) {
+			killed(t, g)
+			g.spec.Ref = ghost
+			g.values(`{}`)
+			g.expect("in_sync: move install", "deployed")
+			if len(g.releases[blog]) > 0 || len(g.rec.Others) > 0 {
+				t.Errorf("left: %v, known: %v", g.releases, g.rec.Others)
+			}
+		})
+	})
+	t.Run("and goes on", func(t *testing.T) {
+		bubble(t, func(t *testing.T, g *rig) {
+			killed(t, g)
+			g.values(`{}`)
+			g.run(t.Context())
+			if len(g.releases[ghost]) > 0 || g.newest(blog).Status != deployed || g.rec.Ref != blog || len(g.rec.Others) > 0 {
+				t.Errorf("%v, record of %v and %v", g.releases, g.rec.Ref, g.rec.Others)
+			}
+		})
+	})
+}
+
+// Two releases of one declaration are both known until one of them is gone.
+func TestBothNamesAreThere(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		later(g.run(t.Context()))
+		g.spec.Ref = helm.ReleaseRef{Namespace: "demo", Name: "blog"}
+		g.add(g.spec.Ref, deployed, stored{Revision: helm.Revision{Owner: mine, Chart: "ghost-1"}})
+		for range 3 {
+			later(g.expect("moved: | The release was demo/ghost before and is demo/blog now", "deployed"))
+		}
+		if err := g.Uninstall(t.Context(), helm.Uninstall{Ref: ghost}, nil); err != nil {
+			t.Fatal(err)
+		}
+		later(g.expect("in_sync: upgrade", "superseded deployed"))
+		if g.rec.Ref != g.spec.Ref || len(g.rec.Others) > 0 {
+			t.Errorf("record of %v and %v", g.rec.Ref, g.rec.Others)
+		}
+	})
+}
+
 // Without a record, an owner of the same name may be another daemon's: what is
 // elsewhere stays, with a warning.
 func TestWithoutARecordNothingHasMoved(t *testing.T) {
