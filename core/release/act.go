@@ -207,6 +207,7 @@ func (n *run) rollback(ctx context.Context, to int) error {
 	}
 	n.rec.GivenUp, n.rec.RolledBackAt = n.rec.Digest, n.r.now()
 	n.rec.Rollbacks++
+	n.rec.Rollback = Rollback{Revision: rev.Number, Made: rev.Updated, To: to, Failed: n.rec.Digest}
 	n.seen.Revision = rev
 	n.h.Observer.learned(n.s.Ref, rev)
 	n.compared = true

@@ -285,11 +285,21 @@ func (d *deciding) rolledBack() Decision {
 }
 
 func (d *deciding) outOfSync() Decision {
-	rev := d.seen.Revision
-	if rev.Digest == "" {
-		return d.say(OutOfSync, ActUpgrade, "Revision %d was made by hand, or with the helm command.", rev.Number)
+	rev, back := d.seen.Revision, d.rec.Rollback
+	switch to, isRollback := strings.CutPrefix(rev.Message, "Rollback to "); { // in the words of Helm
+	case rev.Digest != "":
+		return d.say(OutOfSync, ActUpgrade, "Revision %d was made before %s changed.", rev.Number, d.w.changes(rev))
+	case back.of(rev) && back.Failed == d.want:
+		return d.say(OutOfSync, ActUpgrade, "Revision %d is the rollback to revision %d, as on_failure says. What failed is tried again.", rev.Number, back.To)
+	case back.of(rev):
+		return d.say(OutOfSync, ActUpgrade, "Revision %d is the rollback to revision %d, as on_failure says, of what was declared before %s changed.",
+			rev.Number, back.To, d.w.changes(helm.Revision{Digest: back.Failed}))
+	case isRollback && d.rec.Digest == "": // nobody knows any more
+		return d.say(OutOfSync, ActUpgrade, "Revision %d is a rollback to revision %s.", rev.Number, to)
+	case isRollback:
+		return d.say(OutOfSync, ActUpgrade, "Revision %d is a rollback to revision %s, made by hand, or with the helm command.", rev.Number, to)
 	}
-	return d.say(OutOfSync, ActUpgrade, "Revision %d was made before %s changed.", rev.Number, d.w.changes(rev))
+	return d.say(OutOfSync, ActUpgrade, "Revision %d was made by hand, or with the helm command.", rev.Number)
 }
 
 // tested runs the tests of what is deployed, if there are to be any.

@@ -30,7 +30,11 @@ func rev(number int, status, digest string) helm.Revision {
 
 func owned(r helm.Revision, owner string) helm.Revision { r.Owner = owner; return r }
 func tests(r helm.Revision, came string) helm.Revision  { r.Tests = came; return r }
-func chart(r helm.Revision, name string) helm.Revision  { r.Chart = name; return r }
+func said(r helm.Revision, message string) helm.Revision {
+	r.Message = message
+	return r
+}
+func chart(r helm.Revision, name string) helm.Revision { r.Chart = name; return r }
 func updated(r helm.Revision, at time.Time) helm.Revision {
 	r.Updated = at
 	return r
@@ -130,6 +134,13 @@ func TestDecide(t *testing.T) {
 		"other values":     {spec(), Seen{Revision: rev(1, "deployed", "chart2.values1.options1")}, Record{}, "out_of_sync, upgrade: Revision 1 was made before the values changed."},
 		"all is different": {spec(), Seen{Revision: rev(1, "deployed", "chart1.values1.options0")}, Record{}, "out_of_sync, upgrade: Revision 1 was made before the chart (to 2.0.0), the values and the options changed."},
 		"by hand":          {spec(), Seen{Revision: rev(4, "deployed", ""), Past: history}, Record{Digest: want}, "out_of_sync, upgrade: Revision 4 was made by hand, or with the helm command."},
+		"rolled back by hand": {spec(), Seen{Revision: said(rev(4, "deployed", ""), "Rollback to 2"), Past: history}, Record{Digest: want},
+			"out_of_sync, upgrade: Revision 4 is a rollback to revision 2, made by hand, or with the helm command."},
+		"a rollback, record lost": {spec(), Seen{Revision: said(rev(4, "deployed", ""), "Rollback to 2"), Past: history[1:]}, Record{}, "out_of_sync, upgrade: Revision 4 is a rollback to revision 2."},
+		"rolled back by us": {spec(), Seen{Revision: said(rev(4, "deployed", ""), "Rollback to 2"), Past: history}, Record{Digest: earlier, Rollback: Rollback{4, hourAgo, 2, "chart2.values1.options1"}},
+			"out_of_sync, upgrade: Revision 4 is the rollback to revision 2, as on_failure says, of what was declared before the values changed."},
+		"rolled back, and asked": {spec(), Seen{Revision: said(rev(4, "deployed", ""), "Rollback to 2"), Past: history}, Record{Digest: want, Rollback: Rollback{4, hourAgo, 2, want}},
+			"out_of_sync, upgrade: Revision 4 is the rollback to revision 2, as on_failure says. What failed is tried again."},
 		"another's digest": {spec(), Seen{Revision: rev(4, "deployed", "some-thing")}, Record{Digest: want}, "out_of_sync, upgrade: Revision 4 was made before what it is made from changed."},
 		"superseded":       {spec(), Seen{Revision: rev(4, "superseded", want)}, Record{}, "out_of_sync, upgrade: Revision 4 is superseded, and no newer one is deployed."},
 

@@ -31,6 +31,8 @@ type Record struct {
 	Rollbacks    int       `json:"rollbacks,omitempty"` // of GivenUp
 	RolledBackAt time.Time `json:"rolled_back_at,omitzero"`
 
+	Rollback Rollback `json:"rollback,omitzero"` // the last one of ours
+
 	Tests TestRun `json:"tests,omitzero"` // the last ones that came to an end
 	Lock  Lock    `json:"lock,omitzero"`  // that the release was seen under
 
@@ -44,6 +46,19 @@ type Pinned struct {
 	Version      string            `json:"version,omitempty"`
 	Digest       string            `json:"digest,omitempty"`
 	Dependencies []helm.Dependency `json:"dependencies,omitempty"`
+}
+
+// Rollback is a revision that undid what had failed.
+type Rollback struct {
+	Revision int       `json:"revision"`
+	Made     time.Time `json:"made"`
+	To       int       `json:"to"`     // revision
+	Failed   string    `json:"failed"` // digest
+}
+
+// of reports whether it was b that made r.
+func (b Rollback) of(r helm.Revision) bool {
+	return b.Revision == r.Number && r.Number > 0 && b.Made.Equal(r.Updated)
 }
 
 // TestRun is what came of the tests of a revision. Their numbers begin anew with

@@ -216,11 +216,16 @@ func TestRollback(t *testing.T) {
 			later(rep)
 			rep = g.expect("rolled_back: | What is declared failed and was rolled back. It is tried again when its chart, values or options change, or on request (sluice sync). It failed so: the pod crashed", "superseded failed failed deployed")
 		}
+		kept := g.rec
 		g.rec = Record{} // and without it
 		rep = g.expect("rolled_back: |", "superseded failed failed deployed")
+		g.rec = kept
 		later(rep)
 		g.values(`{"a": 3}`)
 		rep = g.expect("in_sync: upgrade", "superseded failed failed superseded deployed")
+		if want := "Revision 4 is the rollback to revision 1, as on_failure says, of what was declared before the values changed."; rep.Steps[0].Reason != want {
+			t.Errorf("got  %s\nwant %s", rep.Steps[0].Reason, want)
+		}
 		if g.rec.GivenUp != "" || rep.Err != nil {
 			t.Errorf("given up %q: %v", g.rec.GivenUp, rep.Err)
 		}
