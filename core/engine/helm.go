@@ -93,8 +93,8 @@ func (e *Engine) HelmStatus(ctx context.Context, name string) (HelmDetail, error
 	}
 	e.showLive(&detail.HelmRelease, rev)
 	if reader, ok := job.host.Helm.(helm.Reader); ok && rev.Number > 0 && job.can(helm.CanRead) {
-		if c, err := reader.Content(ctx, job.ref(), rev.Number); err == nil {
-			detail.Notes = c.Notes
+		if c, err := reader.Content(ctx, job.ref(), rev.Number); err == nil && c.Notes != "" {
+			detail.Notes = e.censor(ctx, job, []helm.Revision{rev})(c.Notes)
 		}
 	}
 	return detail, nil
@@ -110,7 +110,19 @@ func (e *Engine) HelmHistory(ctx context.Context, name string) ([]helm.Revision,
 	}
 	revisions := []helm.Revision{}
 	err = job.host.Helm.History(ctx, job.ref(), func(rev helm.Revision) { revisions = append(revisions, rev) })
+	clean := e.censor(ctx, job, revisions)
+	for i := range revisions {
+		revisions[i].Message = clean(revisions[i].Message)
+	}
 	return revisions, deadline.Because(ctx, err)
+}
+
+// censor returns what takes secret values out of what Helm has recorded of the
+// revisions of a job's release, newest first.
+func (e *Engine) censor(ctx context.Context, job *releaseJob, revisions []helm.Revision) func(string) string {
+	spec := job.declared.Spec
+	spec.Ref = job.ref()
+	return e.releases.runner.Censor(ctx, spec, job.host, job.record, revisions)
 }
 
 // HelmDiff tells what a run of the release would change now: an upgrade, or the
@@ -159,7 +171,7 @@ func (e *Engine) HelmValues(ctx context.Context, req HelmValuesRequest) (HelmVal
 		return HelmValues{Values: composed.Values, Secrets: composed.Secrets}, deadline.Because(ctx, releaseError(unknown))
 	}
 	values, err := job.installedValues(ctx, req)
-	values.Secrets = composed.Secrets // good enough: what is declared now is what was installed, but for the last changes
+	values.Secrets = job.record.SecretsIn(values.Revision, composed.Secrets)
 	if unknown != nil {
 		values.Secrets = []string{""}
 	}

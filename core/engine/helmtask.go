@@ -97,8 +97,7 @@ func (e *Engine) rehearseRollback(ctx context.Context, id string, op byhand.Oper
 }
 
 // secretValues are the JSON pointers of what is secret among the values of a
-// release, in any of its revisions: what is declared now is what was installed,
-// but for the last changes. Where that is not known, it is all of them.
+// release, in any of its revisions. Where that is not known, it is all of them.
 func (e *Engine) secretValues(ctx context.Context, job *releaseJob) []string {
 	if job.runnable() != nil {
 		return []string{""}
@@ -107,7 +106,7 @@ func (e *Engine) secretValues(ctx context.Context, job *releaseJob) []string {
 	if err != nil {
 		return []string{""}
 	}
-	return composed.Secrets
+	return job.record.SecretsIn(0, composed.Secrets)
 }
 
 // rollbackTarget is the revision that a rollback to number leads to.

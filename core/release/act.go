@@ -15,6 +15,7 @@ import (
 func (n *run) act(ctx context.Context) error {
 	d := n.decision
 	began := n.r.now()
+	n.hideInstalled(ctx)
 	var err error
 	switch d.Action {
 	case ActInstall, ActUpgrade, ActAdopt:
@@ -83,7 +84,7 @@ func (n *run) upgrade(ctx context.Context, action Action) error {
 		n.say(PhaseChartFetched, fmt.Sprintf("chart %s %s", n.chart.info.Name, n.chart.info.Version))
 	}
 	n.rec = n.rec.aim(n.wanted.Digest.String())
-	n.rec = n.rec.own(n.s, n.seen.Others)
+	n.rec = n.rec.own(n.s, n.seen.Others).hold(n.values.secrets())
 	phase, release := PhaseUpgrading, n.helmRelease(dir)
 	if action == ActInstall {
 		phase = PhaseInstalling

@@ -42,6 +42,7 @@ func (n *run) foresee(ctx context.Context) error {
 		if err := n.look(ctx); err != nil {
 			return err
 		}
+		n.hideInstalled(ctx)
 		n.decision = Decide(*n.s, n.wanted, n.seen, n.rec, n.r.now())
 		if n.decision.Action != ActCompare {
 			return nil
@@ -87,19 +88,22 @@ func refusedOf(changes []helm.Change) error {
 func (r *Runner) Values(ctx context.Context, s Spec, h Host) (Composed, error) {
 	n := r.begin(&s, &h, Record{}, nil)
 	defer n.end()
-	reading := &reading{s: &s, h: &h, fetch: r.fetch, trees: n.tree, warn: n.warn, chart: func(ctx context.Context) (string, error) {
-		if n.chart.chart.Digest == "" {
-			if err := n.find(ctx); err != nil {
-				return "", err
-			}
-		}
-		return n.pull(ctx)
-	}}
+	reading := &reading{s: &s, h: &h, fetch: r.fetch, trees: n.tree, warn: n.warn, chart: n.findAndPull}
 	c, err := reading.compose(ctx)
 	if err != nil {
 		return Composed{}, fmt.Errorf("release %s: %w", refString(s.Ref), n.told(err))
 	}
 	return Composed{Values: c.secret(), Secrets: c.secrets()}, nil
+}
+
+// findAndPull is pull for whom nothing was found yet.
+func (n *run) findAndPull(ctx context.Context) (dir string, err error) {
+	if n.chart.chart.Digest == "" {
+		if err := n.find(ctx); err != nil {
+			return "", err
+		}
+	}
+	return n.pull(ctx)
 }
 
 // secret are the values as one.

@@ -20,6 +20,9 @@ type Record struct {
 	Chart Pinned    `json:"chart,omitzero"`
 	Info  ChartInfo `json:"info,omitzero"` // of Chart
 
+	// Secrets are the JSON pointers of values that have come from Secrets.
+	Secrets []string `json:"secrets,omitempty"`
+
 	Digest   string    `json:"digest,omitempty"`   // what the release was last to be made from
 	Attempts int       `json:"attempts,omitempty"` // at Digest that failed
 	Why      string    `json:"why,omitempty"`      // the last of them failed

@@ -39,8 +39,10 @@ type run struct {
 	warned   bool  // of releases of the same owner
 	failure  error // of what was done last, or of what had to be known
 
-	last   helm.Event // of the operation that goes on
-	hidden []string   // what no text may hold, longest first
+	last   helm.Event   // of the operation that goes on
+	read   map[int]bool // revisions whose secrets are hidden
+	veiled bool         // there are secrets that nobody can tell
+	hidden []string     // what no text may hold, longest first
 	censor *strings.Replacer
 }
 
@@ -51,7 +53,7 @@ func (r *Runner) begin(s *Spec, h *Host, rec Record, tell func(Progress)) *run {
 	if h.Asked {
 		h.Observer.Changed(s.Ref)
 	}
-	return &run{r: r, s: s, h: h, rec: rec.sane(r.now()), tell: tell, trees: map[string]Tree{}, done: map[Action]bool{}}
+	return &run{r: r, s: s, h: h, rec: rec.sane(r.now()), tell: tell, trees: map[string]Tree{}, done: map[Action]bool{}, read: map[int]bool{}}
 }
 
 // end lets go of what the run has held.
@@ -324,6 +326,9 @@ func (n *run) remember(rep *Report, ended bool) {
 	}
 	if exists(n.seen.Revision) && n.seen.Revision.Owner == n.s.Owner {
 		n.rec = n.rec.own(n.s, n.seen.Others)
+		if n.values != nil && n.seen.Revision.Digest == n.wanted.Digest.String() {
+			n.rec = n.rec.hold(n.values.secrets())
+		}
 	}
 	rep.Again = now.Add(n.s.interval())
 	switch {

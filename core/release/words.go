@@ -87,6 +87,9 @@ func (n *run) clean(text string) string {
 }
 
 func (n *run) cleanChange(c helm.Change) helm.Change {
+	if n.veiled && c.Diff != "" {
+		c.Diff = notShown + "\n"
+	}
 	c.Diff, c.Problem = n.clean(c.Diff), n.clean(c.Problem)
 	return c
 }

@@ -105,6 +105,122 @@ func TestSecretsAreNotTold(t *testing.T) {
 	})
 }
 
+// candid is a helm that shows the values of objects, those that are there and
+// those that are to be, and reads revisions.
+type candid struct {
+	*world
+	unread error
+}
+
+func (c candid) Content(_ context.Context, ref helm.ReleaseRef, number int) (helm.Content, error) {
+	if c.unread != nil {
+		return helm.Content{}, c.unread
+	}
+	for _, s := range c.releases[ref] {
+		if s.Number == number {
+			text, err := json.Marshal(s.values)
+			return helm.Content{Revision: s.Revision, Values: secret.New(string(text))}, err
+		}
+	}
+	return helm.Content{}, helm.ErrNotFound
+}
+
+func (c candid) Plan(_ context.Context, r helm.Release, emit func(helm.Change)) (helm.Rendered, error) {
+	is, err := json.Marshal(c.newest(r.Ref).values)
+	emit(helm.Change{Kind: "ConfigMap", Name: "web", Action: "update", Diff: fmt.Sprintf("- %s\n+ %s\n", is, r.Values.Reveal())})
+	return helm.Rendered{}, err
+}
+
+// A password that was replaced is hidden as well as the one that is to be: it
+// stands in what is installed, and may be good for a while.
+func TestReplacedSecretsAreNotTold(t *testing.T) {
+	const old, now = "0ld-passw0rd", "n3w-passw0rd"
+	plain := `{"colour": "red", "replicas": 12345678}`
+	tests := map[string]struct {
+		now    string // values in the Secret; empty: there is none any more
+		unread error
+		want   string // in the difference, beside what is not
+	}{
+		"replaced":          {now: `{"password": "` + now + `", "pin": 20261123}`, want: `"password":"(redacted)"`},
+		"another key":       {now: `{"key": "` + now + `"}`, want: `"key":"(redacted)"`},
+		"no secret at all":  {want: `- {"colour":"red","password":"(redacted)","pin":(redacted),"replicas":12345678}`},
+		"nobody can tell":   {now: `{"password": "` + now + `"}`, unread: errors.New("forbidden"), want: "(not shown: it cannot be told what in it came from a Secret)"},
+		"nothing but plain": {now: `{}`, want: `"colour":"red"`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, g *rig) {
+				h := candid{g.world, nil}
+				g.host.Helm, g.host.Observer = h, NewObserver(h, ObserverOptions{})
+				text := `{"password": "` + old + `", "pin": 20261122}`
+				g.host.Secret = func(context.Context, string, string, string) (secret.Secret, error) { return secret.New(text), nil }
+				g.values(plain)
+				g.spec.From = []ValuesFrom{{Secret: &ObjectKey{Namespace: "demo", Name: "s"}}}
+				later(g.expect("in_sync: install", "deployed"))
+				if text = tt.now; text == "" {
+					g.spec.From = nil
+				}
+				h.unread = tt.unread
+				g.host.Helm = h
+				plan, err := g.runner.Plan(t.Context(), g.spec, g.host, g.rec)
+				if err != nil || len(plan.Changes) != 1 {
+					t.Fatalf("%+v, %v", plan, err)
+				}
+				diff := plan.Changes[0].Diff
+				for _, s := range []string{old, now, "20261122", "20261123"} {
+					if strings.Contains(diff, s) {
+						t.Errorf("%s is told", s)
+					}
+				}
+				if !strings.Contains(diff, tt.want) {
+					t.Errorf("got %s, want %s", diff, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// What Helm has written down is censored with the values of now and then.
+func TestCensor(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		h := candid{g.world, nil}
+		g.host.Helm, g.host.Observer = h, NewObserver(h, ObserverOptions{})
+		text := `{"password": "0ld-passw0rd"}`
+		g.host.Secret = func(context.Context, string, string, string) (secret.Secret, error) { return secret.New(text), nil }
+		g.spec.From = []ValuesFrom{{Secret: &ObjectKey{Namespace: "demo", Name: "s"}}}
+		later(g.run(t.Context()))
+		text = `{"password": "n3w-passw0rd"}`
+		const said = "log in with 0ld-passw0rd, then n3w-passw0rd"
+		censored := func(rec Record) string {
+			var past []helm.Revision
+			if err := g.History(t.Context(), ghost, func(r helm.Revision) { past = append(past, r) }); err != nil {
+				t.Fatal(err)
+			}
+			return g.runner.Censor(t.Context(), g.spec, g.host, rec, past)(said)
+		}
+		if got := censored(g.rec); got != "log in with (redacted), then (redacted)" {
+			t.Error(got)
+		}
+		g.spec.From = nil // and the record remembers where it was
+		if got := censored(g.rec); got != "log in with (redacted), then n3w-passw0rd" {
+			t.Error(got)
+		}
+		g.host.Helm = g.world // which reads nothing
+		if got := censored(g.rec); got != notShown {
+			t.Error(got)
+		}
+		if got := censored(Record{}); got != said { // no Secret is declared, and nobody knows of one
+			t.Error(got)
+		}
+		if diff := cmp.Diff([]string{"/password"}, g.rec.SecretsIn(1, nil)); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]string{""}, Record{}.SecretsIn(1, nil)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 // Errors say what is wrong first, in a line, and are what they were.
 func TestTold(t *testing.T) {
 	cause := errors.New("no  such\nthing.")
