@@ -25,8 +25,21 @@ func (r Resource) EventOf(rep release.Report) (ev applier.ResourceEvent, ok bool
 	case !rep.Changed():
 		return applier.ResourceEvent{}, false
 	}
-	ev.Message = cut(fmt.Sprintf("release %s: %s%s", name, done(rep.Steps), nowAt(rep)), maxMessage)
+	ev.Message = fmt.Sprintf("release %s: %s%s", name, done(rep.Steps), nowAt(rep))
+	if warnings := r.warned(); len(warnings) > 0 { // a misspelt field means a release with other values than somebody thinks
+		ev.Warning = true
+		ev.Message += ", but: " + strings.Join(warnings, "; ")
+	}
+	ev.Message = cut(ev.Message, maxMessage)
 	return ev, true
+}
+
+// warned are the warnings about what the resource declares.
+func (r Resource) warned() (list []string) {
+	for _, w := range r.Warnings {
+		list = append(list, w.Error())
+	}
+	return list
 }
 
 // FailureEvent tells that the release cannot be made as declared.

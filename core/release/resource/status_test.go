@@ -298,11 +298,16 @@ func TestEvents(t *testing.T) {
 		"upgraded after a failure": {release.Report{State: release.InSync, Steps: []release.Step{step(release.ActUnlock), {Action: release.ActUpgrade, Error: "x"}, step(release.ActUpgrade)}, Revision: back},
 			false, "ReleaseSynced: release demo/demo-ghost: unlocked, upgraded; revision 3 of chart ghost-1.2.3"},
 		"corrected": {release.Report{State: release.InSync, Steps: []release.Step{step(release.ActCorrect)}}, false, "ReleaseSynced: release demo/demo-ghost: live objects corrected"},
-		"failed":    {release.Report{State: release.Failed, Err: errors.New("no such chart")}, true, "FailedReleaseSync: no such chart"},
+		"misspelt": {release.Report{State: release.InSync, Steps: []release.Step{step(release.ActInstall)}}, true,
+			"ReleaseSynced: release demo/demo-ghost: installed, but: spec.vaules: there is no such field"},
+		"failed": {release.Report{State: release.Failed, Err: errors.New("no such chart")}, true, "FailedReleaseSync: no such chart"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := plain()
+			if tt.warning && tt.report.Err == nil {
+				r.Warnings = diag.List{diag.Warningf(diag.Attr("spec", "vaules"), "there is no such field")}
+			}
 			ev, ok := r.EventOf(tt.report)
 			if !ok {
 				if tt.want != "" {

@@ -111,10 +111,7 @@ func (r Resource) observed(before Status) Status {
 		after.ObservedGeneration = r.Generation
 	}
 	after.ReleaseName = cmp.Or(r.Spec.Ref.Name, before.ReleaseName)
-	after.Warnings = nil
-	for _, w := range r.Warnings {
-		after.Warnings = append(after.Warnings, w.Error())
-	}
+	after.Warnings = r.warned()
 	return after
 }
 
