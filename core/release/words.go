@@ -187,3 +187,27 @@ func (n *run) inTime(ctx context.Context, err error, timeout time.Duration) erro
 	}
 	return &toldError{text: strings.TrimSuffix(fmt.Sprintf("not done within %s: %s", timeout, rest), ": "), cause: err}
 }
+
+// are names objects, with the verb.
+func are(changes []helm.Change) string {
+	const most = 3
+	var names []string
+	for i, c := range changes {
+		if i == most {
+			names = append(names, fmt.Sprintf("%d more", len(changes)-most))
+			break
+		}
+		names = append(names, objectString(c))
+	}
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1] + " are"
+}
+
+func objectString(c helm.Change) string {
+	if c.Namespace == "" {
+		return c.Kind + " " + c.Name
+	}
+	return c.Kind + " " + c.Namespace + "/" + c.Name
+}
