@@ -107,6 +107,9 @@ func releaseFields(d engine.HelmDetail, row func(...any)) {
 	field("tests", r.Tests)
 	field("depends on", strings.Join(d.DependsOn, ", "))
 	field("declared", r.Declared)
+	for _, warning := range d.Warnings {
+		field("warning", warning)
+	}
 	field("node", r.ID)
 	field("applier", r.Applier)
 }

@@ -143,7 +143,7 @@ func (e *Engine) helmDetail(id string) HelmDetail {
 	}
 	d := HelmDetail{HelmRelease: e.helmRelease(n), Node: e.show(n), Report: n.release.report, DependsOn: n.release.declared.DependsOn}
 	if c := n.release.declared.Resource; c != nil {
-		d.Conditions = c.Status.Conditions
+		d.Conditions, d.Warnings = c.Status.Conditions, c.Misgivings()
 	}
 	return d
 }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/sluice-gitops/sluice/core/engine/resources"
 	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/core/release/leave"
@@ -139,10 +141,24 @@ func (t *turnover) declare(n *node, d declare.Declaration, p parsed) {
 	if old := r.declared.Spec.Chart.Tree; old != nil && d.Spec.Chart.Tree == nil && d.Resource.Git != nil {
 		d.Spec.Chart.Tree = old // until it is placed anew
 	}
+	t.warn(n.id, r.declared.Resource, d.Resource)
 	r.declared, r.leaving, r.gone = d, nil, false
 	n.view.Declared = d.Place
 	if p.Deleting {
 		r.leaving = t.parting(d, p)
+	}
+}
+
+// warn logs what is doubtful about a resource, and was not before.
+func (t *turnover) warn(id string, before, now *resource.Resource) {
+	var known []string
+	if before != nil {
+		known = before.Misgivings()
+	}
+	for _, text := range now.Misgivings() {
+		if !slices.Contains(known, text) {
+			t.engine.log.Warn("a resource may not mean what it says", "node", id, "warning", text)
+		}
 	}
 }
 

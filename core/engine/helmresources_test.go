@@ -636,3 +636,27 @@ sync "charts" {
 		w.wantCalls("upgrade demo-web, upgrade demo-other")
 	})
 }
+
+// A field that is misspelt means a release with other values than somebody
+// thinks: who looks at it is told.
+func TestMisspeltFieldsAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		spec := webSpec("one")
+		spec["vaules"] = map[string]any{"text": "two"}
+		w.resources.apply("web", spec)
+		e := w.start(followingBlock)
+		expect(t, e, web, Ready, "")
+		sleepFor(t, time.Second)
+		d, err := e.HelmStatus(t.Context(), web)
+		const want = "spec.vaules: there is no such field"
+		if err != nil || len(d.Warnings) != 1 || !strings.HasPrefix(d.Warnings[0], want) {
+			t.Errorf("status warns of %q, %v, want %s", d.Warnings, err, want)
+		}
+		if !slices.ContainsFunc(w.resources.events, func(ev applier.ResourceEvent) bool {
+			return ev.Warning && ev.Reason == "ReleaseSynced" && strings.Contains(ev.Message, want)
+		}) {
+			t.Errorf("events %+v", w.resources.events)
+		}
+	})
+}

@@ -60,6 +60,7 @@ type HelmDetail struct {
 	Notes      string               `json:"notes,omitempty"`  // of the chart, for people
 	DependsOn  []string             `json:"depends_on,omitempty"`
 	Conditions []resource.Condition `json:"conditions,omitempty"` // of a custom resource
+	Warnings   []string             `json:"warnings,omitempty"`   // about what that declares, such as a field that does not exist
 }
 
 // HelmValuesRequest asks for the values of a release.

@@ -50,8 +50,8 @@ func (e *Engine) explainRelease(n *node) []string {
 		lines = append(lines, "it depends on "+strings.Join(r.declared.DependsOn, ", "))
 	}
 	if c := r.declared.Resource; c != nil {
-		for _, w := range c.Warnings {
-			lines = append(lines, "warning: "+w.Error())
+		for _, w := range c.Misgivings() {
+			lines = append(lines, "warning: "+w)
 		}
 	}
 	rep := r.report

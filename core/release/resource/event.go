@@ -26,7 +26,7 @@ func (r Resource) EventOf(rep release.Report) (ev applier.ResourceEvent, ok bool
 		return applier.ResourceEvent{}, false
 	}
 	ev.Message = fmt.Sprintf("release %s: %s%s", name, done(rep.Steps), nowAt(rep))
-	if warnings := r.warned(); len(warnings) > 0 { // a misspelt field means a release with other values than somebody thinks
+	if warnings := r.Misgivings(); len(warnings) > 0 { // a misspelt field means a release with other values than somebody thinks
 		ev.Warning = true
 		ev.Message += ", but: " + strings.Join(warnings, "; ")
 	}
@@ -34,8 +34,8 @@ func (r Resource) EventOf(rep release.Report) (ev applier.ResourceEvent, ok bool
 	return ev, true
 }
 
-// warned are the warnings about what the resource declares.
-func (r Resource) warned() (list []string) {
+// Misgivings are the warnings about what the resource declares, as texts.
+func (r Resource) Misgivings() (list []string) {
 	for _, w := range r.Warnings {
 		list = append(list, w.Error())
 	}

@@ -111,7 +111,7 @@ func (r Resource) observed(before Status) Status {
 		after.ObservedGeneration = r.Generation
 	}
 	after.ReleaseName = cmp.Or(r.Spec.Ref.Name, before.ReleaseName)
-	after.Warnings = r.warned()
+	after.Warnings = r.Misgivings()
 	return after
 }
 
