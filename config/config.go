@@ -93,13 +93,6 @@ type Config struct {
 	sums map[string][sha256.Size]byte // of the files as they were read, by name
 }
 
-// Empty reports whether c declares nothing at all, as files do that were emptied
-// by mistake.
-func (c *Config) Empty() bool {
-	return len(c.Sources)+len(c.Appliers)+len(c.Syncs)+len(c.Credentials)+len(c.Registries)+len(c.Renderers)+len(c.Helms)+
-		len(c.Releases)+len(c.Mirrors)+len(c.ImagePolicies)+len(c.ImageAutomations)+len(c.ImageKinds) == 0
-}
-
 // Paths returns every file and directory that went into c, those read with
 // file() included, sorted. A change in one of them calls for another Load.
 func (c *Config) Paths() []string { return slices.Sorted(maps.Keys(c.read)) }

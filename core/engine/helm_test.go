@@ -45,6 +45,9 @@ release %q {
 `, name, value, strings.Join(more, "\n"))
 }
 
+// stayingBlock is one that stays when others go. Nothing is installed of it.
+var stayingBlock = releaseBlock("staying", "", "suspend = true")
+
 func (w *world) reload(e *Engine, hcl string) {
 	w.t.Helper()
 	w.configure(hcl)
@@ -105,10 +108,10 @@ const removalGrace = time.Minute
 func TestRemovedBlockUninstalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chartWorld(t)
-		e := w.start(chartSourceBlock + releaseBlock("ghost", "one") + releaseBlock("kept", "one", `on_remove = "keep"`))
+		e := w.start(chartSourceBlock + stayingBlock + releaseBlock("ghost", "one") + releaseBlock("kept", "one", `on_remove = "keep"`))
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.failing("uninstall ghost", errNoCluster)
-		w.reload(e, chartSourceBlock)
+		w.reload(e, chartSourceBlock+stayingBlock)
 		sleepFor(t, removalGrace)
 		n := expect(t, e, "release.ghost", Failed, "its block is not in the configuration any more")
 		if !strings.Contains(n.Reason, errNoCluster.Error()) {
@@ -129,22 +132,71 @@ func TestRemovedBlockUninstalls(t *testing.T) {
 	})
 }
 
-func TestLastBlockRemovedUninstalls(t *testing.T) {
+func TestLastBlockRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chartWorld(t)
 		src := `source "memory" "shop" { url = "mem://shop" }` + "\n"
 		e := w.start(src + releaseBlock("ghost", "one"))
 		expect(t, e, "release.ghost", Ready, "")
 		w.reload(e, src) // there is no applier, and no helm, any more
-		sleepFor(t, removalGrace)
+		sleepFor(t, time.Hour)
+		expect(t, e, "release.ghost", Waiting, "for an approval: no release is left in the configuration")
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "ghost", By: "eva"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
 		w.wantInstalled("")
 	})
+}
+
+// TestEmptyConfiguration: a file that was cut off uninstalls nothing, whether it
+// is read while the daemon runs or when that starts, and the next whole one finds
+// all as it was.
+func TestEmptyConfiguration(t *testing.T) {
+	all := chartSourceBlock + releaseBlock("ghost", "one") + releaseBlock("db", "one") + releaseBlock("web", "one")
+	for what, cut := range map[string]string{"empty": "", "without releases": chartSourceBlock} {
+		for _, running := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, running %t", what, running), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := chartWorld(t)
+					w.configure(all)
+					e := w.engine()
+					if err := e.Start(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					expect(t, e, "release.ghost", Ready, "")
+					before := w.cluster.names()
+					if !running {
+						w.stop(e)
+						w.configure(cut)
+						e = w.engine()
+						if err := e.Start(t.Context()); err != nil {
+							t.Fatal(err)
+						}
+					} else {
+						w.reload(e, cut)
+					}
+					sleepFor(t, time.Hour)
+					w.wantInstalled(before)
+					w.cluster.takeCalls()
+					w.reload(e, all)
+					sleepFor(t, time.Hour)
+					for _, id := range []string{"release.ghost", "release.db", "release.web"} {
+						expect(t, e, id, Ready, "")
+					}
+					w.wantCalls("")
+					w.stop(e)
+				})
+			})
+		}
+	}
 }
 
 func TestBlockRemovedWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chartWorld(t)
-		w.configure(chartSourceBlock + releaseBlock("ghost", "one") + releaseBlock("kept", "one", `on_remove = "keep"`) + releaseBlock("never", "one", "suspend = true"))
+		w.configure(chartSourceBlock + stayingBlock + releaseBlock("ghost", "one") + releaseBlock("kept", "one", `on_remove = "keep"`) + releaseBlock("never", "one", "suspend = true"))
 		e := w.engine()
 		if err := e.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -152,7 +204,7 @@ func TestBlockRemovedWhileDown(t *testing.T) {
 		expect(t, e, "release.ghost", Ready, "")
 		w.stop(e)
 
-		w.start(chartSourceBlock)
+		w.start(chartSourceBlock + stayingBlock)
 		sleepFor(t, removalGrace)
 		w.wantInstalled(`demo/kept {"text":"one"}`)
 	})
@@ -161,13 +213,13 @@ func TestBlockRemovedWhileDown(t *testing.T) {
 func TestRemovedBlockComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chartWorld(t)
-		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		e := w.start(chartSourceBlock + stayingBlock + releaseBlock("ghost", "one"))
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.hanging("uninstall ghost", true)
-		w.reload(e, chartSourceBlock)
+		w.reload(e, chartSourceBlock+stayingBlock)
 		sleepFor(t, removalGrace)
 		expect(t, e, "release.ghost", Running, "")
-		w.reload(e, chartSourceBlock+releaseBlock("ghost", "two"))
+		w.reload(e, chartSourceBlock+stayingBlock+releaseBlock("ghost", "two"))
 		expect(t, e, "release.ghost", Ready, "")
 		w.wantInstalled(`demo/ghost {"text":"two"}`)
 	})
@@ -176,11 +228,11 @@ func TestRemovedBlockComesBack(t *testing.T) {
 func TestBlockThatIsAwayForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chartWorld(t)
-		hcl := chartSourceBlock + releaseBlock("ghost", "one")
+		hcl := chartSourceBlock + stayingBlock + releaseBlock("ghost", "one")
 		e := w.start(hcl)
 		expect(t, e, "release.ghost", Ready, "")
 		w.cluster.takeCalls()
-		w.reload(e, chartSourceBlock)
+		w.reload(e, chartSourceBlock+stayingBlock)
 		sleepFor(t, removalGrace-time.Second)
 		n := expect(t, e, "release.ghost", Waiting, "unless it is declared again")
 		if n.NextAttempt.IsZero() {
@@ -191,30 +243,12 @@ func TestBlockThatIsAwayForAMoment(t *testing.T) {
 		expect(t, e, "release.ghost", Ready, "")
 		w.wantCalls("")
 
-		w.reload(e, chartSourceBlock)
+		w.reload(e, chartSourceBlock+stayingBlock)
 		if _, err := e.Sync(t.Context(), SyncRequest{Names: []string{"ghost"}}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
 		w.wantCalls("uninstall ghost") // who asks for it need not wait
-	})
-}
-
-// A file that was emptied by mistake uninstalls nothing, not even one.
-func TestEmptyConfigurationUninstallsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := chartWorld(t)
-		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
-		expect(t, e, "release.ghost", Ready, "")
-		w.reload(e, "\n")
-		sleepFor(t, time.Hour)
-		n := expect(t, e, "release.ghost", Waiting, "for an approval")
-		w.wantInstalled(`demo/ghost {"text":"one"}`)
-		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "release.ghost", Digest: n.Approval}); err != nil {
-			t.Fatal(err)
-		}
-		sleepFor(t, time.Minute)
-		w.wantInstalled("")
 	})
 }
 

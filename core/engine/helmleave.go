@@ -50,15 +50,20 @@ func (e *Engine) mayEnd(n *node, l *leave.Leaving) bool {
 }
 
 // leave has the releases go whose blocks are not in the configuration any more,
-// out of those that were declared before. empty says that it declares nothing at
-// all. e.mu is held.
-func (ch *change) leave(gone []*node, before int, empty bool) {
+// out of those that were declared before. e.mu is held.
+func (ch *change) leave(gone []*node, before int) {
 	gone = slices.DeleteFunc(gone, func(n *node) bool { return heirOf(ch.nodes, n) != nil })
 	blocks := make([]leave.Block, len(gone))
 	for i, n := range gone {
 		blocks[i] = leave.Block{ID: n.id, Installed: n.release.hasRevision()}
 	}
-	for i, l := range leave.Blocks(blocks, before, empty, now()) {
+	left := 0
+	for _, n := range ch.nodes {
+		if n.release != nil && n.release.declared.Block != nil && n.release.leaving == nil {
+			left++
+		}
+	}
+	for i, l := range leave.Blocks(blocks, before, left, now()) {
 		n := gone[i]
 		n.release.leaving = &l
 		n.view.DependsOn = nil
@@ -95,7 +100,7 @@ func (e *Engine) partings(ch *change, c *candidate) {
 			gone = append(gone, n)
 		}
 	}
-	ch.leave(gone, before, c.cfg.Empty())
+	ch.leave(gone, before)
 }
 
 // helmFor is the helm of ch for the releases of an applier, nil if there is none.
@@ -177,7 +182,7 @@ func (e *Engine) leaveUndeclared(ids []string) (cared map[string]bool) {
 		}
 		gone = append(gone, n)
 	}
-	ch.leave(gone, declared+len(gone), false)
+	ch.leave(gone, declared+len(gone))
 	if len(ch.changed) > 0 {
 		e.relink()
 	}

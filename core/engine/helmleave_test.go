@@ -15,7 +15,7 @@ import (
 func TestSuspendedReleaseIsNotUninstalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chartWorld(t)
-		w.configure(chartSourceBlock + releaseBlock("ghost", "one"))
+		w.configure(chartSourceBlock + stayingBlock + releaseBlock("ghost", "one"))
 		e := w.engine()
 		if err := e.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -24,7 +24,7 @@ func TestSuspendedReleaseIsNotUninstalled(t *testing.T) {
 		if _, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{"ghost"}, By: "ann", Reason: "incident"}); err != nil {
 			t.Fatal(err)
 		}
-		w.reload(e, chartSourceBlock)
+		w.reload(e, chartSourceBlock+stayingBlock)
 		sleepFor(t, time.Hour)
 		expect(t, e, "release.ghost", Suspended, "ann: incident; it is to be uninstalled then")
 		if _, err := e.Sync(t.Context(), SyncRequest{Names: []string{"ghost"}}); err != nil {
@@ -34,7 +34,7 @@ func TestSuspendedReleaseIsNotUninstalled(t *testing.T) {
 		w.wantInstalled(`demo/ghost {"text":"one"}`)
 		w.stop(e)
 
-		e = w.start(chartSourceBlock)
+		e = w.start(chartSourceBlock + stayingBlock)
 		sleepFor(t, time.Hour)
 		expect(t, e, "release.ghost", Suspended, "ann: incident; it is to be uninstalled then")
 		w.wantInstalled(`demo/ghost {"text":"one"}`)

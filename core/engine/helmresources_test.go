@@ -184,10 +184,10 @@ func TestResourcesSurviveReloads(t *testing.T) {
 		e := w.start(followingBlock)
 		expect(t, e, web, Ready, "")
 		w.helms2calls()
-		w.reload(e, followingBlock+releaseBlock("ghost", "one"))
+		w.reload(e, followingBlock+stayingBlock+releaseBlock("ghost", "one"))
 		expect(t, e, web, Ready, "")
 		w.wantCalls("install ghost")
-		w.reload(e, chartSourceBlock+`helm "helm" "mine" { resources = false }`)
+		w.reload(e, chartSourceBlock+stayingBlock+`helm "helm" "mine" { resources = false }`)
 		sleepFor(t, removalGrace)
 		if _, err := e.Node(web); err == nil {
 			t.Error("the node is still there, though nobody follows resources")

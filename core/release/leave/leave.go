@@ -3,9 +3,9 @@
 //
 // A deleted declaration is an order, a lost one may be a mistake: a resource that
 // was deleted ends its release at once, and a block that is not in the
-// configuration any more does after a grace, or, where many go at once, after an
-// approval. A Leaving says which it is, and is kept until the release is gone. End
-// does what it says, with the help of others.
+// configuration any more does after a grace, or, where many go at once or no block
+// is left, after an approval. A Leaving says which it is, and is kept until the
+// release is gone. End does what it says, with the help of others.
 package leave
 
 import (
@@ -41,8 +41,9 @@ type Leaving struct {
 // write the configuration anew.
 const grace = time.Minute
 
-// A reload that takes away more than this many releases, or all of more than
-// that many, or everything that was declared, is taken for a mistake until somebody approves it.
+// A change of the configuration that takes away more than this many releases, or
+// all of more than that many for the sake of others, is taken for a mistake until
+// somebody approves it.
 const (
 	removalBudget = 10
 	removalAll    = 3
@@ -55,10 +56,10 @@ type Block struct {
 }
 
 // Blocks is how the releases of blocks end that left the configuration together,
-// at a time, when before releases were declared by blocks: one Leaving for each.
-// empty says that the configuration declares nothing at all any more, as one does
-// that was lost.
-func Blocks(gone []Block, before int, empty bool, at time.Time) []Leaving {
+// at a time, when before releases were declared by blocks, and left are now: one
+// Leaving for each. Where none is left the configuration may be a file that was cut
+// off, or that nothing was written to: that waits for an approval, however few go.
+func Blocks(gone []Block, before, left int, at time.Time) []Leaving {
 	l := Leaving{Since: at, Why: "its block is not in the configuration any more", After: at.Add(grace)}
 	var there []string // ids
 	for _, b := range gone {
@@ -66,7 +67,7 @@ func Blocks(gone []Block, before int, empty bool, at time.Time) []Leaving {
 			there = append(there, b.ID)
 		}
 	}
-	if n := len(there); empty || n > removalBudget || n == before && n > removalAll {
+	if n := len(there); n > 0 && left == 0 || n > removalBudget || n == before && n > removalAll {
 		l.Held, l.Many, l.Of = digest.Of(there), n, before
 	}
 	list := make([]Leaving, len(gone))
@@ -140,13 +141,21 @@ const (
 func (l *Leaving) Waits(suspended string, at time.Time) (o Obstacle, reason string) {
 	switch {
 	case l.Held != "":
-		return Approval, fmt.Sprintf("for an approval: %d of %d releases left the configuration at once, and are to be uninstalled", l.Many, l.Of)
+		return Approval, "for an approval: " + l.together()
 	case suspended != "":
 		return Suspension, fmt.Sprintf("%s; it is to be uninstalled then: %s", suspended, l.Why)
 	case at.Before(l.After):
 		return Return, fmt.Sprintf("%s: it is uninstalled at %s, unless it is declared again", l.Why, l.After.Format(time.RFC3339))
 	}
 	return None, ""
+}
+
+// together says what l leaves with.
+func (l *Leaving) together() string {
+	if l.Many == 1 {
+		return "no release is left in the configuration, and this one is to be uninstalled"
+	}
+	return fmt.Sprintf("%d of %d releases left the configuration at once, and are to be uninstalled", l.Many, l.Of)
 }
 
 // Stays says where a release is left, and how to end it.

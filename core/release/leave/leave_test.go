@@ -34,20 +34,23 @@ func blocks(n int) []leave.Block {
 
 func TestManyBlocksAreHeld(t *testing.T) {
 	tests := map[string]struct {
-		gone, before int
-		empty, held  bool
+		gone, before, left int
+		held               bool
 	}{
-		"one of one":         {1, 1, false, false},
-		"all three":          {3, 3, false, false},
-		"all four":           {4, 4, false, true},
-		"four of five":       {4, 5, false, false},
-		"one, with all else": {1, 1, true, true},
-		"ten of a hundred":   {10, 100, false, false},
-		"eleven of hundreds": {11, 300, false, true},
+		"the only one":           {1, 1, 0, true},
+		"the last of two":        {1, 2, 0, true}, // what the other one is about goes on, or was never there
+		"one for another":        {1, 1, 1, false},
+		"all three":              {3, 3, 0, true},
+		"all three for another":  {3, 3, 1, false},
+		"all four for others":    {4, 4, 4, true},
+		"four of five":           {4, 5, 1, false},
+		"ten of a hundred":       {10, 100, 90, false},
+		"eleven of hundreds":     {11, 300, 289, true},
+		"none that is installed": {0, 1, 0, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			list := leave.Blocks(blocks(tt.gone), tt.before, tt.empty, at)
+			list := leave.Blocks(blocks(tt.gone), tt.before, tt.left, at)
 			if never := list[0]; never.Held != "" || !never.After.IsZero() {
 				t.Errorf("what was never installed waits: %+v", never)
 			}
@@ -59,15 +62,16 @@ func TestManyBlocksAreHeld(t *testing.T) {
 			}
 		})
 	}
-	a, b := leave.Blocks(blocks(11), 300, false, at), leave.Blocks(blocks(12), 300, false, at)
+	a, b := leave.Blocks(blocks(11), 300, 289, at), leave.Blocks(blocks(12), 300, 288, at)
 	if a[1].Held == b[1].Held {
 		t.Error("the approval of some is one of others")
 	}
 }
 
 func TestWaits(t *testing.T) {
-	l := leave.Blocks(blocks(1), 5, false, at)[1]
-	held := leave.Blocks(blocks(4), 4, false, at)[1]
+	l := leave.Blocks(blocks(1), 5, 4, at)[1]
+	held := leave.Blocks(blocks(4), 4, 0, at)[1]
+	last := leave.Blocks(blocks(1), 1, 0, at)[1]
 	tests := map[string]struct {
 		l         leave.Leaving
 		suspended string
@@ -77,8 +81,10 @@ func TestWaits(t *testing.T) {
 	}{
 		"at first": {l, "", at, leave.Return,
 			"its block is not in the configuration any more: it is uninstalled at 2026-03-01T12:01:00Z, unless it is declared again"},
-		"after the grace":     {l, "", at.Add(time.Minute), leave.None, ""},
-		"by a person":         {l, "suspended by ann", at.Add(time.Hour), leave.Suspension, "suspended by ann; it is to be uninstalled then: " + l.Why},
+		"after the grace": {l, "", at.Add(time.Minute), leave.None, ""},
+		"by a person":     {l, "suspended by ann", at.Add(time.Hour), leave.Suspension, "suspended by ann; it is to be uninstalled then: " + l.Why},
+		"the last one": {last, "", at.Add(time.Hour), leave.Approval,
+			"for an approval: no release is left in the configuration, and this one is to be uninstalled"},
 		"held, and suspended": {held, "suspended by ann", at.Add(time.Hour), leave.Approval, "for an approval: 4 of 4 releases left the configuration at once, and are to be uninstalled"},
 	}
 	for name, tt := range tests {
