@@ -268,6 +268,10 @@ func TestManyRemovalsWaitForApproval(t *testing.T) {
 		if n.Approval == "" || n.Unblock != "sluice approve release.c03" {
 			t.Errorf("approval %q, unblock %q", n.Approval, n.Unblock)
 		}
+		sleepFor(t, time.Hour)
+		if got := eventsCalled(t, e, eventApproval); len(got) != 1 {
+			t.Errorf("events %q, want one", got)
+		}
 		w.reload(e, chartSourceBlock+releaseBlock("c00", "x"))
 		expect(t, e, "release.c00", Ready, "")
 		if _, err := e.Approve(t.Context(), ApproveRequest{Name: "c01", By: "eva"}); err != nil {

@@ -33,6 +33,9 @@ func (e *Engine) mayEnd(n *node, l *leave.Leaving) bool {
 	}
 	switch obstacle, reason := l.Waits(by, now()); obstacle {
 	case leave.Approval:
+		if !e.waitsFor(l.Held) {
+			e.publish(n, eventApproval, "waits "+reason)
+		}
 		n.view.Approval = l.Held
 		e.succeeded(n, Waiting, reason, "sluice approve "+quoted(n.id))
 	case leave.Suspension:
@@ -45,6 +48,17 @@ func (e *Engine) mayEnd(n *node, l *leave.Leaving) bool {
 		}
 	default:
 		return true
+	}
+	return false
+}
+
+// waitsFor reports whether a release waits already for the approval of a digest,
+// which was told then. e.mu is held.
+func (e *Engine) waitsFor(digest string) bool {
+	for _, n := range e.nodes {
+		if n.release != nil && n.view.Approval == digest {
+			return true
+		}
 	}
 	return false
 }
