@@ -62,6 +62,7 @@ type world struct {
 	renders   int
 	runs      bool              // the targets tell what runs
 	helms     bool              // there is a helm plugin
+	maxChart  string            // what its max_chart is by default
 	cluster   *helmCluster      // what it opens
 	resources *resourceStore    // nil: the appliers keep none
 	passwords map[string]string // see accounts
@@ -112,6 +113,16 @@ func (h *memoryHost) Schema(kind, typ string) (*schema.Schema, string, error) {
 	}
 	if typ == "git" {
 		s.Attributes = append(s.Attributes, schema.Attribute{Name: "branch", Type: schema.Type{Kind: schema.String}})
+	}
+	if typ == "kubernetes" || typ == "helm" {
+		s.Attributes = []schema.Attribute{{Name: "context", Type: schema.Type{Kind: schema.String}}}
+	}
+	if typ == "helm" {
+		def, err := json.Marshal(h.w.maxChart)
+		if err != nil {
+			return nil, "", err
+		}
+		s.Attributes = append(s.Attributes, schema.Attribute{Name: "max_chart", Type: schema.Type{Kind: schema.String}, Default: def})
 	}
 	if typ == "guarded" { // it is written to only with this
 		s.Blocks = []schema.Block{{Name: "write", Nesting: schema.Single}}

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 
-	"github.com/sluice-gitops/sluice/core/digest"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/core/release/declare"
@@ -200,15 +199,11 @@ func (e *Engine) sourceRevisions(d declare.Declaration) map[string]string {
 	return at
 }
 
-// targetOf identifies the cluster of a release, without secrets: a record is
-// good for the same one only. e.mu is held.
+// targetOf identifies the cluster of a release: a record is good for the same one
+// only. e.mu is held.
 func (e *Engine) targetOf(d declare.Declaration) string {
-	h := e.nodes[d.Helm]
-	if h == nil || h.plugin == nil {
+	if h := e.nodes[d.Helm]; h == nil || h.plugin == nil {
 		return ""
 	}
-	if a := e.nodes[d.Applier]; a != nil && a.plugin != nil {
-		return digest.Of(a.plugin, h.plugin)
-	}
-	return digest.Of(h.plugin)
+	return e.clusterOf(d.Helm)
 }

@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -148,5 +150,56 @@ func TestDeletedResourceThatIsSuspended(t *testing.T) {
 		if w.resources.exists("web") {
 			t.Error("the finalizer still holds the resource")
 		}
+	})
+}
+
+// TestSameClusterConfiguredAnew: what was known of a release counts as long as the
+// cluster is the same, whatever else is configured, or newer, by now.
+func TestSameClusterConfiguredAnew(t *testing.T) {
+	helmBlock := func(maxChart string) string {
+		return fmt.Sprintf("helm \"helm\" \"default\" { max_chart = %q }\n", maxChart)
+	}
+	t.Run("a block that is gone when the next version starts", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := chartWorld(t)
+			w.configure(chartSourceBlock + stayingBlock + releaseBlock("ghost", "one"))
+			e := w.engine()
+			if err := e.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, e, "release.ghost", Ready, "")
+			w.stop(e)
+			w.maxChart = "64MiB"
+			w.start(chartSourceBlock + stayingBlock)
+			sleepFor(t, leave.Grace)
+			w.wantInstalled("")
+		})
+	})
+	t.Run("a name that changes with an argument", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := chartWorld(t)
+			e := w.start(chartSourceBlock + helmBlock("2MiB") + releaseBlock("ghost", "one"))
+			expect(t, e, "release.ghost", Ready, "")
+			w.reload(e, chartSourceBlock+helmBlock("1MiB")+releaseBlock("ghost", "one", `name = "blog"`))
+			sleepFor(t, time.Hour)
+			expect(t, e, "release.ghost", Failed, "on_move")
+			w.wantInstalled(`demo/ghost {"text":"one"}`)
+		})
+	})
+	t.Run("another cluster", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := chartWorld(t)
+			at := func(context string) string {
+				return fmt.Sprintf("applier \"kubernetes\" \"default\" { context = %q }\n", context)
+			}
+			e := w.start(chartSourceBlock + at("one") + releaseBlock("ghost", "one"))
+			expect(t, e, "release.ghost", Ready, "")
+			w.reload(e, chartSourceBlock+at("two")+releaseBlock("ghost", "one", `name = "blog"`))
+			expect(t, e, "release.ghost", Ready, "")
+			w.wantInstalled(`demo/blog {"text":"one"}, demo/ghost {"text":"one"}`)
+			if got := eventReasons(t, e, "release.ghost"); !slices.Contains(got, eventRemoved) {
+				t.Errorf("events %v", got)
+			}
+		})
 	})
 }

@@ -200,8 +200,8 @@ func TestClusterOf(t *testing.T) {
 		return cluster
 	}
 	plain := of(`{"kubeconfig":"/k","context":null}`)
-	if got := of(`{"kubeconfig":"/k","namespaces":["a"],"in_cluster":false,"max_chart":7,"storage":"configmap"}`); got != plain {
-		t.Error("limits make another cluster of it")
+	if got := of(`{"kubeconfig":"/k","namespaces":["a"],"in_cluster":false,"max_chart":7,"storage":"configmap","learned_later":"x"}`); got != plain {
+		t.Error("what does not name a cluster makes another one of it")
 	}
 	if got := of(`{"kubeconfig":"/k","context":"other"}`); got == plain {
 		t.Error("another context is the same cluster")
