@@ -63,6 +63,9 @@ func (t *target) Close() error {
 	return nil
 }
 
+// Check implements sdk.Checker: it tells of an API server that does not answer.
+func (t *target) Check(context.Context) error { return t.client.Answers() }
+
 // view is everything that was found out for a plan.
 type view struct {
 	client *cluster.Client // as whom the set is applied

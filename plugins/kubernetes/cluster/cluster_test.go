@@ -93,7 +93,7 @@ func answers(t *testing.T, handlers ...http.HandlerFunc) (c *http.Client, url st
 	}))
 	base := &http.Transport{}
 	t.Cleanup(func() { base.CloseIdleConnections(); s.Close() })
-	return &http.Client{Transport: newTransport(base, newFlow(), nil)}, s.URL, seen
+	return &http.Client{Transport: newTransport(base, newFlow(), &pulse{})}, s.URL, seen
 }
 
 func code(n int, header ...string) http.HandlerFunc {

@@ -9,6 +9,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -53,8 +54,14 @@ type Client struct {
 	http      *http.Client
 	base      *url.URL
 	transport *renewing
-	mu        sync.Mutex
-	as        map[string]*Client
+	pulse     *pulse
+	life      context.Context // of probes
+	end       context.CancelFunc
+	probes    sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool // no probe begins any more
+	as     map[string]*Client
 }
 
 // Connect builds a Client. It sends no request. A mistake of the user's is a
@@ -68,13 +75,13 @@ func Connect(o Options) (*Client, error) {
 	config.UserAgent = o.UserAgent
 	config.QPS = -1 // the transport limits by what the server can take
 	config.WarningHandler = &warnings{log: o.Log, said: map[string]bool{}}
-	flow := newFlow()
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return newTransport(next, flow, o.Log) })
+	flow, pulse := newFlow(), &pulse{log: o.Log}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return newTransport(next, flow, pulse) })
 	reload := func() (*rest.Config, error) {
 		fresh, _, err := load(o)
 		return fresh, err
 	}
-	c, err := newClient(config, reload, o.Log)
+	c, err := newClient(config, reload, o.Log, pulse)
 	if err != nil {
 		return nil, err
 	}
@@ -82,13 +89,13 @@ func Connect(o Options) (*Client, error) {
 	return c, nil
 }
 
-func newClient(config *rest.Config, reload func() (*rest.Config, error), log hclog.Logger) (*Client, error) {
+func newClient(config *rest.Config, reload func() (*rest.Config, error), log hclog.Logger, p *pulse) (*Client, error) {
 	transport, err := newRenewing(config, reload, log)
 	if err != nil {
 		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
 	}
 	hc := &http.Client{Transport: transport, Timeout: config.Timeout}
-	c := &Client{Host: config.Host, transport: transport, as: map[string]*Client{}}
+	c := &Client{Host: config.Host, transport: transport, pulse: p, as: map[string]*Client{}}
 	if c.Metadata, err = metadata.NewForConfigAndClient(config, hc); err != nil {
 		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
 	}
@@ -100,6 +107,7 @@ func newClient(config *rest.Config, reload func() (*rest.Config, error), log hcl
 		return nil, fmt.Errorf("API server %s: %w", config.Host, err)
 	}
 	c.http, c.base, c.Kinds = hc, disco.base, NewKinds(disco.fetch)
+	c.life, c.end = context.WithCancel(context.Background())
 	return c, nil
 }
 
@@ -116,7 +124,7 @@ func (c *Client) As(user string) (*Client, error) {
 	}
 	config := c.transport.copyConfig()
 	config.Impersonate = rest.ImpersonationConfig{UserName: user}
-	other, err := newClient(config, c.transport.reload, c.transport.log)
+	other, err := newClient(config, c.transport.reload, c.transport.log, c.pulse)
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +135,11 @@ func (c *Client) As(user string) (*Client, error) {
 
 // Close drops idle connections, the ones of the clients that As made too.
 func (c *Client) Close() {
+	c.end()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.closed = true
+	c.probes.Wait()
 	for _, other := range c.as {
 		other.Close()
 	}

@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
 )
 
 const (
@@ -34,13 +32,12 @@ const (
 type transport struct {
 	next     http.RoundTripper
 	flow     *flow
-	log      hclog.Logger // may be nil
+	pulse    *pulse
 	answered atomic.Bool
-	away     atomic.Bool // the last request got no answer
 }
 
-func newTransport(next http.RoundTripper, f *flow, log hclog.Logger) *transport {
-	return &transport{next: next, flow: f, log: log}
+func newTransport(next http.RoundTripper, f *flow, p *pulse) *transport {
+	return &transport{next: next, flow: f, pulse: p}
 }
 
 // WrappedRoundTripper lets client-go find the connections below.
@@ -48,7 +45,9 @@ func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Query().Get("watch") == "true" {
-		return t.next.RoundTrip(req)
+		resp, err := t.next.RoundTrip(req)
+		t.note(req, err)
+		return resp, err
 	}
 	began := time.Now()
 	for try := 1; ; try++ {
@@ -85,21 +84,14 @@ func (t *transport) once(req *http.Request) (*http.Response, error) {
 	if err == nil {
 		t.answered.Store(true)
 	}
-	if req.Context().Err() == nil {
-		t.tell(err)
-	}
+	t.note(req, err)
 	return resp, err
 }
 
-// tell logs when the server stops to answer, and when it answers again.
-func (t *transport) tell(err error) {
-	if before := t.away.Swap(err != nil); t.log == nil || before == (err != nil) {
-		return
-	}
-	if err != nil {
-		t.log.Warn("the API server does not answer; requests are repeated for a while", "error", err)
-	} else {
-		t.log.Info("the API server answers again")
+// note takes note of whether a request was answered, unless its user gave up.
+func (t *transport) note(req *http.Request, err error) {
+	if req.Context().Err() == nil {
+		t.pulse.saw(err)
 	}
 }
 
