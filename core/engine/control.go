@@ -47,6 +47,7 @@ func (e *Engine) show(n *node) Node {
 		c := *s
 		v.Suspension = &c
 	}
+	e.noteAway(n, &v)
 	if e.times != nil && v.State != Suspended && v.State != Blocked && v.State != Running {
 		if at, ok := e.times.Next(n.id); ok {
 			v.NextAttempt = at.UTC().Truncate(time.Millisecond)

@@ -159,6 +159,7 @@ func (e *Engine) start(ctx context.Context, daemon bool) error {
 		e.forgetUndeclared(ctx)
 		e.runNow(added)
 		e.startUpdates()
+		e.startChecking()
 	}
 	return err
 }

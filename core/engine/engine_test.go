@@ -63,6 +63,7 @@ type world struct {
 	runs      bool              // the targets tell what runs
 	helms     bool              // there is a helm plugin
 	maxChart  string            // what its max_chart is by default
+	away      error             // what the appliers say of their targets
 	cluster   *helmCluster      // what it opens
 	resources *resourceStore    // nil: the appliers keep none
 	passwords map[string]string // see accounts
@@ -226,6 +227,12 @@ func (a accounts) Credential(_ context.Context, req registry.Request) (registry.
 
 func (a accounts) Tags(context.Context, registry.Request, func(registry.Tag)) error {
 	return registry.ErrAnonymous
+}
+
+func (i *memoryInstance) Check(context.Context) (answered bool, problem error) {
+	i.w.mu.Lock()
+	defer i.w.mu.Unlock()
+	return true, i.w.away
 }
 
 func (i *memoryInstance) Close(context.Context) error {

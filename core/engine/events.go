@@ -40,6 +40,8 @@ const (
 	eventNotOperated   = "operation_failed"
 	eventInherited     = "inherited"
 	eventUnfollowed    = "not_followed"
+	eventUnreachable   = "unreachable"
+	eventReachable     = "reachable"
 )
 
 // severities of the reasons that are more than news.
@@ -57,6 +59,7 @@ var severities = map[string]event.Severity{
 	eventCorrected:     event.Warning,
 	eventNotOperated:   event.Warning,
 	eventUnfollowed:    event.Warning,
+	eventUnreachable:   event.Error,
 }
 
 // eventsKept is how many events survive a restart.

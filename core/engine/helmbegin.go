@@ -156,6 +156,9 @@ func (e *Engine) releaseObstacle(n *node, ends, byHand bool) (by *node, lack str
 			return in, "is not open"
 		}
 	}
+	if by := e.awayFor(n); by != nil {
+		return by, lacksTarget
+	}
 	if ends || byHand {
 		return nil, ""
 	}

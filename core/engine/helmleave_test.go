@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-gitops/sluice/core/release/leave"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
@@ -171,7 +170,7 @@ func TestSameClusterConfiguredAnew(t *testing.T) {
 			w.stop(e)
 			w.maxChart = "64MiB"
 			w.start(chartSourceBlock + stayingBlock)
-			sleepFor(t, leave.Grace)
+			sleepFor(t, removalGrace)
 			w.wantInstalled("")
 		})
 	})

@@ -37,6 +37,8 @@ type instance interface {
 	Renderer() renderer.Renderer
 	Helm() helm.Helm
 	Has(capability string) bool
+	// Check asks it whether it can do its work, see pluginhost.Instance.
+	Check(ctx context.Context) (answered bool, problem error)
 	Close(ctx context.Context) error
 }
 

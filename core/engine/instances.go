@@ -59,6 +59,9 @@ func (e *Engine) endOpening(id string, err error) {
 		return
 	}
 	e.succeeded(n, Ready, "open", "")
+	if n.away != nil {
+		e.showAway(n)
+	}
 	e.tellDependents(id)
 	if n.isApplier() {
 		e.discoverLocked(id)

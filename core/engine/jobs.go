@@ -114,9 +114,15 @@ func (e *Engine) succeeded(n *node, state State, reason, unblock string) {
 
 // failed ends a run that did not, and plans the next: with back-off, when the
 // plugin says, or at the interval if trying again is pointless. unblock may be
-// empty. e.mu is held.
+// empty. Where the target does not answer that is the reason, which nobody needs to
+// be told again. e.mu is held.
 func (e *Engine) failed(n *node, err error, unblock string) {
 	n.failure = err
+	if by := e.awayFor(n); by != nil {
+		e.log.Debug("failed while the target does not answer", "node", n.id, "err", err)
+		e.blocked(n, by, lacksTarget)
+		return
+	}
 	n.view.Failures++
 	n.view.LastRun = now()
 	n.view.Problems = slices.Concat(problemsOf(err), n.warnings)

@@ -33,6 +33,7 @@ type node struct {
 
 	plugin *config.PluginConfig // of a source or an applier
 	handle instance             // open instance of it, nil while there is none
+	away   *outage              // of an applier: its target does not answer; nil: it does
 
 	timeout time.Duration // of a renderer's work
 

@@ -140,6 +140,9 @@ func (e *Engine) obstacle(n *node) (by *node, lack string) {
 			return in, "is not open"
 		}
 	}
+	if by := e.awayFor(n); by != nil {
+		return by, lacksTarget
+	}
 	for _, id := range cfg.DependsOn {
 		if by, lack := e.lacking(e.nodes[id]); by != nil {
 			return by, lack
@@ -157,7 +160,7 @@ func (e *Engine) blocked(n, by *node, lack string) {
 	}
 	e.rest(n, Blocked, reason, by.id+" being ready")
 	news := false
-	if by.view.State == Failed || by.view.State == Suspended || e.nodes[by.id] == nil {
+	if (by.view.State == Failed || by.view.State == Suspended || e.nodes[by.id] == nil) && by.away == nil { // which was told once, for all
 		news = e.say(n, eventBlocked, reason)
 	}
 	if n.release != nil {

@@ -106,6 +106,23 @@ func (i *Instance) Has(capability string) bool {
 	return slices.Contains(i.Capabilities(), capability)
 }
 
+// Check asks the instance whether it can do its work now, and returns what keeps it
+// from that. It is not answered if its process does not run, or does not answer
+// either; see Host.Status for that.
+func (i *Instance) Check(ctx context.Context) (answered bool, problem error) {
+	s, id := i.openedIn()
+	if s == nil {
+		return false, nil
+	}
+	err := s.plugin.Check(ctx, id)
+	for _, lost := range []error{client.ErrTransport, client.ErrUnknownInstance, context.DeadlineExceeded, context.Canceled} {
+		if errors.Is(err, lost) {
+			return false, nil
+		}
+	}
+	return true, i.p.h.scrub.Err(err)
+}
+
 // Close frees the instance in its process; calls that run on it are
 // cancelled, later ones fail with ErrClosed.
 func (i *Instance) Close(ctx context.Context) error {

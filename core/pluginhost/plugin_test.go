@@ -143,6 +143,14 @@ func (s *testSource) Resolve(ctx context.Context, previous source.Revision) (sou
 	return rev, nil
 }
 
+// Check implements sdk.Checker.
+func (s *testSource) Check(context.Context) error {
+	if s.c.Do == "fail" {
+		return fmt.Errorf("login with %s failed", s.c.Token.Reveal())
+	}
+	return nil
+}
+
 func (s *testSource) Fetch(context.Context, source.Revision, string) error { return nil }
 
 // Commit dies in a call that must not be repeated.

@@ -71,6 +71,28 @@ func TestPitfall02HungPluginDoesNotHoldUpClose(t *testing.T) {
 	gone(t, pid)
 }
 
+// TestCheck: an instance tells whether it can do its work, without secrets; one
+// whose process has ended is not asked, nor is the process started for it.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	h := newTestHost(t, nil, "test")
+	if answered, err := h.open(t, "test", "a").Check(t.Context()); !answered || err != nil {
+		t.Errorf("one that works: %t, %v", answered, err)
+	}
+	b := h.open(t, "test", "b", "do", "fail", "token", "sesame-open")
+	answered, err := b.Check(t.Context())
+	if !answered {
+		t.Error("one that fails: no answer")
+	}
+	wantError(t, err, "login with (redacted) failed")
+	if err := h.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if answered, err := b.Check(t.Context()); answered || err != nil {
+		t.Errorf("after the end of its process: %t, %v", answered, err)
+	}
+}
+
 func TestPitfall05CallsUnderWayMayEnd(t *testing.T) {
 	t.Parallel()
 	h := newTestHost(t, nil, "test")
