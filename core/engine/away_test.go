@@ -58,6 +58,12 @@ sync "quiet" {
 			t.Errorf("by hand: %v", err)
 		}
 		w.wantCalls("")
+		if d, err := e.HelmStatus(t.Context(), "ghost"); err != nil || d.Revision != 1 || d.State != Blocked {
+			t.Errorf("what is known of the release: %+v %v", d, err)
+		}
+		if _, err := e.HelmHistory(t.Context(), "ghost"); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("history: %v", err)
+		}
 		if got := w.target(kube).Names("busy"); !slices.Equal(got, []string{"first"}) {
 			t.Errorf("applied: %v", got)
 		}

@@ -49,6 +49,10 @@ func (e *Engine) awaitHelm(ctx context.Context, id string) error {
 			e.mu.Unlock()
 			return nil
 		}
+		if by := e.awayFor(n); by != nil {
+			defer e.mu.Unlock()
+			return refusal.Conflict("%s %s: %s", by.id, lacksTarget, by.away.text)
+		}
 		h := e.nodes[n.release.declared.Helm]
 		if h == nil || h.handle != nil {
 			e.mu.Unlock()

@@ -57,6 +57,9 @@ func (e *Engine) followResources() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !e.alive { // Close has ended all there was, or waits to
+		return
+	}
 	for _, f := range wanted {
 		f.begin(e)
 	}
