@@ -16,8 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/sluice-gitops/sluice/sdk/diag"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
@@ -31,7 +29,8 @@ const fresh = 30 * time.Second
 type index struct {
 	turn    chan struct{} // holds one token: who has it may use the rest
 	file    string
-	entries map[string]span // nil: not read yet
+	entries map[string]span    // nil: not read yet
+	known   map[string][]entry // what was read of it
 	checked time.Time
 	stamp
 }
@@ -53,13 +52,6 @@ func (s stamp) header() http.Header {
 }
 
 func stampOf(h http.Header) stamp { return stamp{h.Get("ETag"), h.Get("Last-Modified")} }
-
-// entry is one version in an index.
-type entry struct {
-	Version string   `json:"version"`
-	Digest  string   `json:"digest"`
-	URLs    []string `json:"urls"`
-}
 
 // entriesOf returns the versions of a chart, from an index that is fresh.
 func (s *Store) entriesOf(ctx context.Context, where location, chart string) ([]entry, error) {
@@ -184,32 +176,40 @@ func (i *index) scan() error {
 	}
 	defer func() { _ = f.Close() }()
 	entries, err := scan(f)
-	i.entries = entries
+	i.entries, i.known = entries, map[string][]entry{}
 	return err
 }
 
-// read returns the versions at a span.
+// mostKnown versions of an index stay in memory.
+const mostKnown = 20_000
+
+// read returns the versions at a span. They must not be changed.
 func (i *index) read(chart string, at span) ([]entry, error) {
+	if list, ok := i.known[chart]; ok {
+		return list, nil
+	}
 	f, err := os.Open(i.file)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.NewSectionReader(f, at.from, at.length))
-	if err != nil {
-		return nil, err
-	}
-	var list []entry
+	parse := readYAML
 	if at.json {
-		err = json.Unmarshal(text, &list)
-	} else {
-		var m map[string][]entry
-		err = yaml.Unmarshal(text, &m)
-		for _, list = range m {
-		}
+		parse = readJSON
 	}
+	list, err := parse(io.NewSectionReader(f, at.from, at.length))
 	if err != nil {
 		return nil, fmt.Errorf("the index's entry of chart %q is malformed: %w", chart, err)
+	}
+	all := len(list)
+	for _, other := range i.known {
+		all += len(other)
+	}
+	if all > mostKnown {
+		clear(i.known)
+	}
+	if len(list) <= mostKnown {
+		i.known[chart] = list
 	}
 	return list, nil
 }

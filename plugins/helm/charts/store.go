@@ -4,9 +4,9 @@
 // A chart comes from an HTTP(S) repository, from an OCI registry, or from a
 // directory of a tree of files, whose dependencies come from any of these.
 // Indexes and archives are kept on disk and shared by all releases: an index is
-// asked for with its ETag, and read where the chart stands in it, so that one
-// of 30 MB costs no more memory than one of 30 kB; an archive is known by its
-// digest. Both belong to the repository that delivered them and to the
+// asked for with its ETag, and of what stands in it about the chart, versions,
+// digests and URLs are read, so that one of 30 MB costs little more memory than
+// one of 30 kB; an archive is known by its digest. Both belong to the repository that delivered them and to the
 // credentials that they were delivered to: others ask for themselves.
 package charts
 
