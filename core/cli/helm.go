@@ -21,6 +21,8 @@ declare.
 
 A release is named by its namespace and name, demo/ghost, or ghost with -n demo;
 by the name of its block, ghost; or as ` + "`sluice status`" + ` names it, release.ghost.
+The name of a release that its declaration has moved away from means that one, as
+long as it is there. What no declaration here has made is shown, but not touched.
 The helm command sees the same releases. What it changes of a declared one is
 put back, so that ` + "`sluice helm rollback`" + ` is the way to do that by hand.`,
 	}, newHelmList(a), newHelmStatus(a), newHelmHistory(a), newHelmDiff(a), newHelmValues(a), newHelmTemplate(a),

@@ -200,21 +200,25 @@ func installed(r engine.HelmRelease) string {
 	return fmt.Sprintf("revision %d of %s, %s", r.Revision, cmp.Or(chartText(r.Chart, r.ChartVersion), "an unknown chart"), r.Status)
 }
 
-// operate has op done and shows how it gets on. It goes on without a caller that
-// has left.
+// operate has op done and shows how it gets on. Once it has begun, it goes on
+// without a caller that has left.
 func (a *app) operate(ctx context.Context, op byhand.Operation) error {
 	client, err := a.client(ctx)
 	if err != nil {
 		return err
 	}
 	p := a.progress()
+	began := false
 	o, err := client.HelmOperate(ctx, op, func(step release.Progress) {
+		began = true
 		if text := progressText(step); text != "" {
 			p.line(op.Name+": "+text, op.Name+": "+text)
 		}
 	})
 	p.end()
 	switch {
+	case ctx.Err() != nil && !began:
+		return withHint(fmt.Errorf("aborted: the %s waited for its turn, and is not done any more", op.Kind), "`sluice helm status %s` shows how the release stands", op.Name)
 	case ctx.Err() != nil:
 		return withHint(fmt.Errorf("the %s goes on without you", op.Kind), "`sluice helm status %s` shows what becomes of it", op.Name)
 	case errors.Is(err, api.ErrUnreachable):

@@ -215,6 +215,9 @@ func (e *Engine) Close(ctx context.Context) error {
 		if n.sync != nil && n.sync.endWait != nil {
 			n.sync.endWait(errStopping)
 		}
+		if n.release != nil {
+			n.release.asked.Finish(errStopping) // what has begun is for its run
+		}
 	}
 	e.mu.Unlock()
 	soon := time.AfterFunc(releaseGrace, e.stopReleases)

@@ -10,7 +10,6 @@ import (
 	"github.com/sluice-gitops/sluice/core/deadline"
 	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
-	"github.com/sluice-gitops/sluice/core/release/declare"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
@@ -20,10 +19,16 @@ func (e *Engine) inspect(ctx context.Context, name string) (*releaseJob, error) 
 	if err := e.checkAlive(); err != nil {
 		return nil, err
 	}
-	id, err := e.resolveRelease(name)
+	named, err := e.resolveRelease(name)
 	if err != nil {
 		return nil, err
 	}
+	return e.inspectRelease(ctx, named)
+}
+
+// inspectRelease is inspect, for a name that has been resolved.
+func (e *Engine) inspectRelease(ctx context.Context, named namedRelease) (*releaseJob, error) {
+	id := named.id
 	if err := e.awaitHelm(ctx, id); err != nil {
 		return nil, err
 	}
@@ -37,7 +42,10 @@ func (e *Engine) inspect(ctx context.Context, name string) (*releaseJob, error) 
 	if h == nil || h.handle == nil {
 		return nil, refusal.Conflict("%s is not open", n.release.declared.Helm)
 	}
-	return &releaseJob{id: id, declared: n.release.declared, record: n.release.record, host: e.releaseHost(n, h), leaving: n.release.leaving}, nil
+	return &releaseJob{
+		id: id, declared: n.release.declared, record: n.release.record, host: e.releaseHost(n, h), leaving: n.release.leaving,
+		former: named.former, inherits: n.release.inherits,
+	}, nil
 }
 
 // awaitHelm waits until the helm of a release is open.
@@ -79,18 +87,26 @@ func (e *Engine) awaitHelm(ctx context.Context, id string) error {
 func (e *Engine) HelmStatus(ctx context.Context, name string) (HelmDetail, error) {
 	ctx, cancel := deadline.Within(ctx, operationTimeout)
 	defer cancel()
-	job, err := e.inspect(ctx, name)
-	if errors.Is(err, refusal.ErrConflict) {
-		id, err := e.resolveRelease(name) // what the daemon knows is better than nothing
-		if err != nil {
-			return HelmDetail{}, err
-		}
-		return e.helmDetail(id), nil
+	if err := e.checkAlive(); err != nil {
+		return HelmDetail{}, err
 	}
+	named, err := e.resolveRelease(name)
 	if err != nil {
 		return HelmDetail{}, err
 	}
-	detail := e.helmDetail(job.id)
+	return e.statusOfRelease(ctx, named)
+}
+
+func (e *Engine) statusOfRelease(ctx context.Context, named namedRelease) (HelmDetail, error) {
+	detail := e.helmDetail(named.id)
+	job, err := e.inspectRelease(ctx, named)
+	switch {
+	case errors.Is(err, refusal.ErrConflict): // what the daemon knows is better than nothing
+		return detail, nil
+	case err != nil:
+		return HelmDetail{}, err
+	}
+	detail.Namespace, detail.Name = job.ref().Namespace, job.ref().Name
 	rev, err := job.host.Helm.Status(ctx, job.ref())
 	if err != nil {
 		return detail, deadline.Because(ctx, err)
@@ -213,40 +229,6 @@ func (e *Engine) HelmTemplate(ctx context.Context, name string, w io.Writer) err
 		return err
 	}
 	return deadline.Because(ctx, releaseError(e.releases.runner.Template(ctx, job.declared.Spec, job.host, w)))
-}
-
-// resolveRelease turns what people write into the id of a release: its id, the
-// name of its block, or namespace/name of the Helm release or of its resource.
-func (e *Engine) resolveRelease(name string) (string, error) {
-	e.mu.Lock()
-	ids := e.releasesNamed(name)
-	e.mu.Unlock()
-	switch len(ids) {
-	case 0:
-		return e.resolveOne(name, releaseNodes)
-	case 1:
-		return ids[0], nil
-	}
-	return "", refusal.Invalid("%q may be any of %s: name one of them", name, strings.Join(ids, ", "))
-}
-
-// releasesNamed finds releases by what people know them by; an id is found by
-// itself. e.mu is held.
-func (e *Engine) releasesNamed(name string) []string {
-	if n := e.nodes[name]; n != nil {
-		return nil
-	}
-	if n := e.nodes["release."+name]; n != nil && n.release != nil {
-		return []string{n.id}
-	}
-	called := declare.ParseName(name)
-	var ids []string
-	for _, n := range sortedNodes(e.nodes) {
-		if n.release != nil && n.release.declared.Is(called, n.release.record) {
-			ids = append(ids, n.id)
-		}
-	}
-	return ids
 }
 
 // tellSteps publishes what a run has done. e.mu is held.

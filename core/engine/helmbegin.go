@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/sched"
 	"github.com/sluice-gitops/sluice/core/state"
 	"github.com/sluice-gitops/sluice/sdk/applier"
+	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
 // releaseJob is the input of one run of a release: everything that was decided
@@ -29,6 +30,8 @@ type releaseJob struct {
 	begins   bool           // the record is new, and nowhere on disk
 	on       []rivals.Target
 	before   *release.Report // of the run before
+	former   helm.ReleaseRef // what it is about, if not what is declared
+	inherits string          // whose the release may be as well
 	end      func(cause error)
 }
 
@@ -66,6 +69,9 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 	r := n.release
 	task := r.asked.Next()
 	job := &releaseJob{id: id, declared: r.declared, record: r.record, task: task, leaving: r.leaving, end: end, before: r.report}
+	if job.inherits = r.inherits; task != nil {
+		job.former = task.Former
+	}
 	if !e.mayRun(n, job) {
 		return nil, false
 	}
@@ -79,7 +85,7 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 		}
 		switch {
 		case task == nil:
-		case by.busy(): // about to open
+		case by.busy() && e.alive: // about to open
 			r.asked.PutBack(task)
 		default:
 			task.Finish(fmt.Errorf("%s %s: %s", by.id, lack, by.view.Reason))
@@ -123,6 +129,8 @@ func (e *Engine) mayRun(n *node, job *releaseJob) bool {
 		}
 		e.failed(n, permanent(err), "the end of "+twin.id)
 		return false
+	case job.former.Name != "":
+		return true // whoever else declares what n does now
 	case job.task != nil:
 	case job.ends():
 		return e.mayEnd(n, job.leaving)

@@ -18,9 +18,10 @@ import (
 // HelmOperate does op to a release, as a job of its node, so never beside a run.
 // Where the next run would undo it, the release is suspended before, and stays so
 // unless nothing came of it. progress may be nil, and is not called any more once
-// HelmOperate has returned. If ctx ends, the operation goes on.
+// HelmOperate has returned. If ctx ends, an operation that has begun goes on, and
+// one that waits for its turn is dropped.
 func (e *Engine) HelmOperate(ctx context.Context, op byhand.Operation, progress func(release.Progress)) (HelmOutcome, error) {
-	id, err := e.resolveRelease(op.Name)
+	named, err := e.resolveRelease(op.Name)
 	if err != nil {
 		return HelmOutcome{}, err
 	}
@@ -28,72 +29,95 @@ func (e *Engine) HelmOperate(ctx context.Context, op byhand.Operation, progress 
 		return HelmOutcome{}, refusal.Invalid("%q is nothing that is done to a release: use rollback, test or uninstall", op.Kind)
 	}
 	if op.DryRun {
-		return e.rehearse(ctx, id, op)
+		return e.rehearse(ctx, named, op)
 	}
 	t := byhand.NewTask(op, progress)
+	t.Former = named.former
 	defer t.Leave()
-	e.mu.Lock()
-	n := e.nodes[id]
-	if n == nil || n.release == nil || !e.alive {
-		e.mu.Unlock()
-		return HelmOutcome{}, refusal.NotFound("%s is not there any more", id)
+	if err := e.ask(named.id, t); err != nil {
+		return HelmOutcome{}, err
 	}
-	n.release.asked.Add(t)
-	e.triggerLocked(id, sched.Interactive)
-	e.mu.Unlock()
 	done, err := t.Wait(ctx)
+	if ctx.Err() != nil {
+		e.withdraw(named.id, t)
+	}
 	if err != nil {
 		return HelmOutcome{}, err
 	}
-	detail, err := e.HelmStatus(ctx, id)
+	ctx, cancel := deadline.Within(ctx, operationTimeout)
+	defer cancel()
+	detail, err := e.statusOfRelease(ctx, named)
 	return HelmOutcome{HelmDetail: detail, Done: done}, err
 }
 
+// ask has a task done when it is its turn.
+func (e *Engine) ask(id string, t *byhand.Task) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.nodes[id]
+	switch {
+	case !e.alive:
+		return refusal.Conflict("%v", errStopping)
+	case n == nil || n.release == nil:
+		return refusal.NotFound("%s is not there any more", id)
+	}
+	n.release.asked.Add(t)
+	e.triggerLocked(id, sched.Interactive)
+	return nil
+}
+
+// withdraw takes back what was asked for, if it has not begun.
+func (e *Engine) withdraw(id string, t *byhand.Task) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := e.nodes[id]; n != nil && n.release != nil && n.release.asked.Withdraw(t) {
+		e.publish(n, eventNotOperated, fmt.Sprintf("%s by %s was withdrawn before it began", t.Kind, t.By))
+	}
+}
+
 // rehearse says what op would do.
-func (e *Engine) rehearse(ctx context.Context, id string, op byhand.Operation) (HelmOutcome, error) {
-	detail, err := e.HelmStatus(ctx, id)
+func (e *Engine) rehearse(ctx context.Context, named namedRelease, op byhand.Operation) (HelmOutcome, error) {
+	ctx, cancel := deadline.Within(ctx, operationTimeout)
+	defer cancel()
+	job, err := e.inspectRelease(ctx, named)
+	if err != nil {
+		return HelmOutcome{}, err
+	}
+	s, err := op.Check(ctx, job.byHand())
+	if err != nil {
+		return HelmOutcome{}, deadline.Because(ctx, err)
+	}
+	detail, err := e.statusOfRelease(ctx, named)
 	if err != nil {
 		return HelmOutcome{}, err
 	}
 	out := HelmOutcome{HelmDetail: detail, DryRun: true}
 	switch op.Kind {
 	case byhand.Rollback:
-		history, err := e.HelmHistory(ctx, id)
-		if err != nil {
-			return HelmOutcome{}, err
-		}
-		to, err := rollbackTarget(history, op.Revision)
-		if err != nil {
-			return HelmOutcome{}, err
-		}
-		out.Done = fmt.Sprintf("would roll back to revision %d, %s, and suspend %s", to.Number, to.Chart, id)
-		op.Revision = to.Number
-		if err := e.rehearseRollback(ctx, id, op, &out); err != nil {
-			return HelmOutcome{}, err
-		}
+		out.Done = fmt.Sprintf("would roll back to revision %d, %s", s.Back.Number, s.Back.Chart)
+		op.Revision = s.Back.Number
 	case byhand.Test:
-		out.Done = "would run the tests of revision " + fmt.Sprint(detail.Revision)
+		out.Done = fmt.Sprintf("would run the tests of revision %d", s.Revision.Number)
 	case byhand.Uninstall:
-		out.Done = fmt.Sprintf("would uninstall %s from %s, and suspend %s", detail.Name, detail.Namespace, id)
+		out.Done = fmt.Sprintf("would uninstall %s from %s", detail.Name, detail.Namespace)
 	}
-	return out, nil
+	if op.Undone() && job.former.Name == "" {
+		out.Done += ", and suspend " + job.id
+	}
+	if op.Kind == byhand.Rollback {
+		err = e.rehearseRollback(ctx, job, op, &out)
+	}
+	return out, deadline.Because(ctx, err)
 }
 
 // rehearseRollback adds what a rollback would change.
-func (e *Engine) rehearseRollback(ctx context.Context, id string, op byhand.Operation, out *HelmOutcome) error {
-	ctx, cancel := deadline.Within(ctx, operationTimeout)
-	defer cancel()
-	job, err := e.inspect(ctx, id)
-	if err != nil {
-		return err
-	}
+func (e *Engine) rehearseRollback(ctx context.Context, job *releaseJob, op byhand.Operation, out *HelmOutcome) (err error) {
 	if !job.host.CanPlanRollback() {
 		out.Done += "; what that would change cannot be told: this plugin is too old for that"
 		return nil
 	}
-	back := op.Back(byhand.Release{Ref: job.ref(), Spec: job.declared.Spec, Host: job.host})
-	out.Changes, _, err = e.releases.runner.PlanRollback(ctx, job.host, back, e.secretValues(ctx, job))
-	return deadline.Because(ctx, err)
+	out.Changes, _, err = e.releases.runner.PlanRollback(ctx, job.host, op.Back(job.byHand()), e.secretValues(ctx, job))
+	return err
 }
 
 // secretValues are the JSON pointers of what is secret among the values of a
@@ -109,28 +133,27 @@ func (e *Engine) secretValues(ctx context.Context, job *releaseJob) []string {
 	return job.record.SecretsIn(0, composed.Secrets)
 }
 
-// rollbackTarget is the revision that a rollback to number leads to.
-func rollbackTarget(history []helm.Revision, number int) (helm.Revision, error) {
-	for i, rev := range history {
-		switch {
-		case number == rev.Number && number > 0:
-			return rev, nil
-		case number == 0 && i > 0 && (rev.Status == "superseded" || rev.Status == "deployed"):
-			return rev, nil
-		}
+// byHand is the job's release, for what people do to it.
+func (j *releaseJob) byHand() byhand.Release {
+	_, owner := j.declared.Release(j.record)
+	owners := []string{owner}
+	if j.former.Name != "" {
+		owners = []string{j.record.Owner}
 	}
-	if number > 0 {
-		return helm.Revision{}, refusal.NotFound("there is no revision %d", number)
+	if j.inherits != "" {
+		owners = append(owners, j.inherits)
 	}
-	return helm.Revision{}, refusal.Conflict("there is no earlier revision to roll back to")
+	return byhand.Release{Ref: j.ref(), Owners: owners, Spec: j.declared.Spec, Host: j.host}
 }
 
 // doHelmTask does what was asked for by hand.
 func (e *Engine) doHelmTask(ctx context.Context, job *releaseJob, tell func(release.Progress)) {
 	t := job.task
 	hold := func() (lift func(), err error) { return e.suspendFor(job.id, t.Operation) }
-	err := t.Do(ctx, byhand.Release{Ref: job.ref(), Spec: job.declared.Spec, Host: job.host}, hold, tell)
-	e.endTask(job, err)
+	if job.former.Name != "" { // no run does anything to that
+		hold = func() (lift func(), err error) { return func() {}, nil }
+	}
+	e.endTask(job, t.Do(ctx, job.byHand(), hold, tell))
 }
 
 // suspendFor keeps the next runs from undoing what a person does, also those of
@@ -174,12 +197,19 @@ func (e *Engine) liftSuspension(id string, s, before *Suspension) {
 		return
 	}
 	n.suspension = before
-	e.publish(n, eventResumed, "nothing came of it, and the release is as it was")
+	if before == nil {
+		e.publish(n, eventResumed, "nothing came of it, and the release is as it was")
+	} else {
+		e.publish(n, eventSuspended, "nothing came of it, and the release is as it was, "+before.String())
+	}
 	e.schedulePart(n)
 }
 
 // ref is the release that the job is about.
 func (j *releaseJob) ref() helm.ReleaseRef {
+	if j.former.Name != "" {
+		return j.former
+	}
 	ref, _ := j.declared.Release(j.record)
 	return ref
 }
@@ -193,7 +223,7 @@ func (e *Engine) endTask(job *releaseJob, err error) {
 	n := e.nodes[job.id]
 	if n != nil && n.release != nil {
 		n.release.endRun = nil
-		if before := n.release.report; before != nil {
+		if before := n.release.report; before != nil && job.former.Name == "" {
 			if found, ok := t.Found(*before); ok {
 				n.release.report = &found
 			}

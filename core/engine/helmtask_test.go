@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/byhand"
 	"github.com/sluice-gitops/sluice/sdk/applier"
@@ -29,16 +30,16 @@ func TestWhoLeavesHearsNoMoreOfAnOperation(t *testing.T) {
 			left <- err
 		}()
 		synctest.Wait()
-		if len(told) != 1 {
-			t.Fatalf("told %d steps, want 1", len(told))
+		if len(told) != 2 {
+			t.Fatalf("told %d steps, want 2", len(told))
 		}
 		leave()
 		if err := <-left; !errors.Is(err, context.Canceled) {
 			t.Errorf("it left with %v", err)
 		}
 		w.stop(e) // ends the tests, which say so
-		if len(told) != 1 {
-			t.Errorf("told %d steps after it had left", len(told)-1)
+		if len(told) != 2 {
+			t.Errorf("told %d steps after it had left", len(told)-2)
 		}
 	})
 }
@@ -128,5 +129,118 @@ func TestRehearsedRollback(t *testing.T) {
 		}
 		w.wantCalls("")
 		expect(t, e, "release.ghost", Failed, "missing")
+	})
+}
+
+// TestOperationThatWaits: what waits for its turn ends with the daemon, and with
+// whoever has asked for it.
+func TestOperationThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		hcl := chartSourceBlock + releaseBlock("ghost", "one")
+		e := w.start(hcl)
+		expect(t, e, "release.ghost", Ready, "")
+		w.cluster.hanging("test ghost", true)
+		ask := func(ctx context.Context, kind byhand.Kind) chan error {
+			ended := make(chan error, 1)
+			go func() {
+				_, err := e.HelmOperate(ctx, byhand.Operation{Name: "ghost", Kind: kind, By: "eva"}, nil)
+				ended <- err
+			}()
+			synctest.Wait()
+			return ended
+		}
+		ask(t.Context(), byhand.Test)
+		ctx, leave := context.WithCancel(t.Context())
+		left := ask(ctx, byhand.Uninstall)
+		leave()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("it left with %v", err)
+		}
+		waiting := ask(t.Context(), byhand.Rollback)
+		w.stop(e)
+		if err := <-waiting; !errors.Is(err, errStopping) {
+			t.Errorf("the end of the daemon was told as %v", err)
+		}
+		if _, err := e.HelmOperate(t.Context(), byhand.Operation{Name: "ghost", Kind: byhand.Uninstall, By: "eva"}, nil); !errors.Is(err, refusal.ErrConflict) {
+			t.Errorf("a daemon that has ended says %v", err)
+		}
+		w.wantInstalled(`demo/ghost {"text":"one"}`)
+
+		w.cluster.hanging("test ghost", false)
+		e = w.start(hcl)
+		expect(t, e, "release.ghost", Ready, "")
+		if got := eventReasons(t, e, "release.ghost"); slices.Contains(got, eventSuspended) {
+			t.Errorf("events %v", got)
+		}
+	})
+}
+
+// TestForeignReleaseIsLeftAlone: a declaration that was refused a release does
+// nothing to it by hand either.
+func TestForeignReleaseIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		w.cluster.install("demo/ghost")
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Failed, "nobody declares it")
+		for _, op := range []byhand.Operation{{Kind: byhand.Uninstall, DryRun: true}, {Kind: byhand.Uninstall}, {Kind: byhand.Rollback}, {Kind: byhand.Test}} {
+			op.Name, op.By = "ghost", "eva"
+			if _, err := e.HelmOperate(t.Context(), op, nil); !errors.Is(err, refusal.ErrConflict) || !strings.Contains(err.Error(), "release demo/ghost is there, and nobody declares it") {
+				t.Errorf("%s: %v", op.Kind, err)
+			}
+		}
+		w.wantCalls("")
+		expect(t, e, "release.ghost", Failed, "nobody declares it")
+	})
+}
+
+// TestOperationOnFormerRelease does what the reason of a release that was moved
+// tells people to do.
+func TestOperationOnFormerRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.cluster.install("demo/important")
+		spec := webSpec("one")
+		spec["releaseName"] = "web"
+		w.resources.apply("web", spec)
+		e := w.start(followingBlock)
+		expect(t, e, web, Ready, "")
+		moved := webSpec("one")
+		moved["releaseName"] = "important"
+		w.resources.apply("web", moved)
+		expect(t, e, web, Failed, "sluice helm uninstall demo/web")
+		w.cluster.takeCalls()
+
+		if d, err := e.HelmStatus(t.Context(), "demo/web"); err != nil || d.Name != "web" || d.Revision != 1 {
+			t.Errorf("%+v %v", d.HelmRelease, err)
+		}
+		if h, err := e.HelmHistory(t.Context(), "demo/web"); err != nil || len(h) != 1 {
+			t.Errorf("%+v %v", h, err)
+		}
+		op := byhand.Operation{Name: "demo/web", Kind: byhand.Uninstall, By: "eva", DryRun: true}
+		if out, err := e.HelmOperate(t.Context(), op, nil); err != nil || out.Done != "would uninstall web from demo" {
+			t.Errorf("%q %v", out.Done, err)
+		}
+		op.DryRun = false
+		out, err := e.HelmOperate(t.Context(), op, nil)
+		if err != nil || out.Done != "uninstalled web from demo" || out.Name != "web" || out.Revision != 0 {
+			t.Errorf("%+v %v", out, err)
+		}
+		expect(t, e, web, Ready, "")
+		w.wantCalls("uninstall web, upgrade important")
+		w.wantInstalled(`demo/important {"text":"one"}`)
+
+		op.Name = "demo/s99"
+		if _, err := e.HelmOperate(t.Context(), op, nil); !errors.Is(err, refusal.ErrNotFound) || !strings.Contains(err.Error(), `no release that is declared is called "demo/s99"`) {
+			t.Errorf("%v", err)
+		}
+		op = byhand.Operation{Name: "important", Kind: byhand.Rollback, Revision: 77, By: "eva"}
+		if _, err := e.HelmOperate(t.Context(), op, nil); !errors.Is(err, refusal.ErrNotFound) {
+			t.Errorf("%v", err)
+		}
+		if got := eventReasons(t, e, web); slices.Contains(got, eventSuspended) {
+			t.Errorf("events %v", got)
+		}
 	})
 }

@@ -30,7 +30,7 @@ func (e *Engine) whyRelease(target, namespace string) (id string, ok bool) {
 		}
 	}
 	if len(found) == 0 && !strings.Contains(target, ":") {
-		found = e.releasesNamed(target)
+		found, _ = e.releasesNamed(target)
 	}
 	if len(found) != 1 {
 		return "", false

@@ -78,7 +78,8 @@ func (e *Engine) resolveName(name string, accept func(*node) bool) ([]string, er
 			return instances, nil
 		}
 	}
-	switch ids := slices.DeleteFunc(e.releasesNamed(name), func(id string) bool { return !accept(e.nodes[id]) }); len(ids) {
+	ids, _ := e.releasesNamed(name)
+	switch ids = slices.DeleteFunc(ids, func(id string) bool { return !accept(e.nodes[id]) }); len(ids) {
 	case 0:
 		return nil, refusal.NotFound("%q is not in the configuration%s", name, e.suggest(name, accept))
 	case 1:

@@ -3,8 +3,9 @@
 //
 // An Operation is what somebody asks for. It becomes a Task, which waits in a
 // Queue until it is its turn, so that it is done beside no run, and tells its
-// steps to whoever asked as long as that one listens. Who asked may go; the Task
-// goes on.
+// steps to whoever asked as long as that one listens. Who asked may go: a Task that
+// has begun goes on. It is done to a release of the declaration that was asked for,
+// and to no other one.
 package byhand
 
 import (
@@ -47,8 +48,19 @@ const (
 // Known reports whether k is the kind of an operation.
 func (k Kind) Known() bool { return slices.Contains([]Kind{Rollback, Test, Uninstall}, k) }
 
-// undone reports whether the next run of the release would undo what o does.
-func (o Operation) undone() bool { return o.Kind != Test }
+// phase is what is told while o is being done.
+func (o Operation) phase() release.Phase {
+	switch o.Kind {
+	case Rollback:
+		return release.PhaseRollingBack
+	case Test:
+		return release.PhaseTesting
+	}
+	return release.PhaseUninstalling
+}
+
+// Undone reports whether the next run of the release would undo what o does.
+func (o Operation) Undone() bool { return o.Kind != Test }
 
 // Why says what keeps the next runs from undoing what o does.
 func (o Operation) Why() string {
@@ -62,6 +74,9 @@ func (o Operation) Why() string {
 // Task is an Operation that waits for its turn, or has it.
 type Task struct {
 	Operation
+	// Former is the release that it is done to, where that is not the one that is
+	// declared now but what the declaration made under an earlier name.
+	Former helm.ReleaseRef
 
 	once sync.Once
 	done chan struct{}
@@ -152,6 +167,16 @@ func (q *Queue) Next() *Task {
 
 // PutBack has t be the next one again.
 func (q *Queue) PutBack(t *Task) { q.list = slices.Insert(q.list, 0, t) }
+
+// Withdraw takes out t, and reports whether it was still waiting.
+func (q *Queue) Withdraw(t *Task) bool {
+	i := slices.Index(q.list, t)
+	if i < 0 {
+		return false
+	}
+	q.list = slices.Delete(q.list, i, i+1)
+	return true
+}
 
 // Finish ends all that wait.
 func (q *Queue) Finish(err error) {

@@ -127,16 +127,17 @@ func TestNames(t *testing.T) {
 		Spec:     release.Spec{Ref: helm.ReleaseRef{Namespace: "prod", Name: "shop-web"}},
 		Resource: &resource.Resource{Ref: applier.Ref{Namespace: "shop", Name: "web"}},
 	}
-	for text, want := range map[string]bool{
-		"shop-web": true, "prod/shop-web": true, "web": true, "shop/web": true, "shop:helmrelease/web": true,
-		"shop/shop-web": false, "prod/web": false, "prod:helmrelease/web": false, "shop": false, "": false,
+	for text, want := range map[string]declare.Fit{
+		"shop-web": declare.FitsRelease, "prod/shop-web": declare.FitsRelease, "web": declare.FitsSource, "shop/web": declare.FitsSource, "shop:helmrelease/web": declare.FitsSource,
+		"shop/shop-web": declare.Unfit, "prod/web": declare.Unfit, "prod:helmrelease/web": declare.Unfit, "shop": declare.Unfit, "": declare.Unfit,
+		"prod/old": declare.FitsFormer, "old": declare.FitsFormer,
 	} {
-		if got := d.Is(declare.ParseName(text), release.Record{}); got != want {
-			t.Errorf("%q: %t, want %t", text, got, want)
+		if got := d.Called(declare.ParseName(text), release.Record{Ref: helm.ReleaseRef{Namespace: "prod", Name: "old"}}); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}
 	unread := declare.Declaration{Resource: d.Resource}
-	if !unread.Is(declare.ParseName("prod/shop-web"), release.Record{Ref: d.Spec.Ref}) {
-		t.Error("what cannot be read any more has lost its name")
+	if got := unread.Called(declare.ParseName("prod/shop-web"), release.Record{Ref: d.Spec.Ref}); got != declare.FitsRelease {
+		t.Errorf("what cannot be read any more has lost its name: %d", got)
 	}
 }

@@ -27,13 +27,28 @@ func ParseName(text string) Name {
 	return Name{Namespace: namespace, Name: short}
 }
 
-// Is reports whether people may call the release of d so.
-func (d Declaration) Is(n Name, last release.Record) bool {
-	if ref, _ := d.Release(last); n.is(ref) {
-		return true
+// Fit is how a Name fits a declaration. Where it fits several, the best one counts.
+type Fit int
+
+const (
+	Unfit       Fit = iota
+	FitsSource      // the resource is called so that declares the release
+	FitsFormer      // the release is called so that it made before it got another name
+	FitsRelease     // the release is called so that it declares
+)
+
+// Called tells how people call the release of d so, if they do; last is what its
+// last run left.
+func (d Declaration) Called(n Name, last release.Record) Fit {
+	switch ref, _ := d.Release(last); {
+	case n.is(ref):
+		return FitsRelease
+	case last.Ref.Name != "" && n.is(last.Ref):
+		return FitsFormer
+	case d.Resource != nil && n.is(helm.ReleaseRef{Namespace: d.Resource.Ref.Namespace, Name: d.Resource.Ref.Name}):
+		return FitsSource
 	}
-	c := d.Resource
-	return c != nil && n.is(helm.ReleaseRef{Namespace: c.Ref.Namespace, Name: c.Ref.Name})
+	return Unfit
 }
 
 func (n Name) is(ref helm.ReleaseRef) bool {
