@@ -226,6 +226,7 @@ func (e *Engine) endTask(job *releaseJob, err error) {
 		if before := n.release.report; before != nil && job.former.Name == "" {
 			if found, ok := t.Found(*before); ok {
 				n.release.report = &found
+				e.voiceOf(n, n.release.declared).Found(found)
 			}
 		}
 		if err != nil {

@@ -244,3 +244,37 @@ func TestOperationOnFormerRelease(t *testing.T) {
 		}
 	})
 }
+
+// TestResourceSaysThatItWasUninstalled: a release that somebody has taken away by
+// hand does not look well to those who look at its resource.
+func TestResourceSaysThatItWasUninstalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.resources.apply("web", webSpec("one"))
+		e := w.start(followingBlock)
+		expect(t, e, web, Ready, "")
+		sleepFor(t, time.Minute)
+		if _, err := e.HelmOperate(t.Context(), byhand.Operation{Name: web, Kind: byhand.Uninstall, By: "eva"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		sleepFor(t, time.Hour)
+		for field, want := range map[string]any{"phase": nil, "state": "absent", "releaseStatus": "uninstalled", "helmRevision": nil} {
+			if got := w.resources.field("web", field); got != want {
+				t.Errorf("%s is %v, want %v", field, got, want)
+			}
+		}
+		if got := w.resources.condition("web", "Deployed"); got != "False: It was uninstalled by hand." {
+			t.Errorf("Deployed is %s", got)
+		}
+		if got := w.resources.condition("web", "Released"); got != "Unknown: suspended by eva: uninstall by hand" {
+			t.Errorf("Released is %s", got)
+		}
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{web}, By: "eva"}); err != nil {
+			t.Fatal(err)
+		}
+		sleepFor(t, time.Minute)
+		if got := w.resources.condition("web", "Deployed"); !strings.HasPrefix(got, "True") || w.resources.field("web", "phase") != "Succeeded" {
+			t.Errorf("after it was resumed, Deployed is %s", got)
+		}
+	})
+}

@@ -53,6 +53,18 @@ func (v *Voice) Reported(report release.Report) {
 	}
 }
 
+// Found tells how the release stands, as somebody other than a run has left it.
+func (v *Voice) Found(report release.Report) {
+	if v == nil {
+		return
+	}
+	v.writer.Update(v.id, v.resource, func(r resource.Resource, before resource.Status) resource.Status {
+		after := r.Reported(before, report, v.at)
+		after.Suspended = v.suspended
+		return after
+	})
+}
+
 // Waits tells why nothing happens now.
 func (v *Voice) Waits(reason string) {
 	if v == nil {

@@ -27,6 +27,7 @@ func TestVoice(t *testing.T) {
 	}{
 		"a step":    {func(v *resources.Voice) { v.Progressed(release.Progress{Phase: release.PhaseInstalling}) }, "drifted true Unknown", nil},
 		"a report":  {func(v *resources.Voice) { v.Reported(made) }, "in_sync true True", []string{resource.ReasonSynced}},
+		"a look":    {func(v *resources.Voice) { v.Found(made) }, "in_sync true True", nil},
 		"a wait":    {func(v *resources.Voice) { v.Waits("for others") }, "drifted true Unknown for others", nil},
 		"a failure": {func(v *resources.Voice) { v.Failed(errDown) }, "drifted false False down", []string{resource.ReasonFailed}},
 		"no chart":  {func(v *resources.Voice) { v.NoChart(errDown) }, "unknown false False down", nil},

@@ -140,11 +140,17 @@ func (t *Task) Found(before release.Report) (after release.Report, ok bool) {
 		return before, false
 	}
 	after = before
-	if after.Revision = *t.revision; after.Revision.Number == 0 {
+	switch after.Revision = *t.revision; {
+	case after.Revision.Number == 0:
 		after.State, after.Reason = release.Absent, "It was uninstalled by hand."
-	} else if t.Kind == Rollback {
+	case t.Kind == Rollback:
 		after.State, after.Reason = release.OutOfSync, "It was rolled back by hand."
+	default:
+		return after, true
 	}
+	// What was wrong with the release was about another revision.
+	after.Action, after.Refused, after.Drift = release.ActNone, false, nil
+	after.Err, after.Error, after.Problems, after.Unblock = nil, "", nil, ""
 	return after, true
 }
 

@@ -89,12 +89,12 @@ func TestDo(t *testing.T) {
 		"a rollback": {
 			op:  byhand.Operation{Kind: byhand.Rollback, Revision: 2, Force: true},
 			did: helm.Rollback{Ref: ref, To: 2, Timeout: time.Minute, Wait: helm.WaitReady, WaitForJobs: true, MaxHistory: 7, Force: true}, text: "rolled back to web-1.0.0, which is revision 4",
-			log: []string{"hold"}, found: release.Report{State: release.OutOfSync, Reason: "It was rolled back by hand.", Revision: helm.Revision{Number: 4, Chart: "web-1.0.0", Owner: "release.web"}},
+			log: []string{"hold"}, found: release.Report{State: release.OutOfSync, Action: release.ActNone, Reason: "It was rolled back by hand.", Revision: helm.Revision{Number: 4, Chart: "web-1.0.0", Owner: "release.web"}},
 		},
 		"one that nobody waits for": {
 			op:  byhand.Operation{Kind: byhand.Rollback, NoWait: true, Timeout: time.Hour},
 			did: helm.Rollback{Ref: ref, To: 1, Timeout: time.Hour, Wait: helm.WaitHooks, MaxHistory: 7}, text: "rolled back to web-1.0.0, which is revision 4",
-			log: []string{"hold"}, found: release.Report{State: release.OutOfSync, Reason: "It was rolled back by hand.", Revision: helm.Revision{Number: 4, Chart: "web-1.0.0", Owner: "release.web"}},
+			log: []string{"hold"}, found: release.Report{State: release.OutOfSync, Action: release.ActNone, Reason: "It was rolled back by hand.", Revision: helm.Revision{Number: 4, Chart: "web-1.0.0", Owner: "release.web"}},
 		},
 		"tests": {
 			op:  byhand.Operation{Kind: byhand.Test, Tests: []string{"smoke"}},
@@ -104,7 +104,7 @@ func TestDo(t *testing.T) {
 		"an end": {
 			op:  byhand.Operation{Kind: byhand.Uninstall, KeepHistory: true},
 			did: helm.Uninstall{Ref: ref, KeepHistory: true, Timeout: time.Minute, Wait: true, Owner: "release.web"}, text: "uninstalled web from shop",
-			log: []string{"hold"}, found: release.Report{State: release.Absent, Reason: "It was uninstalled by hand."},
+			log: []string{"hold"}, found: release.Report{State: release.Absent, Action: release.ActNone, Reason: "It was uninstalled by hand."},
 		},
 		"nothing that came of it": {
 			op: byhand.Operation{Kind: byhand.Uninstall}, cluster: cluster{down: errDown}, err: errDown, text: "uninstalled web from shop",

@@ -172,6 +172,27 @@ func TestOtherOutcomes(t *testing.T) {
 }
 
 // TestStatusFields: everything else that a report puts into the status.
+// TestReleaseThatIsGone: what runs no more is not told as if it did, whoever has
+// taken it away.
+func TestReleaseThatIsGone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		rep  release.Report
+		want string
+	}{
+		"by hand":     {release.Report{State: release.Absent, Reason: "It was uninstalled by hand."}, " ChartFetched=True@0 Deployed=False@1 Released=Unknown@1 /1.2.3 0:uninstalled"},
+		"as a remedy": {release.Report{State: release.Failed, Err: errors.New("it failed"), Revision: helm.Revision{Number: 1, Status: "uninstalled"}}, "Failed ChartFetched=True@0 Deployed=False@1 Released=False@1 /1.2.3 0:uninstalled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t)
+			s.report(release.Report{State: release.InSync, Chart: chart, Revision: deployed}, "Succeeded ChartFetched=True@0 Deployed=True@0 Released=True@0 1.2.3/1.2.3 1:deployed")
+			s.report(tt.rep, tt.want)
+		})
+	}
+	s := newScript(t)
+	s.report(release.Report{State: release.InSync, Chart: chart, Revision: deployed}, "Succeeded ChartFetched=True@0 Deployed=True@0 Released=True@0 1.2.3/1.2.3 1:deployed")
+	s.report(release.Report{State: release.Unknown, Reason: "nobody has looked"}, "Succeeded ChartFetched=True@0 Deployed=True@0 Released=Unknown@1 1.2.3/1.2.3 1:deployed")
+}
+
 func TestStatusFields(t *testing.T) {
 	r := plain()
 	r.Warnings = diag.List{diag.Warningf(diag.Attr("spec", "x"), "there is no such field")}

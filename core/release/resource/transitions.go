@@ -77,6 +77,9 @@ func (r Resource) Reported(before Status, rep release.Report, now time.Time) Sta
 	after := r.observed(before)
 	after.State = rep.State
 	after.newest(rep.Revision)
+	if gone(rep) && before.get(Deployed).Status == True {
+		after.vanish(cmp.Or(rep.Error, rep.Reason), now)
+	}
 	after.Drift = driftLines(rep.Drift)
 	after.Warnings = lines(slices.Concat(after.Warnings, rep.Warnings))
 	rep.Chart = r.since(before, rep.Chart)
@@ -87,7 +90,8 @@ func (r Resource) Reported(before Status, rep release.Report, now time.Time) Sta
 	case rep.State == release.InSync || rep.State == release.Drifted:
 		r.succeed(&after, rep, now)
 	default: // it waits
-		after.set(Released, Unknown, cmp.Or(after.Phase, release.PhaseUpgrading), rep.Reason, now)
+		reason := cmp.Or(after.Phase, release.Phase(after.get(Deployed).Reason), release.PhaseUpgrading)
+		after.set(Released, Unknown, reason, rep.Reason, now)
 	}
 	return after
 }
@@ -160,6 +164,25 @@ func (s *Status) newest(rev helm.Revision) {
 	if rev.Number > 0 {
 		s.ReleaseStatus, s.HelmRevision = rev.Status, rev.Number
 	}
+}
+
+// gone reports whether a run has found no release, or has uninstalled it as a
+// remedy.
+func gone(rep release.Report) bool {
+	rev := rep.Revision
+	return rep.State == release.Absent || rep.State == release.Failed && (rev.Number == 0 || rev.Status == uninstalled)
+}
+
+// uninstalled is Helm's word for the status of what is not there any more.
+const uninstalled = "uninstalled"
+
+// vanish takes note that the release is not there any more, for a reason: nothing
+// that was said of it holds.
+func (s *Status) vanish(why string, now time.Time) {
+	s.ReleaseStatus, s.HelmRevision, s.Revision, s.Phase = uninstalled, 0, "", ""
+	s.clear(Tested)
+	s.clear(RolledBack)
+	s.set(Deployed, False, release.PhaseUninstalled, why, now)
 }
 
 // since names the commit that the status has, rather than a newer one that left
