@@ -72,7 +72,7 @@ var rules = []rule{
 	{from: "core/release/leave/...", only: []string{"core/digest", "core/release", "core/release/declare", "sdk/..."}, why: "how a release ends is decided without ending it"},
 	{from: "core/engine/charts/...", only: []string{"config", "core/digest", "core/engine/mirror", "core/release/resource", "sdk/..."}, why: "which source serves a chart is told by what is declared"},
 	{from: "core/release/rivals/...", only: []string{"config", "core/digest", "core/release", "core/release/declare", "core/release/resource", "sdk/..."}, why: "who goes on with a release is told by what is declared, recorded and seen"},
-	{from: "core/release/byhand/...", only: []string{"core/release", "sdk/..."}, why: "what a person asks for is done by helm, whatever declares the release"},
+	{from: "core/release/byhand/...", only: []string{"core/refusal", "core/release", "sdk/..."}, why: "what a person asks for is done by helm, whatever declares the release"},
 	{from: "core/engine/resources/...", only: []string{"core/release", "core/release/resource", "core/sched", "sdk/..."}, why: "following resources, and writing their status, needs no engine"},
 	{from: "core/release/blockimages/...", only: []string{"config", "core/images/ref", "core/manifest/...", "core/tree", "core/words", "core/workload", "sdk/..."}, why: "images in the values of a block are text: they need no helm and no daemon"},
 	{from: "core/refusal/...", only: []string{}, never: []string{"*.*/..."}, why: "everybody refuses: standard library only"},
