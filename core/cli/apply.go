@@ -34,7 +34,7 @@ approves whatever there is to delete).`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only show the plan, as `sluice plan` does")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, `only show the plan, as "sluice plan" does`)
 	cmd.Flags().StringArrayVar(&f.approve, "approve", nil, "approve the deletion with this digest, or all; may be repeated")
 	return cmd
 }

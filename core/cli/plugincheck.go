@@ -66,7 +66,7 @@ Exit code 2 if a check fails.`,
 	fl := cmd.Flags()
 	fl.StringVar(&f.offer, "type", "", "check only this kind/type, such as source/git")
 	fl.StringVar(&f.instance, "instance", "", "configuration of the instance to check with: JSON, or @file")
-	fl.StringVar(&f.objects, "objects", "", "sample objects for an applier, as `sluice manifest render -o jsonl` prints them")
+	fl.StringVar(&f.objects, "objects", "", `sample objects for an applier, as "sluice manifest render -o jsonl" prints them`)
 	fl.StringArrayVar(&f.images, "image", nil, "image that a credential plugin has a credential for, host/repository; may be repeated")
 	fl.StringVar(&f.tree, "tree", "", "sample directory for a renderer, or chart for a helm")
 	fl.StringArrayVar(&f.paths, "path", nil, "path below --tree to render, by default all; may be repeated")

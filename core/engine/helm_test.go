@@ -383,6 +383,23 @@ func TestHelmReleasesAreListed(t *testing.T) {
 	})
 }
 
+// TestChartOfWhatIsPending: a release is shown with the chart that is known of it,
+// as Helm writes it, also before the files of the chart have been read.
+func TestChartOfWhatIsPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		w.cluster.releases[helm.ReleaseRef{Namespace: "demo", Name: "ghost"}] = []installed{{Revision: helm.Revision{
+			Number: 1, Status: "pending-install", Chart: "ghost-1.0.0", Updated: time.Now(), Owner: "release.ghost", Digest: "c.v.o",
+		}}}
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Waiting, "pending-install")
+		answer, err := e.HelmReleases(t.Context(), HelmListRequest{})
+		if err != nil || len(answer.Releases) != 1 || answer.Releases[0].Chart != "ghost-1.0.0" || answer.Releases[0].ChartVersion != "" {
+			t.Errorf("%+v %v", answer.Releases, err)
+		}
+	})
+}
+
 func TestHelmThatNobodyNeedsStaysClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chartWorld(t)

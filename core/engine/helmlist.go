@@ -124,6 +124,9 @@ func (e *Engine) helmRelease(n *node) HelmRelease {
 	if rep := r.report; rep != nil {
 		shown.Release = rep.State
 		shown.Chart, shown.ChartVersion, shown.AppVersion, shown.ChartDigest = rep.Chart.Name, rep.Chart.Version, rep.Chart.AppVersion, rep.Chart.Digest
+		if rep.Chart.Name == "" { // its files have not been read as yet
+			shown.Chart, shown.ChartVersion = rep.Revision.Chart, ""
+		}
 		shown.ChartFrom = rep.Chart.From
 		if rep.Chart.Revision != "" {
 			shown.ChartFrom += "@" + words.Short(rep.Chart.Revision)

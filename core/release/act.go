@@ -42,7 +42,7 @@ func (n *run) act(ctx context.Context) error {
 		step.Error = n.words(n.values.located(err))
 	}
 	n.steps = append(n.steps, step)
-	n.r.log.InfoContext(ctx, "release", "release", refString(n.s.Ref), "action", string(d.Action), "reason", d.Reason, "error", step.Error)
+	n.r.log.DebugContext(ctx, "release", "release", refString(n.s.Ref), "action", string(d.Action), "reason", d.Reason, "error", step.Error)
 	return err
 }
 
