@@ -25,6 +25,7 @@ whose HelmRelease is in what a sync applies is planned as git declares it; its
 problems are told with the place in the file, as the source has it. What it reads
 of a ConfigMap or Secret that the same plan creates or changes is what that will
 hold; so it is for a release block that depends on the sync which applies it.
+Where a sync deletes a HelmRelease, the plan has the end of its release as well.
 
 Exit code 0: nothing would change. 2: something would. 1: something is wrong.`,
 		ValidArgsFunction: a.completeNodes(plannable),

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/release/resource"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/words"
@@ -28,8 +29,11 @@ func (p *planning) release(ctx context.Context, id string) PlanResult {
 	if err == nil {
 		e.progress(id, rollout.Progress{Step: rollout.StepPlan})
 		job.host = foreseeing(job.host, p.before(id, job.declared))
-		plan, failed := e.planJobOfRelease(ctx, job)
-		if err = failed; err == nil {
+		var plan release.Plan
+		if err = p.recall(ctx, job); err == nil {
+			plan, err = e.planJobOfRelease(ctx, job)
+		}
+		if err == nil {
 			res.Release, res.Problems = &plan, problemsOf(releaseError(plan.Err))
 		}
 	}

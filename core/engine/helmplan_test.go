@@ -122,3 +122,69 @@ sync "settings" { source = source.memory.settings }
 		}
 	})
 }
+
+// TestPlanTellsWhatBecomesOfResources: what a daemon would make of HelmReleases
+// that were renamed or deleted, by a process that remembers nothing.
+func TestPlanTellsWhatBecomesOfResources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		w.cluster.manifest = "kind: ConfigMap\napiVersion: v1\nmetadata: {name: web}\n---\nkind: PersistentVolumeClaim\napiVersion: v1\nmetadata: {name: data, annotations: {helm.sh/resource-policy: keep}}\n"
+		resources := map[string]string{"moved": "", "gone": "", "kept": "", "renamed": "  releaseName: shared\n", "still": ""}
+		var all string
+		for _, name := range []string{"gone", "kept", "moved", "renamed", "still"} {
+			all += hr(name, resources[name])
+			spec := webSpec("one")
+			if name == "renamed" {
+				spec["releaseName"] = "shared"
+			}
+			var annotations []string
+			if name == "kept" {
+				annotations = []string{"sluice.dev/on-remove=keep"}
+			}
+			w.resources.apply(name, spec, annotations...)
+		}
+		w.repo("mem://objects").commit("apps/all=" + all)
+		w.configure(objectsBlock)
+		e := w.engine()
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for name := range resources {
+			expect(t, e, "helmrelease.default/demo/"+name, Ready, "")
+		}
+		w.stop(e)
+		w.dir = t.TempDir()
+		w.cluster.takeCalls()
+
+		w.repo("mem://objects").commit("apps/all=" + hr("moved", "  releaseName: other\n") + hr("heir", "  releaseName: shared\n") + hr("still", ""))
+		results := w.plan(objectsBlock)
+		for name, want := range map[string]struct {
+			action release.Action
+			reason string
+			delete string
+		}{
+			"moved":   {release.ActRefuse, "was demo/demo-moved before and is demo/other now: set the annotation sluice.dev/on-move: reinstall", ""},
+			"gone":    {release.ActUninstall, "HelmRelease demo/gone is deleted, so release demo/demo-gone is uninstalled.", "ConfigMap demo/web"},
+			"kept":    {release.ActNone, "HelmRelease demo/kept is deleted: it stays installed", ""},
+			"renamed": {release.ActNone, "goes on as helmrelease.default/demo/heir", ""},
+			"heir":    {release.ActAdopt, "", ""},
+			"still":   {release.ActUpgrade, "", ""},
+		} {
+			r := planned(t, results, "helmrelease.default/demo/"+name)
+			if r.Error != "" || r.Release.Action != want.action || !strings.Contains(r.Release.Reason, want.reason) {
+				t.Errorf("%s: %s, %+v", name, r.Error, r.Release)
+				continue
+			}
+			got := ""
+			for _, c := range r.Release.Changes {
+				if c.Action == "delete" {
+					got += c.Kind + " " + c.Namespace + "/" + c.Name
+				}
+			}
+			if got != want.delete {
+				t.Errorf("%s deletes %q, want %q", name, got, want.delete)
+			}
+		}
+		w.wantCalls("")
+	})
+}

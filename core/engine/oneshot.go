@@ -40,8 +40,9 @@ type ApplyOptions struct {
 
 // Plan tells what runs of the named syncs and releases, or of all, would change,
 // without a daemon and without changing anything. The custom resources among the
-// objects of a sync that declare releases are planned as such, and with the
-// ConfigMaps and Secrets that the planned syncs are about to apply. With all come the
+// objects of a sync that declare releases are planned as such, also those that it
+// deletes, and with the ConfigMaps and Secrets that the planned syncs are about to
+// apply. With all come the
 // releases that the data directory remembers and nobody declares any more. It works
 // beside a running daemon, from a temporary data directory. Load must have been
 // called and found no errors.
@@ -75,6 +76,11 @@ func (e *Engine) Plan(ctx context.Context, names []string, progress func(Progres
 		}
 		results = append(results, syncs[id])
 		results = append(results, p.resources(ctx, id)...)
+	}
+	for _, id := range ids {
+		if plan := syncs[id].Plan; plan != nil && plan.Held == "" {
+			results = append(results, p.removals(ctx, id, plan.Prune)...)
+		}
 	}
 	if len(names) == 0 {
 		gone, err := e.planUndeclared()

@@ -18,6 +18,7 @@ import (
 type planning struct {
 	engine *Engine
 	syncs  []plannedSync
+	live   map[string]map[string]parsed // custom resources by applier and id, once somebody has asked
 }
 
 // plannedSync is a sync whose plan is known.

@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -115,9 +116,9 @@ func (d *deciding) unmanaged() Decision {
 	case d.seen.Rival != "":
 		return d.say(Unmanaged, ActRefuse, "Release %s belongs to %s, which goes on with it: remove one of the two declarations, or give it another name.", d.ref(), d.seen.Rival)
 	case owner != "":
-		return d.say(Unmanaged, ActRefuse, "Release %s belongs to %s, which is not declared here: set adopt = true to take it over, or choose another name.", d.ref(), owner)
+		return d.say(Unmanaged, ActRefuse, "Release %s belongs to %s, which is not declared here: set %s to take it over, or choose another name.", d.ref(), owner, d.option("adopt", true))
 	}
-	return d.say(Unmanaged, ActRefuse, "Release %s exists and nobody declares it: set adopt = true to take it over, or choose another name.", d.ref())
+	return d.say(Unmanaged, ActRefuse, "Release %s exists and nobody declares it: set %s to take it over, or choose another name.", d.ref(), d.option("adopt", true))
 }
 
 func (d *deciding) adopt() Decision {
@@ -133,8 +134,22 @@ func (d *deciding) moved() Decision {
 	if d.s.OnMove == MoveReinstall {
 		return d.say(Moved, ActMove, "The release was %s before and is %s now: the old one is uninstalled first.", old, d.ref())
 	}
-	return d.say(Moved, ActRefuse, "The release was %s before and is %s now: set on_move = \"reinstall\" to have the old one uninstalled, or uninstall it yourself (sluice helm uninstall %s), so that not two remain.",
-		old, d.ref(), names[0])
+	return d.say(Moved, ActRefuse, "The release was %s before and is %s now: set %s to have the old one uninstalled, or uninstall it yourself (sluice helm uninstall %s), so that not two remain.",
+		old, d.ref(), d.option("on_move", "reinstall"), names[0])
+}
+
+// option is how the author of the declaration sets one.
+func (d *deciding) option(name string, value any) string {
+	text, isText := value.(string)
+	switch {
+	case d.s.Annotations == "" && isText:
+		return fmt.Sprintf("%s = %q", name, text)
+	case d.s.Annotations == "":
+		return fmt.Sprintf("%s = %v", name, value)
+	case !isText: // YAML would take it for something else than a text
+		text = strconv.Quote(fmt.Sprint(value))
+	}
+	return "the annotation " + d.s.Annotations + strings.ReplaceAll(name, "_", "-") + ": " + text
 }
 
 // locked frees a release that nobody can be at work on any more.

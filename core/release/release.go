@@ -40,6 +40,9 @@ type Spec struct {
 	// Locate finds where the value at a path of Values is declared; nil if it
 	// is not known. It may be nil itself.
 	Locate func(diag.Path) *diag.Range
+	// Annotations is what the names of the annotations begin with by which the
+	// author of the declaration sets options; empty: they are arguments of a block.
+	Annotations string
 
 	Interval time.Duration // between looks at chart, values and cluster; zero: 5 minutes
 	Timeout  time.Duration // of the waits of an operation and of each hook; zero: 5 minutes

@@ -31,6 +31,7 @@ var annotationNames = []string{AnnotationOnRemove, AnnotationOnMove, AnnotationA
 // annotations reads those that are about releases, and returns them.
 func (p *parser) annotations(meta *fields) map[string]string {
 	a := &annotated{fields: meta.object("annotations"), values: map[string]string{}}
+	p.Spec.Annotations = prefix
 	p.KeepOnRemove = a.word(AnnotationOnRemove, "uninstall", "keep") == "keep"
 	if a.word(AnnotationOnMove, "refuse", "reinstall") == "reinstall" {
 		p.Spec.OnMove = release.MoveReinstall

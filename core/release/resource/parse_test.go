@@ -63,14 +63,15 @@ func plain() resource.Resource {
 		Ref: applier.Ref{Group: "helm.fluxcd.io", Version: "v1", Kind: "HelmRelease", Namespace: "demo", Name: "ghost"},
 		UID: "u1", Generation: 3,
 		Spec: release.Spec{
-			Owner:      "helmrelease_demo_ghost",
-			Ref:        helm.ReleaseRef{Namespace: "demo", Name: "demo-ghost"},
-			Chart:      release.Chart{Repository: "https://charts.example.com/", Name: "ghost", Version: "1.2.3"},
-			Timeout:    300 * time.Second,
-			MaxHistory: 10,
-			Adopt:      true,
-			Remedy:     release.Remedy{Retries: -1},
-			Uninstall:  release.Uninstall{Wait: true},
+			Owner:       "helmrelease_demo_ghost",
+			Ref:         helm.ReleaseRef{Namespace: "demo", Name: "demo-ghost"},
+			Chart:       release.Chart{Repository: "https://charts.example.com/", Name: "ghost", Version: "1.2.3"},
+			Timeout:     300 * time.Second,
+			MaxHistory:  10,
+			Adopt:       true,
+			Annotations: "sluice.dev/",
+			Remedy:      release.Remedy{Retries: -1},
+			Uninstall:   release.Uninstall{Wait: true},
 		},
 	}
 }
