@@ -104,9 +104,7 @@ func (e *Engine) beginRelease(id string, end func(error)) (*releaseJob, bool) {
 		r.record = r.record.Begin(r.declared.Spec)
 		job.record = r.record
 	}
-	if r.inherits != "" {
-		job.declared.Spec.Adopt = true
-	}
+	job.declared.Spec.Inherits = r.inherits
 	job.host.Asked = e.oneShot()
 	if r.forgive && task == nil {
 		r.forgive, job.record, job.host.Asked = false, job.record.Forgive(), true

@@ -58,10 +58,7 @@ func (e *Engine) recallFromStatus(n *node, r resource.Resource) {
 	if s == nil || n.suspension != nil || n.release.installed() {
 		return
 	}
-	n.suspension = &Suspension{By: s.By, Reason: s.Reason, Since: s.Since, Until: s.Until}
-	if err := suspensions.Put(e.store, n.id, *n.suspension); err != nil {
-		e.log.Error("cannot keep a suspension", "node", n.id, "err", err)
-	}
+	e.setSuspension(n, &Suspension{By: s.By, Reason: s.Reason, Since: s.Since, Until: s.Until})
 }
 
 // twinOf returns the node that has the custom resource of n already, nil if there

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -57,7 +56,7 @@ func (e *Engine) followResources() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.alive { // Close has ended all there was, or waits to
+	if !e.alive { // Close ends what there is, and nothing begins behind its back
 		return
 	}
 	for _, f := range wanted {
@@ -121,12 +120,23 @@ func (f *following) close() {
 
 // unfollow ends all following that uses one of the nodes.
 func (e *Engine) unfollow(ids []string) {
+	e.endFollowing(func(f *following) bool { return slices.Contains(ids, f.Applier) || slices.Contains(ids, f.Helm) })
+}
+
+// closeFollowing ends all following, at the end of the engine: none begins any
+// more, and what was about to has, or never will.
+func (e *Engine) closeFollowing(context.Context) error {
+	e.endFollowing(func(*following) bool { return true })
+	return nil
+}
+
+func (e *Engine) endFollowing(which func(*following) bool) {
 	e.refollow.Lock()
 	defer e.refollow.Unlock()
 	e.mu.Lock()
 	var stale []*following
 	for id, f := range e.followed {
-		if slices.Contains(ids, f.Applier) || slices.Contains(ids, f.Helm) {
+		if which(f) {
 			stale = append(stale, f)
 			delete(e.followed, id)
 		}
@@ -149,13 +159,4 @@ func (e *Engine) cannotSee(applier string) []rollout.Problem {
 		problems = append(problems, rollout.Problem{Severity: "warning", Summary: text})
 	}
 	return problems
-}
-
-// closeFollowing ends all following, at the end of the engine.
-func (e *Engine) closeFollowing(context.Context) error {
-	e.mu.Lock()
-	ids := slices.Collect(maps.Keys(e.followed))
-	e.mu.Unlock()
-	e.unfollow(ids)
-	return nil
 }

@@ -22,11 +22,12 @@ func (e *Engine) inherit(heir, n *node) {
 		owner = n.release.declared.Spec.Owner
 	}
 	heir.release.inherits = owner
-	if s := e.recallSuspension(n.id); s != nil && heir.suspension == nil {
-		heir.suspension = s
-		if err := suspensions.Put(e.store, heir.id, *s); err != nil {
-			e.log.Error("the suspension is not remembered", "node", heir.id, "err", err)
-		}
+	s := n.suspension
+	if s == nil {
+		s = e.recallSuspension(n.id)
+	}
+	if s != nil && heir.suspension == nil {
+		e.setSuspension(heir, s)
 	}
 	text := fmt.Sprintf("goes on with the release of %s, which is not declared any more", n.id)
 	switch s := heir.suspended(); {

@@ -70,7 +70,11 @@ func TestSuspendedByItsBlock(t *testing.T) {
 func TestSuspensionIsInherited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := chartWorld(t)
-		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		w.configure(chartSourceBlock + releaseBlock("ghost", "one"))
+		e := w.engine()
+		if err := e.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		expect(t, e, "release.ghost", Ready, "")
 		if _, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{"ghost"}, By: "ann", Reason: "incident"}); err != nil {
 			t.Fatal(err)
@@ -79,6 +83,31 @@ func TestSuspensionIsInherited(t *testing.T) {
 		sleepFor(t, time.Hour)
 		expect(t, e, "release.blog", Suspended, "ann: incident")
 		w.wantInstalled(`demo/ghost {"text":"one"}`)
+		w.stop(e)
+		e = w.start(chartSourceBlock + releaseBlock("blog", "two", `name = "ghost"`))
+		expect(t, e, "release.blog", Suspended, "ann: incident")
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{"blog"}, By: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, "release.blog", Ready, "")
+		w.wantInstalled(`demo/ghost {"text":"two"}`)
+	})
+}
+
+// TestInheritedSuspensionEnds: what is inherited ends when it was to end.
+func TestInheritedSuspensionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := chartWorld(t)
+		e := w.start(chartSourceBlock + releaseBlock("ghost", "one"))
+		expect(t, e, "release.ghost", Ready, "")
+		if _, err := e.Suspend(t.Context(), SuspendRequest{Names: []string{"ghost"}, By: "ann", Until: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+		w.reload(e, chartSourceBlock+releaseBlock("blog", "two", `name = "ghost"`))
+		expect(t, e, "release.blog", Suspended, "ann")
+		sleepFor(t, 2*time.Hour)
+		expect(t, e, "release.blog", Ready, "")
+		w.wantInstalled(`demo/ghost {"text":"two"}`)
 	})
 }
 

@@ -170,10 +170,7 @@ func (e *Engine) suspendFor(id string, op byhand.Operation) (lift func(), err er
 		return func() {}, nil
 	}
 	before := n.suspension
-	n.suspension = s
-	if e.times != nil {
-		e.times.Remove(resumeKey + id)
-	}
+	e.setSuspension(n, s)
 	e.publish(n, eventSuspended, s.String())
 	return func() { e.liftSuspension(id, s, before) }, nil
 }
@@ -186,17 +183,7 @@ func (e *Engine) liftSuspension(id string, s, before *Suspension) {
 	if n == nil || n.suspension != s {
 		return // somebody has suspended or resumed it since
 	}
-	var err error
-	if before == nil {
-		err = suspensions.Delete(e.store, id)
-	} else {
-		err = suspensions.Put(e.store, id, *before)
-	}
-	if err != nil {
-		e.log.Error("cannot resume", "node", id, "err", err)
-		return
-	}
-	n.suspension = before
+	e.setSuspension(n, before)
 	if before == nil {
 		e.publish(n, eventResumed, "nothing came of it, and the release is as it was")
 	} else {

@@ -30,6 +30,7 @@ type node struct {
 	warnings []rollout.Problem // of the plugin, when the instance was opened
 
 	suspension *Suspension // by a person; configuration's is in the block
+	unsaved    bool        // the disk may have another suspension as yet
 
 	plugin *config.PluginConfig // of a source or an applier
 	handle instance             // open instance of it, nil while there is none

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sluice-gitops/sluice/config"
 	"github.com/sluice-gitops/sluice/core/digest"
@@ -43,8 +44,12 @@ func (e *Engine) writeRecords(ids []string) {
 		if n == nil || e.dropped[id] {
 			changes = append(changes, removals(id)...)
 			if n != nil && n.suspension != nil { // made anew
-				changes = append(changes, suspensions.Change(id, *n.suspension))
+				changes = append(changes, n.suspensionRecord())
 			}
+		}
+		if n != nil && n.unsaved {
+			n.unsaved = false
+			changes = append(changes, n.suspensionRecord())
 		}
 		switch {
 		case n == nil:
@@ -69,6 +74,28 @@ func (e *Engine) writeRecords(ids []string) {
 	defer e.mu.Unlock()
 	for _, id := range ids {
 		delete(e.dropped, id)
+	}
+}
+
+// suspensionRecord is what the disk is to have of who suspended n.
+func (n *node) suspensionRecord() state.Change {
+	if n.suspension == nil {
+		return suspensions.Removal(n.id)
+	}
+	return suspensions.Change(n.id, *n.suspension)
+}
+
+// setSuspension puts s in the place of what a person has said of n before; nil:
+// nobody has stopped it. It is remembered soon: who holds the engine does not wait
+// for a disk. e.mu is held.
+func (e *Engine) setSuspension(n *node, s *Suspension) {
+	n.suspension, n.unsaved = s, true
+	e.recorder.mark(n.id)
+	if e.times != nil {
+		e.times.Remove(resumeKey + n.id)
+		if s != nil && !s.Until.IsZero() {
+			e.times.Set(resumeKey+n.id, time.Until(s.Until), 0)
+		}
 	}
 }
 

@@ -42,7 +42,7 @@ func (e *Engine) suspend(id string, s Suspension) {
 	if n == nil {
 		return
 	}
-	n.suspension = &s
+	e.setSuspension(n, &s)
 	if running, _ := e.pool.State(id); !running {
 		n.set(Suspended, s.String(), resumeHint(&s, id))
 		e.tellWaits(n, s.String())
@@ -50,12 +50,6 @@ func (e *Engine) suspend(id string, s Suspension) {
 	if n.sync != nil && n.sync.endWait != nil {
 		n.sync.endWait(errSuperseded)
 		e.triggerLocked(id, sched.Interactive) // to say that it is suspended
-	}
-	if e.times != nil {
-		e.times.Remove(resumeKey + id)
-		if !s.Until.IsZero() {
-			e.times.Set(resumeKey+id, time.Until(s.Until), 0)
-		}
 	}
 	e.publish(n, eventSuspended, s.String())
 	e.nodeChanged()
@@ -107,14 +101,11 @@ func (e *Engine) resume(id, why string) error {
 		}
 		return refusal.Conflict("%s is not suspended", id)
 	}
-	n.suspension = nil
+	e.setSuspension(n, nil)
 	if n.release != nil {
 		n.release.forgive = true
 	}
 	n.set(Waiting, "for its next run", "")
-	if e.times != nil {
-		e.times.Remove(resumeKey + id)
-	}
 	e.publish(n, eventResumed, why)
 	e.resumeCommits(n)
 	e.triggerLocked(id, sched.Interactive)

@@ -70,7 +70,7 @@ func Decide(s Spec, w Wanted, seen Seen, rec Record, now time.Time) Decision {
 	rev := seen.Revision
 	foreign := exists(rev) && rev.Owner != s.Owner
 	switch {
-	case foreign && (!s.Adopt || seen.Rival != ""):
+	case foreign && (!s.adopts(rev.Owner) || seen.Rival != ""):
 		return d.unmanaged()
 	case len(seen.Others) > 0:
 		return d.moved()
@@ -90,6 +90,12 @@ func Decide(s Spec, w Wanted, seen Seen, rec Record, now time.Time) Decision {
 		return d.rolledBack()
 	}
 	return d.outOfSync()
+}
+
+// adopts reports whether a release of owner may be taken over, if nobody declares
+// it any more.
+func (s *Spec) adopts(owner string) bool {
+	return s.Adopt || s.Inherits != "" && s.Inherits == owner
 }
 
 // deciding is one decision.

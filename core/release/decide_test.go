@@ -54,6 +54,7 @@ func TestDecide(t *testing.T) {
 		return s
 	}
 	adopt := func(s *Spec) { s.Adopt = true }
+	inherits := func(s *Spec) { s.Inherits = "release.other" }
 	retries := func(n int, a RemedyAction) func(*Spec) {
 		return func(s *Spec) { s.Remedy.Retries, s.Remedy.Action = n, a }
 	}
@@ -78,6 +79,9 @@ func TestDecide(t *testing.T) {
 		"nobody's and failed, adopted": {spec(adopt), Seen{Revision: owned(rev(1, "failed", ""), "")}, Record{}, "unmanaged, adopt: "},
 		"a living one's":               {spec(adopt), Seen{Revision: owned(rev(1, "deployed", earlier), "release.other"), Rival: "release.other (other.hcl:3)"}, Record{}, "unmanaged, refuse: Release demo/ghost belongs to release.other (other.hcl:3), which goes on with it"},
 		"a dead one's":                 {spec(), Seen{Revision: owned(rev(1, "deployed", earlier), "release.other")}, Record{}, "unmanaged, refuse: Release demo/ghost belongs to release.other, which is not declared here"},
+		"a dead one's, inherited":      {spec(inherits), Seen{Revision: owned(rev(1, "deployed", earlier), "release.other")}, Record{}, "unmanaged, adopt: "},
+		"somebody else's by then":      {spec(inherits), Seen{Revision: owned(rev(1, "deployed", earlier), "release.third")}, Record{}, "unmanaged, refuse: Release demo/ghost belongs to release.third, which is not declared here"},
+		"nobody's by then":             {spec(inherits), Seen{Revision: owned(rev(1, "deployed", ""), "")}, Record{}, "unmanaged, refuse: Release demo/ghost exists and nobody declares it: set adopt = true"},
 		"a dead one's, adopted":        {spec(adopt), Seen{Revision: owned(rev(1, "deployed", earlier), "release.other")}, Record{}, "unmanaged, adopt: "},
 		"nobody's, being installed":    {spec(adopt), Seen{Revision: updated(owned(rev(1, "pending-install", ""), ""), noon.Add(-time.Minute))}, Record{}, "locked, wait: Revision 1 is pending-install: somebody else is at work on it."},
 

@@ -59,7 +59,10 @@ type Spec struct {
 	SkipSchema      bool
 	SkipOpenAPI     bool
 
-	Adopt     bool // take over a release that nobody declares
+	Adopt bool // take over a release that nobody declares
+	// Inherits is the Owner of a declaration that was about the same release and
+	// is gone: its release is taken over, whatever Adopt says.
+	Inherits  string
 	OnMove    OnMove
 	Remedy    Remedy
 	Test      *Test // nil: no tests
