@@ -18,7 +18,6 @@ import (
 	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/core/writeback"
 	"github.com/sluice-gitops/sluice/sdk/applier"
-	"github.com/sluice-gitops/sluice/sdk/source"
 )
 
 // site is the engine as what looks after images sees it.
@@ -70,21 +69,21 @@ func (s site) Newest(id string) (newest updates.Newest, ok bool) {
 }
 
 // Hold implements updates.Site.
-func (s site) Hold(id string) (*tree.Tree, source.Revision, error) {
+func (s site) Hold(id string) (*tree.Tree, error) {
 	e := s.engine
 	e.mu.Lock()
 	n := e.nodes[id]
 	if n == nil || n.source == nil {
 		e.mu.Unlock()
-		return nil, source.Revision{}, refusal.NotFound("%s is not in the configuration any more", id)
+		return nil, refusal.NotFound("%s is not in the configuration any more", id)
 	}
 	cfg, rev := n.source.cfg, n.source.revision
 	e.mu.Unlock()
 	t, ok := e.trees.Get(treeKey(cfg, rev))
 	if !ok {
-		return nil, rev, fmt.Errorf("%s has no revision yet", id)
+		return nil, fmt.Errorf("%s has no revision yet", id)
 	}
-	return t, rev, nil
+	return t, nil
 }
 
 // Refresh implements updates.Site.

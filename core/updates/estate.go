@@ -47,7 +47,7 @@ func (u *Updater) estate(ctx context.Context, id string, running []workload.Work
 		sync: f.Sync, block: f.Block != nil, setup: u.Setup(),
 		running: make(map[string]workload.Workload, len(running)), inputs: map[string]func() policy.Input{},
 	}
-	held, _, err := u.site.Hold(s.sync.Source)
+	held, err := u.site.Hold(s.sync.Source)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ type Site interface {
 	// it is not declared any more.
 	Newest(source string) (n Newest, ok bool)
 	// Hold returns the tree of the newest revision. The caller owes it a Release.
-	Hold(source string) (*tree.Tree, source.Revision, error)
+	Hold(source string) (*tree.Tree, error)
 	// Refresh has the sources of syncs asked for their newest revisions, and
 	// waits for that.
 	Refresh(ctx context.Context, syncs []string) error
