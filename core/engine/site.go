@@ -1,9 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/sluice-gitops/sluice/core/event"
@@ -31,11 +31,12 @@ func (s site) Syncs() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var ids []string
-	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
-		if _, ok := e.nodes[id].files(); ok {
+	for id, n := range e.nodes {
+		if _, ok := n.files(); ok {
 			ids = append(ids, id)
 		}
 	}
+	slices.Sort(ids)
 	return ids
 }
 
@@ -186,11 +187,12 @@ func (s site) Automations(sync string) []updates.Automation {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var list []updates.Automation
-	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
-		if n := e.nodes[id]; n.automation != nil && (sync == "" || n.automation.cfg.Target == sync) {
+	for _, n := range e.nodes {
+		if n.automation != nil && (sync == "" || n.automation.cfg.Target == sync) {
 			list = append(list, n.asAutomation())
 		}
 	}
+	slices.SortFunc(list, func(a, b updates.Automation) int { return cmp.Compare(a.Config.Address, b.Config.Address) })
 	return list
 }
 

@@ -18,9 +18,9 @@ import (
 
 // Look is what one look of an automation has come to.
 type Look struct {
-	Results  []update.Result
-	Next     time.Time // when something is due that nobody will tell of; zero: never
-	Problems []rollout.Problem
+	Results  []update.Result   // what was decided, by workload
+	Next     time.Time         // when something is due that nobody will tell of; zero: never
+	Problems []rollout.Problem // of files and markers, which are left out
 
 	held    map[string]string // by subject
 	wanted  map[string]bool   // subjects for which another image is selected
