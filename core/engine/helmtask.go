@@ -153,7 +153,9 @@ func (e *Engine) doHelmTask(ctx context.Context, job *releaseJob, tell func(rele
 	if job.former.Name != "" { // no run does anything to that
 		hold = func() (lift func(), err error) { return func() {}, nil }
 	}
-	e.endTask(job, t.Do(ctx, job.byHand(), hold, tell))
+	by := job.byHand()
+	by.Host = e.releases.runner.Guarded(by.Host)
+	e.endTask(job, t.Do(ctx, by, hold, tell))
 }
 
 // suspendFor keeps the next runs from undoing what a person does, also those of

@@ -159,21 +159,25 @@ func (n *run) unlock(ctx context.Context) error {
 	return nil
 }
 
+func (n *run) marked(ctx context.Context, ref helm.ReleaseRef, do func() error) error {
+	return n.r.marked(ctx, *n.h, ref, do)
+}
+
 // marked does what locks the release: the mark stays until it is seen that it is
 // not locked any more.
-func (n *run) marked(ctx context.Context, ref helm.ReleaseRef, do func() error) error {
-	if err := n.r.marks.set(n.h.Name, ref); err != nil {
+func (r *Runner) marked(ctx context.Context, h Host, ref helm.ReleaseRef, do func() error) error {
+	if err := r.marks.set(h.Name, ref); err != nil {
 		return err
 	}
 	err := do()
-	n.h.Observer.Changed(ref)
+	h.Observer.Changed(ref)
 	ended := err == nil || errors.Is(err, helm.ErrLocked) // or was refused: the lock is another's
 	if !ended {
-		rev, statusErr := n.h.Observer.Fresh(ctx, ref)
+		rev, statusErr := h.Observer.Fresh(ctx, ref)
 		ended = statusErr == nil && !isLocked(rev.Status)
 	}
 	if ended {
-		n.r.marks.clear(n.h.Name, ref)
+		r.marks.clear(h.Name, ref)
 	}
 	return err
 }
