@@ -51,11 +51,16 @@ func (s *Suspension) shown() *resource.Suspension {
 }
 
 // recallFromStatus is the suspension that the status of a resource tells of, for
-// a node whose own records were lost. Or else what somebody has rolled back at
-// night would be rolled out again by a pod that starts on another machine.
+// a node whose own records know nothing of it: they were lost, or are older, as in a
+// volume that was restored. Or else what somebody has rolled back at night would be
+// rolled out again by a pod that starts on another machine. What was resumed here
+// since may not have reached the status.
 func (e *Engine) recallFromStatus(n *node, r resource.Resource) {
 	s := r.Status.Suspended
-	if s == nil || n.suspension != nil || n.release.installed() {
+	switch {
+	case s == nil, !s.Until.IsZero() && !s.Until.After(now()), s.Since.Before(n.release.resumed):
+		return
+	case n.suspension != nil && !s.Since.After(n.suspension.Since):
 		return
 	}
 	e.setSuspension(n, &Suspension{By: s.By, Reason: s.Reason, Since: s.Since, Until: s.Until})

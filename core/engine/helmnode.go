@@ -32,6 +32,7 @@ type releaseNode struct {
 	report   *release.Report
 	synced   string    // Declaration.Key of the last run that left nothing to do
 	ready    time.Time // when that was
+	resumed  time.Time // when a suspension by a person has ended; zero: nobody knows of any
 	target   string    // what cluster record is of, see Engine.targetOf
 
 	// at holds the revisions of the sources that the last run began with which
@@ -65,6 +66,7 @@ type storedRelease struct {
 	Resource *applier.Ref    `json:"resource,omitempty"` // the custom resource that declared it
 	Leaving  *leave.Leaving  `json:"leaving,omitempty"`
 	Inherits string          `json:"inherits,omitempty"`
+	Resumed  time.Time       `json:"resumed,omitzero"`
 }
 
 // stored is what is remembered of r.
@@ -72,7 +74,7 @@ func (r *releaseNode) stored() storedRelease {
 	d := r.declared
 	s := storedRelease{
 		Record: r.record, Report: r.report, Synced: r.synced, Target: r.target, Helm: d.Helm, Applier: d.Applier,
-		Keep: d.Keeps(), Leaving: r.leaving, Ready: r.ready, Inherits: r.inherits,
+		Keep: d.Keeps(), Leaving: r.leaving, Ready: r.ready, Inherits: r.inherits, Resumed: r.resumed,
 	}
 	if d.Resource != nil {
 		s.Resource = &d.Resource.Ref
@@ -83,7 +85,7 @@ func (r *releaseNode) stored() storedRelease {
 // recalled is r as it was when s was stored.
 func (s storedRelease) recalled() *releaseNode {
 	return &releaseNode{
-		record: s.Record, report: s.Report, synced: s.Synced, ready: s.Ready, inherits: s.Inherits, target: s.Target, leaving: s.Leaving,
+		record: s.Record, report: s.Report, synced: s.Synced, ready: s.Ready, inherits: s.Inherits, target: s.Target, leaving: s.Leaving, resumed: s.Resumed,
 		declared: declare.Declaration{Helm: s.Helm, Applier: s.Applier, Keep: s.Keep},
 	}
 }

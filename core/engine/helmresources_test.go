@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -653,10 +654,69 @@ func TestMisspeltFieldsAreTold(t *testing.T) {
 		if err != nil || len(d.Warnings) != 1 || !strings.HasPrefix(d.Warnings[0], want) {
 			t.Errorf("status warns of %q, %v, want %s", d.Warnings, err, want)
 		}
+		w.resources.mu.Lock()
+		defer w.resources.mu.Unlock()
 		if !slices.ContainsFunc(w.resources.events, func(ev applier.ResourceEvent) bool {
 			return ev.Warning && ev.Reason == "ReleaseSynced" && strings.Contains(ev.Message, want)
 		}) {
 			t.Errorf("events %+v", w.resources.events)
 		}
+	})
+}
+
+// TestSuspensionOutlivesOlderData: a volume that was restored, or was used on another
+// machine before, does not know of a suspension that the status tells of: the newer
+// one counts. What was resumed since is not suspended again.
+func TestSuspensionOutlivesOlderData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		start := func() *Engine {
+			w.configure(followingBlock)
+			e := w.engine()
+			if err := e.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			return e
+		}
+		data, old := filepath.Join(w.dir, "data"), filepath.Join(w.dir, "old")
+		w.resources.apply("web", webSpec("one"))
+		e := start()
+		expect(t, e, web, Ready, "")
+		w.stop(e)
+		if err := os.CopyFS(old, os.DirFS(data)); err != nil {
+			t.Fatal(err)
+		}
+
+		e = start()
+		w.resources.apply("web", webSpec("two"))
+		expect(t, e, web, Ready, "")
+		op := byhand.Operation{Name: web, Kind: byhand.Rollback, By: "eva", Reason: "two is bad"}
+		if _, err := e.HelmOperate(t.Context(), op, nil); err != nil {
+			t.Fatal(err)
+		}
+		sleepFor(t, time.Minute)
+		w.stop(e)
+
+		if err := errors.Join(os.RemoveAll(data), os.Rename(old, data)); err != nil {
+			t.Fatal(err)
+		}
+		e = start()
+		expect(t, e, web, Suspended, "suspended by eva: rollback by hand: two is bad")
+		w.wantInstalled(`demo/demo-web {"text":"one"}`)
+
+		before := w.resources.field("web", "suspended")
+		if _, err := e.Resume(t.Context(), ResumeRequest{Names: []string{web}, By: "eva"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, e, web, Ready, "")
+		w.stop(e)
+		w.resources.mu.Lock() // as if the last write had been lost with the daemon
+		w.resources.objects[helmReleaseRef("web")].status["suspended"] = before
+		w.resources.mu.Unlock()
+		e = start()
+		expect(t, e, web, Ready, "")
+		w.wantInstalled(`demo/demo-web {"text":"two"}`)
+		w.stop(e)
 	})
 }

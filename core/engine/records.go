@@ -90,6 +90,9 @@ func (n *node) suspensionRecord() state.Change {
 // for a disk. e.mu is held.
 func (e *Engine) setSuspension(n *node, s *Suspension) {
 	n.suspension, n.unsaved = s, true
+	if n.release != nil && s == nil {
+		n.release.resumed = now()
+	}
 	e.recorder.mark(n.id)
 	if e.times != nil {
 		e.times.Remove(resumeKey + n.id)
