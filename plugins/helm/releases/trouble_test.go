@@ -277,7 +277,7 @@ func TestBadCharts(t *testing.T) {
 		"template":  {map[string]string{"templates/a.yaml": `{{ fail (printf "no: %s" .Values.password) }}`}, `{"password": "hunter2"}`, []string{"web/templates/a.yaml:1", "no: (redacted)"}, ""},
 		"syntax":    {map[string]string{"templates/a.yaml": "{{ if }}"}, "", []string{"web/templates/a.yaml:1", "missing value for if"}, ""},
 		"manifest":  {map[string]string{"templates/a.yaml": "a: [\n"}, "", []string{"a.yaml"}, ""},
-		"field":     {map[string]string{"templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndatas: {a: b}\n"}, "", []string{".datas", "field not declared"}, ""},
+		"field":     {map[string]string{"templates/a.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndatas: {a: b}\n"}, "", []string{"ConfigMap/a: datas: field not declared"}, ""},
 		"unknown":   {map[string]string{"templates/a.yaml": "apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: a}\n"}, "", []string{`no matches for kind "Thing"`}, ""},
 		"missing":   {map[string]string{"Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\ndependencies: [{name: db, version: 1.0.0}]\n"}, "", []string{"not in its charts directory: db"}, ""},
 		"library":   {map[string]string{"Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\ntype: library\n"}, "", []string{`of the type "library"`}, ""},
