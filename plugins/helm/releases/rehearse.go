@@ -2,6 +2,7 @@ package releases
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -85,5 +86,11 @@ func (o *operation) try(k *client, before kube.ResourceList, info *resource.Info
 }
 
 // undecided tells whether an error says nothing of an upgrade: a webhook takes no
-// dry runs.
-func undecided(err error) bool { return strings.Contains(err.Error(), "does not support dry run") }
+// dry runs, or whoever plans may only read.
+func undecided(err error) bool {
+	return strings.Contains(err.Error(), "does not support dry run") || mayNot.MatchString(err.Error())
+}
+
+// mayNot is how API servers refuse what the account may not do at all. Quotas and
+// admission are "forbidden" too, in other words.
+var mayNot = regexp.MustCompile(`is forbidden: User ".*" cannot \w+ resource`)

@@ -1,6 +1,7 @@
 package releases
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,5 +87,19 @@ func TestPlanOfRefused(t *testing.T) {
 				t.Errorf("services: %v, %v", list, err)
 			}
 		})
+	}
+}
+
+// TestUndecided has the words of API servers.
+func TestUndecided(t *testing.T) {
+	for text, want := range map[string]bool{
+		`configmaps "web" is forbidden: User "system:serviceaccount:ci:reader" cannot patch resource "configmaps" in API group "" in the namespace "shop"`: true,
+		`admission webhook "policy.example.com" does not support dry run`:                                                                                  true,
+		`pods "web" is forbidden: exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4`:                                                 false,
+		`pods "web" is forbidden: violates PodSecurity "restricted:latest": privileged (container "web" must not set securityContext.privileged=true)`:     false,
+	} {
+		if got := undecided(errors.New(text)); got != want {
+			t.Errorf("%s: undecided %v", text, got)
+		}
 	}
 }
