@@ -106,12 +106,15 @@ func (e *Engine) statusOfRelease(ctx context.Context, named namedRelease) (HelmD
 	case err != nil:
 		return HelmDetail{}, err
 	}
-	detail.Namespace, detail.Name = job.ref().Namespace, job.ref().Name
 	rev, err := job.host.Helm.Status(ctx, job.ref())
 	if err != nil {
 		return detail, deadline.Because(ctx, err)
 	}
-	e.showLive(&detail.HelmRelease, rev)
+	if named.former.Name == "" {
+		e.showLive(&detail.HelmRelease, rev)
+	} else {
+		detail.showFormer(named.former, rev)
+	}
 	if reader, ok := job.host.Helm.(helm.Reader); ok && rev.Number > 0 && job.can(helm.CanRead) {
 		if c, err := reader.Content(ctx, job.ref(), rev.Number); err == nil && c.Notes != "" {
 			detail.Notes = e.censor(ctx, job, []helm.Revision{rev})(c.Notes)

@@ -25,6 +25,15 @@ func (e *Engine) showLive(r *HelmRelease, now helm.Revision) {
 	r.showRevision(now)
 }
 
+// showFormer shows a release that the declaration has moved away from: the last
+// look was at another one.
+func (r *HelmRelease) showFormer(ref helm.ReleaseRef, now helm.Revision) {
+	r.Namespace, r.Name, r.Release = ref.Namespace, ref.Name, ""
+	r.Chart, r.ChartVersion, r.AppVersion = now.Chart, "", now.AppVersion
+	r.ChartDigest, r.ChartFrom = "", ""
+	r.showRevision(now)
+}
+
 // differs reports whether the last look was at another revision than now. While a
 // run goes on, it is not told yet.
 func (r *HelmRelease) differs(now helm.Revision) bool {
