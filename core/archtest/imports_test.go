@@ -66,7 +66,7 @@ var rules = []rule{
 	{from: "core/images/remote/...", only: []string{"core/images/remote/...", "core/images/cache", "core/images/limit", "core/credentials", "sdk/..."}, why: "the registry client serves any scanner"},
 	{from: "core/images/policy/...", only: []string{"core/images/...", "sdk/diag"}, why: "a policy orders tags, wherever they come from"},
 	{from: "core/api/mask/...", only: []string{}, why: "what is secret is told by the values alone"},
-	{from: "core/release", only: []string{"core/manifest/values", "core/sched", "core/tree", "sdk/..."}, why: "keeping releases needs no daemon, only a helm"},
+	{from: "core/release", only: []string{"core/deadline", "core/manifest/values", "core/sched", "core/tree", "sdk/..."}, why: "keeping releases needs no daemon, only a helm"},
 	{from: "core/release/resource/...", only: []string{"core/release", "sdk/..."}, why: "reading a resource touches nothing"},
 	{from: "core/release/declare/...", only: []string{"config", "core/digest", "core/release", "core/release/resource", "sdk/..."}, why: "reading a declaration asks nobody"},
 	{from: "core/release/leave/...", only: []string{"core/digest", "core/release", "core/release/declare", "sdk/..."}, why: "how a release ends is decided without ending it"},
