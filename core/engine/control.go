@@ -43,6 +43,9 @@ func (e *Engine) show(n *node) Node {
 	if text := e.unfollowed(n); text != "" {
 		v.Problems = append(slices.Clip(v.Problems), rollout.Problem{Severity: "warning", Summary: text})
 	}
+	if n.sync != nil {
+		v.Problems = append(slices.Clip(v.Problems), n.sync.contended.problem()...)
+	}
 	if s := n.suspended(); s != nil {
 		c := *s
 		v.Suspension = &c

@@ -41,6 +41,7 @@ const (
 	eventInherited     = "inherited"
 	eventUnfollowed    = "not_followed"
 	eventUnreachable   = "unreachable"
+	eventContended     = "contended"
 	eventReachable     = "reachable"
 )
 
@@ -60,6 +61,7 @@ var severities = map[string]event.Severity{
 	eventNotOperated:   event.Warning,
 	eventUnfollowed:    event.Warning,
 	eventUnreachable:   event.Error,
+	eventContended:     event.Warning,
 }
 
 // eventsKept is how many events survive a restart.

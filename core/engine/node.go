@@ -96,6 +96,8 @@ type syncNode struct {
 
 	markSaid string // the last warning about the marker
 
+	contended contention // by others
+
 	resources  int  // among the objects, those that declare releases
 	unfollowed bool // nobody runs them, which was said
 }

@@ -115,7 +115,7 @@ func (e *Engine) syncJob(n, src, app *node) (*syncJob, error) {
 			Prune: s.cfg.Prune.Enabled, Budget: rollout.Budget(s.cfg.Prune.Max), Kinds: s.cfg.Prune.Kinds,
 		},
 		Approved: s.record.Approved, Refused: s.record.Refused,
-		Origin: job.origin, Recorded: s.record.Origin,
+		Origin: job.origin, Recorded: s.record.Origin, Writer: writerID(e.dataDir),
 		Adopt: s.cfg.Adopt, Recreate: s.cfg.Recreate, Timeout: s.cfg.Timeout,
 		Settled: s.settled == held.Digest,
 	}
@@ -384,6 +384,7 @@ func (e *Engine) endSync(job *syncJob, report *rollout.Report) {
 	before := s.report
 	s.report = report
 	e.countResources(n)
+	e.noteOthers(n, report)
 	n.view.Objects, n.view.Failed, n.view.Approval = report.Counts.Wanted, report.Counts.Failed, report.Approval
 	if report.Error == "" {
 		n.showRevision(report.Revision)

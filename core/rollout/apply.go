@@ -38,7 +38,8 @@ func (r *Run) apply(ctx context.Context, l *Loaded) error {
 	defer cancel()
 	results := newResults(len(r.plan.Objects))
 	set := r.req.set(l)
-	set.Origin = r.plan.newOrigin(r.req)
+	set.Origin, set.Writer = r.plan.newOrigin(r.req), r.req.Writer
+	r.report.wrote = true
 	sum, err := r.applier.Apply(ctx, set, func(res applier.Result) {
 		o := resultObject(res)
 		done := results.add(o)

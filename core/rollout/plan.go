@@ -27,6 +27,7 @@ type Plan struct {
 	Approval string          `json:"approval,omitempty"` // digest that allows what is held, if a person can
 
 	origin string        // of the owner's objects, as the target recorded it
+	other  string        // who applied them last, if that was not the one who asks
 	index  map[place]int // of Objects, see find
 }
 
@@ -48,6 +49,9 @@ func newPlan(ctx context.Context, a applier.Applier, req Request, l *Loaded, dif
 		return nil, fmt.Errorf("plan: %w", err)
 	}
 	p.Owned, p.origin = sum.Owned, sum.Origin
+	if sum.Writer != req.Writer {
+		p.other = sum.Writer
+	}
 	p.guard(req)
 	return p, nil
 }

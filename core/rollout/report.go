@@ -30,7 +30,17 @@ type Report struct {
 	err     error // what Error tells, with what it wraps
 	first   bool  // see First
 	arrived bool  // see Arrived
+	wrote   bool  // see Wrote
+	other   string
 }
+
+// Other is who has applied the owner's objects last, before this run, if that was
+// not the Request's Writer; "" if it was, or nobody knows.
+func (r *Report) Other() string { return r.other }
+
+// Wrote reports whether the run has applied anything, and so has recorded the
+// Request's Writer, as far as the target records one.
+func (r *Report) Wrote() bool { return r.wrote }
 
 // Err returns why the run as a whole failed, nil if it did not. In a report
 // that was stored it has only its text left.

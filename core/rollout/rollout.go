@@ -35,6 +35,7 @@ type Request struct {
 	Approved string   // digest of the pruning that a person allowed
 	Origin   string   // where the objects come from: a change of it is no wish to delete
 	Recorded string   // Origin of the last run that left nothing to delete, "" if unknown; the target's word goes before
+	Writer   string   // who applies; another one that the target tells of is Report.Other
 	Refused  []string // objects that were refused before anything left the load, see Report.Refused
 
 	Adopt    bool
@@ -121,7 +122,7 @@ func (r *Run) begin(ctx context.Context, l *Loaded) error {
 		return err
 	}
 	r.plan = plan
-	r.report.first = plan.Owned == 0
+	r.report.first, r.report.other = plan.Owned == 0, plan.other
 	r.report.arrived = plan.newOrigin(r.req) == r.req.Origin
 	r.report.Approval, r.report.Held = plan.Approval, string(plan.Held)
 	r.needWait = r.req.Wait > 0 && (plan.Writes() || !r.req.Settled)

@@ -58,7 +58,7 @@ func (t *target) carryOut(ctx context.Context, set applier.Set, v *view, emit fu
 // intend writes the union of what the owner has and will have, and forgets
 // what is neither wanted nor there nor the owner's.
 func (t *target) intend(ctx context.Context, set applier.Set, v *view) error {
-	v.inv.Revision, v.inv.Origin = set.Revision, set.Origin
+	v.inv.Revision, v.inv.Origin, v.inv.Writer = set.Revision, set.Origin, set.Writer
 	for _, s := range v.steps {
 		if s.Action != applier.Create && s.Action != applier.Update {
 			continue
@@ -122,7 +122,7 @@ func (t *target) record(ctx context.Context, inv *inventory.Inventory, change fu
 		return err
 	}
 	change(fresh)
-	fresh.Revision, fresh.Origin = inv.Revision, inv.Origin
+	fresh.Revision, fresh.Origin, fresh.Writer = inv.Revision, inv.Origin, inv.Writer
 	if err := t.store.Save(ctx, fresh); err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (t *target) Plan(ctx context.Context, set applier.Set, emit func(applier.Ch
 	if len(v.inv.Damage) > 0 {
 		emit(t.damage(v.inv))
 	}
-	return applier.Summary{Owned: v.owned(), Origin: v.inv.Origin}, nil
+	return applier.Summary{Owned: v.owned(), Origin: v.inv.Origin, Writer: v.inv.Writer}, nil
 }
 
 // damage tells of an inventory that is not whole.

@@ -83,6 +83,11 @@ type Set struct {
 	// people to read and for hosts to compare. Apply records it with the
 	// owner's intent, in place of what was recorded before.
 	Origin string
+	// Writer names who applies, for people to read and for hosts to compare: two
+	// of them that apply for one owner undo each other's work. Apply records it
+	// with the owner's intent, in place of what was recorded before. That it is
+	// another one is alone no reason to write.
+	Writer string
 }
 
 // Item is a line of the file Set.Objects: an object and where it came from.
@@ -179,6 +184,8 @@ type Summary struct {
 	// Origin is what the last Apply recorded of Set.Origin; only Plan tells.
 	// Empty means that nothing is recorded.
 	Origin string
+	// Writer is what the last Apply recorded of Set.Writer; only Plan tells.
+	Writer string
 }
 
 // Deletion is what Delete removes.

@@ -30,6 +30,7 @@ type Target struct {
 	skipped  map[string]string // object name to reason
 	kept     map[string]string // object name to reason
 	origins  map[string]string // by owner
+	writers  map[string]string // by owner
 	down     error
 	fresh    applier.Health
 	gate     chan struct{}
@@ -142,11 +143,18 @@ func (t *Target) Origin(owner string) string {
 	return t.origins[owner]
 }
 
+// WrittenBy has writer be the one who applied for owner last.
+func (t *Target) WrittenBy(owner, writer string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.writers[owner] = writer
+}
+
 // ForgetOrigins makes the target as one that records none.
 func (t *Target) ForgetOrigins() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.origins = nil
+	t.origins, t.writers = nil, nil
 }
 
 // Run makes these what runs, whatever was applied.
@@ -231,7 +239,7 @@ func (t *Target) Plan(_ context.Context, set applier.Set, emit func(applier.Chan
 			emit(t.gone(set, ref))
 		}
 	}
-	return applier.Summary{Owned: len(t.owned(set.Owner)), Origin: t.origins[set.Owner]}, nil
+	return applier.Summary{Owned: len(t.owned(set.Owner)), Origin: t.origins[set.Owner], Writer: t.writers[set.Owner]}, nil
 }
 
 func (t *Target) change(set applier.Set, it applier.Item, ref applier.Ref) applier.Change {
@@ -282,9 +290,10 @@ func (t *Target) Apply(ctx context.Context, set applier.Set, emit func(applier.R
 		return applier.Summary{}, err
 	}
 	if t.origins == nil {
-		t.origins = map[string]string{}
+		t.origins, t.writers = map[string]string{}, map[string]string{}
 	}
 	t.origins[set.Owner] = set.Origin
+	t.writers[set.Owner] = set.Writer
 	for _, it := range items {
 		emit(t.applyOne(set, it))
 	}

@@ -53,6 +53,7 @@ type Inventory struct {
 	ID       string // of the ApplySet
 	Revision string // of the source, for people to read
 	Origin   string // where the owner's objects come from, as the host put it
+	Writer   string // who applied them last, as the host put it
 	// Marks are the annotations of the first shard that are no part of the
 	// inventory: those that Store.Mark set, and other people's.
 	Marks map[string]string

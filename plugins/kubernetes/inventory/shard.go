@@ -28,13 +28,14 @@ const (
 	ownerAnnotation    = "sluice.dev/owner"
 	revisionAnnotation = "sluice.dev/revision"
 	originAnnotation   = "sluice.dev/origin"
+	writerAnnotation   = "sluice.dev/writer"
 	shardsAnnotation   = "sluice.dev/shards" // on the first shard: how many there must be
 	sumAnnotation      = "sluice.dev/checksum"
 )
 
 // written are the annotations that we write ourselves. Others stay as they are.
 var written = []string{
-	ownerAnnotation, revisionAnnotation, originAnnotation, shardsAnnotation, sumAnnotation, tooling, groupKinds, namespaces,
+	ownerAnnotation, revisionAnnotation, originAnnotation, writerAnnotation, shardsAnnotation, sumAnnotation, tooling, groupKinds, namespaces,
 }
 
 // split tells our own annotations from marks.
@@ -110,6 +111,9 @@ func (i *Inventory) encode(namespace, version string) []*unstructured.Unstructur
 	annotations[groupKinds], annotations[namespaces] = i.contains(namespace)
 	annotations[shardsAnnotation] = strconv.Itoa(count)
 	annotations[revisionAnnotation], annotations[originAnnotation] = i.Revision, i.Origin
+	if i.Writer != "" {
+		annotations[writerAnnotation] = i.Writer
+	}
 	maps.Copy(annotations, i.Marks)
 	parent.SetAnnotations(annotations)
 	return out

@@ -58,7 +58,8 @@ func (i *Inventory) count(items []unstructured.Unstructured) {
 		if items[n].GetName() != Name(i.Owner) {
 			continue
 		}
-		i.Revision, i.Origin = items[n].GetAnnotations()[revisionAnnotation], items[n].GetAnnotations()[originAnnotation]
+		told := items[n].GetAnnotations()
+		i.Revision, i.Origin, i.Writer = told[revisionAnnotation], told[originAnnotation], told[writerAnnotation]
 		_, i.Marks = split(items[n].GetAnnotations())
 		want, err := strconv.Atoi(items[n].GetAnnotations()[shardsAnnotation])
 		if err != nil || want > len(items) {

@@ -390,7 +390,11 @@ type ObjectSet struct {
 	As string `protobuf:"bytes,9,opt,name=as,proto3" json:"as,omitempty"`
 	// Where the desired state comes from, without secrets. Apply records it with
 	// the intent, in place of what was recorded before.
-	Origin        string `protobuf:"bytes,10,opt,name=origin,proto3" json:"origin,omitempty"`
+	Origin string `protobuf:"bytes,10,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Who applies, for people to read and for hosts to compare. Apply records it
+	// with the intent, in place of what was recorded before; that it is another one
+	// is alone no reason to write.
+	Writer        string `protobuf:"bytes,11,opt,name=writer,proto3" json:"writer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -491,6 +495,13 @@ func (x *ObjectSet) GetAs() string {
 func (x *ObjectSet) GetOrigin() string {
 	if x != nil {
 		return x.Origin
+	}
+	return ""
+}
+
+func (x *ObjectSet) GetWriter() string {
+	if x != nil {
+		return x.Writer
 	}
 	return ""
 }
@@ -693,7 +704,9 @@ type Summary struct {
 	// Objects that the owner has in the target: before a plan, after the others.
 	Owned int64 `protobuf:"varint,1,opt,name=owned,proto3" json:"owned,omitempty"`
 	// Of a plan: the origin that the last Apply recorded. Empty if there is none.
-	Origin        string `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	Origin string `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Of a plan: the writer that the last Apply recorded. Empty if there is none.
+	Writer        string `protobuf:"bytes,3,opt,name=writer,proto3" json:"writer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -738,6 +751,13 @@ func (x *Summary) GetOwned() int64 {
 func (x *Summary) GetOrigin() string {
 	if x != nil {
 		return x.Origin
+	}
+	return ""
+}
+
+func (x *Summary) GetWriter() string {
+	if x != nil {
+		return x.Writer
 	}
 	return ""
 }
@@ -3600,7 +3620,7 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x1c\n" +
 	"\tnamespace\x18\x04 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04name\x18\x05 \x01(\tR\x04name\"\x96\x02\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\"\xae\x02\n" +
 	"\tObjectSet\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x18\n" +
 	"\aobjects\x18\x02 \x01(\tR\aobjects\x12\x1a\n" +
@@ -3612,7 +3632,8 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\atimeout\x18\b \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x0e\n" +
 	"\x02as\x18\t \x01(\tR\x02as\x12\x16\n" +
 	"\x06origin\x18\n" +
-	" \x01(\tR\x06origin\"\x99\x02\n" +
+	" \x01(\tR\x06origin\x12\x16\n" +
+	"\x06writer\x18\v \x01(\tR\x06writer\"\x99\x02\n" +
 	"\x06Change\x12-\n" +
 	"\x03ref\x18\x01 \x01(\v2\x1b.sluice.plugin.v1.ObjectRefR\x03ref\x120\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x18.sluice.plugin.v1.ActionR\x06action\x12\x16\n" +
@@ -3632,10 +3653,11 @@ const file_sluice_plugin_v1_applier_proto_rawDesc = "" +
 	"\x04line\x18\x05 \x01(\x03R\x04line\x12<\n" +
 	"\n" +
 	"diagnostic\x18\x06 \x01(\v2\x1c.sluice.plugin.v1.DiagnosticR\n" +
-	"diagnostic\"7\n" +
+	"diagnostic\"O\n" +
 	"\aSummary\x12\x14\n" +
 	"\x05owned\x18\x01 \x01(\x03R\x05owned\x12\x16\n" +
-	"\x06origin\x18\x02 \x01(\tR\x06origin\"X\n" +
+	"\x06origin\x18\x02 \x01(\tR\x06origin\x12\x16\n" +
+	"\x06writer\x18\x03 \x01(\tR\x06writer\"X\n" +
 	"\vPlanRequest\x12\x1a\n" +
 	"\binstance\x18\x01 \x01(\tR\binstance\x12-\n" +
 	"\x03set\x18\x02 \x01(\v2\x1b.sluice.plugin.v1.ObjectSetR\x03set\"\x80\x01\n" +

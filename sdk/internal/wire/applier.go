@@ -78,6 +78,7 @@ func SetToProto(s applier.Set) *pb.ObjectSet {
 		Timeout:  durationToProto(s.Timeout),
 		As:       text(s.As),
 		Origin:   text(s.Origin),
+		Writer:   text(s.Writer),
 	}
 }
 
@@ -94,6 +95,7 @@ func SetFromProto(p *pb.ObjectSet) applier.Set {
 		Timeout:  durationFromProto(p.GetTimeout()),
 		As:       p.GetAs(),
 		Origin:   p.GetOrigin(),
+		Writer:   p.GetWriter(),
 	}
 }
 
@@ -189,12 +191,12 @@ func ResultFromProto(p *pb.ObjectResult) (applier.Result, error) {
 
 // SummaryToProto converts what closes a Plan, Apply or Delete.
 func SummaryToProto(s applier.Summary) *pb.Summary {
-	return &pb.Summary{Owned: int64(s.Owned), Origin: text(s.Origin)}
+	return &pb.Summary{Owned: int64(s.Owned), Origin: text(s.Origin), Writer: text(s.Writer)}
 }
 
 // SummaryFromProto is the inverse of SummaryToProto.
 func SummaryFromProto(p *pb.Summary) applier.Summary {
-	return applier.Summary{Owned: int(p.GetOwned()), Origin: p.GetOrigin()}
+	return applier.Summary{Owned: int(p.GetOwned()), Origin: p.GetOrigin(), Writer: p.GetWriter()}
 }
 
 // StatusToProto converts how an object fares.
