@@ -20,10 +20,11 @@ func (e *Engine) Status() Status {
 	defer e.mu.Unlock()
 	st := Status{Nodes: make([]Node, 0, len(e.nodes)), Pending: pending}
 	for _, id := range slices.Sorted(maps.Keys(e.nodes)) {
-		if e.isIdle(e.nodes[id]) {
+		n := e.nodes[id]
+		if e.isIdle(n) && n.helm.cfg.Implicit { // nobody has asked for it
 			continue
 		}
-		v := e.show(e.nodes[id])
+		v := e.show(n)
 		v.noteDown(down)
 		st.Nodes = append(st.Nodes, v)
 	}
@@ -37,6 +38,9 @@ func (e *Engine) Status() Status {
 func (e *Engine) show(n *node) Node {
 	v := n.view
 	v.DependsOn = slices.Clone(v.DependsOn)
+	if e.isIdle(n) && n.begun == 0 {
+		v.State, v.Reason = Ready, "no release needs it"
+	}
 	if n.isApplier() {
 		v.Problems = slices.Concat(v.Problems, e.cannotSee(n.id))
 	}

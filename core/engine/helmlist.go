@@ -151,10 +151,10 @@ func (e *Engine) helmDetail(id string) HelmDetail {
 	return d
 }
 
-// isIdle reports whether n is a helm that nobody has declared, and that no
-// release needs: it is not worth a line. e.mu is held.
+// isIdle reports whether n is a helm that no release needs, and that is not
+// open. e.mu is held.
 func (e *Engine) isIdle(n *node) bool {
-	return n.isHelm() && n.helm.cfg.Implicit && n.handle == nil && len(e.graph.Dependents(n.id)) == 0
+	return n.isHelm() && n.handle == nil && len(e.graph.Dependents(n.id)) == 0
 }
 
 // HelmMetrics returns figures about the declared releases. It asks nobody.

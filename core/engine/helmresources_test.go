@@ -36,6 +36,17 @@ const followingBlock = chartSourceBlock + `helm "helm" "default" {}` + "\n"
 
 const web = "helmrelease.default/demo/web"
 
+func TestHelmThatNothingNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := resourceWorld(t)
+		e := w.start(followingBlock)
+		expect(t, e, "helm.helm.default", Ready, "no release needs it")
+		w.resources.apply("web", webSpec("one"))
+		expect(t, e, web, Ready, "")
+		expect(t, e, "helm.helm.default", Ready, "open")
+	})
+}
+
 func TestResourceIsReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := resourceWorld(t)
