@@ -86,6 +86,29 @@ func (e *Engine) releaseWorkloads(ctx context.Context, applierID, namespace stri
 	return list
 }
 
+// nameReleases tells of the workloads of an applier that declare a release which
+// one that is.
+func (e *Engine) nameReleases(applierID string, list []workload.Workload) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	declared := map[string]string{} // releases by the ids of workloads
+	for _, n := range e.nodes {
+		if n.release == nil || n.release.declared.Applier != applierID {
+			continue
+		}
+		ref, _ := n.release.declared.Release(n.release.record)
+		switch d := n.release.declared; {
+		case n.block() != nil:
+			declared[workload.ID(blockimages.Ref(n.block()))] = ref.Namespace + "/" + ref.Name
+		case d.Resource != nil:
+			declared[workload.ID(d.Resource.Ref)] = ref.Namespace + "/" + ref.Name
+		}
+	}
+	for i, w := range list {
+		list[i].Release = cmp.Or(declared[w.ID], w.Release)
+	}
+}
+
 // rollout tells how the last run of a release has fared, as a workload does. The
 // caller holds Engine.mu.
 func (r *releaseNode) rollout() applier.Rollout {

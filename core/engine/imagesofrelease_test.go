@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/updates"
 	"github.com/sluice-gitops/sluice/core/updates/jobs"
 	"github.com/sluice-gitops/sluice/core/workload"
+	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
 const releasing = `
@@ -218,19 +220,35 @@ func TestReleasesHaveNoAnnotations(t *testing.T) {
 
 // TestRolloutsOfReleases has an update fail when the release is made from it.
 func TestRolloutsOfReleases(t *testing.T) {
+	part := func(release, image string, phase applier.Phase) applier.Workload {
+		return applier.Workload{
+			Ref:         applier.Ref{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "front-" + release},
+			Annotations: map[string]string{workload.ReleaseAnnotation: release, workload.ReleaseNamespaceAnnotation: "shop"},
+			Containers:  []applier.Container{{Name: "web", Image: "registry.invalid/web:" + image}},
+			Rollout:     applier.Rollout{Phase: phase, Message: "0/3 nodes are available"},
+		}
+	}
+	good := release.Report{State: release.InSync}
 	for name, tt := range map[string]struct {
 		report release.Report
 		synced string
 		want   string // of the events of the automation
 		files  string // tag in the file afterwards
+		runs   []applier.Workload
 	}{
-		"it fails":   {release.Report{State: release.Failed, Reason: "the upgrade failed", Err: errors.New("boom")}, "", updates.EventRolloutFailed, "1.0.0"},
-		"it is good": {release.Report{State: release.InSync}, "x", updates.EventRolledOut, "1.1.0"},
-		"it waits":   {release.Report{State: release.Locked, Action: release.ActWait}, "", updates.EventCommitted, "1.1.0"},
+		"it fails":   {release.Report{State: release.Failed, Reason: "the upgrade failed", Err: errors.New("boom")}, "", updates.EventRolloutFailed, "1.0.0", nil},
+		"it is good": {good, "x", updates.EventRolledOut, "1.1.0", nil},
+		"it waits":   {release.Report{State: release.Locked, Action: release.ActWait}, "", updates.EventCommitted, "1.1.0", nil},
+		// Without wait, Helm tells of success before anything runs.
+		"what it made is good":                  {good, "x", updates.EventRolledOut, "1.1.0", []applier.Workload{part("front", "1.1.0", applier.RolloutReady)}},
+		"what it made does not run":             {good, "x", updates.EventRolloutFailed, "1.0.0", []applier.Workload{part("front", "1.1.0", applier.RolloutUpdating)}},
+		"what it made fails":                    {good, "x", updates.EventRolloutFailed, "1.0.0", []applier.Workload{part("front", "1.1.0", applier.RolloutFailed)}},
+		"what it made with another image fails": {good, "x", updates.EventRolledOut, "1.1.0", []applier.Workload{part("front", "0.9.0", applier.RolloutFailed)}},
+		"what another release made fails":       {good, "x", updates.EventRolledOut, "1.1.0", []applier.Workload{part("other", "1.1.0", applier.RolloutFailed)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				hcl := strings.Replace(releasing, "release = release.web }", "\n  release = release.web\n  health { revert = true }\n}", 1)
+				hcl := strings.Replace(releasing, "release = release.web }", "\n  release = release.web\n  health {\n    revert = true\n    timeout = \"1m\"\n  }\n}", 1)
 				f := newReleases(t, hcl, map[string]string{"values/base.yaml": "image: registry.invalid/web:1.0.0\n", "values/prod.yaml": ""})
 				f.settle("web", "1.0.0", "1.1.0")
 				f.wantCommits(1)
@@ -239,7 +257,10 @@ func TestRolloutsOfReleases(t *testing.T) {
 				n.release.report, n.release.synced = &tt.report, tt.synced
 				n.release.tried = map[string]string{"source.memory.shop": f.e.nodes["source.memory.shop"].source.revision.ID}
 				f.e.mu.Unlock()
-				sleepFor(t, 2*gateInterval)
+				f.target(kube).Run(tt.runs...)
+				if sleepFor(t, 2*gateInterval); tt.want == updates.EventRolloutFailed {
+					sleepFor(t, time.Minute)
+				}
 				if text := f.repo.read("values/base.yaml"); text != "image: registry.invalid/web:"+tt.files+"\n" {
 					t.Errorf("base: %s", text)
 				}

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-gitops/sluice/core/release"
 	"github.com/sluice-gitops/sluice/core/rollout"
 	"github.com/sluice-gitops/sluice/core/words"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
@@ -23,12 +24,6 @@ import (
 const (
 	mostLooks     = 3
 	mostManifests = 2
-)
-
-// Annotations by which Helm says whose an object is. Hooks have none.
-const (
-	annotationRelease   = "meta.helm.sh/release-name"
-	annotationNamespace = "meta.helm.sh/release-namespace"
 )
 
 // releasedObject is an object with the release that it belongs to.
@@ -156,7 +151,7 @@ func (e *Engine) liveObject(ctx context.Context, q objectQuery) (found releasedO
 	var errs []error
 	for _, l := range e.liveLooks(q) {
 		object, err := l.inspector.Inspect(ctx, applier.Inquiry{
-			Kind: q.kind, Group: q.group, Namespace: l.namespace, Name: q.name, Annotations: []string{annotationRelease, annotationNamespace},
+			Kind: q.kind, Group: q.group, Namespace: l.namespace, Name: q.name, Annotations: []string{workload.ReleaseAnnotation, workload.ReleaseNamespaceAnnotation},
 		})
 		switch {
 		case errors.Is(err, applier.ErrNoResource):
@@ -164,12 +159,12 @@ func (e *Engine) liveObject(ctx context.Context, q objectQuery) (found releasedO
 		case err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", l.applier, err))
 			continue
-		case object.Annotations[annotationRelease] == "":
+		case object.Annotations[workload.ReleaseAnnotation] == "":
 			errs = append(errs, fmt.Errorf("%s has %s, which does not say that Helm made it", l.applier, object.Ref))
 			continue
 		}
-		ref := helm.ReleaseRef{Namespace: cmp.Or(object.Annotations[annotationNamespace], object.Ref.Namespace), Name: object.Annotations[annotationRelease]}
-		return releasedObject{object.Ref, ref, l.applier, "its annotation " + annotationRelease + " says so"}, true, nil
+		ref := helm.ReleaseRef{Namespace: cmp.Or(object.Annotations[workload.ReleaseNamespaceAnnotation], object.Ref.Namespace), Name: object.Annotations[workload.ReleaseAnnotation]}
+		return releasedObject{object.Ref, ref, l.applier, "its annotation " + workload.ReleaseAnnotation + " says so"}, true, nil
 	}
 	return releasedObject{}, false, joined(errs)
 }

@@ -9,13 +9,14 @@ import (
 
 	"github.com/sluice-gitops/sluice/core/refusal"
 	"github.com/sluice-gitops/sluice/core/release"
+	"github.com/sluice-gitops/sluice/core/workload"
 	"github.com/sluice-gitops/sluice/sdk/applier"
 	"github.com/sluice-gitops/sluice/sdk/helm"
 )
 
 // madeByHelm are the annotations that Helm leaves on what it makes.
 func madeByHelm(namespace, name string) map[string]string {
-	return map[string]string{annotationRelease: name, annotationNamespace: namespace}
+	return map[string]string{workload.ReleaseAnnotation: name, workload.ReleaseNamespaceAnnotation: namespace}
 }
 
 // TestWhyOfWhatAReleaseHas explains objects of releases: by what they say
@@ -48,7 +49,7 @@ func TestWhyOfWhatAReleaseHas(t *testing.T) {
 			want              []string
 		}{
 			"of a resource": {"service/web", "demo", web, []string{
-				"demo:service/web belongs to the Helm release demo/web", annotationRelease,
+				"demo:service/web belongs to the Helm release demo/web", workload.ReleaseAnnotation,
 				"declared by HelmRelease demo/web, which sync.objects applies from apps/web.yaml:1",
 				web + " is ready", "revision 1 of ", " is deployed", "it did install",
 			}},

@@ -41,6 +41,7 @@ func (e *Engine) Workloads(ctx context.Context, req workload.Request) (workload.
 		}
 		if err == nil {
 			list = append(list, e.releaseWorkloads(ctx, a.id, req.Namespace)...)
+			e.nameReleases(a.id, list)
 			slices.SortFunc(list, func(a, b workload.Workload) int { return cmp.Compare(a.ID, b.ID) })
 		}
 		answer.Workloads = append(answer.Workloads, list...)

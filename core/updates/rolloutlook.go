@@ -3,11 +3,15 @@ package updates
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/sluice-gitops/sluice/core/deadline"
 	"github.com/sluice-gitops/sluice/core/images/gate"
+	"github.com/sluice-gitops/sluice/core/images/ref"
 	"github.com/sluice-gitops/sluice/core/workload"
+	"github.com/sluice-gitops/sluice/sdk/applier"
 )
 
 // LookAtRollouts looks once at everything that is followed. What has come of it
@@ -75,7 +79,33 @@ func (l *rolloutLook) observe(ctx context.Context, w gate.Watch) (o gate.Observa
 	}
 	live, there := running[w.Workload]
 	o.Found, o.Rollout, o.Image = there, live.Rollout, live.ImageOf(w.Container)
+	if live.Release != "" && o.Rollout.Phase == applier.RolloutReady {
+		o.Rollout, ok = l.made(ctx, s.applier, live, w.To)
+		return o, ok
+	}
 	return o, true
+}
+
+// made is how far those have come of what a Helm release has made that run an
+// image: whoever does not have Helm wait is told that a release is ready before
+// they are. ok is false if the cluster cannot be asked.
+func (l *rolloutLook) made(ctx context.Context, applierID string, live workload.Workload, image string) (r applier.Rollout, ok bool) {
+	namespace, _, _ := strings.Cut(live.Release, "/")
+	running := l.workloads(ctx, applierID, namespace)
+	if running == nil {
+		return live.Rollout, false
+	}
+	for _, id := range slices.Sorted(maps.Keys(running)) {
+		part := running[id]
+		if id == live.ID || part.Release != live.Release || part.Rollout.Phase == applier.RolloutReady || part.Rollout.Phase == "" {
+			continue
+		}
+		if slices.ContainsFunc(part.Containers, func(c applier.Container) bool { return ref.Same(c.Image, image) }) {
+			part.Rollout.Message = strings.TrimSuffix(id+": "+part.Rollout.Message, ": ")
+			return part.Rollout, true
+		}
+	}
+	return live.Rollout, true
 }
 
 // sync reads the report of a sync once.

@@ -31,9 +31,18 @@ type Workload struct {
 	Policies   []string            `json:"policies"` // of automated, ignore, locked; sorted
 	Warnings   []string            `json:"warnings,omitempty"`
 
+	// Release is the Helm release that made it, or that it declares: shop/web.
+	Release string `json:"release,omitempty"`
+
 	raw    applier.Workload
 	policy policy.Workload
 }
+
+// The annotations by which Helm tells the release that an object belongs to.
+const (
+	ReleaseAnnotation          = "meta.helm.sh/release-name"
+	ReleaseNamespaceAnnotation = "meta.helm.sh/release-namespace"
+)
 
 // Request narrows what is listed; empty fields match everything.
 type Request struct {
@@ -64,6 +73,9 @@ func New(address string, raw applier.Workload) Workload {
 		return -1
 	})
 	w.policy = policy.Of(raw.Annotations)
+	if name := raw.Annotations[ReleaseAnnotation]; name != "" {
+		w.Release = raw.Annotations[ReleaseNamespaceAnnotation] + "/" + name
+	}
 	w.raw.Annotations = nil // up to 256 KiB of each workload are not kept for the few that count
 	w.Warnings = w.warnings()
 	for name, set := range map[string]bool{"automated": w.policy.Automated, "locked": w.policy.Locked, "ignore": w.policy.Ignored} {

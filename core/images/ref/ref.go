@@ -97,6 +97,14 @@ func (r Ref) Path() string {
 	return r.Repository
 }
 
+// Same reports whether two references name the same image, however they are
+// spelled. Texts that are no references name none.
+func Same(a, b string) bool {
+	x, errX := Parse(a)
+	y, errY := Parse(b)
+	return errX == nil && errY == nil && x.CanonicalName() == y.CanonicalName() && x.Tag == y.Tag && x.Digest == y.Digest
+}
+
 // CanonicalName returns host and path, such as
 // "index.docker.io/library/nginx": equal for all spellings of a repository.
 func (r Ref) CanonicalName() string { return r.Host() + "/" + r.Path() }

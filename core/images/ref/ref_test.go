@@ -182,3 +182,17 @@ func compareWithLibrary(t *testing.T, s string, r ref.Ref, named reference.Named
 		t.Errorf("Parse(%q): %s %s, but the library has %s %s", s, r.Host(), r.Path(), host, reference.Path(named))
 	}
 }
+
+func TestSame(t *testing.T) {
+	for pair, want := range map[[2]string]bool{
+		{"nginx:1.25", "docker.io/library/nginx:1.25"}: true,
+		{"nginx", "nginx:latest"}:                      false,
+		{"nginx:1.25", "nginx:1.26"}:                   false,
+		{"nginx:1.25", "quay.io/nginx:1.25"}:           false,
+		{"not an image", "not an image"}:               false,
+	} {
+		if got := ref.Same(pair[0], pair[1]); got != want {
+			t.Errorf("%s and %s: the same is %v", pair[0], pair[1], got)
+		}
+	}
+}

@@ -221,24 +221,18 @@ func markersBehind(w edit.Workload, c edit.Container, sources edit.Found) (list 
 		}
 	}
 	for _, k := range sources.Kustomize {
-		if sameReference(k.Reference(), c.Image) {
+		if ref.Same(k.Reference(), c.Image) {
 			take(k.File, k.Markers)
 		}
 	}
 	for _, src := range sources.Workloads {
 		for _, o := range src.Containers {
-			if src.File == w.File && o.Name == c.Name && sameReference(o.Image, c.Image) {
+			if src.File == w.File && o.Name == c.Name && ref.Same(o.Image, c.Image) {
 				take(src.File, o.Markers)
 			}
 		}
 	}
 	return list
-}
-
-func sameReference(a, b string) bool {
-	x, errX := ref.Parse(a)
-	y, errY := ref.Parse(b)
-	return errX == nil && errY == nil && x.CanonicalName() == y.CanonicalName() && x.Tag == y.Tag && x.Digest == y.Digest
 }
 
 // EntryImage is the image that an entry of a kustomization makes.

@@ -1,6 +1,9 @@
 package rules
 
-import "github.com/sluice-gitops/sluice/core/manifest/edit"
+import (
+	"github.com/sluice-gitops/sluice/core/images/ref"
+	"github.com/sluice-gitops/sluice/core/manifest/edit"
+)
 
 // PlaceImages has rendered containers say where their image stands in the files
 // that they are rendered from: at an entry of a kustomization that makes it, or
@@ -22,13 +25,13 @@ func PlaceImages(rendered []edit.Workload, sources edit.Found) {
 
 func placeBehind(w edit.Workload, c edit.Container, sources edit.Found) (file string, line int, ok bool) {
 	for _, k := range sources.Kustomize {
-		if sameReference(k.Reference(), c.Image) {
+		if ref.Same(k.Reference(), c.Image) {
 			return k.File, k.Line, true
 		}
 	}
 	for _, src := range sources.Workloads {
 		for _, o := range src.Containers {
-			if src.File == w.File && src.Ref.Kind == w.Ref.Kind && o.Name == c.Name && sameReference(o.Image, c.Image) {
+			if src.File == w.File && src.Ref.Kind == w.Ref.Kind && o.Name == c.Name && ref.Same(o.Image, c.Image) {
 				return src.File, o.Line, true
 			}
 		}
