@@ -13,15 +13,15 @@ import (
 
 // TestFluxGetStarted applies a repository that users of Flux v1 started with:
 // some of its kinds are not served, and that holds nothing else back. Its
-// HelmReleases are of a group of this test's own: other tests install the
-// definitions of the real one in the same cluster.
+// HelmReleases are of a group and a kind of this test's own: other tests install
+// the definitions of the real ones in the same cluster.
 func TestFluxGetStarted(t *testing.T) {
 	t.Parallel()
 	target := realTarget(t, Config{})
 	ns := namespaceFor(t)
 	group := ns + ".example.com"
 	files := filesUnder(t, "flux-get-started", "charts")
-	private := strings.NewReplacer("namespace: demo", "namespace: "+ns, "name: demo", "name: "+ns, "helm.fluxcd.io/v1", group+"/v1")
+	private := strings.NewReplacer("namespace: demo", "namespace: "+ns, "name: demo", "name: "+ns, "helm.fluxcd.io/v1", group+"/v1", "kind: HelmRelease", "kind: StartedRelease")
 	for name, content := range files {
 		files[name] = private.Replace(content)
 	}
@@ -36,8 +36,8 @@ func TestFluxGetStarted(t *testing.T) {
 	for ref, want := range map[string]struct{ file, text string }{
 		ns + ":HorizontalPodAutoscaler.autoscaling/podinfo": {"workloads/podinfo-hpa.yaml",
 			"HorizontalPodAutoscaler autoscaling/v2beta1 is not served; the cluster serves autoscaling/v2, autoscaling/v1"},
-		ns + ":HelmRelease." + group + "/ghost":   {"releases/ghost.yaml", "no CRD installed for HelmRelease " + group + "/v1"},
-		ns + ":HelmRelease." + group + "/mongodb": {"releases/mongodb.yaml", "no CRD installed for HelmRelease " + group + "/v1"},
+		ns + ":StartedRelease." + group + "/ghost":   {"releases/ghost.yaml", "no CRD installed for StartedRelease " + group + "/v1"},
+		ns + ":StartedRelease." + group + "/mongodb": {"releases/mongodb.yaml", "no CRD installed for StartedRelease " + group + "/v1"},
 	} {
 		r := results[ref]
 		if r.Outcome != applier.Failed || r.Diagnostic == nil {
