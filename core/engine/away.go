@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -86,7 +87,7 @@ func (e *Engine) noteCheck(id string, in instance, problem error) {
 
 // showAway has n, an applier, show that its target does not answer. e.mu is held.
 func (e *Engine) showAway(n *node) {
-	n.failure = fmt.Errorf("%s", n.away.text)
+	n.failure = errors.New(n.away.text)
 	n.set(Failed, n.away.text, "its answer")
 	e.nodeChanged()
 }

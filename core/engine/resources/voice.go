@@ -43,11 +43,7 @@ func (v *Voice) Reported(report release.Report) {
 	if v == nil {
 		return
 	}
-	v.writer.Update(v.id, v.resource, func(r resource.Resource, before resource.Status) resource.Status {
-		after := r.Reported(before, report, v.at)
-		after.Suspended = v.suspended
-		return after
-	})
+	v.Found(report)
 	if ev, ok := v.resource.EventOf(report); ok {
 		v.writer.Tell(ev)
 	}
